@@ -1,0 +1,340 @@
+//! The seam between the state machine and whatever drives it.
+//!
+//! A [`Core`] is fed [`Input`]s and answers with [`Effect`]s. Two drivers exist: `reactor`
+//! (mio, real sockets) and `sim` (a seeded network and clock). Both keep the same promises:
+//!
+//! * `now` is stamped once a turn and never goes back.
+//! * An id is never reused: [`ConnId`] carries a generation, [`DialId`] and [`ChildId`] are
+//!   chosen by the core and used once.
+//! * After `Close` or `Abort` the core hears nothing more of that connection; after
+//!   `CancelDial` nothing more of that dial.
+//! * `Send`s to one connection keep their order. Bytes the peer does not take stay with the
+//!   driver, which reports their number by [`Input::Queued`] at the end of each turn in which
+//!   that number changed, and once more with zero when all have left.
+//! * [`Core::on`] with [`Input::Wake`] is called when [`Core::deadline`] has passed.
+//! * One turn: inputs, then `turn_end`, then the effects in order.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Monotonic time in microseconds since the driver started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// The instant `ms` milliseconds later.
+    pub fn after_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms.saturating_mul(1000)))
+    }
+
+    /// Whole milliseconds from `earlier` to here, zero if `earlier` is later.
+    pub fn ms_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0) / 1000
+    }
+}
+
+/// The clocks of one turn: monotonic time, and Unix time in milliseconds for what people read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Now {
+    /// Monotonic; every deadline is in it.
+    pub time: Time,
+    /// Unix time in milliseconds; may jump.
+    pub wall_ms: u64,
+}
+
+/// A connection: a slot of the driver and the generation of its use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId {
+    /// Index of the slot; small and dense, so a core may keep a `Vec` by it.
+    pub slot: u32,
+    /// How often the slot was used before; distinguishes a late event from a live one.
+    pub generation: u32,
+}
+
+/// An outbound connection attempt, numbered by the core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DialId(pub u64);
+
+/// A child process, numbered by the core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChildId(pub u64);
+
+/// Why a connection ended without the core asking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closed {
+    /// The peer closed both directions, or closed while nothing was left to send.
+    ByPeer,
+    /// Reset or another socket error; the text is the system's.
+    Error(String),
+}
+
+/// Why a dial failed. `Display` says what to check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DialError {
+    /// The name has no address; holds the resolver's text.
+    Resolve(String),
+    /// The resolver is held by an earlier look-up.
+    ResolverBusy,
+    /// No address answered; holds the last socket error.
+    Connect(String),
+    /// The deadline passed first.
+    Timeout,
+    /// The TLS handshake failed; holds the reason.
+    Tls(String),
+    /// The build has no TLS (`--no-default-features`).
+    NoTls,
+}
+
+impl std::fmt::Display for DialError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Resolve(text) => write!(f, "the host name could not be resolved ({text})"),
+            Self::ResolverBusy => write!(f, "resolver busy: an earlier name look-up hangs"),
+            Self::Connect(text) => write!(f, "no connection ({text})"),
+            Self::Timeout => write!(f, "no connection before the deadline"),
+            Self::Tls(text) => write!(f, "the TLS handshake failed ({text})"),
+            Self::NoTls => write!(f, "this build has no TLS; use http:// or the default features"),
+        }
+    }
+}
+
+/// What a child process did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ChildEvent<'a> {
+    /// Bytes from its standard output.
+    Stdout(&'a [u8]),
+    /// Bytes from its standard error.
+    Stderr(&'a [u8]),
+    /// It ended and both pipes are drained; the exit code, or `None` after a signal.
+    Exited(Option<i32>),
+    /// It could not be started; the system's text.
+    Failed(String),
+}
+
+/// A signal the operator sent to the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM or SIGINT: finish and leave.
+    Terminate,
+    /// SIGHUP: look at the configuration now.
+    Reload,
+    /// SIGUSR1: re-execute in place, keeping the listener.
+    Restart,
+}
+
+/// What a driver hands to the core.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A peer connected to our port.
+    Accepted {
+        /// The new connection.
+        conn: ConnId,
+        /// The peer's address.
+        peer: SocketAddr,
+        /// Our address it reached.
+        local: SocketAddr,
+    },
+    /// Bytes from the peer (plaintext; the driver does TLS).
+    Received {
+        /// From whom.
+        conn: ConnId,
+        /// At least one byte; the core keeps what it cannot use yet.
+        bytes: &'a [u8],
+    },
+    /// The peer will send no more, but may still read.
+    Ended {
+        /// Who.
+        conn: ConnId,
+    },
+    /// How many bytes the driver still holds for this peer.
+    Queued {
+        /// For whom.
+        conn: ConnId,
+        /// Bytes not yet taken by the system.
+        bytes: usize,
+    },
+    /// The connection is gone.
+    Closed {
+        /// Which; its id is dead from here on.
+        conn: ConnId,
+        /// Why.
+        why: Closed,
+    },
+    /// The outcome of [`Effect::Dial`].
+    Dialed {
+        /// Which dial.
+        dial: DialId,
+        /// The connection, ready for bytes.
+        result: Result<ConnId, DialError>,
+    },
+    /// News of a child.
+    Child {
+        /// Which.
+        child: ChildId,
+        /// What.
+        event: ChildEvent<'a>,
+    },
+    /// The operator's signal.
+    Signal(Signal),
+    /// The core's own deadline has passed.
+    Wake,
+}
+
+/// Where to connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Host name or address literal, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Speak TLS and check the certificate against `host`.
+    pub tls: bool,
+}
+
+/// A child process to start. The environment is exactly `env`; no shell is involved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spawn {
+    /// Absolute path of the program.
+    pub program: PathBuf,
+    /// Arguments after the program's name.
+    pub args: Vec<OsString>,
+    /// The whole environment of the child.
+    pub env: BTreeMap<OsString, OsString>,
+    /// Its working directory.
+    pub cwd: PathBuf,
+    /// What it reads on standard input; then end of file.
+    pub stdin: Vec<u8>,
+}
+
+/// What the core asks the driver to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Queue bytes for a peer.
+    Send {
+        /// To whom.
+        conn: ConnId,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Flush what is queued, end our direction, discard input for at most
+    /// [`crate::limits::LINGER_MS`], then free the connection.
+    Close {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Free the connection at once; queued bytes are lost.
+    Abort {
+        /// Which.
+        conn: ConnId,
+    },
+    /// Stop or resume reading from a peer, so that its sender feels the back pressure.
+    Read {
+        /// Which.
+        conn: ConnId,
+        /// False stops.
+        on: bool,
+    },
+    /// Connect to a server.
+    Dial {
+        /// The core's number for it.
+        dial: DialId,
+        /// Where.
+        target: Target,
+        /// When to give up, the TLS handshake included.
+        deadline: Time,
+    },
+    /// Forget a dial; its result is not delivered.
+    CancelDial {
+        /// Which.
+        dial: DialId,
+    },
+    /// Start a child in a process group of its own.
+    Spawn {
+        /// The core's number for it.
+        child: ChildId,
+        /// What to run.
+        spawn: Spawn,
+    },
+    /// Signal a child's process group: TERM, or KILL when `kill`.
+    Kill {
+        /// Which.
+        child: ChildId,
+        /// KILL instead of TERM.
+        kill: bool,
+    },
+    /// Stop accepting; open connections stay.
+    StopListening,
+    /// Leave after flushing, with this exit code.
+    Exit {
+        /// Process exit code.
+        code: u8,
+    },
+    /// Leave by re-executing the remembered binary in place, the listener kept.
+    Reexec,
+}
+
+/// The queue of effects of one turn.
+#[derive(Debug, Default)]
+pub struct Effects {
+    list: Vec<Effect>,
+}
+
+impl Effects {
+    /// An empty queue.
+    pub const fn new() -> Self {
+        Self { list: Vec::new() }
+    }
+
+    /// The buffer to append bytes for `conn` to. Consecutive sends to one peer share a buffer,
+    /// so that they leave in one system call.
+    pub fn send(&mut self, conn: ConnId) -> &mut Vec<u8> {
+        let open =
+            matches!(self.list.last(), Some(Effect::Send { conn: last, .. }) if *last == conn);
+        if !open {
+            self.list.push(Effect::Send { conn, bytes: Vec::new() });
+        }
+        match self.list.last_mut() {
+            Some(Effect::Send { bytes, .. }) => bytes,
+            _ => unreachable!("a Send was pushed above"),
+        }
+    }
+
+    /// Queues any other effect.
+    pub fn push(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+
+    /// Flush, then close: see [`Effect::Close`].
+    pub fn close(&mut self, conn: ConnId) {
+        self.list.push(Effect::Close { conn });
+    }
+
+    /// True when nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Takes the queue, keeping its allocation for the next turn.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, Effect> {
+        self.list.drain(..)
+    }
+}
+
+/// A state machine that a driver can run.
+pub trait Core {
+    /// Takes one input and queues what follows from it.
+    fn on(&mut self, now: Now, input: Input<'_>, fx: &mut Effects);
+    /// When [`Input::Wake`] is due; `None` when nothing waits for time.
+    fn deadline(&self) -> Option<Time>;
+    /// Called once after the inputs of a turn, before its effects are carried out.
+    fn turn_end(&mut self, _now: Now, _fx: &mut Effects) {}
+}
+
+/// Source of unpredictable bytes: ids, nonces, tokens. The system's in production, seeded in
+/// the simulator.
+pub trait Entropy {
+    /// Fills `out` with random bytes.
+    fn fill(&mut self, out: &mut [u8]);
+}

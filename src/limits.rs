@@ -1,0 +1,85 @@
+//! Every bound of the house with its reason. A limit is named here, enforced where the bytes
+//! flow, and exceeded by a test. Sizes are bytes, times milliseconds, unless the name says else.
+
+/// Input of a closing socket is discarded this long, so that the peer reads our last bytes
+/// instead of a reset.
+pub const LINGER_MS: u64 = 1_000;
+/// Bytes read from one connection in one turn; the rest waits for the next turn, so that one
+/// busy peer does not starve the others.
+pub const READ_BUDGET: usize = 256 * 1024;
+/// One read(2); shared by all connections.
+pub const READ_CHUNK: usize = 64 * 1024;
+/// Connections accepted in one turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
+/// Pause of the listener after accept() ran out of descriptors.
+pub const ACCEPT_BACKOFF_MS: u64 = 100;
+/// Open connections in all, both directions; beyond it the newest is refused with 503.
+pub const CONNECTIONS: usize = 16_384;
+
+/// Head of an HTTP request, request line and headers (the reference refuses 17,000 bytes).
+pub const HTTP_HEAD: usize = 16 * 1024;
+/// Header lines in one head.
+pub const HTTP_HEADERS: usize = 100;
+/// Request target; longer is 414.
+pub const HTTP_TARGET: usize = 8 * 1024;
+/// Time for a complete head from the first byte; then 408.
+pub const HTTP_HEAD_MS: u64 = 15_000;
+/// Time for a complete body; then 408.
+pub const HTTP_BODY_MS: u64 = 120_000;
+/// An idle keep-alive connection is closed after this long.
+pub const HTTP_IDLE_MS: u64 = 75_000;
+/// Body of a chat completion or response request (reference: 20 MB).
+pub const BODY_OPENAI: usize = 20 * 1024 * 1024;
+/// Body of a tool invocation (reference: 2 MB).
+pub const BODY_TOOLS: usize = 2 * 1024 * 1024;
+/// Body of any other request.
+pub const BODY_OTHER: usize = 256 * 1024;
+/// Chunk-size line with its extension, and each trailer line.
+pub const HTTP_CHUNK_LINE: usize = 1024;
+/// Trailer section of a chunked body.
+pub const HTTP_TRAILERS: usize = 8 * 1024;
+/// Pipelined request bytes kept while a response is under way; then we stop reading.
+pub const HTTP_PIPELINE: usize = 64 * 1024;
+
+/// A frame before `connect` succeeded.
+pub const WS_FRAME_PREAUTH: usize = 64 * 1024;
+/// A message afterwards: `policy.maxPayload`.
+pub const WS_MESSAGE: usize = 26_214_400;
+/// `policy.maxBufferedBytes`.
+pub const WS_BUFFERED: usize = 52_428_800;
+/// Above this many queued bytes a connection loses events (the gap shows in `seq`).
+pub const WS_DROP_EVENTS: usize = 4 * 1024 * 1024;
+/// Above this many queued bytes a connection is closed with 1008 `slow consumer`.
+pub const WS_SLOW_CONSUMER: usize = 16 * 1024 * 1024;
+/// Time from the upgrade to a valid `connect`.
+pub const WS_HANDSHAKE_MS: u64 = 15_000;
+/// Time between two `tick` events.
+pub const TICK_MS: u64 = 30_000;
+
+/// Queued bytes above which we stop reading from whoever feeds a stream.
+pub const STREAM_HIGH: usize = 256 * 1024;
+/// One line of a provider's event stream.
+pub const SSE_LINE: usize = 1024 * 1024;
+/// One event of a provider's stream, all its data lines.
+pub const SSE_EVENT: usize = 4 * 1024 * 1024;
+/// Bytes the core and the driver hold for all peers together; beyond it new bodies are refused
+/// with 503 and new frames close with 1013.
+pub const MEMORY_GLOBAL: usize = 192 * 1024 * 1024;
+
+/// Nesting of a JSON or JSON5 document from outside.
+pub const JSON_DEPTH: usize = 64;
+/// Size of the configuration file, includes counted together.
+pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
+/// `$include` nesting.
+pub const CONFIG_INCLUDE_DEPTH: usize = 8;
+
+/// A name look-up in flight at once; later ones wait in the resolver's queue.
+pub const RESOLVER_QUEUE: usize = 32;
+/// How long a resolved name is kept.
+pub const RESOLVED_MS: u64 = 30_000;
+/// How long a failed look-up is kept.
+pub const UNRESOLVED_MS: u64 = 5_000;
+/// Names kept in the resolver's cache.
+pub const RESOLVER_CACHE: usize = 256;
+/// Start of the next address while the former has not answered (RFC 8305 section 8).
+pub const HAPPY_EYEBALLS_MS: u64 = 250;
