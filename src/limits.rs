@@ -83,3 +83,5 @@ pub const UNRESOLVED_MS: u64 = 5_000;
 pub const RESOLVER_CACHE: usize = 256;
 /// Start of the next address while the former has not answered (RFC 8305 section 8).
 pub const HAPPY_EYEBALLS_MS: u64 = 250;
+/// Child processes at once.
+pub const CHILDREN: usize = 32;

@@ -1,1 +1,581 @@
-//! (being built)
+//! The driver of production: mio on one thread.
+//!
+//! It owns every socket, child pipe and clock, and nothing else: what bytes mean is the
+//! core's business. One turn of the loop:
+//!
+//! ```text
+//! timeout from the next deadline (zero while work is left over)
+//!   -> poll -> stamp now -> mark readiness in slots (events of an old generation are dropped)
+//!   -> accept, read marked slots within their budget, dials, children, signals
+//!   -> due timers -> core.turn_end -> effects in order -> flush what was queued
+//!   -> report queue lengths -> deferred frees
+//! ```
+//!
+//! Readiness is edge-triggered: a slot remembers `readable` until a read came back short or
+//! blocked. Writable interest is asked for only after WouldBlock. A slot is freed at the end of
+//! the turn, and its generation then changes, so that an event or timer of its former life
+//! finds nobody.
+
+#[cfg(unix)]
+mod child;
+mod dial;
+mod resolver;
+mod signals;
+mod slot;
+mod tls;
+
+use crate::driver::{Closed, ConnId, Core, Effect, Effects, Input, Now, Signal, Time};
+use crate::limits;
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
+use slot::{Kind, Slots};
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Slot numbers from here on are not connections.
+const FIXED: usize = 0xff00;
+const LISTENER: Token = Token(FIXED);
+const SIGNALS: Token = Token(FIXED + 0x10);
+const WAKER: Token = Token(FIXED + 0x20);
+/// Child pipes: `FIXED + 0x40 ..`, numbered by `child`.
+const CHILDREN: usize = FIXED + 0x40;
+
+/// How the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// With this exit code.
+    Exit(u8),
+    /// The process is to be re-executed; the listener is still open.
+    Reexec,
+}
+
+/// The mio driver. Build it, [`listen`](Reactor::listen), then [`run`](Reactor::run) a core.
+pub struct Reactor {
+    poll: Poll,
+    started: Instant,
+    listener: Option<TcpListener>,
+    accepting: bool,
+    accept_ready: bool,
+    accept_again: Option<Time>,
+    slots: Slots,
+    ready: VecDeque<u32>,
+    dirty: Vec<u32>,
+    dying: Vec<u32>,
+    dials: dial::Dials,
+    #[cfg(unix)]
+    children: child::Children,
+    signals: signals::Signals,
+    leaving: Option<(Leave, Time)>,
+    scratch: Vec<u8>,
+    /// Events that named a slot of an earlier life; shown by tests.
+    late_events: u64,
+}
+
+impl Reactor {
+    /// A reactor with no listener yet. Installs the signal handlers.
+    ///
+    /// # Errors
+    /// When the system gives no poll instance or no pipe for signals.
+    pub fn new() -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let signals = signals::Signals::install(poll.registry(), SIGNALS.0)?;
+        Ok(Self {
+            dials: dial::Dials::new(poll.registry(), WAKER),
+            poll,
+            started: Instant::now(),
+            listener: None,
+            accepting: false,
+            accept_ready: false,
+            accept_again: None,
+            slots: Slots::default(),
+            ready: VecDeque::new(),
+            dirty: Vec::new(),
+            dying: Vec::new(),
+            #[cfg(unix)]
+            children: child::Children::default(),
+            signals,
+            leaving: None,
+            scratch: vec![0; limits::READ_CHUNK],
+            late_events: 0,
+        })
+    }
+
+    /// Takes over a bound listener and starts accepting when the loop runs.
+    ///
+    /// # Errors
+    /// When it cannot be made non-blocking or registered.
+    pub fn listen(&mut self, listener: std::net::TcpListener) -> io::Result<SocketAddr> {
+        listener.set_nonblocking(true)?;
+        let addr = listener.local_addr()?;
+        let mut listener = TcpListener::from_std(listener);
+        self.poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        self.listener = Some(listener);
+        self.accepting = true;
+        Ok(addr)
+    }
+
+    /// The listener, for a re-execution that keeps it.
+    pub fn take_listener(&mut self) -> Option<TcpListener> {
+        self.listener.take()
+    }
+
+    /// The clocks, stamped once a turn.
+    pub fn now(&self) -> Now {
+        let wall_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let time = Time(u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX));
+        Now { time, wall_ms }
+    }
+
+    /// Runs the core until it asks to leave.
+    ///
+    /// # Errors
+    /// When polling itself fails; connections' errors go to the core.
+    pub fn run<C: Core>(&mut self, core: &mut C) -> io::Result<Leave> {
+        let mut events = Events::with_capacity(256);
+        let mut fx = Effects::new();
+        loop {
+            let timeout = self.timeout(core);
+            match self.poll.poll(&mut events, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other?,
+            }
+            let now = self.now();
+            self.mark(&events, now, core, &mut fx);
+            self.accept(now, core, &mut fx);
+            self.serve_ready(now, core, &mut fx);
+            self.timers(now, core, &mut fx);
+            core.turn_end(now, &mut fx);
+            self.carry_out(now, core, &mut fx);
+            self.free_dying();
+            if let Some((leave, deadline)) = self.leaving
+                && (self.slots.nobody_to_flush() || now.time >= deadline)
+            {
+                return Ok(leave);
+            }
+        }
+    }
+
+    fn timeout<C: Core>(&self, core: &C) -> Option<Duration> {
+        if !self.ready.is_empty() || (self.accept_ready && self.may_accept()) {
+            return Some(Duration::ZERO);
+        }
+        let next = [
+            core.deadline(),
+            self.accept_again,
+            self.dials.deadline(),
+            self.slots.linger_deadline(),
+            self.leaving.map(|(_, deadline)| deadline),
+        ]
+        .into_iter()
+        .flatten()
+        .min()?;
+        let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        // epoll counts in milliseconds and rounds up through mio; never wake early and spin.
+        Some(Duration::from_micros(next.0.saturating_sub(now)))
+    }
+
+    fn may_accept(&self) -> bool {
+        self.accepting && self.accept_again.is_none()
+    }
+
+    fn mark<C: Core>(&mut self, events: &Events, now: Now, core: &mut C, fx: &mut Effects) {
+        for event in events {
+            let token = event.token();
+            match token {
+                LISTENER => self.accept_ready = true,
+                WAKER => {
+                    let registry = self.poll.registry();
+                    self.dials.resolved(now, registry, &mut self.slots, &mut |input| {
+                        core.on(now, input, fx);
+                    });
+                }
+                Token(n) if n & 0xffff >= CHILDREN => self.child_event(n & 0xffff, now, core, fx),
+                Token(n) if n & 0xffff >= SIGNALS.0 => {
+                    for signal in self.signals.take() {
+                        match signal {
+                            signals::Arrived::Operator(signal) => {
+                                if self.leaving.is_some() && signal == Signal::Terminate {
+                                    // Asked twice: the operator does not want to wait for peers.
+                                    self.leaving = Some((Leave::Exit(0), now.time));
+                                }
+                                core.on(now, Input::Signal(signal), fx);
+                            }
+                            signals::Arrived::Child => self.children_reap(now, core, fx),
+                        }
+                    }
+                }
+                token => match self.slots.by_token(token) {
+                    None => self.late_events += 1,
+                    Some((index, conn)) => {
+                        if event.is_readable() || event.is_error() || event.is_read_closed() {
+                            conn.readable = true;
+                            conn.hang_up |= event.is_read_closed() || event.is_error();
+                        }
+                        if event.is_writable() || event.is_error() {
+                            conn.writable = true;
+                        }
+                        if !conn.marked {
+                            conn.marked = true;
+                            self.ready.push_back(index);
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    fn accept<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
+        if self.accept_again.is_some_and(|again| now.time >= again) {
+            self.accept_again = None;
+            self.accept_ready = true;
+        }
+        if !self.accept_ready || !self.may_accept() {
+            return;
+        }
+        let Some(listener) = &self.listener else { return };
+        for _ in 0..limits::ACCEPTS_PER_TURN {
+            match listener.accept() {
+                Ok((mut stream, peer)) => {
+                    if self.slots.open() >= limits::CONNECTIONS {
+                        // The newest is told and dropped; those that are served stay served.
+                        let _ = stream.write(
+                            b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
+                              Content-Length: 0\r\nRetry-After: 5\r\n\r\n",
+                        );
+                        continue;
+                    }
+                    let _ = stream.set_nodelay(true);
+                    let local = stream.local_addr().unwrap_or(peer);
+                    match self.slots.insert(self.poll.registry(), stream, Kind::Peer) {
+                        Ok(conn) => core.on(now, Input::Accepted { conn, peer, local }, fx),
+                        Err(error) => log::warn!(target: "reactor", "accept: {error}"),
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.accept_ready = false;
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The peer gave up between its SYN and our accept: nobody to tell.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    // Out of descriptors or memory. The queue stays with the kernel; look again
+                    // in a moment instead of spinning on a listener that is always ready.
+                    log::error!(target: "reactor",
+                        "accept: {error}; no new connections for {} ms (check `ulimit -n`)",
+                        limits::ACCEPT_BACKOFF_MS);
+                    self.accept_again = Some(now.time.after_ms(limits::ACCEPT_BACKOFF_MS));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn serve_ready<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
+        for _ in 0..self.ready.len() {
+            let Some(index) = self.ready.pop_front() else { break };
+            let Some(conn) = self.slots.get_mut(index) else { continue };
+            conn.marked = false;
+            match conn.kind {
+                Kind::Peer => {
+                    if conn.writable {
+                        self.dirty.push(index);
+                    }
+                    self.read(index, now, core, fx);
+                }
+                Kind::Connecting(dial) | Kind::Handshaking(dial) => {
+                    let registry = self.poll.registry();
+                    let more = self.dials.progress(
+                        dial,
+                        index,
+                        now,
+                        registry,
+                        &mut self.slots,
+                        &mut |input| core.on(now, input, fx),
+                    );
+                    // Bytes may have come with the end of the handshake.
+                    if more && let Some(conn) = self.slots.get_mut(index) {
+                        conn.readable = true;
+                        self.read(index, now, core, fx);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads one slot until it blocks, its budget is used up, or the core has had enough.
+    fn read<C: Core>(&mut self, index: u32, now: Now, core: &mut C, fx: &mut Effects) {
+        let mut budget = limits::READ_BUDGET;
+        loop {
+            let Some(id) = self.slots.id(index) else { return };
+            let Some(conn) = self.slots.get_mut(index) else { return };
+            if !conn.readable || !(conn.read_on || conn.closing.is_some()) {
+                return;
+            }
+            if budget == 0 {
+                if !conn.marked {
+                    conn.marked = true;
+                    self.ready.push_back(index);
+                }
+                return;
+            }
+            match conn.read(&mut self.scratch) {
+                Ok(0) => {
+                    conn.readable = false;
+                    self.ended(index, id, now, core, fx);
+                    return;
+                }
+                Ok(n) => {
+                    budget = budget.saturating_sub(n);
+                    // A short read means the socket is empty: the next byte brings a new edge.
+                    if n < self.scratch.len() && !conn.hang_up && conn.tls.is_none() {
+                        conn.readable = false;
+                    }
+                    if conn.closing.is_none()
+                        && let Some(bytes) = self.scratch.get(..n)
+                    {
+                        core.on(now, Input::Received { conn: id, bytes }, fx);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    conn.readable = false;
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.lost(index, id, Closed::Error(error.to_string()), now, core, fx);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn ended<C: Core>(
+        &mut self,
+        index: u32,
+        id: ConnId,
+        now: Now,
+        core: &mut C,
+        fx: &mut Effects,
+    ) {
+        let Some(conn) = self.slots.get_mut(index) else { return };
+        conn.ended = true;
+        if conn.closing.is_some() {
+            if conn.out.is_empty() {
+                self.dying.push(index);
+            }
+        } else {
+            core.on(now, Input::Ended { conn: id }, fx);
+        }
+    }
+
+    /// The connection failed under us: tell the core unless it already let go, free the slot.
+    fn lost<C: Core>(
+        &mut self,
+        index: u32,
+        id: ConnId,
+        why: Closed,
+        now: Now,
+        core: &mut C,
+        fx: &mut Effects,
+    ) {
+        let Some(conn) = self.slots.get_mut(index) else { return };
+        let told = conn.closing.is_some();
+        conn.dead = true;
+        self.dying.push(index);
+        if !told {
+            core.on(now, Input::Closed { conn: id, why }, fx);
+        }
+    }
+
+    fn timers<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
+        for index in self.slots.lingered(now.time) {
+            self.dying.push(index);
+        }
+        let registry = self.poll.registry();
+        self.dials.timers(now, registry, &mut self.slots, &mut |input| core.on(now, input, fx));
+        if core.deadline().is_some_and(|deadline| deadline <= now.time) {
+            core.on(now, Input::Wake, fx);
+        }
+    }
+
+    /// Effects, then writes, then what the writes have to report; the report may cause effects
+    /// again, which is bounded: a report comes only when a queue length changed.
+    fn carry_out<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
+        for _ in 0..8 {
+            let effects: Vec<Effect> = fx.drain().collect();
+            let idle = effects.is_empty() && self.dirty.is_empty();
+            for effect in effects {
+                self.effect(effect, now, core, fx);
+            }
+            if idle {
+                return;
+            }
+            let mut dirty = std::mem::take(&mut self.dirty);
+            for index in dirty.drain(..) {
+                self.flush(index, now, core, fx);
+            }
+            // Keep the allocation, and whatever the flushes marked meanwhile.
+            dirty.append(&mut self.dirty);
+            self.dirty = dirty;
+        }
+    }
+
+    fn effect<C: Core>(&mut self, effect: Effect, now: Now, core: &mut C, fx: &mut Effects) {
+        match effect {
+            Effect::Send { conn, bytes } => {
+                if let Some(slot) = self.slots.live(conn)
+                    && slot.closing.is_none()
+                    && !slot.dead
+                {
+                    slot.out.push(bytes);
+                    self.dirty.push(conn.slot);
+                }
+            }
+            Effect::Close { conn } => {
+                if let Some(slot) = self.slots.live(conn)
+                    && slot.closing.is_none()
+                {
+                    slot.closing = Some(now.time.after_ms(limits::LINGER_MS));
+                    slot.read_on = false;
+                    self.slots.lingering += 1;
+                    self.dirty.push(conn.slot);
+                }
+            }
+            Effect::Abort { conn } => {
+                if self.slots.live(conn).is_some_and(|slot| slot.let_go()) {
+                    self.dying.push(conn.slot);
+                }
+            }
+            Effect::Read { conn, on } => {
+                if let Some(slot) = self.slots.live(conn) {
+                    slot.read_on = on && slot.closing.is_none();
+                    if on && slot.readable && !slot.marked {
+                        slot.marked = true;
+                        self.ready.push_back(conn.slot);
+                    }
+                }
+            }
+            Effect::Dial { dial, target, deadline } => {
+                let registry = self.poll.registry();
+                self.dials.start(
+                    dial,
+                    target,
+                    deadline,
+                    now,
+                    registry,
+                    &mut self.slots,
+                    &mut |input| core.on(now, input, fx),
+                );
+            }
+            Effect::CancelDial { dial } => {
+                self.dials.cancel(dial, self.poll.registry(), &mut self.slots);
+            }
+            #[cfg(unix)]
+            Effect::Spawn { child, spawn } => {
+                let registry = self.poll.registry();
+                self.children.start(registry, CHILDREN, child, spawn, &mut |event| {
+                    core.on(now, Input::Child { child, event }, fx);
+                });
+            }
+            #[cfg(unix)]
+            Effect::Kill { child, kill } => self.children.kill(child, kill),
+            #[cfg(not(unix))]
+            Effect::Spawn { child, .. } => {
+                let text = "unsupported on this platform".to_owned();
+                let event = crate::driver::ChildEvent::Failed(text);
+                core.on(now, Input::Child { child, event }, fx);
+            }
+            #[cfg(not(unix))]
+            Effect::Kill { .. } => {}
+            Effect::StopListening => {
+                self.accepting = false;
+                if let Some(mut listener) = self.listener.take() {
+                    let _ = self.poll.registry().deregister(&mut listener);
+                }
+            }
+            Effect::Exit { code } => {
+                self.accepting = false;
+                self.leaving =
+                    Some((Leave::Exit(code), now.time.after_ms(limits::LINGER_MS)));
+            }
+            Effect::Reexec => {
+                self.accepting = false;
+                self.leaving = Some((Leave::Reexec, now.time.after_ms(limits::LINGER_MS)));
+            }
+        }
+    }
+
+    /// Writes what is queued for one slot, and reports the rest.
+    fn flush<C: Core>(&mut self, index: u32, now: Now, core: &mut C, fx: &mut Effects) {
+        let Some(id) = self.slots.id(index) else { return };
+        let registry = self.poll.registry();
+        let Some(conn) = self.slots.get_mut(index) else { return };
+        if conn.dead || !matches!(conn.kind, Kind::Peer) {
+            return;
+        }
+        if let Err(error) = conn.write_out(registry, index, id.generation) {
+            self.lost(index, id, Closed::Error(error.to_string()), now, core, fx);
+            return;
+        }
+        let queued = conn.out.len();
+        if conn.closing.is_some() {
+            if conn.out.is_empty() && !conn.shut {
+                conn.shut = true;
+                let _ = conn.stream.shutdown(Shutdown::Write);
+                if conn.ended {
+                    self.dying.push(index);
+                } else if !conn.marked {
+                    // Discard what the peer still sends, so that it reads our last bytes.
+                    conn.readable = true;
+                    conn.marked = true;
+                    self.ready.push_back(index);
+                }
+            }
+        } else if queued != conn.reported {
+            conn.reported = queued;
+            core.on(now, Input::Queued { conn: id, bytes: queued }, fx);
+        }
+    }
+
+    fn free_dying(&mut self) {
+        while let Some(index) = self.dying.pop() {
+            self.slots.remove(self.poll.registry(), index);
+        }
+    }
+
+    #[cfg(unix)]
+    fn child_event<C: Core>(&mut self, token: usize, now: Now, core: &mut C, fx: &mut Effects) {
+        let scratch = &mut self.scratch;
+        self.children.readable(token, CHILDREN, scratch, &mut |child, event| {
+            core.on(now, Input::Child { child, event }, fx);
+        });
+        self.children_reap(now, core, fx);
+    }
+
+    #[cfg(unix)]
+    fn children_reap<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
+        self.children.reap(&mut |child, event| {
+            core.on(now, Input::Child { child, event }, fx);
+        });
+    }
+
+    #[cfg(not(unix))]
+    fn child_event<C: Core>(&mut self, _: usize, _: Now, _: &mut C, _: &mut Effects) {}
+    #[cfg(not(unix))]
+    fn children_reap<C: Core>(&mut self, _: Now, _: &mut C, _: &mut Effects) {}
+}
+
+impl slot::Conn {
+    /// Reads plaintext: `Ok(0)` is the end, WouldBlock means nothing now.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => self.stream.read(into),
+            Some(tls) => tls.read(&mut self.stream, into),
+        }
+    }
+}

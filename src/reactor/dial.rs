@@ -1,0 +1,405 @@
+//! Outbound connections: resolve, try the addresses, speak TLS, hand the connection over.
+//!
+//! ```text
+//! start -> (literal or cached) ------------> attempts -> first to connect -> [TLS] -> Dialed
+//!       -> resolving -> addresses ---------/     |
+//!                                  next address after 250 ms or a failure (RFC 8305)
+//! ```
+//!
+//! One deadline covers all of it. Losers are closed when one attempt has won.
+
+use super::resolver::{Answer, Resolver};
+use super::slot::{Kind, Slots};
+use super::tls::{self, Progress};
+use crate::driver::{DialError, DialId, Input, Now, Target, Time};
+use crate::limits;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+enum State {
+    /// Waiting for the resolver thread.
+    Resolving,
+    /// Racing addresses: those left, the slots in flight, when to start the next.
+    Connecting { left: VecDeque<SocketAddr>, slots: Vec<u32>, next: Time, last: String },
+    /// TCP is up; one slot is in its TLS handshake.
+    Handshaking { slot: u32 },
+}
+
+struct Dial {
+    target: Target,
+    deadline: Time,
+    state: State,
+}
+
+/// What a callback of this module gets: an input for the core.
+pub(super) type Tell<'a> = &'a mut dyn FnMut(Input<'_>);
+
+/// All dials under way.
+pub(super) struct Dials {
+    dials: BTreeMap<DialId, Dial>,
+    resolver: Resolver,
+    tls: tls::Roots,
+}
+
+impl Dials {
+    pub(super) fn new(registry: &Registry, waker: Token) -> Self {
+        Self {
+            dials: BTreeMap::new(),
+            resolver: Resolver::new(registry, waker),
+            tls: tls::Roots::default(),
+        }
+    }
+
+    /// Begins a dial; the outcome comes as `Dialed`, possibly at once.
+    #[expect(clippy::too_many_arguments, reason = "the reactor lends its parts one by one")]
+    pub(super) fn start(
+        &mut self,
+        id: DialId,
+        target: Target,
+        deadline: Time,
+        now: Now,
+        registry: &Registry,
+        slots: &mut Slots,
+        tell: Tell<'_>,
+    ) {
+        if target.tls && !tls::AVAILABLE {
+            return tell(Input::Dialed { dial: id, result: Err(DialError::NoTls) });
+        }
+        let (host, port) = (target.host.clone(), target.port);
+        let addrs = match host.parse::<IpAddr>() {
+            Ok(ip) => Answer::Addresses(vec![ip]),
+            Err(_) => self.resolver.look_up(&host, now.time),
+        };
+        self.dials.insert(id, Dial { target, deadline, state: State::Resolving });
+        match addrs {
+            Answer::Pending => {}
+            Answer::Busy => self.fail(id, DialError::ResolverBusy, registry, slots, tell),
+            Answer::Failed(text) => {
+                self.fail(id, DialError::Resolve(text), registry, slots, tell);
+            }
+            Answer::Addresses(ips) => self.race(id, &ips, port, now, registry, slots, tell),
+        }
+    }
+
+    /// The resolver thread has answers.
+    pub(super) fn resolved(
+        &mut self,
+        now: Now,
+        registry: &Registry,
+        slots: &mut Slots,
+        tell: Tell<'_>,
+    ) {
+        for (host, answer) in self.resolver.answers(now.time) {
+            let waiting: Vec<DialId> = self
+                .dials
+                .iter()
+                .filter(|(_, dial)| {
+                    matches!(dial.state, State::Resolving) && dial.target.host == host
+                })
+                .map(|(id, _)| *id)
+                .collect();
+            for id in waiting {
+                let Some(port) = self.dials.get(&id).map(|dial| dial.target.port) else { continue };
+                match &answer {
+                    Ok(ips) => self.race(id, ips, port, now, registry, slots, tell),
+                    Err(text) => {
+                        let error = DialError::Resolve(text.clone());
+                        self.fail(id, error, registry, slots, tell);
+                    }
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the reactor lends its parts one by one")]
+    fn race(
+        &mut self,
+        id: DialId,
+        ips: &[IpAddr],
+        port: u16,
+        now: Now,
+        registry: &Registry,
+        slots: &mut Slots,
+        tell: Tell<'_>,
+    ) {
+        if let Some(dial) = self.dials.get_mut(&id) {
+            dial.state = State::Connecting {
+                left: interleave(ips, port),
+                slots: Vec::new(),
+                next: now.time,
+                last: "no address".to_owned(),
+            };
+        }
+        self.next_attempt(id, now, registry, slots, tell);
+    }
+
+    /// Starts the next address; fails the dial when none is left and none is in flight.
+    fn next_attempt(
+        &mut self,
+        id: DialId,
+        now: Now,
+        registry: &Registry,
+        slots: &mut Slots,
+        tell: Tell<'_>,
+    ) {
+        let Some(dial) = self.dials.get_mut(&id) else { return };
+        let State::Connecting { left, slots: racing, next, last } = &mut dial.state else {
+            return;
+        };
+        while let Some(addr) = left.pop_front() {
+            let opened = TcpStream::connect(addr).and_then(|stream| {
+                let _ = stream.set_nodelay(true);
+                slots.insert(registry, stream, Kind::Connecting(id))
+            });
+            match opened {
+                Ok(conn) => {
+                    racing.push(conn.slot);
+                    *next = now.time.after_ms(limits::HAPPY_EYEBALLS_MS);
+                    return;
+                }
+                Err(error) => *last = format!("{addr}: {error}"),
+            }
+        }
+        if racing.is_empty() {
+            let error = DialError::Connect(last.clone());
+            self.fail(id, error, registry, slots, tell);
+        }
+    }
+
+    /// An event on a slot of a dial. True when the connection was handed over and may already
+    /// hold bytes.
+    pub(super) fn progress(
+        &mut self,
+        id: DialId,
+        index: u32,
+        now: Now,
+        registry: &Registry,
+        slots: &mut Slots,
+        tell: Tell<'_>,
+    ) -> bool {
+        let Some(conn) = slots.get_mut(index) else { return false };
+        if conn.dead {
+            return false;
+        }
+        match conn.kind {
+            Kind::Peer => true,
+            Kind::Handshaking(_) => self.handshake(id, index, registry, slots, tell),
+            Kind::Connecting(_) => {
+                let outcome = match conn.stream.take_error() {
+                    Ok(Some(error)) | Err(error) => Err(error),
+                    // Connected when it has a peer; otherwise the event was early.
+                    Ok(None) => match conn.stream.peer_addr() {
+                        Ok(_) => Ok(()),
+                        Err(error) if error.kind() == std::io::ErrorKind::NotConnected => {
+                            return false;
+                        }
+                        Err(error) => Err(error),
+                    },
+                };
+                match outcome {
+                    Ok(()) => self.connected(id, index, registry, slots, tell),
+                    Err(error) => {
+                        slots.remove(registry, index);
+                        if let Some(Dial {
+                            state: State::Connecting { slots: racing, last, .. }, ..
+                        }) = self.dials.get_mut(&id)
+                        {
+                            racing.retain(|slot| *slot != index);
+                            *last = error.to_string();
+                        }
+                        self.next_attempt(id, now, registry, slots, tell);
+                        false
+                    }
+                }
+            }
+        }
+    }
+
+    fn connected(
+        &mut self,
+        id: DialId,
+        index: u32,
+        registry: &Registry,
+        slots: &mut Slots,
+        tell: Tell<'_>,
+    ) -> bool {
+        let Some(dial) = self.dials.get_mut(&id) else {
+            slots.remove(registry, index);
+            return false;
+        };
+        let State::Connecting { slots: racing, .. } = &dial.state else { return false };
+        for loser in racing.iter().filter(|slot| **slot != index) {
+            slots.remove(registry, *loser);
+        }
+        dial.state = State::Handshaking { slot: index };
+        if !dial.target.tls {
+            return self.hand_over(id, index, registry, slots, tell);
+        }
+        let session = self.tls.client(&dial.target.host);
+        let Some(conn) = slots.get_mut(index) else { return false };
+        match session {
+            Ok(session) => {
+                conn.tls = Some(Box::new(session));
+                conn.kind = Kind::Handshaking(id);
+                self.handshake(id, index, registry, slots, tell)
+            }
+            Err(text) => {
+                self.fail(id, DialError::Tls(text), registry, slots, tell);
+                false
+            }
+        }
+    }
+
+    fn handshake(
+        &mut self,
+        id: DialId,
+        index: u32,
+        registry: &Registry,
+        slots: &mut Slots,
+        tell: Tell<'_>,
+    ) -> bool {
+        let Some(conn) = slots.get_mut(index) else { return false };
+        let Some(tls) = &mut conn.tls else { return false };
+        match tls.handshake(&mut conn.stream) {
+            Ok(Progress::Pending) => false,
+            Ok(Progress::Done) => self.hand_over(id, index, registry, slots, tell),
+            Err(error) => {
+                self.fail(id, DialError::Tls(error.to_string()), registry, slots, tell);
+                false
+            }
+        }
+    }
+
+    fn hand_over(
+        &mut self,
+        id: DialId,
+        index: u32,
+        registry: &Registry,
+        slots: &mut Slots,
+        tell: Tell<'_>,
+    ) -> bool {
+        self.dials.remove(&id);
+        let Some(conn_id) = slots.id(index) else { return false };
+        let Some(conn) = slots.get_mut(index) else { return false };
+        conn.kind = Kind::Peer;
+        if let Err(error) =
+            conn.set_interest(registry, index, conn_id.generation, Interest::READABLE)
+        {
+            slots.remove(registry, index);
+            let result = Err(DialError::Connect(error.to_string()));
+            tell(Input::Dialed { dial: id, result });
+            return false;
+        }
+        tell(Input::Dialed { dial: id, result: Ok(conn_id) });
+        true
+    }
+
+    /// Ends a dial with an error and frees its slots.
+    fn fail(
+        &mut self,
+        id: DialId,
+        error: DialError,
+        registry: &Registry,
+        slots: &mut Slots,
+        tell: Tell<'_>,
+    ) {
+        self.release(id, registry, slots);
+        tell(Input::Dialed { dial: id, result: Err(error) });
+    }
+
+    fn release(&mut self, id: DialId, registry: &Registry, slots: &mut Slots) {
+        if let Some(dial) = self.dials.remove(&id) {
+            match dial.state {
+                State::Resolving => {}
+                State::Connecting { slots: racing, .. } => {
+                    for index in racing {
+                        slots.remove(registry, index);
+                    }
+                }
+                State::Handshaking { slot } => slots.remove(registry, slot),
+            }
+        }
+    }
+
+    /// Forgets a dial without telling.
+    pub(super) fn cancel(&mut self, id: DialId, registry: &Registry, slots: &mut Slots) {
+        self.release(id, registry, slots);
+    }
+
+    /// Due deadlines and due next addresses.
+    pub(super) fn timers(
+        &mut self,
+        now: Now,
+        registry: &Registry,
+        slots: &mut Slots,
+        tell: Tell<'_>,
+    ) {
+        if self.dials.is_empty() {
+            return;
+        }
+        let due: Vec<DialId> = self
+            .dials
+            .iter()
+            .filter(|(_, dial)| dial.due() <= now.time)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            let Some(dial) = self.dials.get(&id) else { continue };
+            if dial.deadline <= now.time {
+                let error = match &dial.state {
+                    State::Resolving if self.resolver.is_behind(&dial.target.host) => {
+                        DialError::ResolverBusy
+                    }
+                    State::Resolving => DialError::Resolve("the look-up did not end".to_owned()),
+                    State::Connecting { .. } => DialError::Timeout,
+                    State::Handshaking { .. } => DialError::Tls("no answer in time".to_owned()),
+                };
+                self.fail(id, error, registry, slots, tell);
+            } else {
+                self.next_attempt(id, now, registry, slots, tell);
+            }
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.dials.values().map(Dial::due).min()
+    }
+}
+
+impl Dial {
+    fn due(&self) -> Time {
+        match &self.state {
+            State::Connecting { left, next, .. } if !left.is_empty() => (*next).min(self.deadline),
+            _ => self.deadline,
+        }
+    }
+}
+
+/// IPv6 first, then the families in turn (RFC 8305 section 4).
+fn interleave(ips: &[IpAddr], port: u16) -> VecDeque<SocketAddr> {
+    let mut six = ips.iter().filter(|ip| ip.is_ipv6());
+    let mut four = ips.iter().filter(|ip| ip.is_ipv4());
+    let mut order = VecDeque::new();
+    loop {
+        let (a, b) = (six.next(), four.next());
+        if a.is_none() && b.is_none() {
+            return order;
+        }
+        order.extend(a.into_iter().chain(b).map(|ip| SocketAddr::new(*ip, port)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns_and_six_begins() {
+        let ip = |s: &str| s.parse::<IpAddr>().unwrap();
+        let order = interleave(&[ip("192.0.2.1"), ip("192.0.2.2"), ip("2001:db8::1")], 80);
+        let text: Vec<String> = order.iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["[2001:db8::1]:80", "192.0.2.1:80", "192.0.2.2:80"]);
+    }
+}
