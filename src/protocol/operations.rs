@@ -1,0 +1,352 @@
+//! The operations table: every method the gateway answers, with what it takes to call it.
+//!
+//! `hello-ok.features.methods`, dispatch, the scope check of every door and the parameter check
+//! are read from here. `Op` has one variant a row and the gateway matches on it exhaustively,
+//! so a method without a handler does not compile, and nothing is listed that only answers
+//! with an error.
+
+use super::params::{Field, Kind, may, must};
+
+/// What the caller must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Nothing: any connected operator or node.
+    None,
+    /// This operator scope (or `operator.admin`; `write` includes `read`).
+    Operator(&'static str),
+}
+
+/// `operator.read`.
+pub const READ: Scope = Scope::Operator("operator.read");
+/// `operator.write`.
+pub const WRITE: Scope = Scope::Operator("operator.write");
+
+/// Which protocol generations know the method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// Protocol 3 and 4.
+    V3,
+    /// Only protocol 4.
+    V4,
+    /// Only protocol 3.
+    V3Only,
+}
+
+/// One row.
+#[derive(Debug, Clone, Copy)]
+pub struct Operation {
+    /// Method name on the wire.
+    pub name: &'static str,
+    /// Its handler, by name.
+    pub op: Op,
+    /// What the caller must hold.
+    pub scope: Scope,
+    /// Its parameters.
+    pub params: &'static [Field],
+    /// Tolerates unknown parameters, as the reference does for the methods that clients call
+    /// with odd ones.
+    pub open: bool,
+    /// Where it exists.
+    pub since: Since,
+}
+
+/// The handlers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each variant is the method of its row")]
+pub enum Op {
+    Agent,
+    AgentWait,
+    AgentsList,
+    ChannelsStatus,
+    ChatAbort,
+    ChatHistory,
+    ChatSend,
+    ChatStartup,
+    ConfigGet,
+    Health,
+    LogsTail,
+    ModelsList,
+    SessionsAbort,
+    SessionsList,
+    SessionsMessagesSubscribe,
+    SessionsMessagesUnsubscribe,
+    SessionsSubscribe,
+    SessionsUnsubscribe,
+    Status,
+    SystemPresence,
+}
+
+/// Longest session key (reference: 512 characters).
+pub const SESSION_KEY: Kind = Kind::Text(512);
+const ID: Kind = Kind::Text(512);
+const MS: Kind = Kind::Int(0, 9_007_199_254_740_991);
+const COUNT: Kind = Kind::Int(0, 9_007_199_254_740_991);
+
+const AGENT: &[Field] = &[
+    must("message", Kind::Text(usize::MAX)),
+    may("agentId", Kind::Str),
+    may("provider", Kind::Str),
+    may("model", Kind::Str),
+    may("to", Kind::Str),
+    may("replyTo", Kind::Str),
+    may("sessionId", ID),
+    may("sessionKey", SESSION_KEY),
+    may("thinking", Kind::Str),
+    may("deliver", Kind::Bool),
+    may("attachments", Kind::Arr),
+    may("channel", Kind::Str),
+    may("replyChannel", Kind::Str),
+    may("accountId", Kind::Str),
+    may("replyAccountId", Kind::Str),
+    may("threadId", Kind::Str),
+    may("groupId", Kind::Str),
+    may("groupChannel", Kind::Str),
+    may("groupSpace", Kind::Str),
+    may("timeout", Kind::Int(0, 9_007_199_254_740_991)),
+    may("bestEffortDeliver", Kind::Bool),
+    may("lane", Kind::Str),
+    may("extraSystemPrompt", Kind::Str),
+    may("internalEvents", Kind::Arr),
+    may("inputProvenance", Kind::Obj),
+    may("voiceWakeTrigger", Kind::Str),
+    may("workspaceDir", Kind::Str),
+    may("label", Kind::Str),
+    may("spawnedBy", Kind::Str),
+    must("idempotencyKey", Kind::Text(256)),
+];
+
+const CHAT_SEND: &[Field] = &[
+    must("sessionKey", SESSION_KEY),
+    may("sessionId", ID),
+    must("message", Kind::Str),
+    may("agentId", Kind::Str),
+    may("thinking", Kind::Str),
+    may("fastMode", Kind::Any),
+    may("deliver", Kind::Bool),
+    may("queueMode", Kind::Str),
+    may("attachments", Kind::Arr),
+    may("timeoutMs", MS),
+    may("originatingChannel", Kind::Str),
+    may("originatingTo", Kind::Str),
+    may("originatingAccountId", Kind::Str),
+    may("originatingThreadId", Kind::Str),
+    may("systemInputProvenance", Kind::Obj),
+    may("systemProvenanceReceipt", Kind::Str),
+    must("idempotencyKey", Kind::Text(256)),
+];
+
+const CHAT_HISTORY: &[Field] = &[
+    must("sessionKey", SESSION_KEY),
+    may("agentId", Kind::Str),
+    may("sessionId", ID),
+    may("limit", Kind::Int(1, 1000)),
+    may("offset", COUNT),
+    may("cursor", Kind::Str),
+    may("deltaCursor", Kind::Str),
+    may("maxChars", Kind::Int(1, 100_000_000)),
+    may("maxBytes", Kind::Int(1, 100_000_000)),
+    may("includeToolResults", Kind::Bool),
+];
+
+const SESSIONS_LIST: &[Field] = &[
+    may("limit", Kind::Int(1, 10_000)),
+    may("offset", COUNT),
+    may("activeMinutes", Kind::Int(1, 10_000_000)),
+    may("includeGlobal", Kind::Bool),
+    may("includeUnknown", Kind::Bool),
+    may("configuredAgentsOnly", Kind::Bool),
+    may("includeDerivedTitles", Kind::Bool),
+    may("includeLastMessage", Kind::Bool),
+    may("includeArchived", Kind::Bool),
+    may("archived", Kind::Any),
+    may("ownerFirst", Kind::Bool),
+    may("label", Kind::Str),
+    may("spawnedBy", Kind::Str),
+    may("agentId", Kind::Str),
+    may("search", Kind::Str),
+    may("sortBy", Kind::Str),
+];
+
+const fn row(
+    name: &'static str,
+    op: Op,
+    scope: Scope,
+    params: &'static [Field],
+    since: Since,
+) -> Operation {
+    Operation { name, op, scope, params, open: false, since }
+}
+
+const fn open(name: &'static str, op: Op, scope: Scope) -> Operation {
+    Operation { name, op, scope, params: &[], open: true, since: Since::V3 }
+}
+
+/// Every operation, sorted by name.
+pub const OPERATIONS: &[Operation] = &[
+    row("agent", Op::Agent, WRITE, AGENT, Since::V3),
+    row(
+        "agent.wait",
+        Op::AgentWait,
+        WRITE,
+        &[must("runId", ID), may("timeoutMs", MS)],
+        Since::V3,
+    ),
+    row("agents.list", Op::AgentsList, READ, &[may("includeDetails", Kind::Bool)], Since::V3),
+    row(
+        "channels.status",
+        Op::ChannelsStatus,
+        READ,
+        &[
+            may("probe", Kind::Bool),
+            may("timeoutMs", MS),
+            may("channel", Kind::Str),
+            may("accountId", Kind::Str),
+        ],
+        Since::V3,
+    ),
+    row(
+        "chat.abort",
+        Op::ChatAbort,
+        WRITE,
+        &[must("sessionKey", SESSION_KEY), may("runId", ID), may("agentId", Kind::Str)],
+        Since::V3,
+    ),
+    row("chat.history", Op::ChatHistory, READ, CHAT_HISTORY, Since::V3),
+    row("chat.send", Op::ChatSend, WRITE, CHAT_SEND, Since::V3),
+    row("chat.startup", Op::ChatStartup, READ, CHAT_HISTORY, Since::V4),
+    open("config.get", Op::ConfigGet, READ),
+    open("health", Op::Health, Scope::None),
+    row(
+        "logs.tail",
+        Op::LogsTail,
+        READ,
+        &[
+            may("cursor", COUNT),
+            may("limit", Kind::Int(1, 5000)),
+            may("maxBytes", Kind::Int(1, 1_000_000)),
+        ],
+        Since::V3,
+    ),
+    row(
+        "models.list",
+        Op::ModelsList,
+        READ,
+        &[
+            may("view", Kind::Str),
+            may("includeDetails", Kind::Bool),
+            may("sessionKey", SESSION_KEY),
+            may("agentId", Kind::Str),
+            may("preparedOnly", Kind::Bool),
+        ],
+        Since::V3,
+    ),
+    row(
+        "sessions.abort",
+        Op::SessionsAbort,
+        WRITE,
+        &[may("key", SESSION_KEY), may("runId", ID), may("agentId", Kind::Str)],
+        Since::V3,
+    ),
+    row("sessions.list", Op::SessionsList, READ, SESSIONS_LIST, Since::V3),
+    row(
+        "sessions.messages.subscribe",
+        Op::SessionsMessagesSubscribe,
+        READ,
+        &[
+            must("key", SESSION_KEY),
+            may("agentId", Kind::Str),
+            may("includeApprovals", Kind::Bool),
+        ],
+        Since::V3,
+    ),
+    row(
+        "sessions.messages.unsubscribe",
+        Op::SessionsMessagesUnsubscribe,
+        READ,
+        &[must("key", SESSION_KEY), may("agentId", Kind::Str)],
+        Since::V3,
+    ),
+    row("sessions.subscribe", Op::SessionsSubscribe, READ, SESSIONS_LIST, Since::V3),
+    row("sessions.unsubscribe", Op::SessionsUnsubscribe, READ, &[], Since::V3Only),
+    open("status", Op::Status, READ),
+    row("system-presence", Op::SystemPresence, READ, &[], Since::V3),
+];
+
+/// Events the gateway sends, for `hello-ok.features.events`.
+pub const EVENTS: &[&str] = &[
+    "connect.challenge",
+    "agent",
+    "chat",
+    "health",
+    "presence",
+    "session.message",
+    "sessions.changed",
+    "shutdown",
+    "tick",
+];
+
+/// The row of a method, if that protocol knows it.
+pub fn find(name: &str, protocol: u32) -> Option<&'static Operation> {
+    let index = OPERATIONS.binary_search_by(|row| row.name.cmp(name)).ok()?;
+    OPERATIONS.get(index).filter(|row| row.exists_in(protocol))
+}
+
+impl Operation {
+    /// Whether clients of this protocol see the method.
+    pub fn exists_in(&self, protocol: u32) -> bool {
+        match self.since {
+            Since::V3 => true,
+            Since::V4 => protocol >= 4,
+            Since::V3Only => protocol == 3,
+        }
+    }
+
+    /// The scope a caller lacks, if any.
+    pub fn missing<S: AsRef<str>>(&self, held: &[S]) -> Option<&'static str> {
+        match self.scope {
+            Scope::None => None,
+            Scope::Operator(scope) => (!holds(held, scope)).then_some(scope),
+        }
+    }
+}
+
+/// Whether a set of scopes includes one: `admin` includes all, `write` includes `read`.
+pub fn holds<S: AsRef<str>>(held: &[S], wanted: &str) -> bool {
+    held.iter().map(AsRef::as_ref).any(|scope| {
+        scope == wanted
+            || scope == "operator.admin"
+            || (wanted == "operator.read" && scope == "operator.write")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_unique() {
+        let names: Vec<&str> = OPERATIONS.iter().map(|row| row.name).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(names, sorted);
+    }
+
+    #[test]
+    fn generations_see_their_own_methods() {
+        assert!(find("chat.startup", 4).is_some());
+        assert!(find("chat.startup", 3).is_none());
+        assert!(find("sessions.unsubscribe", 4).is_none());
+        assert!(find("sessions.unsubscribe", 3).is_some());
+        assert!(find("no.such", 4).is_none());
+    }
+
+    #[test]
+    fn admin_includes_all_and_write_includes_read() {
+        assert!(holds(&["operator.admin"], "operator.pairing"));
+        assert!(holds(&["operator.write"], "operator.read"));
+        assert!(!holds(&["operator.read"], "operator.write"));
+        assert!(!holds(&["operator.pairing"], "operator.read"));
+        assert!(!holds::<&str>(&[], "operator.read"));
+    }
+}
