@@ -1,1 +1,26 @@
-//! (being built)
+//! From bytes, environment and flags to a validated, immutable [`Config`].
+//!
+//! ```text
+//!   flags, environment --> [paths]  which file, which state directory, which port
+//!   file, $include, .env -> [load]  JSON5 with spans -> merged -> ${VAR} -> checked against
+//!                                   [table] -> [snapshot]   or every issue with its place
+//!   old, new snapshot ----> [plan]  what changed and which rooms must hear of it
+//! ```
+//!
+//! The room reads nothing itself: files come through [`load::Source`], the environment is a
+//! map. It never writes a file, never starts a program, and no error of it holds a secret.
+
+pub mod blocked;
+pub mod load;
+pub mod paths;
+pub mod plan;
+pub mod redact;
+pub mod schema;
+pub mod secret;
+pub mod snapshot;
+pub mod table;
+
+pub use load::{ConfigError, Loaded, Source, load};
+pub use paths::{Flags, Paths};
+pub use secret::Secret;
+pub use snapshot::*;

@@ -1,0 +1,547 @@
+//! The typed configuration of a running gateway: immutable, shared as `Rc<Config>`, replaced
+//! whole by a reload. No room keeps a copy of its own.
+//!
+//! [`Config::defaults`] is what an absent file means. Values come from
+//! [`crate::config::load::load`], which has already validated them against the key table.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::secret::Secret;
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Section `gateway`.
+    pub gateway: Gateway,
+    /// Section `models`.
+    pub models: Models,
+    /// Section `agents`.
+    pub agents: Agents,
+    /// Section `session`.
+    pub session: Session,
+    /// Section `logging`.
+    pub logging: Logging,
+    /// Where all this came from, for `config.get`.
+    pub source: SourceInfo,
+    /// Accepted, but without effect or doubtful; each is logged once at start.
+    pub warnings: Vec<Issue>,
+}
+
+/// One finding about a configuration file. As `issues` and `warnings` of `config.get`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// Key path such as `gateway.port` or `agents.list[0].id`; empty for the file as a whole.
+    pub path: String,
+    /// What is wrong, what was expected, what to do. Never holds a secret.
+    pub message: String,
+    /// The file it stands in; an `$include`d one is named itself.
+    pub file: PathBuf,
+    /// Line from 1; 0 when there is none (an absent file, an environment variable).
+    pub line: usize,
+    /// Column in characters from 1; 0 when there is none.
+    pub column: usize,
+}
+
+impl std::fmt::Display for Issue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        let path = if self.path.is_empty() { "<root>" } else { &self.path };
+        write!(f, ": {path}: {}", self.message)
+    }
+}
+
+/// The file behind a snapshot.
+#[derive(Debug, Clone, Default)]
+pub struct SourceInfo {
+    /// The root file.
+    pub path: PathBuf,
+    /// False when there is no such file and everything is a default.
+    pub exists: bool,
+    /// The text of the root file, secrets included: redact before showing.
+    pub raw: String,
+    /// Opaque digest of everything authored (root file and includes), made by
+    /// [`crate::config::load::Source::digest`].
+    pub hash: String,
+    /// The object as written, before includes and substitution. Holds secrets.
+    pub authored: Value,
+    /// After includes, before `${VAR}` substitution. Holds secrets.
+    pub parsed: Value,
+    /// After `${VAR}` substitution, before defaults. Holds secrets.
+    pub resolved: Value,
+    /// `$include`d files in the order read; the watcher polls them too.
+    pub includes: Vec<PathBuf>,
+}
+
+/// `gateway.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// The gateway runs on this machine.
+    Local,
+    /// This machine is a client of a gateway elsewhere.
+    Remote,
+}
+
+/// `gateway.bind`: which address the port opens on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bind {
+    /// 127.0.0.1 (and ::1).
+    Loopback,
+    /// Every interface, 0.0.0.0.
+    Lan,
+    /// The 100.64.0.0/10 address of this machine.
+    Tailnet,
+    /// Loopback where it can be, else every interface.
+    Auto,
+    /// The address in [`Gateway::custom_bind_host`].
+    Custom,
+}
+
+impl Bind {
+    /// Every word of `gateway.bind` and `--bind`.
+    pub const WORDS: [&str; 5] = ["loopback", "lan", "tailnet", "auto", "custom"];
+
+    /// From the word in file, flag or environment.
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "loopback" => Self::Loopback,
+            "lan" => Self::Lan,
+            "tailnet" => Self::Tailnet,
+            "auto" => Self::Auto,
+            "custom" => Self::Custom,
+            _ => return None,
+        })
+    }
+
+    /// The word in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Lan => "lan",
+            Self::Tailnet => "tailnet",
+            Self::Auto => "auto",
+            Self::Custom => "custom",
+        }
+    }
+}
+
+/// `gateway.auth.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMode {
+    /// A shared token.
+    Token,
+    /// A shared password.
+    Password,
+    /// Nobody is asked.
+    None,
+    /// A reverse proxy vouches (not acted on yet: refused by validation).
+    TrustedProxy,
+}
+
+impl AuthMode {
+    /// Every word of `gateway.auth.mode` and `--auth`.
+    pub const WORDS: [&str; 4] = ["token", "password", "none", "trusted-proxy"];
+
+    /// From the word in file or flag.
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "token" => Self::Token,
+            "password" => Self::Password,
+            "none" => Self::None,
+            "trusted-proxy" => Self::TrustedProxy,
+            _ => return None,
+        })
+    }
+
+    /// The word in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Password => "password",
+            Self::None => "none",
+            Self::TrustedProxy => "trusted-proxy",
+        }
+    }
+}
+
+/// Section `gateway`.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    /// `gateway.mode`; absent is not the same as local, see [`crate::config::blocked`].
+    pub mode: Option<Mode>,
+    /// `gateway.port`.
+    pub port: Option<u16>,
+    /// `gateway.bind`.
+    pub bind: Bind,
+    /// `gateway.customBindHost`, an IP literal.
+    pub custom_bind_host: Option<String>,
+    /// `gateway.auth`.
+    pub auth: Auth,
+    /// `gateway.handshakeTimeoutMs`.
+    pub handshake_timeout_ms: u64,
+    /// `gateway.http.endpoints`.
+    pub endpoints: Endpoints,
+    /// `gateway.controlUi`.
+    pub control_ui: ControlUi,
+    /// `gateway.reload`.
+    pub reload: Reload,
+    /// `gateway.trustedProxies` (not acted on yet: refused unless empty).
+    pub trusted_proxies: Vec<String>,
+    /// `gateway.remote`: the gateway that this machine's commands talk to in remote mode.
+    pub remote: Option<Remote>,
+}
+
+/// `gateway.auth`.
+#[derive(Debug, Clone, Default)]
+pub struct Auth {
+    /// Absent means: token if there is one, else password if there is one, else token.
+    pub mode: Option<AuthMode>,
+    /// The shared token.
+    pub token: Option<Secret>,
+    /// The shared password.
+    pub password: Option<Secret>,
+}
+
+/// `gateway.http.endpoints.*.enabled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoints {
+    /// `POST /v1/chat/completions`; on for us unless switched off.
+    pub chat_completions: bool,
+    /// `POST /v1/responses`; on for us unless switched off.
+    pub responses: bool,
+}
+
+/// `gateway.controlUi`.
+#[derive(Debug, Clone)]
+pub struct ControlUi {
+    /// Serve the page at all.
+    pub enabled: bool,
+    /// Path prefix: empty or `/x`, never a slash at the end.
+    pub base_path: String,
+    /// Full origins such as `https://host.example`, lower case; `*` stands for any.
+    pub allowed_origins: Vec<String>,
+}
+
+/// `gateway.reload.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadMode {
+    /// Do not look at the file.
+    Off,
+    /// Apply what needs no restart.
+    Hot,
+    /// Restart for any change.
+    Restart,
+    /// Apply what can be, restart for the rest.
+    Hybrid,
+}
+
+/// `gateway.reload`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reload {
+    /// What an edit does.
+    pub mode: ReloadMode,
+    /// The file must be still this long.
+    pub debounce_ms: u64,
+    /// How long a restart waits for active runs.
+    pub deferral_timeout_ms: u64,
+}
+
+/// `gateway.remote`.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// `ws://` or `wss://` address.
+    pub url: String,
+    /// Its token.
+    pub token: Option<Secret>,
+    /// Its password.
+    pub password: Option<Secret>,
+}
+
+/// Section `models`.
+#[derive(Debug, Clone, Default)]
+pub struct Models {
+    /// By provider id as written.
+    pub providers: BTreeMap<String, Provider>,
+}
+
+/// `models.providers.*.api`: the dialect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Api {
+    /// `openai-completions`: `POST <base>/chat/completions`.
+    OpenAiCompletions,
+    /// Another documented dialect that is not built yet; its word.
+    Other(String),
+}
+
+impl Api {
+    /// The word in the file.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::OpenAiCompletions => "openai-completions",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+/// `models.providers.<id>`.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// `http://` or `https://`, without a slash at the end.
+    pub base_url: String,
+    /// The dialect.
+    pub api: Api,
+    /// Sent as a bearer token.
+    pub api_key: Option<Secret>,
+    /// Send the key in `Authorization` (default true).
+    pub auth_header: bool,
+    /// Extra request headers; values may be credentials.
+    pub headers: BTreeMap<String, Secret>,
+    /// Time for a whole answer.
+    pub timeout_seconds: Option<u64>,
+    /// Its models in the order written.
+    pub models: Vec<Model>,
+}
+
+/// `models.providers.<id>.models[]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// The id the provider knows, without the provider's prefix.
+    pub id: String,
+    /// For people; the id when absent.
+    pub name: String,
+    /// It thinks before it answers.
+    pub reasoning: bool,
+    /// `text`, `image`, ...; `["text"]` when absent.
+    pub input: Vec<String>,
+    /// US dollars per million tokens.
+    pub cost: Cost,
+    /// Tokens in and out together.
+    pub context_window: u64,
+    /// Tokens of one answer.
+    pub max_tokens: u64,
+    /// Its own dialect, when it differs from the provider's.
+    pub api: Option<Api>,
+}
+
+/// US dollars per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Cost {
+    /// Prompt.
+    pub input: f64,
+    /// Answer.
+    pub output: f64,
+    /// Prompt read from the provider's cache.
+    pub cache_read: f64,
+    /// Prompt written to the provider's cache.
+    pub cache_write: f64,
+}
+
+/// Section `agents`.
+#[derive(Debug, Clone)]
+pub struct Agents {
+    /// What an agent has unless it says otherwise.
+    pub defaults: AgentDefaults,
+    /// Configured agents, in the order written; may be empty.
+    pub list: Vec<Agent>,
+}
+
+/// `agents.defaults`.
+#[derive(Debug, Clone)]
+pub struct AgentDefaults {
+    /// Where the default agent's files live; `~` is already expanded.
+    pub workspace: Option<PathBuf>,
+    /// Which model.
+    pub model: ModelChoice,
+    /// Aliases by `provider/model`, from `agents.defaults.models`.
+    pub aliases: BTreeMap<String, String>,
+    /// Time for one run.
+    pub timeout_seconds: u64,
+    /// Runs at once, all agents together.
+    pub max_concurrent: u32,
+}
+
+/// A model and what to try when it fails; each is `provider/model` or an alias.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ModelChoice {
+    /// First choice; `None` falls back to the embedded `local/echo`.
+    pub primary: Option<String>,
+    /// Then these, in order.
+    pub fallbacks: Vec<String>,
+}
+
+/// `agents.list[]` or `agents.entries.<id>`.
+#[derive(Debug, Clone)]
+pub struct Agent {
+    /// Normalised id: lower case letters, digits, `_` and `-`.
+    pub id: String,
+    /// The one that answers when nobody is named.
+    pub default: bool,
+    /// For people.
+    pub name: Option<String>,
+    /// Where its files live.
+    pub workspace: Option<PathBuf>,
+    /// Instead of the defaults' choice.
+    pub model: Option<ModelChoice>,
+}
+
+/// The agent of a configuration that lists none.
+pub const MAIN_AGENT: &str = "main";
+
+impl Agents {
+    /// Who answers when nobody is named: marked `default`, else the first, else `main`.
+    pub fn default_agent(&self) -> &str {
+        let marked = self.list.iter().find(|agent| agent.default);
+        marked.or(self.list.first()).map_or(MAIN_AGENT, |agent| &agent.id)
+    }
+
+    /// A configured agent; `None` also for the implied `main` of an empty list.
+    pub fn agent(&self, id: &str) -> Option<&Agent> {
+        self.list.iter().find(|agent| agent.id == id)
+    }
+
+    /// True when `id` may be named in a request.
+    pub fn has(&self, id: &str) -> bool {
+        if self.list.is_empty() { id == MAIN_AGENT } else { self.agent(id).is_some() }
+    }
+
+    /// Every id, never empty.
+    pub fn agent_ids(&self) -> Vec<&str> {
+        if self.list.is_empty() {
+            return vec![MAIN_AGENT];
+        }
+        self.list.iter().map(|agent| agent.id.as_str()).collect()
+    }
+
+    /// The choice of an agent: its own, else the defaults'.
+    pub fn model_of(&self, id: &str) -> &ModelChoice {
+        self.agent(id).and_then(|agent| agent.model.as_ref()).unwrap_or(&self.defaults.model)
+    }
+}
+
+/// `session.scope`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionScope {
+    /// One session a sender.
+    PerSender,
+    /// One session for everybody.
+    Global,
+}
+
+/// Section `session`.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// How messages group into sessions.
+    pub scope: SessionScope,
+    /// Last part of the main session's key, `agent:<id>:<mainKey>`.
+    pub main_key: String,
+}
+
+/// `logging.level` and `logging.consoleLevel`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Nothing.
+    Silent,
+    /// Only what ends the process.
+    Fatal,
+    /// Failures.
+    Error,
+    /// Doubts.
+    Warn,
+    /// The day's events.
+    Info,
+    /// Decisions.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Section `logging`.
+#[derive(Debug, Clone)]
+pub struct Logging {
+    /// For the file.
+    pub level: LogLevel,
+    /// For standard output; the file's level when absent.
+    pub console_level: Option<LogLevel>,
+    /// Where; `None` is the rolling default in the state directory or /tmp.
+    pub file: Option<PathBuf>,
+    /// A file grows no larger.
+    pub max_file_bytes: u64,
+}
+
+impl Config {
+    /// What an absent file means.
+    pub fn defaults() -> Self {
+        Self {
+            gateway: Gateway::default(),
+            models: Models::default(),
+            agents: Agents::default(),
+            session: Session::default(),
+            logging: Logging::default(),
+            source: SourceInfo::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            mode: None,
+            port: None,
+            bind: Bind::Loopback,
+            custom_bind_host: None,
+            auth: Auth::default(),
+            handshake_timeout_ms: crate::limits::WS_HANDSHAKE_MS,
+            endpoints: Endpoints { chat_completions: true, responses: true },
+            control_ui: ControlUi {
+                enabled: true,
+                base_path: String::new(),
+                allowed_origins: Vec::new(),
+            },
+            reload: Reload {
+                mode: ReloadMode::Hybrid,
+                debounce_ms: 300,
+                deferral_timeout_ms: 300_000,
+            },
+            trusted_proxies: Vec::new(),
+            remote: None,
+        }
+    }
+}
+
+impl Default for Agents {
+    fn default() -> Self {
+        Self {
+            defaults: AgentDefaults {
+                workspace: None,
+                model: ModelChoice::default(),
+                aliases: BTreeMap::new(),
+                timeout_seconds: 172_800,
+                max_concurrent: 4,
+            },
+            list: Vec::new(),
+        }
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self { scope: SessionScope::PerSender, main_key: MAIN_AGENT.to_owned() }
+    }
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self {
+            level: LogLevel::Info,
+            console_level: None,
+            file: None,
+            max_file_bytes: 100 * 1024 * 1024,
+        }
+    }
+}
