@@ -85,3 +85,20 @@ pub const RESOLVER_CACHE: usize = 256;
 pub const HAPPY_EYEBALLS_MS: u64 = 250;
 /// Child processes at once.
 pub const CHILDREN: usize = 32;
+
+/// Time to reach a provider, name and TLS included.
+pub const PROVIDER_CONNECT_MS: u64 = 30_000;
+/// A provider that sends nothing for this long is given up; keep-alive comments count.
+pub const PROVIDER_IDLE_MS: u64 = 120_000;
+/// After the provider said that it is done, the rest of its body may take this long.
+pub const PROVIDER_TAIL_MS: u64 = 1_000;
+/// Retries of the last candidate after overload or a broken connection: 1, 2, 4, 8 s.
+pub const PROVIDER_RETRIES: u32 = 4;
+/// Retries of a candidate that has another behind it.
+pub const PROVIDER_RETRIES_EARLY: u32 = 1;
+/// Longest pause between attempts, a provider's Retry-After included.
+pub const PROVIDER_BACKOFF_MAX_MS: u64 = 60_000;
+/// Parallel tool calls of one answer.
+pub const TOOL_CALLS: usize = 128;
+/// Characters that the embedded echo model repeats.
+pub const ECHO_CHARS: usize = 100_000;

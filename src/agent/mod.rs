@@ -1,1 +1,98 @@
-//! (being built)
+//! Agents: one run as a state machine, and the providers it talks to.
+//!
+//! A [`run::Run`] takes a conversation to its answer: it picks a model from its candidates,
+//! makes a [`call::Call`] over a connection the driver dialled, turns the provider's stream into
+//! [`run::RunEvent`]s, retries and falls back, and ends with exactly one [`run::Outcome`].
+//!
+//! ```text
+//!             begin                dialed            first byte
+//!   Waiting ---------> Dialing ------------> Asking -----------> Streaming --> Done(outcome)
+//!                        |  ^                   |                    |          ^
+//!                        v  | timer             v (retryable)        v          |
+//!                      Backoff <----------------+--------------------+     abort, deadline
+//! ```
+//!
+//! It never sees a socket: it asks for dials and sends through `driver::Effects`.
+
+pub mod call;
+pub mod provider;
+pub mod run;
+pub mod turn;
+
+use serde_json::Value;
+
+/// Tokens of one answer as the provider counted them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Prompt tokens, cached ones included.
+    pub input: u64,
+    /// Answer tokens.
+    pub output: u64,
+    /// What the provider said in all; its own sum, not ours.
+    pub total: u64,
+    /// Prompt tokens read from the provider's cache.
+    pub cache_read: u64,
+}
+
+/// A tool the model asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ToolCall {
+    /// The provider's id.
+    pub id: String,
+    /// Which tool.
+    pub name: String,
+    /// JSON text as the model wrote it.
+    pub arguments: String,
+}
+
+/// Why the model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StopReason {
+    /// It was done.
+    #[default]
+    Stop,
+    /// Out of tokens.
+    Length,
+    /// It wants tools.
+    ToolUse,
+    /// The provider's filter.
+    ContentFilter,
+}
+
+impl StopReason {
+    /// The reference's word in transcripts and events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolUse => "toolUse",
+            Self::ContentFilter => "contentFilter",
+        }
+    }
+}
+
+/// What a run asks of a model.
+#[derive(Debug, Clone, Default)]
+pub struct Ask {
+    /// The conversation, oldest first.
+    pub turns: Vec<turn::Turn>,
+    /// Tools in OpenAI's form: `{type: "function", function: {name, description, parameters}}`.
+    pub tools: Vec<Value>,
+    /// OpenAI's `tool_choice`, passed through.
+    pub tool_choice: Option<Value>,
+    /// Sampling as the caller set it.
+    pub sampling: Sampling,
+}
+
+/// Sampling parameters; `None` leaves the provider's default.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(missing_docs, reason = "OpenAI's own names")]
+pub struct Sampling {
+    pub max_tokens: Option<u64>,
+    pub temperature: Option<f64>,
+    pub top_p: Option<f64>,
+    pub frequency_penalty: Option<f64>,
+    pub presence_penalty: Option<f64>,
+    pub seed: Option<i64>,
+    pub stop: Vec<String>,
+}

@@ -1,1 +1,386 @@
-//! (being built)
+//! Conversations: keys, the index, and the transcripts.
+//!
+//! On disk as the reference keeps them, so that a state directory moves between the two:
+//! `agents/<agentId>/sessions/sessions.json` maps session keys to entries, and
+//! `<sessionId>.jsonl` beside it holds one record a line: a `session` header, then `message`
+//! records that name their parent. Transcripts are only ever appended to. The index is a cache
+//! of what they say and of what clients set; it is written at most once a second.
+//!
+//! Unknown fields of an entry are kept. A damaged line costs that record, is counted, and
+//! stays in the file.
+
+pub mod key;
+pub mod transcript;
+
+use crate::store::Disk;
+use crate::wire::hash;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use transcript::Record;
+
+/// What the index says of one session (reference: an entry of `sessions.json`). Times are Unix
+/// milliseconds, tokens are those of the last run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "the wire's own names, described in the type's head")]
+pub struct Entry {
+    pub session_id: String,
+    pub updated_at: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat_type: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub system_sent: bool,
+    pub aborted_last_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_run_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_tokens: Option<u64>,
+    /// Whatever else the file said; written back untouched.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+#[derive(Debug, Default)]
+struct AgentStore {
+    index: BTreeMap<String, Entry>,
+    tails: BTreeMap<String, Tail>,
+    dirty: bool,
+}
+
+/// Where the next record of a transcript goes.
+#[derive(Debug, Clone, Default)]
+struct Tail {
+    parent: Option<String>,
+    messages: u64,
+    torn: bool,
+}
+
+/// A message that was just appended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// Its record id.
+    pub id: String,
+    /// Its number in the transcript, from 1.
+    pub seq: u64,
+}
+
+/// All sessions of all agents.
+#[derive(Debug)]
+pub struct Sessions {
+    root: PathBuf,
+    agents: BTreeMap<String, AgentStore>,
+}
+
+impl Sessions {
+    /// Sessions under `<state>/agents`; nothing is read yet.
+    pub fn new(state_dir: &Path) -> Self {
+        Self { root: state_dir.join("agents"), agents: BTreeMap::new() }
+    }
+
+    /// The index file of an agent.
+    pub fn index_path(&self, agent: &str) -> PathBuf {
+        self.root.join(agent).join("sessions").join("sessions.json")
+    }
+
+    /// Reads an agent's index, once. A file that cannot be read as an index is kept aside as
+    /// `sessions.json.damaged` and the index starts empty: transcripts are untouched by that.
+    pub fn open(&mut self, disk: &mut dyn Disk, agent: &str) {
+        if self.agents.contains_key(agent) {
+            return;
+        }
+        let path = self.index_path(agent);
+        let mut store = AgentStore::default();
+        match disk.read(&path) {
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(index) => store.index = index,
+                Err(error) => {
+                    let aside = path.with_extension("json.damaged");
+                    log::error!(target: "sessions",
+                        "{}: {error}; kept as {}", path.display(), aside.display());
+                    if let Err(error) = disk.rename(&path, &aside) {
+                        log::error!(target: "sessions", "{}: {error}", aside.display());
+                    }
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => log::error!(target: "sessions", "{}: {error}", path.display()),
+        }
+        self.agents.insert(agent.to_owned(), store);
+    }
+
+    /// The entry of a canonical key.
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        self.agents.get(key::agent_of(key)?)?.index.get(key)
+    }
+
+    /// The entry for writing; the index is saved soon after.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Entry> {
+        let store = self.agents.get_mut(key::agent_of(key)?)?;
+        let entry = store.index.get_mut(key)?;
+        store.dirty = true;
+        Some(entry)
+    }
+
+    /// Makes sure a session exists; true when it was created. `session_id` is used for a new one.
+    pub fn ensure(
+        &mut self,
+        disk: &mut dyn Disk,
+        key: &str,
+        session_id: impl FnOnce() -> String,
+        now_ms: u64,
+    ) -> bool {
+        let Some(agent) = key::agent_of(key) else { return false };
+        self.open(disk, agent);
+        let Some(store) = self.agents.get_mut(agent) else { return false };
+        if store.index.contains_key(key) {
+            return false;
+        }
+        let entry = Entry {
+            session_id: session_id(),
+            updated_at: now_ms,
+            created_at: Some(now_ms),
+            chat_type: Some("direct".to_owned()),
+            ..Entry::default()
+        };
+        store.index.insert(key.to_owned(), entry);
+        store.dirty = true;
+        true
+    }
+
+    /// Every session of the agents that were opened, newest first.
+    pub fn list(&self) -> Vec<(&str, &Entry)> {
+        let mut all: Vec<(&str, &Entry)> = self
+            .agents
+            .values()
+            .flat_map(|store| store.index.iter().map(|(key, entry)| (key.as_str(), entry)))
+            .collect();
+        all.sort_by(|a, b| b.1.updated_at.cmp(&a.1.updated_at).then_with(|| a.0.cmp(b.0)));
+        all
+    }
+
+    /// How many sessions an agent has, and the newest of them.
+    pub fn newest(&self, agent: &str, at_most: usize) -> (usize, Vec<(&str, u64)>) {
+        let Some(store) = self.agents.get(agent) else { return (0, Vec::new()) };
+        let mut all: Vec<(&str, u64)> =
+            store.index.iter().map(|(key, entry)| (key.as_str(), entry.updated_at)).collect();
+        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        let count = all.len();
+        all.truncate(at_most);
+        (count, all)
+    }
+
+    /// Appends a message to the transcript of an existing session: durable against `kill -9`
+    /// when this returns.
+    ///
+    /// # Errors
+    /// When the session is unknown or the disk refuses; nothing was then accepted.
+    pub fn append(
+        &mut self,
+        disk: &mut dyn Disk,
+        key: &str,
+        record_id: String,
+        message: &Value,
+        now_ms: u64,
+    ) -> io::Result<Appended> {
+        let path = self.transcript_path(key).ok_or(io::ErrorKind::NotFound)?;
+        let agent = key::agent_of(key).ok_or(io::ErrorKind::NotFound)?.to_owned();
+        let store = self.agents.get_mut(&agent).ok_or(io::ErrorKind::NotFound)?;
+        let entry = store.index.get_mut(key).ok_or(io::ErrorKind::NotFound)?;
+        let mut tail = match store.tails.get(key) {
+            Some(tail) => tail.clone(),
+            None => {
+                let read = transcript::read(&*disk, &path)?;
+                let parent = read.records.last().map(|record| record.id.clone());
+                Tail { parent, messages: read.records.len() as u64, torn: read.torn }
+            }
+        };
+        let mut bytes = Vec::new();
+        if std::mem::take(&mut tail.torn) {
+            // Half a record stands at the end: it must cost itself only, not the next one.
+            bytes.push(b'\n');
+        }
+        if tail.parent.is_none() && disk.stat(&path).is_err() {
+            transcript::write_header(&mut bytes, &entry.session_id, now_ms);
+        }
+        let parent = tail.parent.take();
+        transcript::write_message(&mut bytes, &record_id, parent.as_deref(), message, now_ms);
+        disk.append(&path, &bytes)?;
+        tail.messages += 1;
+        tail.parent = Some(record_id.clone());
+        let seq = tail.messages;
+        store.tails.insert(key.to_owned(), tail);
+        entry.updated_at = now_ms;
+        store.dirty = true;
+        Ok(Appended { id: record_id, seq })
+    }
+
+    /// The messages of a session, oldest first; empty when it has none yet.
+    ///
+    /// # Errors
+    /// When the transcript exists and cannot be read.
+    pub fn messages(&self, disk: &dyn Disk, key: &str) -> io::Result<Vec<Record>> {
+        match self.transcript_path(key) {
+            None => Ok(Vec::new()),
+            Some(path) => Ok(transcript::read(disk, &path)?.records),
+        }
+    }
+
+    /// The transcript file of a session.
+    pub fn transcript_path(&self, key: &str) -> Option<PathBuf> {
+        let agent = key::agent_of(key)?;
+        let entry = self.get(key)?;
+        // A path the reference wrote is used only for its file name: state directories move.
+        let named = entry.session_file.as_deref().map(Path::new).and_then(Path::file_name);
+        let file = match named.and_then(|name| name.to_str()) {
+            Some(name) if is_safe_name(name) => name.to_owned(),
+            _ => format!("{}.jsonl", file_stem(&entry.session_id)),
+        };
+        Some(self.root.join(agent).join("sessions").join(file))
+    }
+
+    /// True when an index waits to be written.
+    pub fn is_dirty(&self) -> bool {
+        self.agents.values().any(|store| store.dirty)
+    }
+
+    /// Writes the indexes that changed.
+    pub fn save(&mut self, disk: &mut dyn Disk) {
+        let root = &self.root;
+        for (agent, store) in self.agents.iter_mut().filter(|(_, store)| store.dirty) {
+            let path = root.join(agent).join("sessions").join("sessions.json");
+            let Ok(text) = serde_json::to_vec_pretty(&store.index) else { continue };
+            match disk.replace(&path, &text) {
+                Ok(()) => store.dirty = false,
+                Err(error) => log::error!(target: "sessions", "{}: {error}", path.display()),
+            }
+        }
+    }
+}
+
+/// A session id as a file name: itself when it is plain, else its digest.
+fn file_stem(session_id: &str) -> String {
+    if is_safe_name(session_id) && session_id.len() <= 100 {
+        session_id.to_owned()
+    } else {
+        hash::hex(&hash::sha256(session_id.as_bytes()))
+    }
+}
+
+fn is_safe_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 200
+        && !name.starts_with('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::RealDisk;
+    use serde_json::json;
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let dir = std::env::temp_dir()
+                .join(format!("openclaw-sessions-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&dir);
+            Self(dir)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    const KEY: &str = "agent:main:main";
+
+    #[test]
+    fn a_conversation_survives_a_restart() {
+        let scratch = Scratch::new("restart");
+        let mut disk = RealDisk;
+        let mut sessions = Sessions::new(&scratch.0);
+        assert!(sessions.ensure(&mut disk, KEY, || "s-1".to_owned(), 5));
+        assert!(!sessions.ensure(&mut disk, KEY, || "s-2".to_owned(), 6));
+        let user = json!({"role": "user", "content": "hi"});
+        let first = sessions.append(&mut disk, KEY, "r1".to_owned(), &user, 7).unwrap();
+        assert_eq!(first.seq, 1);
+        sessions.save(&mut disk);
+        let mut again = Sessions::new(&scratch.0);
+        again.open(&mut disk, "main");
+        let answer = json!({"role": "assistant", "content": []});
+        let second = again.append(&mut disk, KEY, "r2".to_owned(), &answer, 8).unwrap();
+        assert_eq!(second.seq, 2);
+        let records = again.messages(&disk, KEY).unwrap();
+        assert_eq!(records.len(), 2);
+        assert_eq!(records[0].message, user);
+        assert_eq!(records[1].parent.as_deref(), Some("r1"));
+    }
+
+    #[test]
+    fn ids_from_outside_never_become_paths() {
+        let scratch = Scratch::new("paths");
+        let mut disk = RealDisk;
+        let mut sessions = Sessions::new(&scratch.0);
+        for (n, id) in ["../../etc/x", "/abs", "a\0b", ".hidden", &"x".repeat(5000), "ünï"]
+            .into_iter()
+            .enumerate()
+        {
+            let key = format!("agent:main:k{n}");
+            sessions.ensure(&mut disk, &key, || id.to_owned(), 1);
+            let path = sessions.transcript_path(&key).unwrap();
+            assert_eq!(path.parent().unwrap(), scratch.0.join("agents/main/sessions"));
+            assert!(is_safe_name(path.file_name().unwrap().to_str().unwrap()));
+        }
+    }
+
+    #[test]
+    fn unknown_fields_and_a_damaged_index_are_kept() {
+        let scratch = Scratch::new("extra");
+        let mut disk = RealDisk;
+        let mut sessions = Sessions::new(&scratch.0);
+        let path = sessions.index_path("main");
+        let text = json!({KEY: {"sessionId": "s", "updatedAt": 1, "lastChannel": "irc"}});
+        disk.replace(&path, text.to_string().as_bytes()).unwrap();
+        sessions.open(&mut disk, "main");
+        sessions.get_mut(KEY).unwrap().label = Some("L".to_owned());
+        sessions.save(&mut disk);
+        let back: Value = serde_json::from_slice(&disk.read(&path).unwrap()).unwrap();
+        assert_eq!(back[KEY]["lastChannel"], "irc");
+        assert_eq!(back[KEY]["label"], "L");
+
+        disk.replace(&path, b"{broken").unwrap();
+        let mut again = Sessions::new(&scratch.0);
+        again.open(&mut disk, "main");
+        assert!(again.get(KEY).is_none());
+        assert_eq!(disk.read(&path.with_extension("json.damaged")).unwrap(), b"{broken");
+    }
+}

@@ -1,0 +1,322 @@
+//! One model call on an open connection: HTTP response, event stream, dialect.
+
+use super::provider::openai_completions::{self, error_text};
+use super::provider::{Delta, Step};
+use crate::wire::http::client::{Client, ClientEvent};
+use crate::wire::sse::{Parser, SseItem};
+
+/// Bytes of an error body that are read for its message.
+const ERROR_BODY: usize = 16 * 1024;
+
+/// Whether the same call may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Overload or a broken connection: again after a pause.
+    Transient,
+    /// The key or the account: the next candidate may do.
+    Auth,
+    /// The request itself: the next candidate may do, repeating will not.
+    Request,
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallError {
+    /// What to do about it.
+    pub class: Class,
+    /// HTTP status, if an answer came.
+    pub status: Option<u16>,
+    /// For the operator, without secrets.
+    pub message: String,
+    /// The provider's `Retry-After`.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// What came out of the bytes.
+#[derive(Debug, PartialEq)]
+pub enum CallEvent {
+    /// A piece of the answer.
+    Delta(Delta),
+    /// The answer is complete; nothing follows.
+    Done,
+    /// The call failed; nothing follows.
+    Failed(CallError),
+}
+
+enum State {
+    Head,
+    Stream,
+    /// An error status whose body is read for its message.
+    Refused {
+        status: u16,
+        retry_after_ms: Option<u64>,
+        body: Vec<u8>,
+    },
+    Over,
+}
+
+/// The receiving side of one call.
+pub struct Call {
+    client: Client,
+    sse: Parser,
+    state: State,
+    /// The dialect said that the stream is complete, or gave a finish reason: a close after
+    /// that is a good end (some servers never send `[DONE]`).
+    finished: bool,
+    ended: bool,
+}
+
+impl Default for Call {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Call {
+    /// A call whose request is on its way.
+    pub fn new() -> Self {
+        Self {
+            client: Client::new(false),
+            sse: Parser::new(),
+            state: State::Head,
+            finished: false,
+            ended: false,
+        }
+    }
+
+    /// Takes bytes from the provider.
+    pub fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(CallEvent)) {
+        self.client.push(bytes);
+        self.pump(tell);
+    }
+
+    /// The provider closed the connection.
+    pub fn eof(&mut self, tell: &mut dyn FnMut(CallEvent)) {
+        self.client.eof();
+        self.pump(tell);
+        if !matches!(self.state, State::Over) {
+            self.end(tell);
+        }
+    }
+
+    fn pump(&mut self, tell: &mut dyn FnMut(CallEvent)) {
+        while !matches!(self.state, State::Over) {
+            match self.client.next() {
+                None => return,
+                Some(ClientEvent::Head { status, headers }) => {
+                    let retry_after_ms = headers
+                        .get("retry-after")
+                        .and_then(|text| text.trim().parse::<u64>().ok())
+                        .map(|seconds| seconds.saturating_mul(1000));
+                    self.state = if (200..300).contains(&status) {
+                        State::Stream
+                    } else {
+                        State::Refused { status, retry_after_ms, body: Vec::new() }
+                    };
+                }
+                Some(ClientEvent::Data(bytes)) => match &mut self.state {
+                    State::Stream => {
+                        self.sse.push(&bytes);
+                        self.events(tell);
+                    }
+                    State::Refused { body, .. } => {
+                        let room = ERROR_BODY.saturating_sub(body.len());
+                        body.extend(bytes.into_iter().take(room));
+                    }
+                    State::Head | State::Over => {}
+                },
+                Some(ClientEvent::End { .. }) => self.end(tell),
+                Some(ClientEvent::Failed(error)) => {
+                    self.fail(Class::Transient, None, format!("bad HTTP from it: {error}"), tell);
+                }
+            }
+        }
+    }
+
+    fn events(&mut self, tell: &mut dyn FnMut(CallEvent)) {
+        while let Some(item) = self.sse.next() {
+            let data = match item {
+                // Keep-alive comments re-arm the idle timer by being bytes at all.
+                Ok(SseItem::Comment) => continue,
+                Ok(SseItem::Event { data, .. }) => data,
+                Err(error) => {
+                    return self.fail(Class::Transient, None, error.to_string(), tell);
+                }
+            };
+            if data.is_empty() {
+                continue;
+            }
+            let mut finished = false;
+            let step = openai_completions::event(&data, &mut |delta| {
+                finished |= matches!(delta, Delta::Finish(_));
+                tell(CallEvent::Delta(delta));
+            });
+            self.finished |= finished;
+            match step {
+                Ok(Step::More) => {}
+                // Some providers send usage after `[DONE]`: read on to the end of the body.
+                Ok(Step::End) => {
+                    self.finished = true;
+                    self.ended = true;
+                }
+                // After [DONE] nothing can spoil the answer any more.
+                Err(_) if self.ended => {}
+                Err(error) => return self.fail(Class::Transient, None, error.0, tell),
+            }
+        }
+    }
+
+    /// True once `[DONE]` was read; the caller need not wait for the connection's end long.
+    pub fn said_done(&self) -> bool {
+        self.ended
+    }
+
+    fn end(&mut self, tell: &mut dyn FnMut(CallEvent)) {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Stream => {
+                if let Some(Ok(SseItem::Event { data, .. })) = self.sse.finish() {
+                    let finished = &mut self.finished;
+                    let step = openai_completions::event(&data, &mut |delta| {
+                        *finished |= matches!(delta, Delta::Finish(_));
+                        tell(CallEvent::Delta(delta));
+                    });
+                    *finished |= step == Ok(Step::End);
+                }
+                if self.finished {
+                    tell(CallEvent::Done);
+                } else {
+                    let message = "the connection ended in the middle of the answer".to_owned();
+                    self.fail(Class::Transient, None, message, tell);
+                }
+            }
+            State::Refused { status, retry_after_ms, body } => {
+                let class = match status {
+                    401 | 403 => Class::Auth,
+                    408 | 409 | 425 | 429 | 500.. => Class::Transient,
+                    _ => Class::Request,
+                };
+                let said = match serde_json::from_slice(&body) {
+                    Ok(json) => error_text(&json),
+                    Err(_) => crate::wire::text::escape_log(
+                        String::from_utf8_lossy(&body).trim(),
+                        200,
+                    ),
+                };
+                let message = format!("HTTP {status}: {said}");
+                self.state = State::Over;
+                tell(CallEvent::Failed(CallError {
+                    class,
+                    status: Some(status),
+                    message,
+                    retry_after_ms,
+                }));
+            }
+            State::Head => {
+                let message = "it closed the connection without an answer".to_owned();
+                self.fail(Class::Transient, None, message, tell);
+            }
+            State::Over => {}
+        }
+    }
+
+    fn fail(
+        &mut self,
+        class: Class,
+        status: Option<u16>,
+        message: String,
+        tell: &mut dyn FnMut(CallEvent),
+    ) {
+        self.state = State::Over;
+        tell(CallEvent::Failed(CallError { class, status, message, retry_after_ms: None }));
+    }
+}
+
+/// Arbitrary bytes as a provider's answer, in two pieces: the same events as in one piece.
+pub fn fuzz(data: &[u8]) {
+    let Some((first, rest)) = data.split_first() else { return };
+    let run = |pieces: &[&[u8]]| {
+        let mut events = Vec::new();
+        let mut call = Call::new();
+        for piece in pieces {
+            call.push(piece, &mut |event| events.push(event));
+        }
+        call.eof(&mut |event| events.push(event));
+        let ends = events
+            .iter()
+            .filter(|event| matches!(event, CallEvent::Done | CallEvent::Failed(_)))
+            .count();
+        assert_eq!(ends, 1, "a call ends exactly once");
+        events
+    };
+    let cut = usize::from(*first).min(rest.len());
+    let (a, b) = rest.split_at(cut);
+    assert_eq!(run(&[rest]), run(&[a, b]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{StopReason, Usage};
+
+    const STREAM: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+        Connection: close\r\n\r\n: hello\n\n\
+        data: {\"id\":\"r\",\"choices\":[{\"delta\":{\"content\":\"one \"}}]}\n\n\
+        data: {\"choices\":[{\"delta\":{\"content\":\"two\"}}]}\r\n\r\n\
+        data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
+        data: [DONE]\n\n\
+        data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3}}\n\n";
+
+    fn answer(pieces: &[&[u8]]) -> Vec<CallEvent> {
+        let mut events = Vec::new();
+        let mut call = Call::new();
+        for piece in pieces {
+            call.push(piece, &mut |event| events.push(event));
+        }
+        call.eof(&mut |event| events.push(event));
+        events
+    }
+
+    #[test]
+    fn a_stream_split_at_every_byte_reads_the_same() {
+        let want = vec![
+            CallEvent::Delta(Delta::Text("one ".to_owned())),
+            CallEvent::Delta(Delta::Text("two".to_owned())),
+            CallEvent::Delta(Delta::Finish(StopReason::Stop)),
+            CallEvent::Delta(Delta::Usage(Usage { input: 1, output: 2, total: 3, cache_read: 0 })),
+            CallEvent::Done,
+        ];
+        for cut in 0..STREAM.len() {
+            let (a, b) = STREAM.as_bytes().split_at(cut);
+            assert_eq!(answer(&[a, b]), want, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_classed_and_keep_the_providers_words() {
+        let table = [
+            (401, Class::Auth),
+            (429, Class::Transient),
+            (400, Class::Request),
+            (503, Class::Transient),
+        ];
+        for (status, class) in table {
+            let text = format!(
+                "HTTP/1.1 {status} X\r\nRetry-After: 2\r\nContent-Length: 28\r\n\r\n\
+                 {{\"error\":{{\"message\":\"nope\"}}}} "
+            );
+            let events = answer(&[text.as_bytes()]);
+            let [CallEvent::Failed(error)] = events.as_slice() else { panic!("{events:?}") };
+            assert_eq!((error.class, error.status), (class, Some(status)));
+            assert_eq!(error.retry_after_ms, Some(2000));
+            assert!(error.message.ends_with("nope"), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_cut_stream_is_a_failure_and_an_unterminated_but_finished_one_is_not() {
+        let cut = STREAM.split("data: {\"choices\":[{\"delta\":{},").next().unwrap();
+        assert!(matches!(answer(&[cut.as_bytes()]).last(), Some(CallEvent::Failed(_))));
+        let finished = STREAM.split("data: [DONE]").next().unwrap();
+        assert_eq!(answer(&[finished.as_bytes()]).last(), Some(&CallEvent::Done));
+    }
+}

@@ -1,0 +1,477 @@
+//! One run: from a conversation to its answer, through retries and fallbacks.
+
+use super::call::{Call, CallError, CallEvent, Class};
+use super::provider::{Delta, Endpoint};
+use super::turn::{Turn, text_of_parts};
+use super::{Ask, StopReason, ToolCall, Usage};
+use crate::driver::{ConnId, DialError, DialId, Effect, Effects, Time};
+use crate::limits;
+
+/// A model to try.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// Provider id.
+    pub provider: String,
+    /// Model id without the provider.
+    pub model: String,
+    /// How to reach it.
+    pub via: Via,
+}
+
+/// How a candidate is reached.
+#[derive(Debug, Clone)]
+pub enum Via {
+    /// The embedded wiring check: repeats what it is told, no network, no key.
+    Echo,
+    /// A provider over HTTP.
+    Http(Box<Endpoint>),
+    /// It cannot be called; why, naming the configuration key.
+    Broken(String),
+}
+
+/// What a run reports while it goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunEvent {
+    /// A model was asked: index into the candidates.
+    Model(usize),
+    /// More of the answer.
+    Text(String),
+    /// More thinking.
+    Reasoning(String),
+    /// More of a tool call, as the provider streams it.
+    ToolCall {
+        /// Which of the parallel calls.
+        index: usize,
+        /// The provider's id, with the first piece.
+        id: Option<String>,
+        /// The tool, with the first piece.
+        name: Option<String>,
+        /// More of the JSON text.
+        arguments: String,
+    },
+    /// Text told so far no longer counts: a retry starts over.
+    Restart,
+    /// Waiting before another attempt.
+    Retrying {
+        /// Which retry, from 1.
+        attempt: u32,
+        /// Milliseconds until it.
+        delay_ms: u64,
+        /// What went wrong.
+        message: String,
+    },
+    /// The one end.
+    Over(Outcome),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// With an answer.
+    Done(StopReason),
+    /// Somebody cancelled it; the word for `stopReason`.
+    Aborted(&'static str),
+    /// No candidate answered; the last error.
+    Failed(CallError),
+    /// A deadline passed; which.
+    TimedOut(&'static str),
+}
+
+enum Phase {
+    Waiting,
+    Dialing(DialId),
+    /// A connection; bytes of the answer may come.
+    Asking(ConnId, Box<Call>),
+    Backoff(Time),
+    Over,
+}
+
+/// One run. Its owner routes dials, bytes and time to it and carries out its effects.
+pub struct Run {
+    ask: Ask,
+    candidates: Vec<Candidate>,
+    current: usize,
+    attempt: u32,
+    phase: Phase,
+    /// The whole run.
+    deadline: Time,
+    /// No byte for this long ends the attempt; any byte re-arms it.
+    idle: Option<Time>,
+    /// After `[DONE]`, how long the rest of the body may take.
+    tail: Option<Time>,
+    /// Told text may be withdrawn by `Restart` (event clients can, HTTP streams cannot).
+    may_restart: bool,
+    told: bool,
+    text: String,
+    calls: Vec<ToolCall>,
+    usage: Usage,
+    stop: Option<StopReason>,
+    response_id: Option<String>,
+}
+
+impl Run {
+    /// A run that waits for `begin`. `candidates` is never empty.
+    pub fn new(ask: Ask, candidates: Vec<Candidate>, deadline: Time, may_restart: bool) -> Self {
+        debug_assert!(!candidates.is_empty());
+        Self {
+            ask,
+            candidates,
+            current: 0,
+            attempt: 0,
+            phase: Phase::Waiting,
+            deadline,
+            idle: None,
+            tail: None,
+            may_restart,
+            told: false,
+            text: String::new(),
+            calls: Vec::new(),
+            usage: Usage::default(),
+            stop: None,
+            response_id: None,
+        }
+    }
+
+    /// The answer so far.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Tool calls so far.
+    pub fn calls(&self) -> &[ToolCall] {
+        &self.calls
+    }
+
+    /// Tokens, when the provider told them.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// The provider's id of the answer.
+    pub fn response_id(&self) -> Option<&str> {
+        self.response_id.as_deref()
+    }
+
+    /// The candidate in use.
+    pub fn candidate(&self) -> Option<&Candidate> {
+        self.candidates.get(self.current)
+    }
+
+    /// The provider connection, while there is one.
+    pub fn conn(&self) -> Option<ConnId> {
+        match &self.phase {
+            Phase::Asking(conn, _) => Some(*conn),
+            _ => None,
+        }
+    }
+
+    /// True after `Over` was told.
+    pub fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
+    /// When `on_time` is due.
+    pub fn due(&self) -> Option<Time> {
+        let phase = match &self.phase {
+            Phase::Over => return None,
+            Phase::Backoff(until) => Some(*until),
+            _ => None,
+        };
+        [Some(self.deadline), self.idle, self.tail, phase].into_iter().flatten().min()
+    }
+
+    /// Asks the first candidate. `dial` is a fresh id for the driver.
+    pub fn begin(
+        &mut self,
+        now: Time,
+        dial: DialId,
+        fx: &mut Effects,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        if matches!(self.phase, Phase::Waiting) {
+            self.attempt(now, dial, fx, tell);
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        now: Time,
+        dial: DialId,
+        fx: &mut Effects,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        let Some(candidate) = self.candidates.get(self.current) else { return };
+        tell(RunEvent::Model(self.current));
+        match &candidate.via {
+            Via::Echo => self.echo(tell),
+            Via::Http(endpoint) => {
+                let connect_by = now.after_ms(limits::PROVIDER_CONNECT_MS).min(self.deadline);
+                let target = endpoint.target.clone();
+                fx.push(Effect::Dial { dial, target, deadline: connect_by });
+                if let Some(ms) = endpoint.timeout_ms {
+                    self.deadline = self.deadline.min(now.after_ms(ms));
+                }
+                self.idle = None;
+                self.phase = Phase::Dialing(dial);
+            }
+            Via::Broken(why) => {
+                let error = CallError {
+                    class: Class::Request,
+                    status: None,
+                    message: why.clone(),
+                    retry_after_ms: None,
+                };
+                self.failed(now, error, fx, tell);
+            }
+        }
+    }
+
+    /// The embedded model: says plainly what it is, then repeats the last thing it was told.
+    fn echo(&mut self, tell: &mut dyn FnMut(RunEvent)) {
+        let last = self.ask.turns.iter().rev().find_map(|turn| match turn {
+            Turn::User(parts) => Some(text_of_parts(parts)),
+            _ => None,
+        });
+        let last: String = last.unwrap_or_default().chars().take(limits::ECHO_CHARS).collect();
+        let answer = format!("[local/echo, a wiring check: no model is configured] {last}");
+        for piece in answer.split_inclusive(' ') {
+            self.text.push_str(piece);
+            tell(RunEvent::Text(piece.to_owned()));
+        }
+        // Words stand in for tokens: the figures are there, and clearly not a model's.
+        let words = |text: &str| text.split_whitespace().count() as u64;
+        let (input, output) = (words(&last), words(&answer));
+        self.usage = Usage { input, output, total: input + output, cache_read: 0 };
+        self.over(Outcome::Done(StopReason::Stop), tell);
+    }
+
+    /// The driver's answer to a dial of this run.
+    pub fn on_dialed(
+        &mut self,
+        now: Time,
+        dial: DialId,
+        result: Result<ConnId, DialError>,
+        fx: &mut Effects,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        if !matches!(&self.phase, Phase::Dialing(id) if *id == dial) {
+            if let Ok(conn) = result {
+                fx.push(Effect::Abort { conn });
+            }
+            return;
+        }
+        match result {
+            Ok(conn) => {
+                let Some(Candidate { via: Via::Http(endpoint), .. }) =
+                    self.candidates.get(self.current)
+                else {
+                    return;
+                };
+                *fx.send(conn) = endpoint.request(&self.ask);
+                self.idle = Some(now.after_ms(limits::PROVIDER_IDLE_MS));
+                self.phase = Phase::Asking(conn, Box::new(Call::new()));
+            }
+            Err(error) => {
+                let message = error.to_string();
+                let class = Class::Transient;
+                let error = CallError { class, status: None, message, retry_after_ms: None };
+                self.failed(now, error, fx, tell);
+            }
+        }
+    }
+
+    /// Bytes from the provider.
+    pub fn on_bytes(
+        &mut self,
+        now: Time,
+        bytes: &[u8],
+        fx: &mut Effects,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        self.idle = Some(now.after_ms(limits::PROVIDER_IDLE_MS));
+        self.with_call(now, fx, tell, |call, sink| call.push(bytes, sink));
+        if self.tail.is_none()
+            && matches!(&self.phase, Phase::Asking(_, call) if call.said_done())
+        {
+            self.tail = Some(now.after_ms(limits::PROVIDER_TAIL_MS));
+        }
+    }
+
+    /// The provider closed the connection, in order or not.
+    pub fn on_closed(&mut self, now: Time, fx: &mut Effects, tell: &mut dyn FnMut(RunEvent)) {
+        self.with_call(now, fx, tell, |call, sink| call.eof(sink));
+    }
+
+    fn with_call(
+        &mut self,
+        now: Time,
+        fx: &mut Effects,
+        tell: &mut dyn FnMut(RunEvent),
+        feed: impl FnOnce(&mut Call, &mut dyn FnMut(CallEvent)),
+    ) {
+        let Phase::Asking(conn, mut call) = std::mem::replace(&mut self.phase, Phase::Waiting)
+        else {
+            return;
+        };
+        let mut end = None;
+        feed(&mut call, &mut |event| match event {
+            CallEvent::Delta(delta) => self.delta(delta, tell),
+            other => end = Some(other),
+        });
+        match end {
+            None => self.phase = Phase::Asking(conn, call),
+            Some(CallEvent::Failed(error)) => {
+                fx.push(Effect::Abort { conn });
+                self.failed(now, error, fx, tell);
+            }
+            Some(_) => {
+                fx.push(Effect::Abort { conn });
+                let stop = self.stop.unwrap_or_default();
+                self.over(Outcome::Done(stop), tell);
+            }
+        }
+    }
+
+    fn delta(&mut self, delta: Delta, tell: &mut dyn FnMut(RunEvent)) {
+        match delta {
+            Delta::Text(text) => {
+                self.told = true;
+                self.text.push_str(&text);
+                tell(RunEvent::Text(text));
+            }
+            Delta::Reasoning(text) => tell(RunEvent::Reasoning(text)),
+            Delta::ToolCall { index, id, name, arguments } => {
+                self.told = true;
+                let index = usize::try_from(index).unwrap_or(usize::MAX);
+                if index >= limits::TOOL_CALLS {
+                    return;
+                }
+                while self.calls.len() <= index {
+                    self.calls.push(ToolCall::default());
+                }
+                if let Some(call) = self.calls.get_mut(index) {
+                    if let Some(id) = &id {
+                        call.id.clone_from(id);
+                    }
+                    if let Some(name) = &name {
+                        call.name.push_str(name);
+                    }
+                    call.arguments.push_str(&arguments);
+                }
+                tell(RunEvent::ToolCall { index, id, name, arguments });
+            }
+            Delta::Usage(usage) => self.usage = usage,
+            Delta::ResponseId(id) => self.response_id = Some(id),
+            Delta::Finish(reason) => self.stop = Some(reason),
+        }
+    }
+
+    /// An attempt failed: wait and repeat, go to the next candidate, or give up.
+    fn failed(
+        &mut self,
+        now: Time,
+        error: CallError,
+        fx: &mut Effects,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        let _ = fx;
+        self.idle = None;
+        self.tail = None;
+        if self.told && !self.may_restart {
+            return self.over(Outcome::Failed(error), tell);
+        }
+        let last_candidate = self.current + 1 >= self.candidates.len();
+        let retries =
+            if last_candidate { limits::PROVIDER_RETRIES } else { limits::PROVIDER_RETRIES_EARLY };
+        let delay_ms = if error.class == Class::Transient && self.attempt < retries {
+            let backoff = 1000u64.checked_shl(self.attempt).unwrap_or(u64::MAX);
+            let asked = error.retry_after_ms.unwrap_or(0);
+            self.attempt += 1;
+            Some(backoff.max(asked).min(limits::PROVIDER_BACKOFF_MAX_MS))
+        } else if last_candidate {
+            None
+        } else {
+            self.current += 1;
+            self.attempt = 0;
+            Some(0)
+        };
+        let Some(delay_ms) = delay_ms else {
+            return self.over(Outcome::Failed(error), tell);
+        };
+        if now.after_ms(delay_ms) >= self.deadline {
+            return self.over(Outcome::Failed(error), tell);
+        }
+        if std::mem::take(&mut self.told) {
+            tell(RunEvent::Restart);
+        }
+        self.text.clear();
+        self.calls.clear();
+        self.stop = None;
+        let attempt = self.attempt;
+        tell(RunEvent::Retrying { attempt, delay_ms, message: error.message });
+        self.phase = Phase::Backoff(now.after_ms(delay_ms));
+    }
+
+    /// Time passed. `dial` is a fresh id, used if an attempt starts.
+    pub fn on_time(
+        &mut self,
+        now: Time,
+        dial: DialId,
+        fx: &mut Effects,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        if self.is_over() {
+            return;
+        }
+        if now >= self.deadline {
+            self.let_go(fx);
+            return self.over(Outcome::TimedOut("the run's deadline"), tell);
+        }
+        if self.tail.is_some_and(|tail| now >= tail) {
+            // The answer was complete; only the connection's end is missing.
+            self.let_go(fx);
+            let stop = self.stop.unwrap_or_default();
+            return self.over(Outcome::Done(stop), tell);
+        }
+        if self.idle.is_some_and(|idle| now >= idle) {
+            self.let_go(fx);
+            let message =
+                format!("no byte from it for {} s", limits::PROVIDER_IDLE_MS / 1000);
+            let class = Class::Transient;
+            let error = CallError { class, status: None, message, retry_after_ms: None };
+            return self.failed(now, error, fx, tell);
+        }
+        if matches!(self.phase, Phase::Backoff(until) if now >= until) {
+            self.attempt(now, dial, fx, tell);
+        }
+    }
+
+    /// Cancels: the provider's connection is closed at once.
+    pub fn abort(
+        &mut self,
+        reason: &'static str,
+        fx: &mut Effects,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        if !self.is_over() {
+            self.let_go(fx);
+            self.over(Outcome::Aborted(reason), tell);
+        }
+    }
+
+    fn let_go(&mut self, fx: &mut Effects) {
+        match std::mem::replace(&mut self.phase, Phase::Waiting) {
+            Phase::Dialing(dial) => fx.push(Effect::CancelDial { dial }),
+            Phase::Asking(conn, _) => fx.push(Effect::Abort { conn }),
+            Phase::Waiting | Phase::Backoff(_) | Phase::Over => {}
+        }
+    }
+
+    fn over(&mut self, outcome: Outcome, tell: &mut dyn FnMut(RunEvent)) {
+        debug_assert!(!self.is_over(), "a run ends once");
+        self.phase = Phase::Over;
+        self.idle = None;
+        self.tail = None;
+        tell(RunEvent::Over(outcome));
+    }
+}

@@ -1,0 +1,165 @@
+//! One conversation as a model sees it, independent of any provider's dialect.
+//!
+//! Transcripts keep messages in the reference's form (`role` user, assistant, toolResult with
+//! typed content parts); HTTP requests bring OpenAI's. Both become [`Turn`]s, and a dialect
+//! turns those into its own request.
+
+use serde_json::{Value, json};
+
+/// A piece of content.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// Plain text.
+    Text(String),
+    /// An image: media type and base64.
+    Image {
+        /// Such as `image/png`.
+        mime: String,
+        /// Base64, standard alphabet.
+        data: String,
+    },
+    /// The model asks for a tool.
+    ToolCall {
+        /// The provider's id for it.
+        id: String,
+        /// Which tool.
+        name: String,
+        /// JSON text as the model wrote it.
+        arguments: String,
+    },
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Turn {
+    /// Instructions.
+    System(String),
+    /// The person.
+    User(Vec<Part>),
+    /// The model.
+    Assistant(Vec<Part>),
+    /// What a tool answered.
+    ToolResult {
+        /// The call it answers.
+        call_id: String,
+        /// Which tool, if known.
+        name: Option<String>,
+        /// Its output.
+        text: String,
+    },
+}
+
+impl Turn {
+    /// From a transcript message; `None` for roles that do not go to a model.
+    pub fn from_transcript(message: &Value) -> Option<Self> {
+        let content = message.get("content").unwrap_or(&Value::Null);
+        match message.get("role").and_then(Value::as_str)? {
+            "user" => Some(Self::User(parts(content))),
+            "assistant" => {
+                let parts = parts(content);
+                (!parts.is_empty()).then_some(Self::Assistant(parts))
+            }
+            "toolResult" => Some(Self::ToolResult {
+                call_id: string(message, "toolCallId"),
+                name: message.get("toolName").and_then(Value::as_str).map(str::to_owned),
+                text: text_of(content),
+            }),
+            _ => None,
+        }
+    }
+}
+
+fn string(value: &Value, name: &str) -> String {
+    value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn parts(content: &Value) -> Vec<Part> {
+    match content {
+        Value::String(text) => vec![Part::Text(text.clone())],
+        Value::Array(items) => items.iter().filter_map(part).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn part(item: &Value) -> Option<Part> {
+    match item.get("type").and_then(Value::as_str)? {
+        "text" => Some(Part::Text(string(item, "text"))),
+        "image" => {
+            Some(Part::Image { mime: string(item, "mimeType"), data: string(item, "data") })
+        }
+        "toolCall" => Some(Part::ToolCall {
+            id: string(item, "id"),
+            name: string(item, "name"),
+            arguments: match item.get("arguments") {
+                Some(Value::String(text)) => text.clone(),
+                Some(value) => value.to_string(),
+                None => "{}".to_owned(),
+            },
+        }),
+        _ => None,
+    }
+}
+
+/// The text of a transcript message's content: a string, or its text parts joined.
+pub fn text_of(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items
+            .iter()
+            .filter(|item| item.get("type").and_then(Value::as_str) == Some("text"))
+            .filter_map(|item| item.get("text").and_then(Value::as_str))
+            .collect(),
+        _ => String::new(),
+    }
+}
+
+/// The text of a turn's parts, joined.
+pub fn text_of_parts(parts: &[Part]) -> String {
+    parts
+        .iter()
+        .filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Content of an assistant message for the transcript and for `chat` events.
+pub fn assistant_content(text: &str, calls: &[super::ToolCall]) -> Value {
+    let mut content = Vec::new();
+    if !text.is_empty() || calls.is_empty() {
+        content.push(json!({"type": "text", "text": text}));
+    }
+    for call in calls {
+        let arguments: Value = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
+        content.push(json!({
+            "type": "toolCall", "id": call.id, "name": call.name, "arguments": arguments,
+        }));
+    }
+    Value::Array(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transcript_messages_become_turns() {
+        let table = [
+            (
+                json!({"role": "user", "content": "hi"}),
+                Some(Turn::User(vec![Part::Text("hi".to_owned())])),
+            ),
+            (json!({"role": "assistant", "content": []}), None),
+            (
+                json!({"role": "toolResult", "toolCallId": "c", "content": [{"type": "text", "text": "ok"}]}),
+                Some(Turn::ToolResult { call_id: "c".to_owned(), name: None, text: "ok".to_owned() }),
+            ),
+            (json!({"role": "compaction"}), None),
+            (json!(3), None),
+        ];
+        for (message, want) in table {
+            assert_eq!(Turn::from_transcript(&message), want, "{message}");
+        }
+    }
+}

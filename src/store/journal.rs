@@ -1,0 +1,185 @@
+//! The accepted-work journal: what was acknowledged and is not finished yet.
+//!
+//! One JSON object a line. `{"op":"accept","id":…,"work":…}` is written before anything is
+//! acknowledged, `{"op":"done","id":…}` when its reply (or notice) is durable. Opening replays
+//! the file: what was accepted and not done is handed back. A torn last line, as a power cut or
+//! a full disk leaves it, costs that record only and is kept beside the journal.
+
+use super::Disk;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+/// Records after which the journal is rewritten without the finished ones.
+const COMPACT_AFTER: usize = 4096;
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    open: BTreeMap<String, Value>,
+    records: usize,
+}
+
+impl Journal {
+    /// Replays the file; returns the journal and the accepted work that was never finished.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be read, or its damaged tail cannot be set aside.
+    pub fn open(disk: &mut dyn Disk, path: PathBuf) -> io::Result<(Self, Vec<(String, Value)>)> {
+        let bytes = match disk.read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let mut open = BTreeMap::new();
+        let mut damaged = Vec::new();
+        let mut records = 0;
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match line.ends_with(b"\n").then(|| serde_json::from_slice::<Value>(line)) {
+                Some(Ok(record)) => {
+                    records += 1;
+                    replay(&mut open, &record);
+                }
+                _ => damaged.extend_from_slice(line),
+            }
+        }
+        let mut journal = Self { path, open, records };
+        if !damaged.is_empty() {
+            log::warn!(target: "store",
+                "{}: {} damaged bytes set aside in .damaged", journal.path.display(), damaged.len());
+            disk.append(&journal.path.with_extension("damaged"), &damaged)?;
+            journal.compact(disk)?;
+        }
+        let unfinished =
+            journal.open.iter().map(|(id, work)| (id.clone(), work.clone())).collect();
+        Ok((journal, unfinished))
+    }
+
+    /// Records work; only after this may it be acknowledged.
+    ///
+    /// # Errors
+    /// When it could not be written: the work must then be refused.
+    pub fn accept(&mut self, disk: &mut dyn Disk, id: &str, work: Value) -> io::Result<()> {
+        self.write(disk, &json!({"op": "accept", "id": id, "work": work}))?;
+        self.open.insert(id.to_owned(), work);
+        Ok(())
+    }
+
+    /// Records that the work has its one reply or notice.
+    ///
+    /// # Errors
+    /// When it could not be written; the work stays open and will get a notice after a restart.
+    pub fn done(&mut self, disk: &mut dyn Disk, id: &str) -> io::Result<()> {
+        if !self.open.contains_key(id) {
+            return Ok(());
+        }
+        self.write(disk, &json!({"op": "done", "id": id}))?;
+        self.open.remove(id);
+        if self.records > COMPACT_AFTER && self.records > 4 * self.open.len() {
+            self.compact(disk)?;
+        }
+        Ok(())
+    }
+
+    /// Accepted and not finished.
+    pub fn unfinished(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Where it lies, for syncing.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    fn write(&mut self, disk: &mut dyn Disk, record: &Value) -> io::Result<()> {
+        let mut line = record.to_string().into_bytes();
+        line.push(b'\n');
+        disk.append(&self.path, &line)?;
+        self.records += 1;
+        Ok(())
+    }
+
+    fn compact(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        for (id, work) in &self.open {
+            let record = json!({"op": "accept", "id": id, "work": work});
+            bytes.extend_from_slice(record.to_string().as_bytes());
+            bytes.push(b'\n');
+        }
+        disk.replace(&self.path, &bytes)?;
+        self.records = self.open.len();
+        Ok(())
+    }
+}
+
+fn replay(open: &mut BTreeMap<String, Value>, record: &Value) {
+    let Some(id) = record.get("id").and_then(Value::as_str) else { return };
+    match record.get("op").and_then(Value::as_str) {
+        Some("accept") => {
+            open.insert(id.to_owned(), record.get("work").cloned().unwrap_or(Value::Null));
+        }
+        Some("done") => {
+            open.remove(id);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Scratch;
+    use super::super::{Disk, RealDisk};
+    use super::*;
+
+    #[test]
+    fn what_was_accepted_and_not_done_comes_back() {
+        let scratch = Scratch::new("journal");
+        let path = scratch.0.join("accepted.jsonl");
+        let mut disk = RealDisk;
+        let (mut journal, none) = Journal::open(&mut disk, path.clone()).unwrap();
+        assert!(none.is_empty());
+        journal.accept(&mut disk, "a", json!({"n": 1})).unwrap();
+        journal.accept(&mut disk, "b", json!({"n": 2})).unwrap();
+        journal.done(&mut disk, "a").unwrap();
+        journal.done(&mut disk, "never").unwrap();
+        let (_, open) = Journal::open(&mut disk, path).unwrap();
+        assert_eq!(open, [("b".to_owned(), json!({"n": 2}))]);
+    }
+
+    #[test]
+    fn a_cut_at_any_byte_costs_at_most_the_last_record() {
+        let scratch = Scratch::new("torn");
+        let path = scratch.0.join("accepted.jsonl");
+        let mut disk = RealDisk;
+        let (mut journal, _) = Journal::open(&mut disk, path.clone()).unwrap();
+        journal.accept(&mut disk, "a", json!(1)).unwrap();
+        let keep = disk.read(&path).unwrap().len();
+        journal.accept(&mut disk, "b", json!(2)).unwrap();
+        let whole = disk.read(&path).unwrap();
+        for cut in keep..whole.len() {
+            disk.replace(&path, &whole[..cut]).unwrap();
+            let (mut journal, open) = Journal::open(&mut disk, path.clone()).unwrap();
+            assert_eq!(open.len(), 1, "cut at {cut}");
+            // The next record must not be glued to the torn one.
+            journal.accept(&mut disk, "c", json!(3)).unwrap();
+            assert_eq!(Journal::open(&mut disk, path.clone()).unwrap().1.len(), 2);
+        }
+    }
+
+    #[test]
+    fn finished_records_are_compacted_away() {
+        let scratch = Scratch::new("compact");
+        let path = scratch.0.join("accepted.jsonl");
+        let mut disk = RealDisk;
+        let (mut journal, _) = Journal::open(&mut disk, path.clone()).unwrap();
+        for n in 0..=COMPACT_AFTER {
+            let id = n.to_string();
+            journal.accept(&mut disk, &id, Value::Null).unwrap();
+            journal.done(&mut disk, &id).unwrap();
+        }
+        assert!(disk.read(&path).unwrap().len() < 200_000);
+        assert_eq!(journal.unfinished(), 0);
+    }
+}
