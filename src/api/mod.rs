@@ -1,1 +1,232 @@
-//! (being built)
+//! The HTTP doors: which path is what, what it takes to enter, and the shapes of the answers.
+//!
+//! Nothing here answers a socket: [`route`] names the door, `gateway::http` checks the caller
+//! and feeds the door, the door returns a [`Reply`] or a request for a run.
+
+pub mod openai;
+pub mod probes;
+
+use crate::limits;
+use crate::wire::http::head::{Head, Method};
+use crate::wire::http::respond::Response;
+use crate::wire::url::percent_decode;
+use serde_json::{Value, json};
+
+/// A door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Door {
+    /// `/health`, `/healthz`: the process is alive.
+    Live,
+    /// `/ready`, `/readyz`: it accepts work.
+    Ready,
+    /// `/startupz`.
+    Startup,
+    /// `GET /v1/models`.
+    Models,
+    /// `GET /v1/models/{id}`, decoded.
+    Model(String),
+    /// `POST /v1/chat/completions`.
+    ChatCompletions,
+}
+
+impl Door {
+    /// Whether the caller must show the secret.
+    pub fn needs_secret(&self) -> bool {
+        !matches!(self, Self::Live | Self::Ready | Self::Startup)
+    }
+
+    /// The scope of the operation behind the door (the same as over WebSocket).
+    pub fn scope(&self) -> Option<&'static str> {
+        match self {
+            Self::Live | Self::Ready | Self::Startup => None,
+            Self::Models | Self::Model(_) => Some("operator.read"),
+            Self::ChatCompletions => Some("operator.write"),
+        }
+    }
+
+    /// The largest body it takes.
+    pub fn body_max(&self) -> usize {
+        match self {
+            Self::ChatCompletions => limits::BODY_OPENAI,
+            _ => limits::BODY_OTHER,
+        }
+    }
+}
+
+/// Where a request leads.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Routed {
+    /// To a door, with a method that it takes.
+    Door(Door),
+    /// The path exists, the method does not: the `Allow` header.
+    MethodNotAllowed(&'static str),
+    /// Nowhere.
+    NotFound,
+}
+
+/// Finds the door of a request.
+pub fn route(head: &Head) -> Routed {
+    let path = head.path();
+    let (door, allow) = match path {
+        "/health" | "/healthz" => (Door::Live, "GET, HEAD"),
+        "/ready" | "/readyz" => (Door::Ready, "GET, HEAD"),
+        "/startupz" => (Door::Startup, "GET, HEAD"),
+        "/v1/models" => (Door::Models, "GET"),
+        "/v1/chat/completions" => (Door::ChatCompletions, "POST"),
+        _ => match path.strip_prefix("/v1/models/").filter(|id| !id.is_empty()) {
+            Some(id) => match percent_decode(id) {
+                Some(id) => (Door::Model(id), "GET"),
+                None => return Routed::NotFound,
+            },
+            None => return Routed::NotFound,
+        },
+    };
+    let allowed = match &head.method {
+        Method::Get => allow.starts_with("GET"),
+        // RFC 9110 section 9.3.2: HEAD wherever GET is, though the reference lists only GET.
+        Method::Head => allow.starts_with("GET"),
+        Method::Post => allow == "POST",
+        _ => false,
+    };
+    if allowed { Routed::Door(door) } else { Routed::MethodNotAllowed(allow) }
+}
+
+/// Paths under which every answer is JSON in OpenAI's shape.
+pub fn is_openai_path(path: &str) -> bool {
+    path == "/v1" || path.starts_with("/v1/")
+}
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// `application/json` unless it says else.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Vec<u8>,
+    /// `Allow`, `Retry-After`, `Cache-Control`.
+    pub headers: Vec<(&'static str, String)>,
+}
+
+const JSON: &str = "application/json; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+impl Reply {
+    /// JSON with a status.
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::raw(status, body.to_string().into_bytes())
+    }
+
+    /// JSON that is text already.
+    pub fn raw(status: u16, body: Vec<u8>) -> Self {
+        Self { status, content_type: JSON, body, headers: Vec::new() }
+    }
+
+    /// Plain text.
+    pub fn text(status: u16, body: &str) -> Self {
+        Self { status, content_type: TEXT, body: body.into(), headers: Vec::new() }
+    }
+
+    /// The same with a header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Writes it.
+    pub fn write(&self, out: &mut Vec<u8>, head_only: bool, keep_alive: bool) {
+        let mut response = Response::new(self.status);
+        for (name, value) in &self.headers {
+            response = response.header(name, value);
+        }
+        response.body(self.content_type, &self.body).write(out, head_only, keep_alive);
+    }
+}
+
+/// `{error: {message, type, code: null, param: null}}`, OpenAI's shape.
+pub fn error(status: u16, kind: &str, message: &str) -> Reply {
+    Reply::json(
+        status,
+        &json!({"error": {"message": message, "type": kind, "code": null, "param": null}}),
+    )
+}
+
+/// 401 as every door but hooks answers it.
+pub fn unauthorized() -> Reply {
+    error(401, "unauthorized", "Unauthorized")
+}
+
+/// 403 for a request behind a proxy that nobody vouches for.
+pub fn proxy_attribution_required() -> Reply {
+    error(
+        403,
+        "proxy_attribution_required",
+        "Proxy client attribution is required: a forwarding header came from a peer that is not \
+         in gateway.trustedProxies",
+    )
+}
+
+/// 404: JSON under `/v1`, else text.
+pub fn not_found(path: &str) -> Reply {
+    if is_openai_path(path) {
+        error(404, "invalid_request_error", "Not Found: this gateway serves /v1/models and /v1/chat/completions")
+    } else {
+        Reply::text(404, "Not Found")
+    }
+}
+
+/// 405 with `Allow`: JSON under `/v1`, else text.
+pub fn method_not_allowed(path: &str, allow: &'static str) -> Reply {
+    let reply = if is_openai_path(path) {
+        error(405, "invalid_request_error", "Method Not Allowed")
+    } else {
+        Reply::text(405, "Method Not Allowed")
+    };
+    reply.with("Allow", allow)
+}
+
+/// A refusal by the HTTP machine itself.
+pub fn refused(path: Option<&str>, status: u16, reason: &str) -> Reply {
+    if path.is_none_or(|path| is_openai_path(path) || path.starts_with("/tools/")) {
+        error(status, "invalid_request_error", reason)
+    } else {
+        Reply::text(status, reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::http::server::{Event, Server};
+
+    fn routed(line: &str) -> Routed {
+        let mut server = Server::new();
+        server.push(format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        match server.next() {
+            Some(Event::Head(head)) => route(&head),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn paths_lead_to_doors() {
+        let table = [
+            ("GET /healthz", Routed::Door(Door::Live)),
+            ("HEAD /readyz?x=1", Routed::Door(Door::Ready)),
+            ("POST /healthz", Routed::MethodNotAllowed("GET, HEAD")),
+            ("GET /v1/models", Routed::Door(Door::Models)),
+            ("POST /v1/models", Routed::MethodNotAllowed("GET")),
+            ("GET /v1/models/openclaw%2Fmain", Routed::Door(Door::Model("openclaw/main".into()))),
+            ("GET /v1/models/openclaw/main", Routed::Door(Door::Model("openclaw/main".into()))),
+            ("GET /v1/models/%zz", Routed::NotFound),
+            ("GET /v1/models/", Routed::NotFound),
+            ("OPTIONS /v1/chat/completions", Routed::MethodNotAllowed("POST")),
+            ("GET /", Routed::NotFound),
+        ];
+        for (line, want) in table {
+            assert_eq!(routed(line), want, "{line}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Probes: alive, ready, started. No secret is asked, so nothing internal is told.
+
+use super::Reply;
+use serde_json::json;
+
+/// `/healthz`: 200 as long as the loop turns, also while draining.
+pub fn live() -> Reply {
+    Reply::raw(200, br#"{"ok":true,"status":"live"}"#.to_vec()).with("Cache-Control", "no-store")
+}
+
+/// `/readyz`: 503 with `gateway-draining` once the gateway is leaving. `uptime_ms` is told to
+/// local callers only.
+pub fn ready(draining: bool, uptime_ms: Option<u64>) -> Reply {
+    let failing: &[&str] = if draining { &["gateway-draining"] } else { &[] };
+    let mut body = json!({"ready": !draining, "failing": failing});
+    if let (Some(uptime), Some(object)) = (uptime_ms, body.as_object_mut()) {
+        object.insert("uptimeMs".to_owned(), json!(uptime));
+    }
+    Reply::json(if draining { 503 } else { 200 }, &body).with("Cache-Control", "no-store")
+}
+
+/// `/startupz`: the one unauthenticated answer that names the version.
+pub fn startup(version: &str, uptime_ms: u64) -> Reply {
+    let body =
+        json!({"ok": true, "status": "started", "version": version, "uptimeMs": uptime_ms});
+    Reply::json(200, &body).with("Cache-Control", "no-store")
+}
