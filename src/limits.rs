@@ -83,3 +83,17 @@ pub const UNRESOLVED_MS: u64 = 5_000;
 pub const RESOLVER_CACHE: usize = 256;
 /// Start of the next address while the former has not answered (RFC 8305 section 8).
 pub const HAPPY_EYEBALLS_MS: u64 = 250;
+
+// Bounds of the codecs in `wire`.
+
+/// Body bytes read over after the owner refused a request without wanting its body; a larger
+/// body costs the client its connection.
+pub const HTTP_DISCARD: usize = 256 * 1024;
+/// Interim (1xx) responses before the real one.
+pub const HTTP_INTERIM: usize = 16;
+/// Chunk extensions of one body together: they carry nothing we use.
+pub const HTTP_CHUNK_EXTENSIONS: usize = 8 * 1024;
+/// Empty lines before a request line (RFC 9112 section 2.2 asks for at least one).
+pub const HTTP_BLANK_LINES: u8 = 4;
+/// Frames of one WebSocket message: 64 bytes each would still carry 8 MiB.
+pub const WS_FRAGMENTS: usize = 128 * 1024;
