@@ -102,3 +102,17 @@ pub const PROVIDER_BACKOFF_MAX_MS: u64 = 60_000;
 pub const TOOL_CALLS: usize = 128;
 /// Characters that the embedded echo model repeats.
 pub const ECHO_CHARS: usize = 100_000;
+
+// Bounds of the codecs in `wire`.
+
+/// Body bytes read over after the owner refused a request without wanting its body; a larger
+/// body costs the client its connection.
+pub const HTTP_DISCARD: usize = 256 * 1024;
+/// Interim (1xx) responses before the real one.
+pub const HTTP_INTERIM: usize = 16;
+/// Chunk extensions of one body together: they carry nothing we use.
+pub const HTTP_CHUNK_EXTENSIONS: usize = 8 * 1024;
+/// Empty lines before a request line (RFC 9112 section 2.2 asks for at least one).
+pub const HTTP_BLANK_LINES: u8 = 4;
+/// Frames of one WebSocket message: 64 bytes each would still carry 8 MiB.
+pub const WS_FRAGMENTS: usize = 128 * 1024;

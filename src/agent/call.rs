@@ -197,10 +197,9 @@ impl Call {
                 };
                 let said = match serde_json::from_slice(&body) {
                     Ok(json) => error_text(&json),
-                    Err(_) => crate::wire::text::escape_log(
-                        String::from_utf8_lossy(&body).trim(),
-                        200,
-                    ),
+                    Err(_) => {
+                        crate::wire::text::escape_log(String::from_utf8_lossy(&body).trim(), 200)
+                    }
                 };
                 let message = format!("HTTP {status}: {said}");
                 self.state = State::Over;

@@ -290,8 +290,7 @@ impl Run {
     ) {
         self.idle = Some(now.after_ms(limits::PROVIDER_IDLE_MS));
         self.with_call(now, fx, tell, |call, sink| call.push(bytes, sink));
-        if self.tail.is_none()
-            && matches!(&self.phase, Phase::Asking(_, call) if call.said_done())
+        if self.tail.is_none() && matches!(&self.phase, Phase::Asking(_, call) if call.said_done())
         {
             self.tail = Some(now.after_ms(limits::PROVIDER_TAIL_MS));
         }
@@ -435,8 +434,7 @@ impl Run {
         }
         if self.idle.is_some_and(|idle| now >= idle) {
             self.let_go(fx);
-            let message =
-                format!("no byte from it for {} s", limits::PROVIDER_IDLE_MS / 1000);
+            let message = format!("no byte from it for {} s", limits::PROVIDER_IDLE_MS / 1000);
             let class = Class::Transient;
             let error = CallError { class, status: None, message, retry_after_ms: None };
             return self.failed(now, error, fx, tell);

@@ -84,9 +84,7 @@ fn parts(content: &Value) -> Vec<Part> {
 fn part(item: &Value) -> Option<Part> {
     match item.get("type").and_then(Value::as_str)? {
         "text" => Some(Part::Text(string(item, "text"))),
-        "image" => {
-            Some(Part::Image { mime: string(item, "mimeType"), data: string(item, "data") })
-        }
+        "image" => Some(Part::Image { mime: string(item, "mimeType"), data: string(item, "data") }),
         "toolCall" => Some(Part::ToolCall {
             id: string(item, "id"),
             name: string(item, "name"),
@@ -153,7 +151,11 @@ mod tests {
             (json!({"role": "assistant", "content": []}), None),
             (
                 json!({"role": "toolResult", "toolCallId": "c", "content": [{"type": "text", "text": "ok"}]}),
-                Some(Turn::ToolResult { call_id: "c".to_owned(), name: None, text: "ok".to_owned() }),
+                Some(Turn::ToolResult {
+                    call_id: "c".to_owned(),
+                    name: None,
+                    text: "ok".to_owned(),
+                }),
             ),
             (json!({"role": "compaction"}), None),
             (json!(3), None),

@@ -171,7 +171,11 @@ pub fn proxy_attribution_required() -> Reply {
 /// 404: JSON under `/v1`, else text.
 pub fn not_found(path: &str) -> Reply {
     if is_openai_path(path) {
-        error(404, "invalid_request_error", "Not Found: this gateway serves /v1/models and /v1/chat/completions")
+        error(
+            404,
+            "invalid_request_error",
+            "Not Found: this gateway serves /v1/models and /v1/chat/completions",
+        )
     } else {
         Reply::text(404, "Not Found")
     }

@@ -21,7 +21,6 @@ pub fn ready(draining: bool, uptime_ms: Option<u64>) -> Reply {
 
 /// `/startupz`: the one unauthenticated answer that names the version.
 pub fn startup(version: &str, uptime_ms: u64) -> Reply {
-    let body =
-        json!({"ok": true, "status": "started", "version": version, "uptimeMs": uptime_ms});
+    let body = json!({"ok": true, "status": "started", "version": version, "uptimeMs": uptime_ms});
     Reply::json(200, &body).with("Cache-Control", "no-store")
 }

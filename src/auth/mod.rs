@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     fn token() -> Credentials {
-        Credentials::new(AuthMode::Token, Some(Secret::new("s3cret")), None)
+        Credentials::new(AuthMode::Token, Some(Secret::new("s3cret".to_owned())), None)
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
     fn an_unset_secret_admits_nobody() {
         let unset = Credentials::new(AuthMode::Token, None, None);
         assert_eq!(unset.check(["", "x"]), Verdict::Mismatch);
-        let empty = Credentials::new(AuthMode::Password, None, Some(Secret::new("")));
+        let empty = Credentials::new(AuthMode::Password, None, Some(Secret::new(String::new())));
         assert_eq!(empty.check([""]), Verdict::Missing);
         assert_eq!(empty.check(["x"]), Verdict::Mismatch);
     }

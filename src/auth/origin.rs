@@ -171,12 +171,7 @@ mod tests {
                 "Host: 127.0.0.1:18789\r\nOrigin: http://localhost:5173\r\n",
                 Err(Refused::Origin),
             ),
-            (
-                None,
-                here,
-                "Host: 127.0.0.1:18789\r\nOrigin: http://localhost:18789\r\n",
-                Ok(true),
-            ),
+            (None, here, "Host: 127.0.0.1:18789\r\nOrigin: http://localhost:18789\r\n", Ok(true)),
             (
                 Token,
                 here,
@@ -204,12 +199,7 @@ mod tests {
             ),
             (Token, here, "Host: localhost:1\r\nOrigin: https://ui.example\r\n", Ok(true)),
             (Token, here, "Host: ui.example\r\nOrigin: https://ui.example\r\n", Ok(true)),
-            (
-                Token,
-                here,
-                "Host: localhost:1\r\nSec-Fetch-Site: cross-site\r\n",
-                Ok(true),
-            ),
+            (Token, here, "Host: localhost:1\r\nSec-Fetch-Site: cross-site\r\n", Ok(true)),
         ];
         for (mode, peer, text, want) in table {
             assert_eq!(verdict(mode, peer, text), want, "{mode:?} {peer} {text}");

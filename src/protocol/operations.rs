@@ -184,13 +184,7 @@ const fn open(name: &'static str, op: Op, scope: Scope) -> Operation {
 /// Every operation, sorted by name.
 pub const OPERATIONS: &[Operation] = &[
     row("agent", Op::Agent, WRITE, AGENT, Since::V3),
-    row(
-        "agent.wait",
-        Op::AgentWait,
-        WRITE,
-        &[must("runId", ID), may("timeoutMs", MS)],
-        Since::V3,
-    ),
+    row("agent.wait", Op::AgentWait, WRITE, &[must("runId", ID), may("timeoutMs", MS)], Since::V3),
     row("agents.list", Op::AgentsList, READ, &[may("includeDetails", Kind::Bool)], Since::V3),
     row(
         "channels.status",
@@ -252,11 +246,7 @@ pub const OPERATIONS: &[Operation] = &[
         "sessions.messages.subscribe",
         Op::SessionsMessagesSubscribe,
         READ,
-        &[
-            must("key", SESSION_KEY),
-            may("agentId", Kind::Str),
-            may("includeApprovals", Kind::Bool),
-        ],
+        &[must("key", SESSION_KEY), may("agentId", Kind::Str), may("includeApprovals", Kind::Bool)],
         Since::V3,
     ),
     row(

@@ -203,7 +203,8 @@ impl Dials {
                     Err(error) => {
                         slots.remove(registry, index);
                         if let Some(Dial {
-                            state: State::Connecting { slots: racing, last, .. }, ..
+                            state: State::Connecting { slots: racing, last, .. },
+                            ..
                         }) = self.dials.get_mut(&id)
                         {
                             racing.retain(|slot| *slot != index);

@@ -354,14 +354,7 @@ impl Reactor {
         }
     }
 
-    fn ended<C: Core>(
-        &mut self,
-        index: u32,
-        id: ConnId,
-        now: Now,
-        core: &mut C,
-        fx: &mut Effects,
-    ) {
+    fn ended<C: Core>(&mut self, index: u32, id: ConnId, now: Now, core: &mut C, fx: &mut Effects) {
         let Some(conn) = self.slots.get_mut(index) else { return };
         conn.ended = true;
         if conn.closing.is_some() {
@@ -500,8 +493,7 @@ impl Reactor {
             }
             Effect::Exit { code } => {
                 self.accepting = false;
-                self.leaving =
-                    Some((Leave::Exit(code), now.time.after_ms(limits::LINGER_MS)));
+                self.leaving = Some((Leave::Exit(code), now.time.after_ms(limits::LINGER_MS)));
             }
             Effect::Reexec => {
                 self.accepting = false;

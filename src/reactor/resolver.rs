@@ -79,8 +79,7 @@ impl Resolver {
         let fresh: Vec<(String, Outcome)> = worker.hear.try_iter().collect();
         for (host, outcome) in &fresh {
             self.asked.retain(|name| name != host);
-            let keep_ms =
-                if outcome.is_ok() { limits::RESOLVED_MS } else { limits::UNRESOLVED_MS };
+            let keep_ms = if outcome.is_ok() { limits::RESOLVED_MS } else { limits::UNRESOLVED_MS };
             if self.cache.len() >= limits::RESOLVER_CACHE {
                 self.cache.retain(|_, (until, _)| *until > now);
             }
@@ -106,9 +105,11 @@ fn start(waker: Arc<Waker>) -> std::io::Result<Worker> {
                 .to_socket_addrs()
                 .map(|addrs| addrs.map(|addr| addr.ip()).collect::<Vec<_>>())
                 .map_err(|error| error.to_string())
-                .and_then(|ips| {
-                    if ips.is_empty() { Err("no address".to_owned()) } else { Ok(ips) }
-                });
+                .and_then(
+                    |ips| {
+                        if ips.is_empty() { Err("no address".to_owned()) } else { Ok(ips) }
+                    },
+                );
             if answer.send((host, outcome)).is_err() || waker.wake().is_err() {
                 return;
             }

@@ -181,8 +181,7 @@ impl Slots {
                 Interest::READABLE.add(Interest::WRITABLE)
             }
         };
-        if let Err(error) =
-            registry.register(&mut stream, token(index, slot.generation), interest)
+        if let Err(error) = registry.register(&mut stream, token(index, slot.generation), interest)
         {
             self.free.push(index);
             return Err(error);

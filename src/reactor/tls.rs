@@ -55,8 +55,7 @@ mod real {
                 None => Arc::clone(self.config.insert(load()?)),
             };
             let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-            let session =
-                ClientConnection::new(config, name).map_err(|error| error.to_string())?;
+            let session = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
             Ok(Tls { session })
         }
     }

@@ -52,8 +52,7 @@ impl Journal {
             disk.append(&journal.path.with_extension("damaged"), &damaged)?;
             journal.compact(disk)?;
         }
-        let unfinished =
-            journal.open.iter().map(|(id, work)| (id.clone(), work.clone())).collect();
+        let unfinished = journal.open.iter().map(|(id, work)| (id.clone(), work.clone())).collect();
         Ok((journal, unfinished))
     }
 

@@ -86,10 +86,8 @@ impl Disk for RealDisk {
 
     fn stat(&self, path: &Path) -> io::Result<Stat> {
         let meta = std::fs::metadata(path)?;
-        let modified_ns = meta
-            .modified()?
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |age| age.as_nanos());
+        let modified_ns =
+            meta.modified()?.duration_since(std::time::UNIX_EPOCH).map_or(0, |age| age.as_nanos());
         #[cfg(unix)]
         let inode = std::os::unix::fs::MetadataExt::ino(&meta);
         #[cfg(not(unix))]
@@ -205,8 +203,8 @@ mod tests {
 
     impl Scratch {
         pub(super) fn new(name: &str) -> Self {
-            let dir = std::env::temp_dir()
-                .join(format!("openclaw-store-{name}-{}", std::process::id()));
+            let dir =
+                std::env::temp_dir().join(format!("openclaw-store-{name}-{}", std::process::id()));
             let _ = std::fs::remove_dir_all(&dir);
             Self(dir)
         }

@@ -301,7 +301,10 @@ mod tests {
         };
         let body: Value = serde_json::from_slice(&body("m", &ask)).unwrap();
         assert_eq!(body["messages"][0]["role"], "system");
-        assert_eq!(body["messages"][1]["content"][1]["image_url"]["url"], "data:image/png;base64,AA==");
+        assert_eq!(
+            body["messages"][1]["content"][1]["image_url"]["url"],
+            "data:image/png;base64,AA=="
+        );
         assert_eq!(body["messages"][2]["content"], Value::Null);
         assert_eq!(body["messages"][2]["tool_calls"][0]["id"], "c1");
         assert_eq!(body["messages"][3]["tool_call_id"], "c1");

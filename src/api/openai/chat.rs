@@ -107,9 +107,8 @@ fn flag(body: &Map<String, Value>, name: &str) -> Result<bool> {
 }
 
 fn agent(model: &str, headers: &Headers, config: &Config) -> Result<String> {
-    let named = agent_of_model(model, config).ok_or_else(|| {
-        invalid(400, "Invalid `model`. Use `openclaw` or `openclaw/<agentId>`.")
-    })?;
+    let named = agent_of_model(model, config)
+        .ok_or_else(|| invalid(400, "Invalid `model`. Use `openclaw` or `openclaw/<agentId>`."))?;
     let id = match headers.get("x-openclaw-agent-id").map(str::trim) {
         Some(id) => id,
         None => named,
@@ -284,9 +283,7 @@ fn sampling(body: &Map<String, Value>) -> Result<Sampling> {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.as_f64() {
             Some(n) if (min..=max).contains(&n) => Ok(Some(n)),
-            Some(_) => {
-                Err(invalid(400, &format!("{name}: Invalid input: must be {min} to {max}")))
-            }
+            Some(_) => Err(invalid(400, &format!("{name}: Invalid input: must be {min} to {max}"))),
             None => Err(wrong_type(name, "number", value)),
         },
     };
@@ -299,18 +296,22 @@ fn sampling(body: &Map<String, Value>) -> Result<Sampling> {
     };
     let seed = match body.get("seed") {
         None | Some(Value::Null) => None,
-        Some(value) => Some(value.as_i64().ok_or_else(|| {
-            invalid(400, "seed: Invalid input: must be an integer")
-        })?),
+        Some(value) => Some(
+            value
+                .as_i64()
+                .ok_or_else(|| invalid(400, "seed: Invalid input: must be an integer"))?,
+        ),
     };
     let stop = match body.get("stop") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::String(text)) => vec![text.clone()],
         Some(Value::Array(items)) if items.len() <= 4 => items
             .iter()
-            .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| {
-                wrong_type("stop", "array of strings", item)
-            }))
+            .map(|item| {
+                item.as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| wrong_type("stop", "array of strings", item))
+            })
             .collect::<Result<_>>()?,
         Some(Value::Array(_)) => {
             return Err(invalid(400, "stop: Invalid input: at most 4 sequences"));

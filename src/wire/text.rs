@@ -1,0 +1,239 @@
+//! Small text codecs: dates, ids, escaping for logs and for JSON, spelling suggestions.
+
+/// RFC 3339 in UTC with milliseconds (`2026-01-31T23:59:59.999Z`) from Unix milliseconds.
+/// Years beyond 9999 keep their digits.
+pub fn rfc3339_ms(unix_ms: u64) -> String {
+    let (days, in_day) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
+    let (year, month, day) = civil(days);
+    let (seconds, ms) = (in_day / 1000, in_day % 1000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+/// Gregorian year, month and day from days since 1970-01-01 (Howard Hinnant's `civil_from_days`:
+/// years start in March, so that the leap day is the last of its year).
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days.saturating_add(719_468);
+    let (era, in_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (in_era - in_era / 1460 + in_era / 36_524 - in_era / 146_096) / 365;
+    let in_year = in_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * in_year + 2) / 153;
+    let day = in_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
+}
+
+/// The text of a version 4 UUID (RFC 9562) from 16 random bytes: lower case, 36 characters.
+pub fn uuid_v4(random: [u8; 16]) -> String {
+    let bits = u128::from_be_bytes(random);
+    let bits = bits & !(0xF << 76) | 0x4 << 76;
+    let bits = bits & !(0x3 << 62) | 0x2 << 62;
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        bits >> 96,
+        bits >> 80 & 0xFFFF,
+        bits >> 64 & 0xFFFF,
+        bits >> 48 & 0xFFFF,
+        bits & 0xFFFF_FFFF_FFFF
+    )
+}
+
+/// `text` for a log line or a terminal: control characters, line and paragraph separators,
+/// zero-width and bidirectional marks become `\u{..}` (or `\n`, `\r`, `\t`), a backslash is
+/// doubled, and what would exceed `max_bytes` is cut with an ellipsis. The result is at most
+/// `max_bytes` long (an ellipsis takes 3) and has one line.
+pub fn escape_log(text: &str, max_bytes: usize) -> String {
+    const ELLIPSIS: &str = "\u{2026}";
+    let mut out = String::new();
+    // The longest prefix of `out` that leaves room for the ellipsis.
+    let mut fits = 0;
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\\' => out.push_str("\\\\"),
+            c if is_deceptive(c) => out.extend(c.escape_unicode()),
+            c => out.push(c),
+        }
+        if out.len() > max_bytes {
+            out.truncate(fits);
+            if max_bytes >= ELLIPSIS.len() {
+                out.push_str(ELLIPSIS);
+            }
+            return out;
+        }
+        if out.len().saturating_add(ELLIPSIS.len()) <= max_bytes {
+            fits = out.len();
+        }
+    }
+    out
+}
+
+/// Characters that move the cursor, hide text or turn its direction (Unicode TR 36).
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{00AD}' | '\u{061C}' | '\u{180E}' | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
+            | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+}
+
+/// Appends `text` as a JSON string with its quotes (RFC 8259 section 7): only what must be
+/// escaped is, so UTF-8 passes through as it is.
+pub fn json_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut plain = 0;
+    let bytes = text.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        let short = match byte {
+            b'"' => b'"',
+            b'\\' => b'\\',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0x08 => b'b',
+            0x0C => b'f',
+            0..=0x1F => b'u',
+            _ => continue,
+        };
+        out.extend_from_slice(bytes.get(plain..at).unwrap_or_default());
+        plain = at.saturating_add(1);
+        out.extend_from_slice(&[b'\\', short]);
+        if short == b'u' {
+            let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
+            out.extend_from_slice(&[b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    out.extend_from_slice(bytes.get(plain..).unwrap_or_default());
+    out.push(b'"');
+}
+
+/// The candidate most like `word`, for "did you mean": ASCII case is ignored, one swap of
+/// neighbours counts as one edit. `None` when the nearest differs in more than a third of the
+/// longer word (at least one edit is always allowed), or when `word` is longer than 64
+/// characters. The first of several equals wins.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const LONGEST: usize = 64;
+    let word: Vec<char> = word.chars().take(LONGEST + 1).map(|c| c.to_ascii_lowercase()).collect();
+    if word.is_empty() || word.len() > LONGEST {
+        return None;
+    }
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in candidates {
+        let other: Vec<char> =
+            candidate.chars().take(LONGEST + 1).map(|c| c.to_ascii_lowercase()).collect();
+        let allowed = (word.len().max(other.len()) / 3).max(1);
+        if other.len() > LONGEST || word.len().abs_diff(other.len()) > allowed {
+            continue;
+        }
+        let distance = edit_distance(&word, &other);
+        if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
+            best = Some((distance, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+/// Optimal string alignment: insert, delete, replace, swap neighbours, one each.
+fn edit_distance(a: &[char], b: &[char]) -> usize {
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        let mut left = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let at =
+                |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
+            let replaced = at(&above, j) + usize::from(x != y);
+            let mut cost = replaced.min(at(&above, j + 1) + 1).min(left + 1);
+            if i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x) {
+                cost = cost.min(at(&before, j - 1) + 1);
+            }
+            row.push(cost);
+            left = cost;
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above.last().copied().unwrap_or(a.len())
+}
+
+/// Escaping any text must give one clean line and a valid JSON string.
+pub fn fuzz(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for max in [0, 2, 3, 17, 1 << 20] {
+        let line = escape_log(&text, max);
+        assert!(line.len() <= max && !line.chars().any(is_deceptive));
+    }
+    let mut json = Vec::new();
+    json_string(&mut json, &text);
+    let back: Option<String> = serde_json::from_slice(&json).ok();
+    assert_eq!(back.as_deref(), Some(&*text));
+    let (word, other) = text.split_at(text.floor_char_boundary(text.len() / 2));
+    if let Some(found) = nearest(word, [other, "gateway", "agents"]) {
+        assert!([other, "gateway", "agents"].contains(&found));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        for (ms, want) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_709_251_199_999, "2024-02-29T23:59:59.999Z"),
+            (1_740_787_200_001, "2025-03-01T00:00:00.001Z"),
+            (4_107_542_399_000, "2100-02-28T23:59:59.000Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(rfc3339_ms(ms), want);
+        }
+        assert!(rfc3339_ms(u64::MAX).ends_with('Z'));
+    }
+
+    #[test]
+    fn uuids() {
+        assert_eq!(uuid_v4([0; 16]), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(uuid_v4([0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+    }
+
+    #[test]
+    fn log_lines() {
+        assert_eq!(escape_log("plain \u{fc}", 100), "plain \u{fc}");
+        assert_eq!(escape_log("a\nb\u{1b}[31m\u{202e}\\", 100), "a\\nb\\u{1b}[31m\\u{202e}\\\\");
+        assert_eq!(escape_log("abcdef", 6), "abcdef");
+        assert_eq!(escape_log("abcdefg", 6), "abc\u{2026}");
+        assert_eq!(escape_log("ab\n", 3), "\u{2026}");
+        assert_eq!(escape_log("abc", 2), "");
+        assert_eq!(escape_log("abc", 0), "");
+    }
+
+    #[test]
+    fn json_strings() {
+        let mut out = Vec::new();
+        json_string(&mut out, "a\"b\\c\n\u{1}\u{1f}\u{7f}\u{1F600}\u{8}\u{c}");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "\"a\\\"b\\\\c\\n\\u0001\\u001f\u{7f}\u{1F600}\\b\\f\""
+        );
+        fuzz("\u{0}\u{202e}x\u{1F600}gatwya".as_bytes());
+        fuzz(&[0xff, 0xfe]);
+    }
+
+    #[test]
+    fn suggestions() {
+        let keys = ["gateway", "agents", "models", "port"];
+        assert_eq!(nearest("gatewya", keys), Some("gateway"));
+        assert_eq!(nearest("Agent", keys), Some("agents"));
+        assert_eq!(nearest("prt", keys), Some("port"));
+        assert_eq!(nearest("zebra", keys), None);
+        assert_eq!(nearest("", keys), None);
+        assert_eq!(nearest(&"x".repeat(1_000_000), keys), None);
+        assert_eq!(nearest("x", ["y"]), Some("y"));
+    }
+}
