@@ -7,7 +7,9 @@ use super::{Handled, Params, count, number, text};
 use crate::agent::Ask;
 use crate::driver::{ConnId, Effects};
 use crate::protocol::error::ErrorShape;
+use crate::protocol::frame::write_json;
 use crate::wire::hash::base64_decode;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// Messages without `limit` (reference: 200).
@@ -27,7 +29,7 @@ impl Gateway {
         let message = text(params, "message").unwrap_or_default();
         let (key, agent) = self.target(text(params, "sessionKey"), text(params, "agentId"))?;
         if message.trim() == "/stop" {
-            return Ok(Answer::Value(self.abort_session(&key, None, fx)));
+            return Ok(self.abort_session(&key, None, fx).answer());
         }
         let images = images(params)?;
         if message.trim().is_empty() && images.is_empty() {
@@ -68,7 +70,7 @@ impl Gateway {
     /// `{sessionKey, runId?}` -> `{ok, aborted, runIds}`; nothing running is no error.
     pub(super) fn chat_abort(&mut self, params: &Params, fx: &mut Effects) -> Handled {
         let (key, _) = self.target(text(params, "sessionKey"), text(params, "agentId"))?;
-        Ok(Answer::Value(self.abort_session(&key, text(params, "runId"), fx)))
+        Ok(self.abort_session(&key, text(params, "runId"), fx).answer())
     }
 
     /// Cancels the runs of a session, those that wait first so that none begins meanwhile.
@@ -77,7 +79,7 @@ impl Gateway {
         key: &str,
         run_id: Option<&str>,
         fx: &mut Effects,
-    ) -> Value {
+    ) -> Aborted {
         let mut ids = Vec::new();
         for number in self.runs.of_session(key).into_iter().rev() {
             let Some(id) = self.runs.get(number).map(|run| run.id.clone()) else { continue };
@@ -85,7 +87,7 @@ impl Gateway {
                 ids.insert(0, id);
             }
         }
-        json!({"ok": true, "aborted": !ids.is_empty(), "runIds": ids})
+        Aborted { ok: true, aborted: !ids.is_empty(), run_ids: ids }
     }
 
     /// `chat.history` and `chat.startup`: messages of a session, the newest page first.
@@ -141,6 +143,23 @@ impl Gateway {
             .map(|run| json!({"runId": run.id, "acceptedAt": run.accepted_ms}))
             .collect();
         json!({"total": waiting.len(), "items": waiting})
+    }
+}
+
+/// Result of `chat.abort`; some clients compare the text, so the order is the reference's.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Aborted {
+    ok: bool,
+    aborted: bool,
+    pub(super) run_ids: Vec<String>,
+}
+
+impl Aborted {
+    fn answer(&self) -> Answer {
+        let mut json = Vec::new();
+        write_json(&mut json, self);
+        Answer::Json(json)
     }
 }
 

@@ -48,8 +48,10 @@ impl Gateway {
             Op::SessionsList => Ok(Answer::Value(self.sessions_list(params))),
             Op::SessionsMessagesSubscribe => self.messages_subscribe(conn, params, true),
             Op::SessionsMessagesUnsubscribe => self.messages_subscribe(conn, params, false),
-            Op::SessionsSubscribe => Ok(Answer::Value(self.sessions_subscribe(conn, true))),
-            Op::SessionsUnsubscribe => Ok(Answer::Value(self.sessions_subscribe(conn, false))),
+            Op::SessionsSubscribe => Ok(Answer::Value(self.sessions_subscribe(conn, params, true))),
+            Op::SessionsUnsubscribe => {
+                Ok(Answer::Value(self.sessions_subscribe(conn, params, false)))
+            }
             Op::Status => Ok(Answer::Value(self.status_value())),
             Op::SystemPresence => Ok(Answer::Value(self.presence_list())),
         }

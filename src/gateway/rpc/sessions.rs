@@ -112,20 +112,22 @@ impl Gateway {
             (None, None) => return Err(ErrorShape::invalid("key or runId required")),
         };
         let aborted = self.abort_session(&key, run_id, fx);
-        let first = aborted["runIds"][0].clone();
-        Ok(Answer::Value(if first.is_null() {
-            json!({"ok": true, "abortedRunId": null, "status": "no-active-run"})
-        } else {
-            json!({"ok": true, "abortedRunId": first, "status": "aborted"})
-        }))
+        let first = aborted.run_ids.first();
+        let status = if first.is_some() { "aborted" } else { "no-active-run" };
+        Ok(Answer::Value(json!({"ok": true, "abortedRunId": first, "status": status})))
     }
 
-    /// `session.message` and `sessions.changed` of every session.
-    pub(super) fn sessions_subscribe(&mut self, conn: ConnId, on: bool) -> Value {
+    /// `session.message` and `sessions.changed` of every session; with parameters of
+    /// `sessions.list` also the list.
+    pub(super) fn sessions_subscribe(&mut self, conn: ConnId, params: &Params, on: bool) -> Value {
         if let Some(client) = self.conns.client_mut(conn) {
             client.all_sessions = on;
         }
-        json!({"subscribed": on})
+        let mut value = json!({"subscribed": on});
+        if on && !params.is_empty() {
+            value["list"] = self.sessions_list(params);
+        }
+        value
     }
 
     /// `session.message` of one session.
@@ -149,6 +151,7 @@ impl Gateway {
                 client.sessions.push(key.clone());
             }
         }
-        Ok(Answer::Value(json!({"subscribed": on, "key": key})))
+        let key = Value::from(key);
+        Ok(Answer::Json(format!(r#"{{"subscribed":{on},"key":{key}}}"#).into_bytes()))
     }
 }

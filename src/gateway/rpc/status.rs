@@ -19,18 +19,21 @@ impl Gateway {
             .map(|id| {
                 json!({
                     "agentId": id, "isDefault": id == default,
-                    "heartbeat": {"enabled": false}, "sessions": self.sessions_value(id, true),
+                    "heartbeat": {
+                        "enabled": false, "every": "0m", "everyMs": null, "prompt": "",
+                        "target": "none", "ackMaxChars": 0,
+                    },
+                    "sessions": self.sessions_value(id, true),
                 })
             })
             .collect();
         json!({
             "ok": true, "ts": self.now.wall_ms, "durationMs": 0,
             "plugins": {"loaded": [], "errors": [], "unavailable": []},
-            "configReload": {"hotReloadStatus": if self.reload.is_some() { "manual" } else { "off" }},
+            "configReload": {"hotReloadStatus": "disabled"},
             "channels": {}, "channelOrder": [], "channelLabels": {},
             "heartbeatSeconds": 0, "defaultAgentId": default, "agents": agents,
             "sessions": self.sessions_value(default, true),
-            "modelRuntime": {"degraded": false, "pendingAgents": []},
         })
     }
 
