@@ -18,7 +18,9 @@ pub mod redact;
 pub mod schema;
 pub mod secret;
 pub mod snapshot;
+mod subst;
 pub mod table;
+mod tree;
 
 pub use load::{ConfigError, Loaded, Source, load};
 pub use paths::{Flags, Paths};
