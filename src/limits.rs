@@ -70,8 +70,10 @@ pub const MEMORY_GLOBAL: usize = 192 * 1024 * 1024;
 pub const JSON_DEPTH: usize = 64;
 /// Size of the configuration file, includes counted together.
 pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
-/// `$include` nesting.
-pub const CONFIG_INCLUDE_DEPTH: usize = 8;
+/// Size of the `.env` file.
+pub const DOTENV_BYTES: usize = 256 * 1024;
+/// `$include` nesting, as in the reference.
+pub const CONFIG_INCLUDE_DEPTH: usize = 10;
 
 /// A name look-up in flight at once; later ones wait in the resolver's queue.
 pub const RESOLVER_QUEUE: usize = 32;

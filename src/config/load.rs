@@ -7,6 +7,10 @@ use std::rc::Rc;
 
 use super::paths::Paths;
 use super::snapshot::{Config, Issue, SourceInfo};
+use super::tree::{self, Files, Tree};
+use super::{build, subst, validate};
+use crate::limits::{CONFIG_BYTES, DOTENV_BYTES};
+use crate::wire::json5::Step;
 
 /// The only way this room sees a file.
 pub trait Source {
@@ -76,8 +80,7 @@ pub fn load(
     env: &BTreeMap<String, String>,
     paths: &Paths,
 ) -> Result<Loaded, ConfigError> {
-    let _ = (source, paths);
-    Ok(Loaded { config: Rc::new(Config::defaults()), env: env.clone(), files: Vec::new() })
+    run(source, env, paths, None)
 }
 
 /// As [`load`], with `raw` in place of the root file's text: what `config.set` and
@@ -88,6 +91,143 @@ pub fn check(
     paths: &Paths,
     raw: &str,
 ) -> Result<Loaded, ConfigError> {
-    let _ = raw;
-    load(source, env, paths)
+    run(source, env, paths, Some(raw))
 }
+
+fn run(
+    source: &dyn Source,
+    env: &BTreeMap<String, String>,
+    paths: &Paths,
+    raw: Option<&str>,
+) -> Result<Loaded, ConfigError> {
+    let root = &paths.config_path;
+    let mut info = SourceInfo { path: root.clone(), ..SourceInfo::default() };
+    let mut env = env.clone();
+    let mut files = Files::new(source, root);
+    read_dotenv(source, &mut files, &mut env, &paths.state_dir.join(".env"));
+    let text = match raw {
+        Some(raw) if raw.len() > CONFIG_BYTES => {
+            Err((ErrorKind::Io, format!("is larger than {} MiB", CONFIG_BYTES / 1024 / 1024)))
+        }
+        Some(raw) => Ok(Some(raw.to_owned())),
+        None => files.read(root),
+    };
+    let text = match text {
+        Ok(Some(text)) => text,
+        Ok(None) if files.errors.is_empty() => {
+            info.hash = source.digest(&[]);
+            let mut config = Config::defaults();
+            config.source = info;
+            config.warnings = files.warnings;
+            return Ok(Loaded { config: Rc::new(config), env, files: files.watched });
+        }
+        Ok(None) => return Err(failed(files, info)),
+        Err((kind, what)) => {
+            info.exists = true;
+            files.file_error(kind, root, what);
+            return Err(failed(files, info));
+        }
+    };
+    info.exists = true;
+    info.raw.clone_from(&text);
+    let Some(file) = files.parse(root, &text) else {
+        info.hash = source.digest(&files.authored);
+        return Err(failed(files, info));
+    };
+    info.authored = files.list.get(file).map(|f| f.document.root.to_value()).unwrap_or_default();
+    let mut tree = files.tree(file);
+    info.hash = source.digest(&files.authored);
+    info.includes = files.list.iter().skip(1).map(|file| file.path.clone()).collect();
+    info.parsed = tree.to_value();
+
+    add_env_section(&mut files, &tree, &mut env);
+    subst::substitute(&mut files, &mut tree, &env, &mut Vec::new());
+    info.resolved = tree.to_value();
+    validate::validate(&mut files, &tree, &env);
+    if !files.errors.is_empty() {
+        return Err(failed(files, info));
+    }
+    let resolved = info.resolved.clone();
+    let mut config = build::build(&resolved, &env, paths, info);
+    config.warnings = files.warnings;
+    Ok(Loaded { config: Rc::new(config), env, files: files.watched })
+}
+
+/// The first kind that occurred, in the order of the stages, names the failure.
+fn failed(files: Files<'_>, source: SourceInfo) -> ConfigError {
+    let stages = [ErrorKind::Io, ErrorKind::Syntax, ErrorKind::Reference, ErrorKind::Invalid];
+    let first = stages.into_iter().find(|kind| files.errors.iter().any(|(k, _)| k == kind));
+    let mut issues: Vec<Issue> = files.errors.into_iter().map(|(_, issue)| issue).collect();
+    issues.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    ConfigError { kind: first.unwrap_or(ErrorKind::Invalid), issues, source }
+}
+
+/// `.env` of the state directory: only there, for a file in a workspace belongs to whoever
+/// wrote the workspace. What the process's environment names already stays.
+fn read_dotenv(
+    source: &dyn Source,
+    files: &mut Files<'_>,
+    env: &mut BTreeMap<String, String>,
+    path: &Path,
+) {
+    files.watched.push(path.to_path_buf());
+    let text = match source.read(path) {
+        Ok(None) => return,
+        Ok(Some(bytes)) if bytes.len() > DOTENV_BYTES => {
+            let limit = DOTENV_BYTES / 1024;
+            files.file_error(ErrorKind::Io, path, format!("is larger than {limit} KiB"));
+            return;
+        }
+        Ok(Some(bytes)) => match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(_) => {
+                files.file_error(ErrorKind::Syntax, path, "is not UTF-8".to_owned());
+                return;
+            }
+        },
+        Err(error) => {
+            files.file_error(ErrorKind::Io, path, format!("cannot be read: {error}"));
+            return;
+        }
+    };
+    let (variables, bad) = subst::dotenv(&text);
+    for (name, value) in variables {
+        env.entry(name).or_insert(value);
+    }
+    for line in bad {
+        files.warnings.push(Issue {
+            path: String::new(),
+            message: "this line is not NAME=value and was skipped".to_owned(),
+            file: path.to_path_buf(),
+            line,
+            column: 1,
+        });
+    }
+}
+
+/// Section `env`: what neither the process nor `.env` has set. Its values may refer to those.
+fn add_env_section(files: &mut Files<'_>, tree: &Tree, env: &mut BTreeMap<String, String>) {
+    let Some(section) = tree.get("env") else { return };
+    let mut added = Vec::new();
+    for part in [Some(section), section.get("vars")].into_iter().flatten() {
+        let tree::Kind::Map(entries) = &part.kind else { continue };
+        for entry in entries {
+            let Some(value) = entry.value.as_str() else { continue };
+            if !subst::is_variable(&entry.key) {
+                let path = ["env".to_owned(), entry.key.clone()].map(Step::Key);
+                let what = "is not a name that an environment variable can have".to_owned();
+                files.error(ErrorKind::Invalid, entry.place, &path, what);
+            } else if let Ok(value) = subst::expand(value, env)
+                && !env.contains_key(&entry.key)
+            {
+                // A value that refers to nothing is reported when the whole tree is substituted.
+                added.push((entry.key.clone(), value.into_owned()));
+            }
+        }
+    }
+    env.extend(added);
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -11,6 +11,7 @@
 //! map. It never writes a file, never starts a program, and no error of it holds a secret.
 
 pub mod blocked;
+mod build;
 pub mod load;
 pub mod paths;
 pub mod plan;
@@ -18,7 +19,10 @@ pub mod redact;
 pub mod schema;
 pub mod secret;
 pub mod snapshot;
+mod subst;
 pub mod table;
+mod tree;
+mod validate;
 
 pub use load::{ConfigError, Loaded, Source, load};
 pub use paths::{Flags, Paths};

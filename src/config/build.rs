@@ -1,0 +1,305 @@
+//! The typed snapshot of a configuration that the key table has approved. Nothing here can
+//! fail: what is absent has its default, what is present has the right type.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::paths::Paths;
+use super::secret::Secret;
+use super::snapshot::{
+    Agent, AgentDefaults, Agents, Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Endpoints,
+    Gateway, LogLevel, Logging, Mode, Model, ModelChoice, Models, Provider, Reload, ReloadMode,
+    Remote, Session, SessionScope, SourceInfo,
+};
+
+/// What a model is taken for when its file does not say: the reference's figures.
+const CONTEXT_WINDOW: u64 = 200_000;
+const MAX_TOKENS: u64 = 8_192;
+
+/// A part of the resolved configuration; absent parts are [`Value::Null`].
+#[derive(Clone, Copy)]
+struct At<'a> {
+    value: &'a Value,
+    env: &'a BTreeMap<String, String>,
+}
+
+impl<'a> At<'a> {
+    fn get(self, key: &str) -> Self {
+        Self { value: self.value.get(key).unwrap_or(&Value::Null), env: self.env }
+    }
+
+    fn text(self) -> Option<String> {
+        self.value.as_str().map(str::to_owned)
+    }
+
+    fn number(self) -> Option<u64> {
+        self.value.as_u64()
+    }
+
+    fn flag(self, default: bool) -> bool {
+        self.value.as_bool().unwrap_or(default)
+    }
+
+    fn texts(self) -> Vec<String> {
+        self.items().filter_map(Self::text).collect()
+    }
+
+    fn items(self) -> impl Iterator<Item = Self> {
+        let list = self.value.as_array().map(Vec::as_slice).unwrap_or_default();
+        list.iter().map(move |value| Self { value, env: self.env })
+    }
+
+    fn entries(self) -> impl Iterator<Item = (&'a str, Self)> {
+        let map = self.value.as_object().into_iter().flatten();
+        map.map(move |(key, value)| (key.as_str(), Self { value, env: self.env }))
+    }
+
+    /// A string, or a SecretRef into the environment; empty is none.
+    fn secret(self) -> Option<Secret> {
+        let text = match self.value {
+            Value::String(text) => Some(text),
+            Value::Object(_) => self.env.get(self.get("id").value.as_str()?),
+            _ => None,
+        };
+        text.filter(|text| !text.is_empty()).map(|text| Secret::new(text.clone()))
+    }
+
+    fn model(self) -> Option<ModelChoice> {
+        match self.value {
+            Value::String(name) => {
+                Some(ModelChoice { primary: Some(name.clone()), fallbacks: Vec::new() })
+            }
+            Value::Object(_) => Some(ModelChoice {
+                primary: self.get("primary").text(),
+                fallbacks: self.get("fallbacks").texts(),
+            }),
+            _ => None,
+        }
+    }
+
+    fn api(self) -> Option<Api> {
+        Some(match self.value.as_str()? {
+            "openai-completions" => Api::OpenAiCompletions,
+            other => Api::Other(other.to_owned()),
+        })
+    }
+}
+
+/// The snapshot of a resolved value.
+pub(super) fn build(
+    resolved: &Value,
+    env: &BTreeMap<String, String>,
+    paths: &Paths,
+    source: SourceInfo,
+) -> Config {
+    let root = At { value: resolved, env };
+    Config {
+        gateway: gateway(root.get("gateway")),
+        models: models(root.get("models")),
+        agents: agents(root.get("agents"), paths),
+        session: session(root.get("session")),
+        logging: logging(root.get("logging"), paths),
+        source,
+        warnings: Vec::new(),
+    }
+}
+
+fn gateway(at: At<'_>) -> Gateway {
+    let unset = Gateway::default();
+    let auth = at.get("auth");
+    let page = at.get("controlUi");
+    let reload = at.get("reload");
+    let endpoints = at.get("http").get("endpoints");
+    let remote = at.get("remote");
+    Gateway {
+        mode: match at.get("mode").value.as_str() {
+            Some("local") => Some(Mode::Local),
+            Some("remote") => Some(Mode::Remote),
+            _ => None,
+        },
+        port: at.get("port").number().and_then(|port| u16::try_from(port).ok()),
+        bind: at.get("bind").value.as_str().and_then(Bind::parse).unwrap_or(unset.bind),
+        custom_bind_host: at.get("customBindHost").text(),
+        auth: Auth {
+            mode: auth.get("mode").value.as_str().and_then(AuthMode::parse),
+            token: auth.get("token").secret(),
+            password: auth.get("password").secret(),
+        },
+        handshake_timeout_ms: at
+            .get("handshakeTimeoutMs")
+            .number()
+            .unwrap_or(unset.handshake_timeout_ms),
+        endpoints: Endpoints {
+            chat_completions: endpoints.get("chatCompletions").get("enabled").flag(true),
+            responses: endpoints.get("responses").get("enabled").flag(true),
+        },
+        control_ui: ControlUi {
+            enabled: page.get("enabled").flag(unset.control_ui.enabled),
+            base_path: base_path(page.get("basePath").value.as_str().unwrap_or_default()),
+            allowed_origins: page
+                .get("allowedOrigins")
+                .items()
+                .filter_map(|item| super::validate::origin(item.value.as_str()?))
+                .collect(),
+        },
+        reload: Reload {
+            mode: match reload.get("mode").value.as_str() {
+                Some("off") => ReloadMode::Off,
+                Some("hot") => ReloadMode::Hot,
+                Some("restart") => ReloadMode::Restart,
+                _ => ReloadMode::Hybrid,
+            },
+            debounce_ms: reload.get("debounceMs").number().unwrap_or(unset.reload.debounce_ms),
+            deferral_timeout_ms: reload
+                .get("deferralTimeoutMs")
+                .number()
+                .unwrap_or(unset.reload.deferral_timeout_ms),
+        },
+        trusted_proxies: at.get("trustedProxies").texts(),
+        remote: remote.get("url").text().map(|url| Remote {
+            url,
+            token: remote.get("token").secret(),
+            password: remote.get("password").secret(),
+        }),
+    }
+}
+
+/// Empty or `/x`: one slash in front, none behind.
+fn base_path(text: &str) -> String {
+    let inner = text.trim().trim_matches('/');
+    if inner.is_empty() { String::new() } else { format!("/{inner}") }
+}
+
+fn models(at: At<'_>) -> Models {
+    let providers = at.get("providers").entries();
+    Models { providers: providers.map(|(id, at)| (id.to_owned(), provider(at))).collect() }
+}
+
+fn provider(at: At<'_>) -> Provider {
+    let mut headers = BTreeMap::new();
+    for part in [at.get("headers"), at.get("request").get("headers")] {
+        for (name, value) in part.entries() {
+            if let Some(value) = value.secret() {
+                headers.insert(name.to_owned(), value);
+            }
+        }
+    }
+    Provider {
+        base_url: at.get("baseUrl").text().unwrap_or_default().trim_end_matches('/').to_owned(),
+        api: at.get("api").api().unwrap_or(Api::OpenAiCompletions),
+        api_key: at.get("apiKey").secret(),
+        auth_header: at.get("authHeader").flag(true),
+        headers,
+        timeout_seconds: at.get("timeoutSeconds").number(),
+        models: at.get("models").items().map(model).collect(),
+    }
+}
+
+fn model(at: At<'_>) -> Model {
+    let id = at.get("id").text().unwrap_or_default();
+    let cost = at.get("cost");
+    let price = |key| cost.get(key).value.as_f64().unwrap_or_default();
+    let input = at.get("input").texts();
+    Model {
+        name: at.get("name").text().unwrap_or_else(|| id.clone()),
+        id,
+        reasoning: at.get("reasoning").flag(false),
+        input: if input.is_empty() { vec!["text".to_owned()] } else { input },
+        cost: Cost {
+            input: price("input"),
+            output: price("output"),
+            cache_read: price("cacheRead"),
+            cache_write: price("cacheWrite"),
+        },
+        context_window: at.get("contextWindow").number().unwrap_or(CONTEXT_WINDOW),
+        max_tokens: at.get("maxTokens").number().unwrap_or(MAX_TOKENS),
+        api: at.get("api").api(),
+    }
+}
+
+fn agents(at: At<'_>, paths: &Paths) -> Agents {
+    let unset = Agents::default().defaults;
+    let defaults = at.get("defaults");
+    let aliases = defaults.get("models").entries();
+    let listed = at.get("list").items().map(|at| (at.get("id").text().unwrap_or_default(), at));
+    let entries = at.get("entries").entries().map(|(id, at)| (id.to_owned(), at));
+    Agents {
+        defaults: AgentDefaults {
+            workspace: defaults.get("workspace").text().map(|path| paths.expand(&path)),
+            model: defaults.get("model").model().unwrap_or_default(),
+            aliases: aliases
+                .filter_map(|(model, at)| Some((model.to_owned(), at.get("alias").text()?)))
+                .collect(),
+            timeout_seconds: defaults
+                .get("timeoutSeconds")
+                .number()
+                .unwrap_or(unset.timeout_seconds),
+            max_concurrent: defaults
+                .get("maxConcurrent")
+                .number()
+                .and_then(|count| u32::try_from(count).ok())
+                .unwrap_or(unset.max_concurrent),
+        },
+        list: listed
+            .chain(entries)
+            .filter_map(|(id, at)| {
+                Some(Agent {
+                    id: agent_id(&id)?,
+                    default: at.get("default").flag(false),
+                    name: at.get("name").text(),
+                    workspace: at.get("workspace").text().map(|path| paths.expand(&path)),
+                    model: at.get("model").model(),
+                })
+            })
+            .collect(),
+    }
+}
+
+/// An agent id in lower case; `None` when it is none. The reference turns other characters into
+/// `-`; here that would make two ids one, so it is an error.
+pub(super) fn agent_id(text: &str) -> Option<String> {
+    let id = text.trim().to_ascii_lowercase();
+    let fits = !id.is_empty()
+        && id.len() <= 64
+        && id.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    fits.then_some(id)
+}
+
+fn session(at: At<'_>) -> Session {
+    let unset = Session::default();
+    Session {
+        scope: match at.get("scope").value.as_str() {
+            Some("global") => SessionScope::Global,
+            _ => SessionScope::PerSender,
+        },
+        main_key: at
+            .get("mainKey")
+            .text()
+            .map_or(unset.main_key, |key| key.trim().to_ascii_lowercase()),
+    }
+}
+
+fn logging(at: At<'_>, paths: &Paths) -> Logging {
+    let unset = Logging::default();
+    Logging {
+        level: level(at.get("level")).unwrap_or(unset.level),
+        console_level: level(at.get("consoleLevel")),
+        file: at.get("file").text().filter(|path| !path.is_empty()).map(|path| paths.expand(&path)),
+        max_file_bytes: at.get("maxFileBytes").number().unwrap_or(unset.max_file_bytes),
+    }
+}
+
+fn level(at: At<'_>) -> Option<LogLevel> {
+    Some(match at.value.as_str()? {
+        "silent" => LogLevel::Silent,
+        "fatal" => LogLevel::Fatal,
+        "error" => LogLevel::Error,
+        "warn" => LogLevel::Warn,
+        "info" => LogLevel::Info,
+        "debug" => LogLevel::Debug,
+        "trace" => LogLevel::Trace,
+        _ => return None,
+    })
+}

@@ -1,0 +1,403 @@
+//! The merged configuration against the key table. Every issue is collected, each with file,
+//! line, key path, what was expected and the nearest valid key. No message quotes a value: what
+//! stands at a wrong place may be a secret.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::load::ErrorKind;
+use super::table::{self, Key, Kind, Status};
+use super::tree::{Entry, Files, Kind as TreeKind, Place, Tree};
+use crate::wire::json5::Step;
+use crate::wire::text::nearest;
+use crate::wire::url::{Scheme, Url, parse_host_port};
+
+/// Checks all of it; what is wrong lands in `files`.
+pub(super) fn validate(files: &mut Files<'_>, root: &Tree, env: &BTreeMap<String, String>) {
+    let mut walk = Walk { files, root, env, path: Vec::new() };
+    match &root.kind {
+        TreeKind::Map(entries) => walk.members(entries, ""),
+        TreeKind::Broken => {}
+        other => {
+            let what = format!("expected an object with the sections, found {}", found(other));
+            walk.error(root.place, what);
+        }
+    }
+    walk.together();
+}
+
+struct Walk<'a, 'b> {
+    files: &'a mut Files<'b>,
+    root: &'a Tree,
+    env: &'a BTreeMap<String, String>,
+    path: Vec<Step>,
+}
+
+impl Walk<'_, '_> {
+    fn error(&mut self, at: Place, message: String) {
+        self.files.error(ErrorKind::Invalid, at, &self.path, message);
+    }
+
+    fn members(&mut self, entries: &[Entry], pattern: &str) {
+        for entry in entries {
+            self.path.push(Step::Key(entry.key.clone()));
+            match table::member(pattern, &entry.key) {
+                Some(key) => self.check(&entry.value, key, entry.place),
+                None => self.unknown(entry, pattern),
+            }
+            self.path.pop();
+        }
+    }
+
+    fn unknown(&mut self, entry: &Entry, pattern: &str) {
+        let what = match table::nearest(pattern, &entry.key) {
+            Some(near) => format!("unknown key; did you mean {near}?"),
+            None => {
+                let names = table::children(pattern).map(Key::name).filter(|name| *name != "*");
+                let names: Vec<&str> = names.take(12).collect();
+                format!("unknown key; valid keys here begin with: {}", names.join(", "))
+            }
+        };
+        self.error(entry.place, what);
+    }
+
+    /// `at` is where the key stands; what is said of a value points at the value.
+    fn check(&mut self, tree: &Tree, key: &'static Key, at: Place) {
+        if matches!(tree.kind, TreeKind::Broken) {
+            return;
+        }
+        match key.status {
+            Status::Acted => {}
+            Status::Accepted => {
+                let advice =
+                    if key.advice.is_empty() { String::new() } else { format!(": {}", key.advice) };
+                let what = format!("is accepted but not acted on yet{advice}");
+                self.files.warn(at, &self.path, what);
+            }
+            Status::Security(harmless) => {
+                let before = self.files.errors.len();
+                self.typed(tree, key);
+                if self.files.errors.len() == before && !is_harmless(&tree.to_value(), harmless) {
+                    let what = format!(
+                        "is a security setting that this gateway does not act on yet, so it does \
+                         not start with it: {}",
+                        key.advice
+                    );
+                    self.error(at, what);
+                }
+                return;
+            }
+        }
+        self.typed(tree, key);
+    }
+
+    fn typed(&mut self, tree: &Tree, key: &'static Key) {
+        match (key.kind, &tree.kind) {
+            (Kind::Open, _) => {}
+            (Kind::Object | Kind::Map, TreeKind::Map(entries)) => {
+                self.members(entries, key.pattern);
+                for missing in table::children(key.pattern).filter(|child| child.required) {
+                    if tree.get(missing.name()).is_none() {
+                        self.path.push(Step::Key(missing.name().to_owned()));
+                        self.error(
+                            tree.place,
+                            format!("is missing: expected {}", expected(missing.kind)),
+                        );
+                        self.path.pop();
+                    }
+                }
+            }
+            (Kind::List, TreeKind::List(items)) => {
+                let Some(element) = table::element(key.pattern) else { return };
+                for (index, item) in items.iter().enumerate() {
+                    self.path.push(Step::Index(index));
+                    self.check(item, element, item.place);
+                    self.path.pop();
+                }
+            }
+            (Kind::Texts | Kind::WordList(_) | Kind::Origins, TreeKind::List(items)) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.path.push(Step::Index(index));
+                    self.element(item, key.kind);
+                    self.path.pop();
+                }
+            }
+            (Kind::Secret, TreeKind::Map(entries)) => self.secret_ref(tree, entries),
+            (Kind::Model, TreeKind::Map(entries)) => self.model(entries),
+            (kind, TreeKind::Leaf(value)) if fits(kind, value) => {}
+            (kind, other) => self.wrong(tree.place, kind, other),
+        }
+    }
+
+    fn wrong(&mut self, at: Place, kind: Kind, other: &TreeKind) {
+        let mut what = format!("expected {}, found {}", expected(kind), found(other));
+        if let (Kind::Words(words), TreeKind::Leaf(Value::String(word))) = (kind, other) {
+            what = format!("expected {}", expected(kind));
+            if let Some(near) = nearest(word, words.iter().copied()) {
+                what.push_str(&format!("; did you mean \"{near}\"?"));
+            } else if let Some(alias) = bind_alias(words, word) {
+                what.push_str(&format!("; that address is \"{alias}\""));
+            }
+        }
+        self.error(at, what);
+    }
+
+    fn element(&mut self, item: &Tree, kind: Kind) {
+        let ok = match (&item.kind, kind) {
+            (TreeKind::Broken, _) => true,
+            (TreeKind::Leaf(Value::String(word)), Kind::WordList(words)) => {
+                words.contains(&word.as_str())
+            }
+            (TreeKind::Leaf(Value::String(text)), Kind::Origins) => origin(text).is_some(),
+            (TreeKind::Leaf(Value::String(_)), _) => true,
+            _ => false,
+        };
+        if !ok {
+            let what = match kind {
+                Kind::WordList(words) => format!("expected one of {}", words.join(", ")),
+                Kind::Origins => {
+                    "expected an origin such as \"https://host.example:8443\", or \"*\"".to_owned()
+                }
+                _ => format!("expected a string, found {}", found(&item.kind)),
+            };
+            self.error(item.place, what);
+        }
+    }
+
+    fn model(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            self.path.push(Step::Key(entry.key.clone()));
+            match (entry.key.as_str(), &entry.value.kind) {
+                (_, TreeKind::Broken) => {}
+                ("primary", TreeKind::Leaf(value)) if fits(Kind::Name, value) => {}
+                ("primary", other) => self.wrong(entry.value.place, Kind::Model, other),
+                ("fallbacks", TreeKind::List(items)) => {
+                    for item in items {
+                        self.element(item, Kind::Texts);
+                    }
+                }
+                ("fallbacks", other) => self.wrong(entry.value.place, Kind::Texts, other),
+                _ => self.error(entry.place, "unknown key; valid: primary, fallbacks".to_owned()),
+            }
+            self.path.pop();
+        }
+    }
+
+    /// `{ source: "env", provider: "default", id: "NAME" }`.
+    fn secret_ref(&mut self, tree: &Tree, entries: &[Entry]) {
+        for entry in entries {
+            if !matches!(entry.key.as_str(), "source" | "provider" | "id") {
+                self.path.push(Step::Key(entry.key.clone()));
+                let what = "unknown key of a SecretRef; valid: source, provider, id".to_owned();
+                self.error(entry.place, what);
+                self.path.pop();
+            }
+        }
+        let part = |name| tree.get(name).and_then(Tree::as_str);
+        let (source, id) = (part("source").unwrap_or_default(), part("id").unwrap_or_default());
+        let provider = part("provider").unwrap_or("default");
+        let (kind, what) = match source {
+            "env" if self.provider_source(provider).is_some_and(|source| source != "env") => {
+                let what = "SecretRef: its provider in secrets.providers is not one of source env";
+                (ErrorKind::Invalid, what.to_owned())
+            }
+            "env" if !super::subst::is_variable(id) => {
+                let what = "SecretRef: expected id to be the name of an environment variable";
+                (ErrorKind::Invalid, what.to_owned())
+            }
+            "env" if self.env.get(id).is_none_or(String::is_empty) => {
+                let what = format!("SecretRef: environment variable {id} is not set or empty");
+                (ErrorKind::Reference, what)
+            }
+            "env" => return,
+            "file" | "exec" | "store" => {
+                let what = format!(
+                    "SecretRef: source {source} is not supported yet; use source env, or \
+                     \"${{NAME}}\" with NAME in the environment or in .env"
+                );
+                (ErrorKind::Reference, what)
+            }
+            _ => (ErrorKind::Invalid, format!("expected {}", expected(Kind::Secret))),
+        };
+        self.files.error(kind, tree.place, &self.path, what);
+    }
+
+    fn provider_source(&self, name: &str) -> Option<&str> {
+        self.root.get("secrets")?.get("providers")?.get(name)?.get("source")?.as_str()
+    }
+
+    /// What no single key can know.
+    fn together(&mut self) {
+        let gateway = self.root.get("gateway");
+        let bind = gateway.and_then(|g| g.get("bind"));
+        if let Some(bind) = bind.filter(|bind| bind.as_str() == Some("custom"))
+            && gateway.and_then(|g| g.get("customBindHost")).is_none()
+        {
+            self.path = steps(&["gateway", "customBindHost"]);
+            let what = "is missing: gateway.bind is custom and needs an IPv4 address here";
+            self.error(bind.place, what.to_owned());
+        }
+        self.path = steps(&["agents", "list"]);
+        let mut seen: BTreeMap<String, ()> = BTreeMap::new();
+        let mut defaults = 0;
+        let agents = self.root.get("agents");
+        let list = match agents.and_then(|a| a.get("list")).map(|list| &list.kind) {
+            Some(TreeKind::List(items)) => items.as_slice(),
+            _ => &[],
+        };
+        for (index, item) in list.iter().enumerate() {
+            let Some(id) = item.get("id") else { continue };
+            let normal = super::build::agent_id(id.as_str().unwrap_or_default());
+            self.path.push(Step::Index(index));
+            self.agent(id.place, normal, &mut seen, item, &mut defaults);
+            self.path.pop();
+        }
+        self.path = steps(&["agents", "entries"]);
+        if let Some(TreeKind::Map(entries)) =
+            agents.and_then(|a| a.get("entries")).map(|entries| &entries.kind)
+        {
+            for entry in entries {
+                let normal = super::build::agent_id(&entry.key);
+                self.path.push(Step::Key(entry.key.clone()));
+                self.agent(entry.place, normal, &mut seen, &entry.value, &mut defaults);
+                self.path.pop();
+            }
+        }
+    }
+
+    fn agent(
+        &mut self,
+        at: Place,
+        id: Option<String>,
+        seen: &mut BTreeMap<String, ()>,
+        agent: &Tree,
+        defaults: &mut usize,
+    ) {
+        match id {
+            None => {
+                let what = "expected an agent id of 1 to 64 letters, digits, `-` and `_`";
+                self.error(at, what.to_owned());
+            }
+            Some(id) if seen.insert(id.clone(), ()).is_some() => {
+                let what =
+                    format!("the agent id {id} stands twice (ids are compared in lower case)");
+                self.error(at, what);
+            }
+            Some(_) => {}
+        }
+        let marked = agent.get("default").map(|flag| &flag.kind);
+        if matches!(marked, Some(TreeKind::Leaf(Value::Bool(true)))) {
+            *defaults += 1;
+            if *defaults == 2 {
+                let what = "is a second default agent: the first one is used";
+                self.files.warn(at, &self.path, what.to_owned());
+            }
+        }
+    }
+}
+
+fn steps(keys: &[&str]) -> Vec<Step> {
+    keys.iter().map(|key| Step::Key((*key).to_owned())).collect()
+}
+
+/// Equal to one of the harmless texts; or an object that one of them switches off as a whole,
+/// whatever else it says.
+fn is_harmless(value: &Value, harmless: &[&str]) -> bool {
+    let text = value.to_string();
+    harmless.iter().any(|known| {
+        let off = match *known {
+            "{\"enabled\":false}" => value.get("enabled") == Some(&Value::Bool(false)),
+            "{\"mode\":\"off\"}" => value.get("mode").and_then(Value::as_str) == Some("off"),
+            _ => false,
+        };
+        off || *known == text
+    })
+}
+
+/// Old configurations wrote the address itself into `gateway.bind`.
+fn bind_alias(words: &[&str], word: &str) -> Option<&'static str> {
+    if !words.contains(&"loopback") {
+        return None;
+    }
+    match word {
+        "127.0.0.1" | "::1" | "localhost" => Some("loopback"),
+        "0.0.0.0" | "::" => Some("lan"),
+        _ => None,
+    }
+}
+
+/// A browser origin in lower case without a slash at the end; `None` when it is none.
+pub(super) fn origin(text: &str) -> Option<String> {
+    let text = text.trim().to_ascii_lowercase();
+    let text = text.strip_suffix('/').unwrap_or(&text);
+    if text == "*" {
+        return Some(text.to_owned());
+    }
+    let (scheme, rest) = text.split_once("://")?;
+    let plain = !scheme.is_empty()
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    (plain && parse_host_port(rest).is_some()).then(|| text.to_owned())
+}
+
+fn fits(kind: Kind, value: &Value) -> bool {
+    match (kind, value) {
+        (Kind::Open, _)
+        | (Kind::Bool, Value::Bool(_))
+        | (Kind::Text | Kind::Secret, Value::String(_)) => true,
+        (Kind::Name | Kind::Model, Value::String(text)) => !text.trim().is_empty(),
+        (Kind::Words(words), Value::String(word)) => words.contains(&word.as_str()),
+        (Kind::Integer(least, most), Value::Number(number)) => {
+            number.as_u64().is_some_and(|n| (least..=most).contains(&n))
+        }
+        (Kind::Number, Value::Number(number)) => number.as_f64().is_some_and(|n| n >= 0.0),
+        (Kind::HttpUrl, Value::String(text)) => {
+            Url::parse(text).is_ok_and(|url| matches!(url.scheme, Scheme::Http | Scheme::Https))
+        }
+        (Kind::WsUrl, Value::String(text)) => {
+            Url::parse(text).is_ok_and(|url| matches!(url.scheme, Scheme::Ws | Scheme::Wss))
+        }
+        (Kind::Ipv4, Value::String(text)) => text.parse::<std::net::Ipv4Addr>().is_ok(),
+        _ => false,
+    }
+}
+
+fn expected(kind: Kind) -> String {
+    match kind {
+        Kind::Object | Kind::Map => "an object".to_owned(),
+        Kind::List => "an array".to_owned(),
+        Kind::Open => "a value".to_owned(),
+        Kind::Text => "a string".to_owned(),
+        Kind::Name => "a string that is not empty".to_owned(),
+        Kind::Texts | Kind::WordList(_) => "an array of strings".to_owned(),
+        Kind::Origins => "an array of origins".to_owned(),
+        Kind::Words(words) => format!("one of {}", words.join(", ")),
+        Kind::Bool => "true or false".to_owned(),
+        Kind::Integer(least, most) if most >= 9_007_199_254_740_991 => {
+            format!("a whole number of at least {least}")
+        }
+        Kind::Integer(least, most) => format!("a whole number from {least} to {most}"),
+        Kind::Number => "a number of at least 0".to_owned(),
+        Kind::Secret => {
+            "a string, or { source: \"env\", provider: \"default\", id: \"NAME\" }".to_owned()
+        }
+        Kind::Model => "\"provider/model\", or { primary, fallbacks }".to_owned(),
+        Kind::HttpUrl => "an address that begins with http:// or https://".to_owned(),
+        Kind::WsUrl => "an address that begins with ws:// or wss://".to_owned(),
+        Kind::Ipv4 => "an IPv4 address such as 192.168.1.10".to_owned(),
+    }
+}
+
+/// The type of what stands there, never the value.
+fn found(kind: &TreeKind) -> &'static str {
+    match kind {
+        TreeKind::List(_) => "an array",
+        TreeKind::Map(_) => "an object",
+        TreeKind::Broken | TreeKind::Leaf(Value::Null) => "null",
+        TreeKind::Leaf(Value::Bool(_)) => "a boolean",
+        TreeKind::Leaf(Value::Number(number)) if number.is_f64() => "a fraction",
+        TreeKind::Leaf(Value::Number(_)) => "a number",
+        TreeKind::Leaf(Value::String(text)) if text.is_empty() => "an empty string",
+        TreeKind::Leaf(_) => "a string",
+    }
+}
