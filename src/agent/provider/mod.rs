@@ -112,7 +112,12 @@ impl Endpoint {
         headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.expose())));
         let mut out = Vec::with_capacity(body.len() + 512);
         crate::wire::http::client::request(
-            &mut out, "POST", &self.host, &self.path, &headers, Some(&body),
+            &mut out,
+            "POST",
+            &self.host,
+            &self.path,
+            &headers,
+            Some(&body),
         );
         out
     }
