@@ -10,6 +10,8 @@ use super::snapshot::{Bind, Config};
 pub const DEFAULT_PORT: u16 = 18_789;
 /// The port of `--dev`.
 pub const DEV_PORT: u16 = 19_001;
+/// The profile of `--dev`.
+pub const DEV_PROFILE: &str = "dev";
 
 /// Global flags that move the gateway to another place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,27 +48,126 @@ pub enum PathsError {
     DevAndProfile(String),
 }
 
+impl std::fmt::Display for PathsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = |name: &str| crate::wire::text::escape_log(name, 80);
+        match self {
+            Self::NoHome => f.write_str(
+                "no home directory: set HOME, or OPENCLAW_HOME, or both OPENCLAW_STATE_DIR and \
+                 OPENCLAW_CONFIG_PATH to absolute paths",
+            ),
+            Self::BadProfile(name) => write!(
+                f,
+                "`{}` is not a profile name: use 1 to 64 letters, digits, `-` and `_`, beginning \
+                 with a letter or digit",
+                shown(name)
+            ),
+            Self::DevAndProfile(name) => write!(
+                f,
+                "--dev means --profile dev and cannot be combined with --profile {}: leave one out",
+                shown(name)
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PathsError {}
+
+/// A variable that is set to something; blanks around it are typing slips.
+fn named<'a>(env: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+    env.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+}
+
+fn is_profile(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
 impl Paths {
     /// Decides all places at once.
     pub fn resolve(env: &BTreeMap<String, String>, flags: &Flags) -> Result<Self, PathsError> {
-        let _ = (env, flags);
-        Err(PathsError::NoHome)
+        let profile = match (flags.dev, flags.profile.as_deref()) {
+            (true, Some(other)) if other != DEV_PROFILE => {
+                return Err(PathsError::DevAndProfile(other.to_owned()));
+            }
+            (true, _) => Some(DEV_PROFILE),
+            (false, Some(name)) => Some(name),
+            (false, None) => named(env, "OPENCLAW_PROFILE"),
+        };
+        if let Some(name) = profile.filter(|name| !is_profile(name)) {
+            return Err(PathsError::BadProfile(name.to_owned()));
+        }
+        let profile = profile.filter(|name| *name != "default");
+        let state = named(env, "OPENCLAW_STATE_DIR");
+        let config = named(env, "OPENCLAW_CONFIG_PATH");
+        let home = home(env);
+        // A service without a home can still say where everything is.
+        let rooted = |path: Option<&str>| path.is_some_and(|path| path.starts_with('/'));
+        let home = match home {
+            Some(home) => home,
+            None if rooted(state) && (config.is_none() || rooted(config)) => PathBuf::from("/"),
+            None => return Err(PathsError::NoHome),
+        };
+        let state_dir = match (state, profile) {
+            (Some(dir), _) => expand(&home, dir),
+            (None, Some(profile)) => home.join(format!(".openclaw-{profile}")),
+            (None, None) => home.join(".openclaw"),
+        };
+        let config_path = match config {
+            Some(path) => expand(&home, path),
+            None => state_dir.join("openclaw.json"),
+        };
+        let default_port = if profile == Some(DEV_PROFILE) { DEV_PORT } else { DEFAULT_PORT };
+        let profile = profile.map(str::to_owned);
+        Ok(Self { home, state_dir, config_path, profile, default_port })
     }
 
     /// A path of the file with `~` expanded.
     pub fn expand(&self, path: &str) -> PathBuf {
-        PathBuf::from(path)
+        expand(&self.home, path)
     }
 
-    /// `--port` > `OPENCLAW_GATEWAY_PORT` > `gateway.port` > the profile's default.
+    /// `--port` > `OPENCLAW_GATEWAY_PORT` > `gateway.port` > the profile's default. A flag of 0
+    /// asks the system for any free port.
     pub fn port(
         &self,
         flag: Option<u16>,
         env: &BTreeMap<String, String>,
         config: &Config,
     ) -> Result<u16, String> {
-        let _ = env;
-        Ok(flag.or(config.gateway.port).unwrap_or(self.default_port))
+        if let Some(port) = flag {
+            return Ok(port);
+        }
+        let Some(text) = named(env, "OPENCLAW_GATEWAY_PORT") else {
+            return Ok(config.gateway.port.unwrap_or(self.default_port));
+        };
+        let digits = text.chars().all(|c| c.is_ascii_digit());
+        match text.parse() {
+            Ok(port) if port > 0 && digits => Ok(port),
+            _ => {
+                let shown = crate::wire::text::escape_log(text, 40);
+                Err(format!("OPENCLAW_GATEWAY_PORT={shown} is not a port (1-65535)"))
+            }
+        }
+    }
+}
+
+/// `OPENCLAW_HOME`, in which `~` is the real home, else `HOME`.
+fn home(env: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let real = named(env, "HOME").map(PathBuf::from);
+    match (named(env, "OPENCLAW_HOME"), real) {
+        (Some(own), Some(real)) => Some(expand(&real, own)),
+        (Some(own), None) if !own.starts_with('~') => Some(PathBuf::from(own)),
+        (_, real) => real,
+    }
+}
+
+fn expand(home: &std::path::Path, path: &str) -> PathBuf {
+    match path.strip_prefix('~') {
+        Some("") => home.to_path_buf(),
+        Some(rest) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+        _ => PathBuf::from(path),
     }
 }
 
@@ -74,3 +175,7 @@ impl Paths {
 pub fn bind(flag: Option<Bind>, config: &Config) -> Bind {
     flag.unwrap_or(config.gateway.bind)
 }
+
+#[cfg(test)]
+#[path = "paths_tests.rs"]
+mod tests;

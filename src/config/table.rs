@@ -1,2 +1,290 @@
 //! The table of configuration keys: one row a key, read by validation, reload planning,
-//! redaction and schema.
+//! redaction and `config.schema.lookup`.
+//!
+//! A pattern is the key path with `*` for the keys of a map and `[]` for the elements of an
+//! array. A row says what may stand there, what an edit of it costs, whether it is a secret, and
+//! what this gateway does with it. A key of the reference that has no row does not exist for us
+//! and is refused as unknown, so a misspelt key is never taken for an accepted one.
+//!
+//! Sections that belong to doors we have not built (channels, hooks, cron, plugins, ...) are one
+//! row of kind [`Kind::Open`]: what they grant or forbid concerns senders and tools that cannot
+//! reach us, so they are accepted as a whole with one warning. Sections about what runs do or
+//! who may call (`tools.exec`, `sandbox`, `approvals`, `security`, `gateway.nodes`, ...) are
+//! [`Status::Security`]: an operator who wrote them counts on them, so they refuse the start
+//! until they are acted on, unless they say what we do anyway.
+
+use crate::wire::json5::Step;
+
+mod keys;
+
+pub use keys::KEYS;
+
+/// What may stand at a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An object with the keys that the table lists below this one.
+    Object,
+    /// An object with any key; the values are described by the row that ends in `*`.
+    Map,
+    /// An array; its elements are described by the row that ends in `[]`.
+    List,
+    /// Anything at all.
+    Open,
+    /// A string.
+    Text,
+    /// A string that is not empty.
+    Name,
+    /// An array of strings.
+    Texts,
+    /// An array of strings, each one of these.
+    WordList(&'static [&'static str]),
+    /// One of these strings.
+    Words(&'static [&'static str]),
+    /// `true` or `false`.
+    Bool,
+    /// A whole number within these bounds.
+    Integer(u64, u64),
+    /// A number of at least 0.
+    Number,
+    /// A credential: a string, or a SecretRef object.
+    Secret,
+    /// `"provider/model"`, or `{ primary, fallbacks }`.
+    Model,
+    /// An `http://` or `https://` address.
+    HttpUrl,
+    /// A `ws://` or `wss://` address.
+    WsUrl,
+    /// An IPv4 address literal.
+    Ipv4,
+    /// A browser origin, `scheme://host[:port]`, or `*`, in an array.
+    Origins,
+}
+
+/// What an edit of the key needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// Taken over at once.
+    Live,
+    /// A new listener opens before the old one closes.
+    Rebind,
+    /// The process starts anew when its runs are done.
+    Restart,
+}
+
+/// What this gateway does with the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It has its documented effect.
+    Acted,
+    /// It belongs to the reference and has no effect here yet: one warning.
+    Accepted,
+    /// It would weaken or tighten security and has no effect here yet: refused, unless its JSON
+    /// is one of these, which say what we do anyway.
+    Security(&'static [&'static str]),
+}
+
+/// One row.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// The key path with `*` and `[]`.
+    pub pattern: &'static str,
+    /// What may stand there.
+    pub kind: Kind,
+    /// What an edit needs.
+    pub reload: Reload,
+    /// Never shown. True for the whole subtree.
+    pub secret: bool,
+    /// What we do with it.
+    pub status: Status,
+    /// Its absence is an error where its parent is present.
+    pub required: bool,
+    /// What to write or do instead, for a refusal or a warning.
+    pub advice: &'static str,
+}
+
+impl Key {
+    const fn new(pattern: &'static str, kind: Kind) -> Self {
+        let secret = matches!(kind, Kind::Secret);
+        Self {
+            pattern,
+            kind,
+            reload: Reload::Live,
+            secret,
+            status: Status::Acted,
+            required: false,
+            advice: "",
+        }
+    }
+
+    const fn rebind(mut self) -> Self {
+        self.reload = Reload::Rebind;
+        self
+    }
+
+    const fn restart(mut self) -> Self {
+        self.reload = Reload::Restart;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    const fn advice(mut self, advice: &'static str) -> Self {
+        self.advice = advice;
+        self
+    }
+
+    /// Not acted on yet, harmless.
+    const fn later(mut self) -> Self {
+        self.status = Status::Accepted;
+        self
+    }
+
+    /// Not acted on yet, and not harmless unless it is one of these.
+    const fn only(mut self, harmless: &'static [&'static str]) -> Self {
+        self.status = Status::Security(harmless);
+        self
+    }
+
+    /// The last part of the pattern: a key, `*` or `[]`.
+    pub fn name(&self) -> &'static str {
+        if self.pattern.ends_with("[]") {
+            return "[]";
+        }
+        self.pattern.rsplit('.').next().unwrap_or(self.pattern)
+    }
+}
+
+/// The part of `pattern` below `parent`, when it is exactly one step.
+fn below(pattern: &'static str, parent: &str) -> Option<&'static str> {
+    let rest = if parent.is_empty() {
+        pattern
+    } else {
+        let rest = pattern.strip_prefix(parent)?;
+        if rest == "[]" {
+            return Some(rest);
+        }
+        rest.strip_prefix('.')?
+    };
+    (!rest.is_empty() && !rest.contains(['.', '['])).then_some(rest)
+}
+
+/// The rows one step below a pattern (`""` for the root).
+pub fn children(parent: &str) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |key| below(key.pattern, parent).is_some())
+}
+
+/// The row of an object's key: the one that names it, else the map's.
+pub fn member(parent: &str, name: &str) -> Option<&'static Key> {
+    let named = children(parent).find(|key| key.name() == name && name != "*" && name != "[]");
+    named.or_else(|| children(parent).find(|key| key.name() == "*"))
+}
+
+/// The row of an array's elements.
+pub fn element(parent: &str) -> Option<&'static Key> {
+    children(parent).find(|key| key.name() == "[]")
+}
+
+/// The row that rules a path: its own, or that of the nearest part above it which stands for
+/// all below. `None` for a path that does not exist.
+pub fn lookup(path: &[Step]) -> Option<&'static Key> {
+    let mut found: Option<&'static Key> = None;
+    for step in path {
+        let parent = found.map_or("", |key| key.pattern);
+        let next = match step {
+            Step::Key(name) => member(parent, name),
+            Step::Index(_) => element(parent),
+        };
+        match (next, found) {
+            (Some(key), _) => found = Some(key),
+            (None, Some(above)) if !matches!(above.kind, Kind::Object) => return Some(above),
+            (None, _) => return None,
+        }
+    }
+    found
+}
+
+/// A path as operators write it: `agents.list[0].id`, `models["a.b"]` where a key is not plain.
+pub fn shown(path: &[Step]) -> String {
+    let mut out = String::new();
+    for step in path {
+        match step {
+            Step::Index(index) => out.push_str(&format!("[{index}]")),
+            Step::Key(key) => push_key(&mut out, key),
+        }
+    }
+    out
+}
+
+fn push_key(out: &mut String, key: &str) {
+    let plain = !key.is_empty()
+        && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | '/' | '@'));
+    if plain {
+        if !out.is_empty() {
+            out.push('.');
+        }
+        out.push_str(key);
+    } else {
+        let key = crate::wire::text::escape_log(key, 120).replace('"', "\\\"");
+        out.extend(["[\"", &key, "\"]"]);
+    }
+}
+
+/// The other way: `agents.list[0].id` or `a["b.c"].d`, as commands take it. `None` when it is
+/// not a path.
+pub fn parse_path(text: &str) -> Option<Vec<Step>> {
+    let mut path = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        if rest.starts_with("[\"") {
+            // The quoted form is a JSON string; find its end by parsing what stands there.
+            let text = rest.get(1..)?;
+            let mut strings = serde_json::Deserializer::from_str(text).into_iter::<String>();
+            let key = strings.next()?.ok()?;
+            let end = strings.byte_offset();
+            path.push(Step::Key(key));
+            rest = text.get(end..)?.strip_prefix(']')?;
+        } else if let Some(inner) = rest.strip_prefix('[') {
+            let (index, after) = inner.split_once(']')?;
+            path.push(Step::Index(index.parse().ok()?));
+            rest = after;
+        } else {
+            let rest_key = if path.is_empty() { rest } else { rest.strip_prefix('.')? };
+            let end = rest_key.find(['.', '[']).unwrap_or(rest_key.len());
+            let (key, after) = rest_key.split_at(end);
+            if key.is_empty() {
+                return None;
+            }
+            path.push(Step::Key(key.to_owned()));
+            rest = after;
+        }
+    }
+    (!path.is_empty()).then_some(path)
+}
+
+/// The key that was probably meant by an unknown one: a sibling spelt alike, else the one place
+/// elsewhere that has this very name.
+pub fn nearest(parent: &str, name: &str) -> Option<String> {
+    let siblings = children(parent).map(Key::name).filter(|n| !matches!(*n, "*" | "[]"));
+    if let Some(near) = crate::wire::text::nearest(name, siblings) {
+        return Some(if parent.is_empty() { near.to_owned() } else { format!("{parent}.{near}") });
+    }
+    let mut same = KEYS.iter().filter(|key| key.name() == name);
+    // A name that stands in several places says nothing, except that the first section of the
+    // path is the same.
+    let section = parent.split('.').next().unwrap_or_default();
+    let first = same.clone().find(|key| key.pattern.split('.').next() == Some(section));
+    let only = same.next().filter(|_| same.next().is_none());
+    first.or(only).map(|key| key.pattern.to_owned())
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

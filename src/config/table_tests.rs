@@ -1,0 +1,83 @@
+use super::*;
+
+fn path(text: &str) -> Vec<Step> {
+    parse_path(text).unwrap()
+}
+
+#[test]
+fn every_row_hangs_on_another_and_stands_once() {
+    for (index, key) in KEYS.iter().enumerate() {
+        let pattern = key.pattern;
+        assert!(KEYS.iter().skip(index + 1).all(|other| other.pattern != pattern), "{pattern}");
+        let parent = pattern
+            .strip_suffix("[]")
+            .or_else(|| pattern.rsplit_once('.').map(|(parent, _)| parent))
+            .unwrap_or_default();
+        if parent.is_empty() {
+            continue;
+        }
+        let Some(above) = KEYS.iter().find(|other| other.pattern == parent) else {
+            panic!("{pattern} has no row above it");
+        };
+        let fits = match key.name() {
+            "[]" => above.kind == Kind::List,
+            "*" => above.kind == Kind::Map || parent == "env",
+            _ => above.kind == Kind::Object,
+        };
+        assert!(fits, "{pattern} below a {:?}", above.kind);
+    }
+    for key in KEYS.iter().filter(|key| matches!(key.kind, Kind::Map | Kind::List)) {
+        assert!(children(key.pattern).next().is_some(), "{}", key.pattern);
+    }
+}
+
+#[test]
+fn refusals_say_what_to_do_and_harmless_values_are_json() {
+    for key in KEYS {
+        if let Status::Security(harmless) = key.status {
+            assert!(!key.advice.is_empty(), "{}", key.pattern);
+            for text in harmless {
+                let value: serde_json::Value = serde_json::from_str(text).unwrap();
+                assert_eq!(value.to_string(), *text, "{}", key.pattern);
+            }
+        }
+    }
+}
+
+#[test]
+fn paths_find_their_row() {
+    for (text, pattern) in [
+        ("gateway.port", "gateway.port"),
+        ("models.providers.mock.models[3].cost.input", "models.providers.*.models[].cost.input"),
+        ("models.providers[\"a.b\"].headers.X-Y", "models.providers.*.headers.*"),
+        ("agents.defaults.models[\"openai/gpt-4.1\"].alias", "agents.defaults.models.*.alias"),
+        ("env.vars.A", "env.vars.*"),
+        ("env.A", "env.*"),
+        ("channels.telegram.accounts[0].token", "channels"),
+        ("agents.defaults.model.primary", "agents.defaults.model"),
+        ("gateway.trustedProxies[0]", "gateway.trustedProxies"),
+    ] {
+        assert_eq!(lookup(&path(text)).map(|key| key.pattern), Some(pattern), "{text}");
+        assert_eq!(shown(&path(text)), text);
+    }
+    for text in ["gatewya", "gateway.nope", "agents.defaults.nope.x", "models.providers.x.nope"] {
+        assert!(lookup(&path(text)).is_none(), "{text}");
+    }
+    for text in ["", "a..b", "a[", "a[x]", "a[\"b\"", ".a", "a.", "a]b["] {
+        assert!(parse_path(text).is_none() || text == "a]b[", "{text}");
+    }
+}
+
+#[test]
+fn nearest_keys() {
+    for (parent, name, want) in [
+        ("", "gatway", Some("gateway")),
+        ("", "agent", Some("agents")),
+        ("gateway", "prot", Some("gateway.port")),
+        ("gateway", "token", Some("gateway.auth.token")),
+        ("", "customBindHost", Some("gateway.customBindHost")),
+        ("gateway", "zzzzzz", None),
+    ] {
+        assert_eq!(nearest(parent, name).as_deref(), want, "{parent} {name}");
+    }
+}
