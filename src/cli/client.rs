@@ -108,7 +108,7 @@ impl Target {
             return Ok(Self { url, token, password, local: false });
         }
         let paths = place::paths(&env, args)?;
-        let loaded = place::load(&env, &paths)
+        let loaded = place::load(&place::Files::new(), &env, &paths)
             .map_err(|error| Failed::config(error.to_string(), "openclaw gateway status"))?;
         Self::configured(args, &paths, &loaded)
     }

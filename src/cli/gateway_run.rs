@@ -23,7 +23,7 @@ use super::{Failed, entropy, next, place, port, reexec};
 use crate::auth::{Credentials, is_loopback};
 use crate::config::blocked::{self, Start};
 use crate::config::{AuthMode, Bind, Loaded, Paths, Secret};
-use crate::gateway::{Gateway, Host, Setup};
+use crate::gateway::{Gateway, Host, Reload, Setup};
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
 use crate::store::{Disk, RealDisk};
@@ -40,7 +40,8 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     if args.has("dev") {
         write_dev_config(&paths)?;
     }
-    let plan = plan(args, &env, paths)?;
+    let files = place::Files::new();
+    let plan = plan(args, &files, &env, paths)?;
 
     let listener = match reexec::inherited(plan.addr) {
         Some(listener) => listener,
@@ -59,6 +60,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let setup = Setup {
         config: config.clone(),
         credentials: secret.credentials(plan.mode),
+        reload: Some(reload(args.clone(), files, env, plan.paths.clone())),
         host: Host {
             name: host_name,
             address: outward(addr.ip()).map(|ip| ip.to_string()),
@@ -140,26 +142,41 @@ enum Origin {
     Kept(PathBuf),
 }
 
-fn plan(args: &Args, env: &BTreeMap<String, String>, paths: Paths) -> Result<Plan, Failed> {
+/// The same decisions again, for a configuration that was edited. The address stays.
+fn reload(args: Args, files: place::Files, env: BTreeMap<String, String>, paths: Paths) -> Reload {
+    Box::new(move || {
+        let plan = plan(&args, &files, &env, paths.clone()).map_err(|failed| failed.to_string())?;
+        let secret = plan.secret().map_err(|failed| failed.to_string())?;
+        Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)))
+    })
+}
+
+fn plan(
+    args: &Args,
+    files: &place::Files,
+    env: &BTreeMap<String, String>,
+    paths: Paths,
+) -> Result<Plan, Failed> {
     let auth = args.value("auth").and_then(AuthMode::parse);
     let allow_unconfigured = args.has("allow-unconfigured");
-    let loaded = place::load(env, &paths).map_err(|error| {
+    let loaded = place::load(files, env, &paths).map_err(|error| {
         let start = Start { allow_unconfigured, auth, ..Start::default() };
         Failed::config(blocked::damaged(&error, &start).to_string(), "")
     })?;
     let config = &loaded.config;
     let token = known_token(args, &loaded, &paths);
     let password = known_password(args, &loaded)?;
-    let start = Start {
+    let mut start = Start {
         allow_unconfigured,
-        // Unconfigured means that a token will be made.
-        has_token: token.is_some() || allow_unconfigured,
+        has_token: token.is_some(),
         has_password: password.is_some(),
         auth,
     };
     let refuse = |blocked: blocked::Blocked| Failed::config(blocked.to_string(), "");
     blocked::mode(config, &start).map_err(refuse)?;
     let mode = blocked::auth_mode(config, &start).map_err(refuse)?;
+    // Mode token passed: if there is none, one will be made before the port opens.
+    start.has_token |= mode == AuthMode::Token;
     let bind = crate::config::paths::bind(args.value("bind").and_then(Bind::parse), config);
     let ip = place::bind_address(bind, config)?;
     let flag = args.number("port").and_then(|port| u16::try_from(port).ok());

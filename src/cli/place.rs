@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::entropy;
 use super::table::Args;
 use super::{Failed, next};
-use crate::config::{self, Bind, Config, Flags, Paths, Secret, Source, paths::PathsError};
+use crate::config::{self, Bind, Config, Flags, Paths, Secret, Source};
 use crate::limits;
 use crate::store::{Disk, RealDisk};
 use crate::wire::hash;
@@ -33,16 +33,7 @@ pub fn var<'a>(env: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str>
 /// When there is no home, or the profile cannot be a directory's name.
 pub fn paths(env: &BTreeMap<String, String>, args: &Args) -> Result<Paths, Failed> {
     let flags = Flags { profile: args.value("profile").map(str::to_owned), dev: args.has("dev") };
-    Paths::resolve(env, &flags).map_err(|error| match error {
-        PathsError::NoHome => Failed::new("no home directory: HOME is not set", "export HOME=..."),
-        PathsError::BadProfile(name) => Failed::new(
-            format!("`{}` cannot be a profile name", crate::wire::text::escape_log(&name, 80)),
-            "openclaw --profile rescue status (letters, digits, - and _)",
-        ),
-        PathsError::DevAndProfile(_) => {
-            Failed::new("--dev and --profile name two profiles at once", next::HELP)
-        }
-    })
+    Paths::resolve(env, &flags).map_err(|error| Failed::new(error.to_string(), next::HELP))
 }
 
 /// The configuration's files on this disk. Digests are keyed with bytes of this process: they
@@ -227,15 +218,16 @@ pub fn write_new_config(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-/// Loads the configuration.
+/// Loads the configuration, through the same [`Files`] each time, so that the digests agree.
 ///
 /// # Errors
 /// The room's own, with every issue.
 pub fn load(
+    files: &Files,
     env: &BTreeMap<String, String>,
     paths: &Paths,
 ) -> Result<config::Loaded, Box<config::ConfigError>> {
-    config::load(&Files::new(), env, paths).map_err(Box::new)
+    config::load(files, env, paths).map_err(Box::new)
 }
 
 #[cfg(test)]

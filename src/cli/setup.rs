@@ -111,7 +111,8 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         Failed::new(what, "check the directory's owner and free space")
     })?;
     // What we wrote must be what we read.
-    place::load(&env, &paths).map_err(|error| Failed::config(error.to_string(), ""))?;
+    place::load(&place::Files::new(), &env, &paths)
+        .map_err(|error| Failed::config(error.to_string(), ""))?;
     let mut said = format!("Wrote {} (only you can read it)\n", path.display());
     let _ = writeln!(said, "  Token:  gateway.auth.token in that file");
     match chosen {

@@ -40,7 +40,7 @@ struct ConfigFile {
 pub fn gateway(args: &Args) -> Result<u8, Failed> {
     let env = place::environment();
     let paths = place::paths(&env, args)?;
-    let (config, target) = match place::load(&env, &paths) {
+    let (config, target) = match place::load(&place::Files::new(), &env, &paths) {
         Ok(loaded) => {
             let config = ConfigFile {
                 path: paths.config_path.display().to_string(),
@@ -152,7 +152,9 @@ impl Found {
     fn next(&self) -> String {
         match self.elsewhere {
             _ if self.well() => String::new(),
-            Some(addr) => format!("openclaw gateway status --url ws://{addr} --token <token>"),
+            Some(addr) => {
+                format!("OPENCLAW_GATEWAY_PORT={} openclaw gateway status", addr.port())
+            }
             None if self.pid.is_some() => "openclaw logs; or openclaw gateway --force".to_owned(),
             None if self.local => next::RUN.to_owned(),
             None => "check the address and that its gateway runs".to_owned(),
@@ -360,7 +362,7 @@ mod tests {
         let found = Found { elsewhere, probe: Some(Err("refused".to_owned())), ..found() };
         let text = found.text();
         assert!(text.contains("Listening: ws://127.0.0.1:5 (not on ws://127.0.0.1:18789)"));
-        assert!(text.contains("Next: openclaw gateway status --url ws://127.0.0.1:5"), "{text}");
+        assert!(text.contains("Next: OPENCLAW_GATEWAY_PORT=5 openclaw gateway status"), "{text}");
     }
 
     #[test]

@@ -314,7 +314,7 @@ pub enum Parsed {
 }
 
 /// A command with its flags, checked against the table.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Args {
     /// The row.
     pub command: &'static Command,
