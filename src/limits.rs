@@ -88,6 +88,19 @@ pub const HAPPY_EYEBALLS_MS: u64 = 250;
 /// Child processes at once.
 pub const CHILDREN: usize = 32;
 
+/// Longest message of one log line; the rest is cut.
+pub const LOG_MESSAGE: usize = 8 * 1024;
+/// The least cap of the log file: a smaller one would lose what just happened.
+pub const LOG_FILE_MIN: u64 = 32 * 1024;
+/// The largest cap of the log file; it exists twice at most.
+pub const LOG_FILE_MAX: u64 = 100 * 1024 * 1024;
+/// With `--force`: how long a listener may take to leave after TERM.
+pub const FORCE_TERM_MS: u64 = 5_000;
+/// With `--force`: how long the system may take to end it after KILL.
+pub const FORCE_KILL_MS: u64 = 2_000;
+/// What is read of a password file.
+pub const PASSWORD_FILE: usize = 64 * 1024;
+
 /// Time to reach a provider, name and TLS included.
 pub const PROVIDER_CONNECT_MS: u64 = 30_000;
 /// A provider that sends nothing for this long is given up; keep-alive comments count.

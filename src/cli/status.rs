@@ -1,0 +1,374 @@
+//! `openclaw gateway status` and `openclaw status`.
+//!
+//! The first one asks the machine (who holds the state directory and the port) and then probes
+//! the port without an RPC; the second is an overview of a gateway that answers.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::client::{self, BACKEND, CLI, PROBE, Session, Target, Trouble};
+use super::table::Args;
+use super::{Failed, health, next, out, place, port};
+use crate::config::{Config, Paths};
+
+/// What was found out.
+struct Found {
+    url: String,
+    local: bool,
+    pid: Option<u32>,
+    /// Where that process listens, if not where it was looked for.
+    elsewhere: Option<SocketAddr>,
+    /// `None` when nobody was asked.
+    probe: Option<Result<(), String>>,
+    config: ConfigFile,
+    log: String,
+}
+
+struct ConfigFile {
+    path: String,
+    exists: bool,
+    issues: Vec<String>,
+}
+
+/// `openclaw gateway status`.
+///
+/// # Errors
+/// When there is no place to look at.
+pub fn gateway(args: &Args) -> Result<u8, Failed> {
+    let env = place::environment();
+    let paths = place::paths(&env, args)?;
+    let (config, target) = match place::load(&place::Files::new(), &env, &paths) {
+        Ok(loaded) => {
+            let config = ConfigFile {
+                path: paths.config_path.display().to_string(),
+                exists: loaded.config.source.exists,
+                issues: Vec::new(),
+            };
+            (Ok((config, log(&paths, &loaded.config))), Target::find(args))
+        }
+        // A running gateway does not mind a damaged file; neither does a look at it.
+        Err(error) => {
+            let config = ConfigFile {
+                path: paths.config_path.display().to_string(),
+                exists: error.source.exists,
+                issues: error.issues.iter().map(ToString::to_string).collect(),
+            };
+            let defaults = crate::config::Loaded {
+                config: std::rc::Rc::new(Config::defaults()),
+                env: env.clone(),
+                files: Vec::new(),
+            };
+            let target = if args.value("url").is_some() {
+                Target::find(args)
+            } else {
+                Target::configured(args, &paths, &defaults)
+            };
+            (Err((config, log(&paths, &defaults.config))), target)
+        }
+    };
+    let target = target?;
+    let (Ok((config, log)) | Err((config, log))) = config;
+    let mut found = Found {
+        url: target.shown(),
+        local: target.local,
+        pid: None,
+        elsewhere: None,
+        probe: None,
+        config,
+        log,
+    };
+    if target.local {
+        look(&mut found, &target, &paths);
+    }
+    if !args.has("no-probe") {
+        found.probe = Some(probe(args, &target).map_err(|trouble| trouble.short()));
+    }
+    if args.has("json") {
+        out::json(&found.json());
+    } else {
+        out::text(&found.text());
+    }
+    Ok(u8::from(!found.well()))
+}
+
+fn log(paths: &Paths, config: &Config) -> String {
+    place::log_path(paths, config).display().to_string()
+}
+
+/// Who holds the state directory, who the port.
+fn look(found: &mut Found, target: &Target, paths: &Paths) {
+    let Ok(ip) = target.url.host.parse() else { return };
+    let wanted = SocketAddr::new(ip, target.url.port);
+    found.pid = port::lock_holder(&paths.state_dir);
+    match found.pid {
+        Some(pid) => {
+            let all = port::listening_of(pid);
+            let here = all.iter().any(|addr| {
+                *addr == wanted || (addr.port() == wanted.port() && addr.ip().is_unspecified())
+            });
+            if !here {
+                let near =
+                    |addr: &SocketAddr| SocketAddr::new(place::reachable(addr.ip()), addr.port());
+                found.elsewhere = all.first().map(near);
+            }
+        }
+        None => found.pid = port::holders(wanted).first().and_then(|holder| holder.pid),
+    }
+}
+
+fn probe(args: &Args, target: &Target) -> Result<(), Trouble> {
+    let timeout = client::timeout(args);
+    let scopes = ["operator.read"];
+    if args.has("require-rpc") {
+        let mut session = Session::open(target, BACKEND, &scopes, timeout)?;
+        session.request("status", None)?;
+        session.close();
+    } else {
+        Session::open(target, PROBE, &scopes, timeout)?.close();
+    }
+    Ok(())
+}
+
+impl Found {
+    fn well(&self) -> bool {
+        match &self.probe {
+            Some(probe) => probe.is_ok(),
+            None => self.pid.is_some(),
+        }
+    }
+
+    fn runtime(&self) -> &'static str {
+        match (&self.probe, self.pid) {
+            (Some(Ok(())), _) | (_, Some(_)) => "running",
+            _ if self.local => "stopped",
+            _ => "unknown",
+        }
+    }
+
+    /// What to type next, empty when all is well.
+    fn next(&self) -> String {
+        match self.elsewhere {
+            _ if self.well() => String::new(),
+            Some(addr) => {
+                format!("OPENCLAW_GATEWAY_PORT={} openclaw gateway status", addr.port())
+            }
+            None if self.pid.is_some() => "openclaw logs; or openclaw gateway --force".to_owned(),
+            None if self.local => next::RUN.to_owned(),
+            None => "check the address and that its gateway runs".to_owned(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("Runtime: {}", self.runtime());
+        if let Some(pid) = self.pid {
+            let _ = write!(text, " (pid {pid})");
+        }
+        let word = if self.runtime() == "running" { "Listening" } else { "Looked at" };
+        match self.elsewhere {
+            Some(addr) => {
+                let _ = write!(text, "\nListening: ws://{addr} (not on {})", self.url);
+            }
+            None => {
+                let _ = write!(text, "\n{word}: {}", self.url);
+            }
+        }
+        text.push_str("\nRPC probe: ");
+        match &self.probe {
+            Some(Ok(())) => text.push_str("ok"),
+            Some(Err(why)) => {
+                let _ = write!(text, "failed: {why}");
+            }
+            None => text.push_str("skipped"),
+        }
+        if self.local {
+            let note = match (&*self.config.issues, self.config.exists) {
+                ([], true) => "",
+                ([], false) => " (missing)",
+                _ => " (invalid)",
+            };
+            let _ = write!(text, "\nConfig (cli): {}{note}", self.config.path);
+            for issue in &self.config.issues {
+                let _ = write!(text, "\n  {}", out::foreign(issue));
+            }
+            let _ = write!(text, "\nLog: {}", self.log);
+        }
+        text.push('\n');
+        if !self.well() {
+            let _ = writeln!(text, "Next: {}", self.next());
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let mut rpc = json!({"ok": matches!(self.probe, Some(Ok(()))), "url": self.url});
+        if let Some(rpc) = rpc.as_object_mut() {
+            match &self.probe {
+                Some(Err(why)) => {
+                    rpc.insert("error".to_owned(), Value::from(why.as_str()));
+                }
+                None => {
+                    rpc.insert("skipped".to_owned(), Value::Bool(true));
+                }
+                Some(Ok(())) => {}
+            }
+        }
+        json!({
+            "ok": self.well(),
+            "service": {"runtime": {"status": self.runtime(), "pid": self.pid}},
+            "gateway": {
+                "probeUrl": self.url,
+                "listening": self.elsewhere.map(|addr| format!("ws://{addr}")),
+            },
+            "rpc": rpc,
+            "config": {"cli": {
+                "path": self.config.path,
+                "exists": self.config.exists,
+                "valid": self.config.issues.is_empty(),
+                "issues": self.config.issues,
+            }},
+            "logFile": self.log,
+            "next": self.next(),
+        })
+    }
+}
+
+/// `openclaw status`.
+///
+/// # Errors
+/// When no gateway answers.
+pub fn overview(args: &Args) -> Result<u8, Failed> {
+    let target = Target::find(args)?;
+    let timeout = client::timeout(args);
+    let (started, health, status, presence) = match ask(&target, timeout) {
+        Ok(answers) => answers,
+        Err(trouble) => return target.fail(args, &trouble),
+    };
+    if args.has("json") {
+        out::json(&json!({
+            "ok": true,
+            "gateway": {"url": target.shown(), "reachable": true, "startup": started},
+            "health": health,
+            "status": status,
+            "presence": presence,
+        }));
+        return Ok(0);
+    }
+    let mut text = format!("Gateway: {} answers", target.shown());
+    let version = status.get("runtimeVersion").or_else(|| started.get("version"));
+    if let Some(version) = version.and_then(Value::as_str) {
+        let _ = write!(text, " (version {})", out::foreign(version));
+    }
+    if let Some(pid) = status.get("pid").and_then(Value::as_u64) {
+        let _ = write!(text, ", pid {pid}");
+    }
+    if let Some(ms) = started.get("uptimeMs").and_then(Value::as_f64) {
+        let _ = write!(text, ", up {}", duration(ms / 1000.0));
+    }
+    text.push('\n');
+    // The first line of the health text repeats what was just said.
+    for line in health::describe(&health).lines().skip(1) {
+        let _ = writeln!(text, "{line}");
+    }
+    if let Some(recent) = health.pointer("/sessions/recent").and_then(Value::as_array) {
+        for entry in recent.iter().take(5) {
+            let Some(key) = entry.get("key").and_then(Value::as_str) else { continue };
+            let age = entry.get("age").and_then(Value::as_f64).unwrap_or_default();
+            let _ = writeln!(text, "  {} ({} ago)", out::foreign(key), duration(age / 1000.0));
+        }
+    }
+    if let Some(rows) = presence.as_array() {
+        let _ = writeln!(text, "Presence: {}", rows.len());
+    }
+    text.push_str("More: openclaw logs --follow\n");
+    out::text(&text);
+    Ok(0)
+}
+
+type Answers = (Value, Value, Value, Value);
+
+fn ask(target: &Target, timeout: Duration) -> Result<Answers, Trouble> {
+    // Older gateways have no such page; only a missing gateway is a failure here.
+    let started = match target.get("/startupz", timeout) {
+        Ok((200, body)) => serde_json::from_slice(&body).unwrap_or_default(),
+        Ok(_) => Value::Null,
+        Err(trouble @ Trouble::NoGateway(_)) => return Err(trouble),
+        Err(_) => Value::Null,
+    };
+    let mut session = Session::open(target, CLI, &["operator.read"], timeout)?;
+    let health = session.request("health", None)?;
+    let status = session.request("status", Some(json!({"includeChannelSummary": false})))?;
+    let presence = session.request("system-presence", None)?;
+    session.close();
+    Ok((started, health, status, presence))
+}
+
+/// `3 s`, `5 min`, `2 h`, `4 d`: the largest unit is enough for a look.
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.max(0.0);
+    let (value, unit) = match seconds {
+        s if s < 60.0 => (s, "s"),
+        s if s < 3600.0 => (s / 60.0, "min"),
+        s if s < 86_400.0 => (s / 3600.0, "h"),
+        s => (s / 86_400.0, "d"),
+    };
+    format!("{} {unit}", value.floor())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found() -> Found {
+        Found {
+            url: "ws://127.0.0.1:18789".to_owned(),
+            local: true,
+            pid: Some(7),
+            elsewhere: None,
+            probe: Some(Ok(())),
+            config: ConfigFile { path: "/c".to_owned(), exists: true, issues: Vec::new() },
+            log: "/l".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_healthy_gateway_says_the_two_documented_lines() {
+        let text = found().text();
+        assert!(text.starts_with("Runtime: running (pid 7)\n"), "{text}");
+        assert!(text.contains("\nRPC probe: ok\n"), "{text}");
+        assert!(text.contains("\nListening: ws://127.0.0.1:18789\n"), "{text}");
+        assert!(!text.contains("Next:"), "{text}");
+        assert!(found().well());
+        assert_eq!(found().json()["rpc"]["ok"], true);
+    }
+
+    #[test]
+    fn a_stopped_one_says_what_to_type() {
+        let why = "no gateway answers (connection refused)".to_owned();
+        let found = Found { pid: None, probe: Some(Err(why)), ..found() };
+        let text = found.text();
+        assert!(text.starts_with("Runtime: stopped\n"), "{text}");
+        assert!(text.contains("RPC probe: failed: no gateway answers"), "{text}");
+        assert!(text.ends_with("Next: openclaw gateway run\n"), "{text}");
+        assert!(!found.well());
+        assert_eq!(found.json()["next"], "openclaw gateway run");
+    }
+
+    #[test]
+    fn one_on_another_port_is_found() {
+        let elsewhere = Some("127.0.0.1:5".parse().unwrap());
+        let found = Found { elsewhere, probe: Some(Err("refused".to_owned())), ..found() };
+        let text = found.text();
+        assert!(text.contains("Listening: ws://127.0.0.1:5 (not on ws://127.0.0.1:18789)"));
+        assert!(text.contains("Next: OPENCLAW_GATEWAY_PORT=5 openclaw gateway status"), "{text}");
+    }
+
+    #[test]
+    fn durations_are_short() {
+        for (seconds, want) in [(0.4, "0 s"), (61.0, "1 min"), (7200.0, "2 h"), (9e5, "10 d")] {
+            assert_eq!(duration(seconds), want);
+        }
+    }
+}
