@@ -22,6 +22,7 @@ export no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,localhost
 cleanup() {
   local status=$? pid
   trap - EXIT
+  if [ "$status" -ne 0 ] && [ -n "$current" ]; then echo "FAIL: $current" >&2; fi
   for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
   for pid in "${pids[@]}"; do
     gone "$pid" 5 || kill -KILL -- "-$pid" 2>/dev/null || true
@@ -33,6 +34,18 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+
+# Names what runs, so that whatever ends the script early is reported under that name. It must not
+# be called behind || or if: bash would then run on after a failing line inside COMMAND.
+current=
+step() { # NAME COMMAND...
+  local begin=$SECONDS
+  current=$1; shift
+  echo "== $current"
+  "$@"
+  echo "ok   $current ($((SECONDS - begin)) s)"
+  current=
+}
 
 fail() { echo "FAIL: $*" >&2; exit 1; }
 
@@ -71,6 +84,15 @@ need_npm() { # DIRECTORY PACKAGE@VERSION...
   [ -e "$dir/package.json" ] || echo '{"private":true,"type":"module"}' >"$dir/package.json"
   npm install --prefix "$dir" --ignore-scripts --no-audit --no-fund --save-exact --loglevel=error "$@" \
     >"$work/npm.log" 2>&1 || { tail "$work/npm.log"; fail "npm install $*"; }
+  echo "$*" >"$dir/.done"
+}
+
+# One Python environment, remade when the list changes.
+need_pip() { # DIRECTORY PACKAGE==VERSION...
+  local dir=$1; shift
+  [ "$(cat "$dir/.done" 2>/dev/null)" = "$*" ] && return
+  python3 -m venv --clear "$dir"
+  "$dir/bin/pip" install -q --disable-pip-version-check "$@"
   echo "$*" >"$dir/.done"
 }
 
@@ -122,17 +144,17 @@ start_gateway() { # NAME COMMAND...
   mkdir -p "$dir/home" "$dir/state"
   url=http://127.0.0.1:$port
   export OPENCLAW_STATE_DIR=$dir/state OPENCLAW_CONFIG_PATH=$dir/openclaw.json OPENCLAW_SKIP_CHANNELS=1
-  HOME=$dir/home spawn "$name" "$@" gateway run --port "$port" --allow-unconfigured
+  HOME=$dir/home TMPDIR=$work spawn "$name" "$@" gateway run --port "$port" --allow-unconfigured
   wait_http "$pid" "$url/healthz" "${GATEWAY_START_SECONDS:-60}" || {
     tail -n 20 "$work/$name.log"
     fail "$name: no 200 from $url/healthz"
   }
 }
 
-# SIGTERM must end a gateway with status 0 within SECONDS.
+# SIGTERM, perhaps sent before, must end a gateway with status 0 within SECONDS.
 stop_gateway() { # PID SECONDS
   local status=0
-  kill -TERM "$1"
+  kill -TERM "$1" 2>/dev/null || true
   gone "$1" "$2" || fail "still running $2 s after SIGTERM"
   wait "$1" || status=$?
   [ "$status" -eq 0 ] || fail "exit status $status after SIGTERM"
