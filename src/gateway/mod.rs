@@ -437,6 +437,45 @@ impl Gateway {
     }
 }
 
+/// What a gateway has in hand; the simulator asks when everybody has left.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Idle {
+    pub runs: usize,
+    pub lines: usize,
+    pub dials: usize,
+    pub to_begin: usize,
+    pub waits: usize,
+    pub conns: usize,
+    pub held: usize,
+    pub queued: usize,
+}
+
+impl Idle {
+    /// Nothing at all.
+    pub fn at_rest(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Gateway {
+    /// Counts what is in hand.
+    #[doc(hidden)]
+    pub fn idle(&self) -> Idle {
+        let (lines, dials, to_begin, waits) = self.runs.in_hand();
+        Idle {
+            runs: self.runs.active_len(),
+            lines,
+            dials,
+            to_begin,
+            waits,
+            conns: self.conns.all().count(),
+            held: self.held,
+            queued: self.queued,
+        }
+    }
+}
+
 /// Any first frame through the checks of the handshake: never a panic.
 #[doc(hidden)]
 pub fn fuzz_connect(data: &[u8]) {

@@ -160,6 +160,11 @@ impl Runs {
         self.active.len()
     }
 
+    /// Sessions with runs, dials under way, runs to begin, and calls of `agent.wait`.
+    pub(super) fn in_hand(&self) -> (usize, usize, usize, usize) {
+        (self.lines.len(), self.dials.len(), self.accepted.len(), self.waits.len())
+    }
+
     /// Their numbers.
     pub(super) fn numbers(&self) -> Vec<u64> {
         self.active.keys().copied().collect()
