@@ -96,6 +96,8 @@ struct Link {
     /// After the last byte: true is a broken connection.
     down_end: Option<bool>,
     down_due: bool,
+    /// When a byte moved last, up and down: what follows at once does not wait again.
+    moved: [Time; 2],
     pause_us: u64,
     gone: bool,
 }
@@ -205,6 +207,7 @@ impl Net {
             down: VecDeque::new(),
             down_end: None,
             down_due: false,
+            moved: [Time(0); 2],
             pause_us: 0,
             gone: false,
         });
@@ -219,6 +222,15 @@ impl Net {
     fn soon(&mut self) -> Time {
         let (low, high) = self.knobs.latency_us;
         Time(self.now.0 + self.rng.range(low, high))
+    }
+
+    /// When bytes of a stream that may be moving already reach the other end.
+    fn follow(&mut self, moved: Time) -> Time {
+        let soon = self.soon();
+        if moved.0 > 0 && self.now.0 <= moved.0 + self.knobs.latency_us.1 {
+            return Time(self.now.0 + self.rng.below(100)).min(soon);
+        }
+        soon
     }
 
     fn next_time<C: Core>(&self, core: &C) -> Option<Time> {
@@ -395,7 +407,7 @@ impl Net {
     }
 
     fn up_soon(&mut self, link: usize) {
-        let when = self.soon();
+        let when = self.follow(self.links[link].moved[0]);
         let it = &mut self.links[link];
         if !it.up_due && !it.up_blocked && (!it.up.is_empty() || it.up_end) {
             it.up_due = true;
@@ -405,7 +417,7 @@ impl Net {
 
     fn down_soon(&mut self, link: usize) {
         let pause = self.links[link].pause_us;
-        let when = Time(self.soon().0.saturating_add(pause));
+        let when = Time(self.follow(self.links[link].moved[1]).0.saturating_add(pause));
         let it = &mut self.links[link];
         let something = !it.down.is_empty() || it.down_end.is_some();
         if something && !it.down_due && !it.gone && pause != u64::MAX {
@@ -456,10 +468,11 @@ impl Net {
         let bytes: Vec<u8> = it.up.drain(..size.min(it.up.len())).collect();
         let more = !it.up.is_empty() || it.up_end;
         it.up_due = more;
+        it.moved[0] = self.now;
         self.trace.bytes(self.now, "received", id.slot, &bytes);
         core.on(now, Input::Received { conn: id, bytes: &bytes }, &mut self.fx);
         if more {
-            let when = if again { self.now } else { self.soon() };
+            let when = if again { self.now } else { self.follow(self.now) };
             self.at(when, Happening::Up(link));
         }
     }
@@ -473,6 +486,7 @@ impl Net {
             return;
         }
         let bytes: Vec<u8> = it.down.drain(..size.min(it.down.len())).collect();
+        it.moved[1] = self.now;
         // Room was made: a blocked writer goes on in this turn.
         if let Some(id) = it.conn {
             self.dirty.push(id.slot);

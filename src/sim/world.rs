@@ -95,7 +95,7 @@ const STATE: &str = "/state";
 /// Whole run, so that nothing waits longer.
 const RUN_SECONDS: u64 = 400;
 /// Virtual time after which a world that still waits is stuck.
-const STUCK_MS: u64 = 4 * 3_600_000;
+const STUCK_MS: u64 = 2 * 3_600_000;
 
 fn config(provider: bool) -> Rc<Config> {
     let mut config = Config::defaults();
