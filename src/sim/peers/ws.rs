@@ -417,6 +417,7 @@ impl Peer for WsClient {
                 }
             }
             Event::Bytes(bytes) => {
+                let heard = self.over.len();
                 self.recv.push(bytes);
                 while let Some(message) = self.recv.next() {
                     match message {
@@ -429,6 +430,9 @@ impl Peer for WsClient {
                             format!("a client was sent a bad frame: {violation}")
                         }),
                     }
+                }
+                if self.over.len() > heard && io.wake.is_none() {
+                    io.wake = Some(now);
                 }
             }
             Event::Ended | Event::Lost { .. } => {
