@@ -8,7 +8,7 @@
 //! ```text
 //!   words --> table --> gateway_run --> reactor + gateway   (port, logger: what it needs)
 //!                  \--> status, call, health, logs, agent --> client --> a running gateway
-//!                  \--> setup --> a first configuration file
+//!                  \--> setup, config --> the configuration file
 //! ```
 //!
 //! Exit codes: 0 done; 1 it failed; 2 the words were wrong; 78 the gateway may not start as it
@@ -19,6 +19,7 @@
 pub mod agent;
 pub mod call;
 pub mod client;
+pub mod config;
 pub mod entropy;
 pub mod gateway_run;
 pub mod health;
@@ -114,6 +115,10 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::Logs => logs::run(args),
         Run::Agent => agent::run(args),
         Run::Setup => setup::run(args),
+        Run::ConfigFile => config::file(args),
+        Run::ConfigValidate => config::validate(args),
+        Run::ConfigSet => config::set(args),
+        Run::ConfigUnset => config::unset(args),
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::client::{self, BACKEND, CLI, PROBE, Session, Target, Trouble};
 use super::table::Args;
 use super::{Failed, health, next, out, place, port};
-use crate::config::{Config, Paths};
+use crate::config::{Config, Loaded, Paths};
 
 /// What was found out.
 struct Found {
@@ -40,37 +40,24 @@ struct ConfigFile {
 pub fn gateway(args: &Args) -> Result<u8, Failed> {
     let env = place::environment();
     let paths = place::paths(&env, args)?;
-    let (config, target) = match place::load(&place::Files::new(), &env, &paths) {
+    let (loaded, exists, issues) = match place::load(&place::Files::new(), &env, &paths) {
         Ok(loaded) => {
-            let config = ConfigFile {
-                path: paths.config_path.display().to_string(),
-                exists: loaded.config.source.exists,
-                issues: Vec::new(),
-            };
-            (Ok((config, log(&paths, &loaded.config))), Target::find(args))
+            let exists = loaded.config.source.exists;
+            (loaded, exists, Vec::new())
         }
         // A running gateway does not mind a damaged file; neither does a look at it.
         Err(error) => {
-            let config = ConfigFile {
-                path: paths.config_path.display().to_string(),
-                exists: error.source.exists,
-                issues: error.issues.iter().map(ToString::to_string).collect(),
-            };
-            let defaults = crate::config::Loaded {
-                config: std::rc::Rc::new(Config::defaults()),
-                env: env.clone(),
-                files: Vec::new(),
-            };
-            let target = if args.value("url").is_some() {
-                Target::find(args)
-            } else {
-                Target::configured(args, &paths, &defaults)
-            };
-            (Err((config, log(&paths, &defaults.config))), target)
+            let issues = error.issues.iter().map(ToString::to_string).collect();
+            let config = std::rc::Rc::new(Config::defaults());
+            (Loaded { config, env: env.clone(), files: Vec::new() }, error.source.exists, issues)
         }
     };
-    let target = target?;
-    let (Ok((config, log)) | Err((config, log))) = config;
+    let target = match Target::named(args, &env) {
+        Some(named) => named?,
+        None => Target::configured(args, &paths, &loaded)?,
+    };
+    let config = ConfigFile { path: paths.config_path.display().to_string(), exists, issues };
+    let log = place::log_path(&paths, &loaded.config).display().to_string();
     let mut found = Found {
         url: target.shown(),
         local: target.local,
@@ -92,10 +79,6 @@ pub fn gateway(args: &Args) -> Result<u8, Failed> {
         out::text(&found.text());
     }
     Ok(u8::from(!found.well()))
-}
-
-fn log(paths: &Paths, config: &Config) -> String {
-    place::log_path(paths, config).display().to_string()
 }
 
 /// Who holds the state directory, who the port.

@@ -57,6 +57,10 @@ pub enum Run {
     Logs,
     Agent,
     Setup,
+    ConfigFile,
+    ConfigValidate,
+    ConfigSet,
+    ConfigUnset,
 }
 
 /// One command.
@@ -301,6 +305,49 @@ pub const COMMANDS: &[Command] = &[
             text("token", "token", "Gateway token to write (default: a generated one)"),
         ],
         examples: &[],
+    },
+    Command {
+        path: &["config"],
+        run: Run::Help,
+        about: "Look at the configuration file, or change one key of it",
+        operands: &[],
+        flags: &[],
+        examples: &["openclaw config set gateway.mode local"],
+    },
+    Command {
+        path: &["config", "file"],
+        run: Run::ConfigFile,
+        about: "Print where the configuration file lies",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["config", "validate"],
+        run: Run::ConfigValidate,
+        about: "Check the file and name every fault with its line",
+        operands: &[],
+        flags: &[JSON],
+        examples: &[],
+    },
+    Command {
+        path: &["config", "set"],
+        run: Run::ConfigSet,
+        about: "Set one key; comments stay, an invalid result is not written",
+        operands: &["path", "value"],
+        flags: &[],
+        examples: &[
+            "openclaw config set gateway.port 18789",
+            "openclaw config set agents.defaults.model.primary ollama/qwen3:8b",
+        ],
+    },
+    Command {
+        path: &["config", "unset"],
+        run: Run::ConfigUnset,
+        about: "Remove one key; comments stay, an invalid result is not written",
+        operands: &["path"],
+        flags: &[],
+        examples: &["openclaw config unset gateway.port"],
     },
 ];
 
