@@ -14,8 +14,6 @@
 //! Exit codes: 0 done; 1 it failed; 2 the words were wrong; 78 the gateway may not start as it
 //! is configured (`EX_CONFIG`: a service manager should not try again).
 
-#![allow(clippy::print_stdout, clippy::print_stderr)]
-
 pub mod agent;
 pub mod call;
 pub mod client;

@@ -99,13 +99,18 @@ fn taken(addr: SocketAddr, holders: &[Holder]) -> Failed {
         [] => "a process that cannot be named here".to_owned(),
         some => some.iter().map(Holder::to_string).collect::<Vec<_>>().join(", "),
     };
+    // Only what --force would end is offered to it.
+    let ours = own_uid();
+    let may_end = !holders.is_empty() && holders.iter().all(|holder| Some(holder.uid) == ours);
+    let force = if may_end { "or end it: openclaw gateway --force; " } else { "" };
     Failed::new(
         format!(
             "another gateway instance is already listening on ws://{shown} (EADDRINUSE)\n\
              Held by: {who}"
         ),
-        "openclaw gateway status; or end it: openclaw gateway --force; \
-         or use another port: openclaw gateway --port <port>",
+        format!(
+            "openclaw gateway status; {force}or use another port: openclaw gateway --port <port>"
+        ),
     )
 }
 
