@@ -223,6 +223,9 @@ fn with_no_gateway_every_client_command_fails_fast_and_says_what_to_type() {
         "logs",
         "logs --follow",
         "agent --message hi",
+        "sessions",
+        "models list",
+        "channels status",
     ] {
         let ran = home.ask(port, line);
         assert_eq!(ran.code, 1, "{line}: {ran:?}");
@@ -255,6 +258,9 @@ fn a_healthy_gateway_answers_every_command() {
         ("logs --plain", "listening on ws://"),
         ("gateway call status", "runtimeVersion"),
         ("agent --message ping", "ping"),
+        ("sessions", "agent:main:main"),
+        ("models list", "/"),
+        ("channels status --probe", "no channels are configured"),
     ] {
         let ran = home.ask(gateway.port, line);
         assert_eq!(ran.code, 0, "{line}: {ran:?}");
@@ -473,4 +479,25 @@ fn no_log_line_holds_a_secret() {
     let log = std::fs::read_to_string(home.state().join("logs/openclaw.log")).unwrap();
     assert!(!log.contains(token) && !log.contains("another-secret-try"), "{log}");
     assert!(!home.state().join("gateway-token").exists(), "a named token is not kept");
+}
+
+#[cfg(feature = "process")]
+#[test]
+fn stop_and_restart_reach_the_gateway_of_the_profile() {
+    let home = Home::new();
+    let none = home.run("gateway stop");
+    assert_eq!(none.code, 1, "{none:?}");
+    assert!(none.err.contains("Next: openclaw gateway run"), "{none:?}");
+
+    let mut gateway = home.start("--allow-unconfigured");
+    let ran = home.run("gateway restart");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let want = format!("restarted (pid {}) on ws://127.0.0.1:{}", gateway.pid(), gateway.port);
+    assert!(ran.out.contains(&want), "{ran:?}");
+    let ran = home.run("gateway stop");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(gateway.wait().code(), Some(0), "{:?}", gateway.seen());
+    let logs = home.ask(gateway.port, "logs");
+    assert_eq!(logs.code, 1, "{logs:?}");
+    assert!(logs.err.contains("the log so far is"), "{logs:?}");
 }

@@ -210,6 +210,9 @@ impl Target {
     }
 }
 
+/// Enough for an answer from this machine.
+pub const QUICK: Duration = Duration::from_secs(1);
+
 /// What is read at once.
 const CHUNK: usize = 16 * 1024;
 

@@ -15,9 +15,11 @@
 //! is configured (`EX_CONFIG`: a service manager should not try again).
 
 pub mod agent;
+pub mod ask;
 pub mod call;
 pub mod client;
 pub mod config;
+pub mod control;
 pub mod entropy;
 pub mod gateway_run;
 pub mod health;
@@ -117,6 +119,11 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::ConfigValidate => config::validate(args),
         Run::ConfigSet => config::set(args),
         Run::ConfigUnset => config::unset(args),
+        Run::GatewayStop => control::stop(args),
+        Run::GatewayRestart => control::restart(args),
+        Run::Channels => ask::channels(args),
+        Run::Models => ask::models(args),
+        Run::Sessions => ask::sessions(args),
     }
 }
 
