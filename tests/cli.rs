@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Gateway, Home, Ran, mode};
+use common::{DeadPort, Gateway, Home, Ran, mode};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -212,8 +212,8 @@ fn one_gateway_a_state_directory() {
 #[test]
 fn with_no_gateway_every_client_command_fails_fast_and_says_what_to_type() {
     let home = Home::new();
-    // A port that was free a moment ago.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dead = DeadPort::new();
+    let port = dead.number();
     for line in [
         "gateway status",
         "gateway call health",
@@ -286,8 +286,8 @@ fn a_healthy_gateway_answers_every_command() {
 fn status_finds_a_gateway_on_another_port() {
     let home = Home::new();
     let gateway = home.start("--allow-unconfigured");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let ran = home.ask(port, "gateway status");
+    let dead = DeadPort::new();
+    let ran = home.ask(dead.number(), "gateway status");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.out.contains(&format!("Runtime: running (pid {})", gateway.pid())), "{ran:?}");
     let next = format!("Next: OPENCLAW_GATEWAY_PORT={} openclaw gateway status", gateway.port);

@@ -694,11 +694,10 @@ mod tests {
 
     #[test]
     fn nobody_at_the_port_fails_at_once() {
-        // Bound but not listening would hang on some systems; a closed port refuses.
-        let port = {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap().port()
-        };
+        // The near end of a connection of ours: nobody listens there, nobody else gets it.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let port = ours.local_addr().unwrap().port();
         let url = Url::parse(&format!("ws://127.0.0.1:{port}")).unwrap();
         let target = Target { url, ..target() };
         let opened = Session::open(&target, CLI, &[], Duration::from_secs(5));
