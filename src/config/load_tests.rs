@@ -80,7 +80,8 @@ fn a_full_file() {
         agents: {
             defaults: { workspace: '~/w', model: 'p/m', models: { 'p/m': { alias: 'fast' } },
                 timeoutSeconds: 5, maxConcurrent: 2 },
-            list: [{ id: 'Ops', name: 'O' }, { id: 'b', default: true, model: { fallbacks: ['p/n'] } }],
+            list: [{ id: 'Ops', name: 'O' },
+                { id: 'b', default: true, model: { fallbacks: ['p/n'] } }],
             entries: { c: { workspace: '/w' } },
         },
         session: { scope: 'global', mainKey: 'Main2' },
@@ -189,7 +190,6 @@ fn every_fault_is_named_with_its_place() {
             "expected an origin",
         ),
         ("{gateway: {remote: {url: 'http://x'}}}", "gateway.remote.url", 1, "ws:// or wss://"),
-        ("{models: {providers: {p: {}}}}", "models.providers.p.baseUrl", 1, "is missing"),
         ("{models: {providers: {p: {baseUrl: 'x'}}}}", "models.providers.p.baseUrl", 1, "http://"),
         (
             "{models: {providers: {'a.b': {baseUrl: 'http://x', models: [{}]}}}}",
@@ -235,9 +235,9 @@ fn all_faults_come_at_once_and_in_order() {
         error.to_string(),
         "/h/.openclaw/openclaw.json:2:20: gateway.port: expected a whole number from 1 to 65535, \
          found a string\n\
-         /h/.openclaw/openclaw.json:3:5: gateway.nope: unknown key; valid keys here begin with: mode, port, bind, \
-         customBindHost, handshakeTimeoutMs, auth, roles, trustedProxies, allowRealIpFallback, http, \
-         controlUi, reload\n\
+         /h/.openclaw/openclaw.json:3:5: gateway.nope: unknown key; valid keys here begin with: mode, \
+         port, bind, customBindHost, handshakeTimeoutMs, auth, roles, trustedProxies, \
+         allowRealIpFallback, http, controlUi, reload\n\
          /h/.openclaw/openclaw.json:4:3: agnets: unknown key; did you mean agents?\n\
          Fix the file, then run: openclaw config validate"
     );
@@ -506,6 +506,49 @@ fn no_report_holds_a_secret() {
     }
     let text = "{gateway: {auth: {token: 'canary5e3f'}}, env: {vars: {A: 'canary5e3f'}}}";
     assert!(!format!("{:?}", load_text(text).unwrap().config).contains(CANARY));
+}
+
+#[test]
+fn what_will_fail_later_is_said_at_once() {
+    let text = "{models: {providers: {openai: {apiKey: 'k'}, p: {baseUrl: 'http://x'}}},
+        agents: {list: [{id: 'a', default: true}, {id: 'b', default: true}],
+        defaults: {model: {primary: 'q/m', fallbacks: ['p/m', 'alias', 'local/echo', 'r/m']}}}}";
+    let config = load_text(text).unwrap().config;
+    let warnings: Vec<_> =
+        config.warnings.iter().map(|w| (w.path.as_str(), w.message.as_str())).collect();
+    assert_eq!(
+        warnings,
+        [
+            (
+                "models.providers.openai",
+                "has no baseUrl, so its models cannot be called: add baseUrl"
+            ),
+            ("agents.defaults.model", "names a provider that is not in models.providers"),
+            ("agents.defaults.model", "names a provider that is not in models.providers"),
+            ("agents.list[1]", "is a second default agent: the first one is used"),
+        ]
+    );
+    assert_eq!(config.models.providers.keys().collect::<Vec<_>>(), ["p"]);
+    assert_eq!(config.agents.default_agent(), "a");
+}
+
+#[test]
+fn any_bytes_as_files() {
+    for seed in [&b""[..], b"{gateway: {mode: 'local', $include: 'a'}}", b"\xff\xfe", b"A='x\n"] {
+        fuzz(seed);
+        for cut in 0..seed.len() {
+            fuzz(&seed[..cut]);
+        }
+    }
+    let kept = br#"{"gateway": {"auth": {"token": "secret"}}, // token: x
+        "channels": {"x": ["${A}", {"botToken": 1}]}, "agents": {"list": [{"id": "a"}]}}"#;
+    for at in 0..kept.len() {
+        for byte in b"{}[],:\"'/\n$" {
+            let mut data = kept.to_vec();
+            data[at] = *byte;
+            fuzz(&data);
+        }
+    }
 }
 
 /// Cutting the file anywhere gives an error or a configuration, never a panic, and a cut that

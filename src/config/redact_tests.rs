@@ -114,7 +114,8 @@ const FILE: &str = "{ // the gateway's file
     remote: { password: \"${PW}\", token: { source: 'env', id: 'T' } },
   },
   // \"apiKey\": \"canary-old3\", keep
-  models: { providers: { p: { baseUrl: 'http://x//y', apiKey: 5123, headers: { 'X-A': 'canary-4' } } } },
+  models: { providers: { p: { baseUrl: 'http://x//y', apiKey: 5123,
+    headers: { 'X-A': 'canary-4' } } } },
   env: { vars: { ANY: 'canary-5' } },
   hooks: { mappings: [{ token: 'canary-6' }], note: '// token: not a comment' },
 }
