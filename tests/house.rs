@@ -32,8 +32,15 @@ const OUTSIDE: [&str; 4] = ["reactor", "store", "cli", "main"];
 
 /// What touching the outside looks like.
 const OUTWARD: [&str; 9] = [
-    "std::fs", "std::env::", "std::process::", "std::thread", "Instant::now", "SystemTime::now",
-    "std::net::Tcp", "std::os::", "mio::",
+    "std::fs",
+    "std::env::",
+    "std::process::",
+    "std::thread",
+    "Instant::now",
+    "SystemTime::now",
+    "std::net::Tcp",
+    "std::os::",
+    "mio::",
 ];
 
 /// Files under a folder, with what follows `#[cfg(test)]` cut off: tests may reach further.

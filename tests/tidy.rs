@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 const LOCKED: usize = 60;
 
 /// What the top level holds.
-const TOP: [&str; 9] = [
-    "Cargo.toml", "Cargo.lock", "src", "tests", "fuzz", "README.md", "LICENSE", "target", ".git",
-];
+const TOP: [&str; 9] =
+    ["Cargo.toml", "Cargo.lock", "src", "tests", "fuzz", "README.md", "LICENSE", "target", ".git"];
 
 /// Never in the source: why.
 const BANNED: [(&str, &str); 6] = [
@@ -58,7 +57,9 @@ fn lines_are_short_and_clean() {
     let mut wrong = Vec::new();
     for (path, text) in all() {
         for (number, line) in text.lines().enumerate() {
-            let long = line.chars().count() > 100 && !line.contains("http") && !line.contains("r#\"")
+            let long = line.chars().count() > 100
+                && !line.contains("http")
+                && !line.contains("r#\"")
                 && !line.contains('"');
             if long || line.ends_with(' ') || line.contains('\t') || line.contains('\r') {
                 wrong.push(format!("{}:{}", path.display(), number + 1));
@@ -99,7 +100,8 @@ fn banned_calls_are_not_there() {
 fn every_module_says_what_it_is_for() {
     for (path, text) in all() {
         let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        let said = first.starts_with("//!") || path.to_string_lossy().ends_with("_tests.rs")
+        let said = first.starts_with("//!")
+            || path.to_string_lossy().ends_with("_tests.rs")
             || first.starts_with("#![");
         assert!(said, "{} has no head", path.display());
     }
