@@ -96,21 +96,28 @@ impl Target {
     /// When the configuration cannot be read, or an address is none.
     pub fn find(args: &Args) -> Result<Self, Failed> {
         let env = place::environment();
-        let given = (given(args, "token"), given(args, "password"));
-        if let Some(url) = args.value("url") {
-            let (token, password) = given;
-            return Ok(Self { url: parse_url(url, "--url")?, token, password, local: false });
-        }
-        if let Some(url) = place::var(&env, "OPENCLAW_GATEWAY_URL") {
-            let url = parse_url(url, "OPENCLAW_GATEWAY_URL")?;
-            let token = given.0.or_else(|| env_secret(&env, "OPENCLAW_GATEWAY_TOKEN"));
-            let password = given.1.or_else(|| env_secret(&env, "OPENCLAW_GATEWAY_PASSWORD"));
-            return Ok(Self { url, token, password, local: false });
+        if let Some(named) = Self::named(args, &env) {
+            return named;
         }
         let paths = place::paths(&env, args)?;
         let loaded = place::load(&place::Files::new(), &env, &paths)
             .map_err(|error| Failed::config(error.to_string(), "openclaw gateway status"))?;
         Self::configured(args, &paths, &loaded)
+    }
+
+    /// The gateway of `--url` or `OPENCLAW_GATEWAY_URL`, if one is named there. Its secret comes
+    /// from the same place or a nearer one, never from the configuration.
+    pub fn named(args: &Args, env: &BTreeMap<String, String>) -> Option<Result<Self, Failed>> {
+        let (token, password) = (given(args, "token"), given(args, "password"));
+        if let Some(url) = args.value("url") {
+            let url = parse_url(url, "--url");
+            return Some(url.map(|url| Self { url, token, password, local: false }));
+        }
+        let url = place::var(env, "OPENCLAW_GATEWAY_URL")?;
+        let token = token.or_else(|| env_secret(env, "OPENCLAW_GATEWAY_TOKEN"));
+        let password = password.or_else(|| env_secret(env, "OPENCLAW_GATEWAY_PASSWORD"));
+        let url = parse_url(url, "OPENCLAW_GATEWAY_URL");
+        Some(url.map(|url| Self { url, token, password, local: false }))
     }
 
     /// The gateway that this profile's configuration means.
@@ -202,6 +209,9 @@ impl Target {
         }
     }
 }
+
+/// Enough for an answer from this machine.
+pub const QUICK: Duration = Duration::from_secs(1);
 
 /// What is read at once.
 const CHUNK: usize = 16 * 1024;

@@ -20,7 +20,7 @@ use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
 use super::{Failed, entropy, next, place, port, reexec};
-use crate::auth::{Credentials, is_loopback};
+use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::{AuthMode, Bind, Loaded, Paths, Secret};
 use crate::gateway::{Gateway, Host, Reload, Setup};
@@ -183,7 +183,7 @@ fn plan(
     let number = place::port(&paths, flag, &loaded.env, config)?;
     blocked::exposure(ip, number, mode, &start).map_err(refuse)?;
     // The room `config` decides; this is the one rule that must hold even if it errs.
-    if mode == AuthMode::None && !is_loopback(ip) {
+    if mode == AuthMode::None && !ip.to_canonical().is_loopback() {
         return Err(Failed::config(
             format!("refusing to bind gateway to {ip}:{number} without auth"),
             "openclaw gateway --auth token, or --bind loopback",
@@ -323,7 +323,7 @@ fn open_log(args: &Args, plan: &Plan, host: String) -> Result<Logger, Failed> {
 
 /// An address worth telling others.
 fn outward(ip: IpAddr) -> Option<IpAddr> {
-    (!ip.is_unspecified() && !is_loopback(ip)).then_some(ip)
+    (!ip.is_unspecified() && !ip.to_canonical().is_loopback()).then_some(ip)
 }
 
 /// What an operator sees first. The first line is for scripts, too: it holds the address.

@@ -114,7 +114,8 @@ pub fn password_file(path: &str) -> Result<Secret, Failed> {
     }
 }
 
-/// The address behind a `bind` word.
+/// The address behind a `bind` word. Loopback is 127.0.0.1: there is one listener, and every
+/// client of ours asks that address.
 ///
 /// # Errors
 /// When this machine has no such address, or `gateway.customBindHost` is missing.

@@ -57,6 +57,15 @@ pub enum Run {
     Logs,
     Agent,
     Setup,
+    ConfigFile,
+    ConfigValidate,
+    ConfigSet,
+    ConfigUnset,
+    GatewayStop,
+    GatewayRestart,
+    Channels,
+    Models,
+    Sessions,
 }
 
 /// One command.
@@ -93,6 +102,13 @@ const TIMEOUT: Flag = Flag {
     short: None,
     takes: Takes::Number("ms", 1, 86_400_000),
     about: "Give up after this long (default 10000)",
+};
+
+const PATIENCE: Flag = Flag {
+    long: "timeout",
+    short: None,
+    takes: Takes::Number("ms", 1, 86_400_000),
+    about: "Wait this long for it (default 30000)",
 };
 
 /// Flags that every command takes, before or after its words.
@@ -181,6 +197,22 @@ pub const COMMANDS: &[Command] = &[
             switch("no-probe", "Do not connect; look only at processes and files"),
             switch("deep", ""),
         ],
+        examples: &[],
+    },
+    Command {
+        path: &["gateway", "stop"],
+        run: Run::GatewayStop,
+        about: "Stop this profile's gateway once its active runs are done",
+        operands: &[],
+        flags: &[PATIENCE],
+        examples: &[],
+    },
+    Command {
+        path: &["gateway", "restart"],
+        run: Run::GatewayRestart,
+        about: "Restart this profile's gateway in place; the port stays open",
+        operands: &[],
+        flags: &[PATIENCE, URL, TOKEN, PASSWORD],
         examples: &[],
     },
     Command {
@@ -286,6 +318,65 @@ pub const COMMANDS: &[Command] = &[
         examples: &["openclaw agent --message \"What can you do?\""],
     },
     Command {
+        path: &["sessions"],
+        run: Run::Sessions,
+        about: "List the sessions of the running gateway",
+        operands: &[],
+        flags: &[
+            Flag {
+                long: "limit",
+                short: None,
+                takes: Takes::Number("count", 1, 5000),
+                about: "How many (default 50)",
+            },
+            JSON,
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+        ],
+        examples: &[],
+    },
+    Command {
+        path: &["models"],
+        run: Run::Help,
+        about: "Models of the running gateway",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["models", "list"],
+        run: Run::Models,
+        about: "List the models that may answer",
+        operands: &[],
+        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
+        examples: &[],
+    },
+    Command {
+        path: &["channels"],
+        run: Run::Help,
+        about: "Channels of the running gateway",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["channels", "status"],
+        run: Run::Channels,
+        about: "List the channels and their accounts",
+        operands: &[],
+        flags: &[
+            switch("probe", "Ask each account whether it is connected"),
+            JSON,
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+        ],
+        examples: &[],
+    },
+    Command {
         path: &["setup"],
         run: Run::Setup,
         about: "Write a first configuration; an existing file is never rewritten",
@@ -301,6 +392,49 @@ pub const COMMANDS: &[Command] = &[
             text("token", "token", "Gateway token to write (default: a generated one)"),
         ],
         examples: &[],
+    },
+    Command {
+        path: &["config"],
+        run: Run::Help,
+        about: "Look at the configuration file, or change one key of it",
+        operands: &[],
+        flags: &[],
+        examples: &["openclaw config set gateway.mode local"],
+    },
+    Command {
+        path: &["config", "file"],
+        run: Run::ConfigFile,
+        about: "Print where the configuration file lies",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["config", "validate"],
+        run: Run::ConfigValidate,
+        about: "Check the file and name every fault with its line",
+        operands: &[],
+        flags: &[JSON],
+        examples: &[],
+    },
+    Command {
+        path: &["config", "set"],
+        run: Run::ConfigSet,
+        about: "Set one key; comments stay, an invalid result is not written",
+        operands: &["path", "value"],
+        flags: &[],
+        examples: &[
+            "openclaw config set gateway.port 18789",
+            "openclaw config set agents.defaults.model.primary ollama/qwen3:8b",
+        ],
+    },
+    Command {
+        path: &["config", "unset"],
+        run: Run::ConfigUnset,
+        about: "Remove one key; comments stay, an invalid result is not written",
+        operands: &["path"],
+        flags: &[],
+        examples: &["openclaw config unset gateway.port"],
     },
 ];
 
