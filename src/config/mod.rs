@@ -16,7 +16,6 @@ pub mod load;
 pub mod paths;
 pub mod plan;
 pub mod redact;
-pub mod schema;
 pub mod secret;
 pub mod snapshot;
 mod subst;
