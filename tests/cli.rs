@@ -249,7 +249,7 @@ fn a_healthy_gateway_answers_every_command() {
     for (line, want) in [
         ("gateway status", "Runtime: running"),
         ("gateway status", "RPC probe: ok"),
-        ("gateway status --deep --require-rpc", "RPC probe: ok"),
+        ("gateway status --deep --require-rpc", "Read probe: ok"),
         ("gateway status --no-probe", "RPC probe: skipped"),
         ("gateway health", "Gateway: ok"),
         ("health", "Agents: main (default)"),

@@ -27,6 +27,8 @@ struct Found {
     holder: Option<Holder>,
     /// `None` when nobody was asked.
     probe: Option<Result<(), Unwell>>,
+    /// The probe read something.
+    read: bool,
     config: ConfigFile,
     log: String,
 }
@@ -77,6 +79,7 @@ pub fn gateway(args: &Args) -> Result<u8, Failed> {
         elsewhere: None,
         holder: None,
         probe: None,
+        read: args.has("require-rpc"),
         config,
         log,
     };
@@ -188,7 +191,7 @@ impl Found {
         }
         text.push_str("\nRPC probe: ");
         match &self.probe {
-            Some(Ok(())) => text.push_str("ok"),
+            Some(Ok(())) => text.push_str(if self.read { "ok\nRead probe: ok" } else { "ok" }),
             Some(Err(unwell)) => {
                 let _ = write!(text, "failed: {}", unwell.why);
             }
@@ -341,6 +344,7 @@ mod tests {
             elsewhere: None,
             holder: None,
             probe: Some(Ok(())),
+            read: false,
             config: ConfigFile { path: "/c".to_owned(), exists: true, issues: Vec::new() },
             log: "/l".to_owned(),
         }
