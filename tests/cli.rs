@@ -501,3 +501,24 @@ fn stop_and_restart_reach_the_gateway_of_the_profile() {
     assert_eq!(logs.code, 1, "{logs:?}");
     assert!(logs.err.contains("the log so far is"), "{logs:?}");
 }
+
+#[cfg(feature = "process")]
+#[test]
+fn hup_takes_a_new_token_and_a_new_log_level_and_survives_a_broken_file() {
+    let home = Home::new();
+    home.configure("{gateway: {mode: 'local', auth: {token: 'one'}}}");
+    let mut gateway = home.start("");
+    let health = |token: &str| home.ask(gateway.port, &format!("health --token {token}")).code;
+    assert_eq!((health("one"), health("two")), (0, 1));
+    home.configure("{gateway: {mode: 'local', auth: {token: 'two'}}, logging: {level: 'debug'}}");
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.wait_for("configuration reread");
+    let health = |token: &str| home.ask(gateway.port, &format!("health --token {token}")).code;
+    assert_eq!((health("one"), health("two")), (1, 0));
+    gateway.wait_for("debug:");
+
+    home.configure("{gateway: {");
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.wait_for("error:");
+    assert_eq!(home.ask(gateway.port, "health --token two").code, 0);
+}

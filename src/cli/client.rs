@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use super::table::Args;
 pub use super::trouble::Trouble;
-use super::{Failed, entropy, place};
+use super::{Failed, entropy, next, place};
 use crate::config::{Loaded, Mode, Paths, Secret};
 use crate::limits;
 use crate::protocol::operations::{self, Scope};
@@ -70,9 +70,20 @@ impl Target {
             return named;
         }
         let paths = place::paths(&env, args)?;
-        let loaded = place::load(&place::Files::new(), &env, &paths)
-            .map_err(|error| Failed::config(error.to_string(), "openclaw gateway status"))?;
+        let loaded = match place::load(&place::Files::new(), &env, &paths) {
+            Ok(loaded) => loaded,
+            // A running gateway outlives a damaged file, and so does whoever names its secret.
+            Err(_) if Self::has_secret(args, &env) => place::defaults(&env),
+            Err(error) => return Err(Failed::config(error.to_string(), next::STATUS)),
+        };
         Self::configured(args, &paths, &loaded)
+    }
+
+    fn has_secret(args: &Args, env: &BTreeMap<String, String>) -> bool {
+        ["token", "password"].iter().any(|flag| args.value(flag).is_some())
+            || ["OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD"]
+                .iter()
+                .any(|name| place::var(env, name).is_some())
     }
 
     /// The gateway of `--url` or `OPENCLAW_GATEWAY_URL`, if one is named there. Its secret comes
