@@ -12,6 +12,7 @@
 
 pub mod blocked;
 mod build;
+pub mod credentials;
 pub mod load;
 pub mod paths;
 pub mod plan;
