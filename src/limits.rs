@@ -88,6 +88,19 @@ pub const HAPPY_EYEBALLS_MS: u64 = 250;
 /// Child processes at once.
 pub const CHILDREN: usize = 32;
 
+/// Longest message of one log line; the rest is cut.
+pub const LOG_MESSAGE: usize = 8 * 1024;
+/// The least cap of the log file: a smaller one would lose what just happened.
+pub const LOG_FILE_MIN: u64 = 32 * 1024;
+/// The largest cap of the log file; it exists twice at most.
+pub const LOG_FILE_MAX: u64 = 100 * 1024 * 1024;
+/// With `--force`: how long a listener may take to leave after TERM.
+pub const FORCE_TERM_MS: u64 = 5_000;
+/// With `--force`: how long the system may take to end it after KILL.
+pub const FORCE_KILL_MS: u64 = 2_000;
+/// What is read of a password file.
+pub const PASSWORD_FILE: usize = 64 * 1024;
+
 /// Time to reach a provider, name and TLS included.
 pub const PROVIDER_CONNECT_MS: u64 = 30_000;
 /// A provider that sends nothing for this long is given up; keep-alive comments count.
@@ -118,3 +131,36 @@ pub const HTTP_CHUNK_EXTENSIONS: usize = 8 * 1024;
 pub const HTTP_BLANK_LINES: u8 = 4;
 /// Frames of one WebSocket message: 64 bytes each would still carry 8 MiB.
 pub const WS_FRAGMENTS: usize = 128 * 1024;
+
+// Bounds of the gateway.
+
+/// Indexes are written and journals synced at most this often.
+pub const SAVE_MS: u64 = 1_000;
+/// Runs accepted and not over, running and queued; beyond it new ones are refused.
+pub const RUNS: usize = 512;
+/// Runs queued behind another one of the same session.
+pub const RUNS_QUEUED_PER_SESSION: usize = 32;
+/// Outcomes of finished runs kept for repeated idempotency keys and `agent.wait`.
+pub const RUNS_REMEMBERED: usize = 1_000;
+/// Bytes of those outcomes together.
+pub const RUNS_REMEMBERED_BYTES: usize = 4 * 1024 * 1024;
+/// `agent.wait` calls open at once.
+pub const WAITS: usize = 1_024;
+/// Longest `agent.wait`, and what it waits when the caller does not say.
+pub const WAIT_MS_MAX: u64 = 3_600_000;
+/// `agent.wait` without `timeoutMs` (reference: 30 s).
+pub const WAIT_MS: u64 = 30_000;
+/// Between two `chat` deltas of one run.
+pub const CHAT_DELTA_MS: u64 = 75;
+/// Sessions one connection may follow by `sessions.messages.subscribe`.
+pub const SUBSCRIPTIONS: usize = 256;
+/// How long active runs may finish after SIGTERM (reference: 315 s).
+pub const DRAIN_MS: u64 = 315_000;
+/// Answer of one run, text and tool calls; more ends the run.
+pub const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// Messages of a session that go to the model; older ones stay in the transcript.
+pub const CONTEXT_MESSAGES: usize = 2_000;
+/// What clients are told of how long a restart takes.
+pub const RESTART_EXPECTED_MS: u64 = 1_000;
+/// A frame buffer is kept for the next frame up to this size.
+pub const SCRATCH: usize = 64 * 1024;

@@ -3,6 +3,7 @@
 //! Every question is decided by one function, used by every door. A peer address grants nothing
 //! by itself; secrets are compared by digest in constant time.
 
+pub mod device;
 pub mod origin;
 
 use crate::config::{Auth, AuthMode, Secret};

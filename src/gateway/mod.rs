@@ -1,11 +1,44 @@
-//! The gateway (being written: the seam first).
+//! The state machine behind the port: it owns every connection, session and run.
+//!
+//! ```text
+//!  Input --> [conn] which connection
+//!              |-- Http ------> [http] --> api:: the doors ------------+
+//!              |-- Handshake -> [connect]                              |
+//!              |-- Client ----> [socket] --> rpc:: one file a family --+--> [runs] --> agent::Run
+//!              |-- Upstream --> [runs] <---------------------------------------------+
+//!  [runs] --> [voice] events --> [broadcast] --> clients;  http streams;  second responses
+//! ```
+//!
+//! It sees no socket, clock or file of its own: time and bytes come as [`Input`], what it wants
+//! goes out as `Effect`, files go through the `Disk` it was given, ids come from `Entropy`. So
+//! the reactor and the simulator drive the very same value.
+//!
+//! Within a turn: inputs first, then [`Core::turn_end`] starts the runs that were accepted (so
+//! that an acknowledgement leaves before anything of the run), then the driver writes.
+
+mod broadcast;
+mod conn;
+mod connect;
+mod http;
+mod presence;
+mod rpc;
+mod runs;
+mod shutdown;
+mod socket;
+mod timers;
+mod voice;
 
 use crate::auth::Credentials;
 use crate::config::Config;
-use crate::driver::{Core, Effects, Entropy, Input, Now, Time};
+use crate::driver::{Closed, ConnId, Core, DialId, Effect, Effects, Entropy, Input, Now, Time};
+use crate::limits;
+use crate::sessions::Sessions;
 use crate::store::Disk;
+use crate::wire::text::uuid_v4;
+use conn::{Conns, State};
 use std::path::PathBuf;
 use std::rc::Rc;
+use timers::{Timer, Timers};
 
 /// What the process knows of itself and its machine.
 #[derive(Debug, Clone)]
@@ -22,12 +55,17 @@ pub struct Host {
     pub port: u16,
 }
 
+/// Reads the configuration anew; the text of an error is for the log.
+pub type Reload = Box<dyn FnMut() -> Result<(Rc<Config>, Credentials), String>>;
+
 /// Everything a gateway needs to be born; the same for both drivers.
 pub struct Setup {
     /// The validated snapshot.
     pub config: Rc<Config>,
     /// The secret in force.
     pub credentials: Credentials,
+    /// What SIGHUP asks; `None` keeps the configuration for good.
+    pub reload: Option<Reload>,
     /// The machine.
     pub host: Host,
     /// State directory: sessions, journals, devices.
@@ -42,23 +80,365 @@ pub struct Setup {
 
 /// The state machine behind the port.
 pub struct Gateway {
-    _setup: Setup,
+    config: Rc<Config>,
+    credentials: Credentials,
+    reload: Option<Reload>,
+    host: Host,
+    state_dir: PathBuf,
+    log_path: PathBuf,
+    disk: Box<dyn Disk>,
+    entropy: Box<dyn Entropy>,
+    started: Now,
+    now: Now,
+    turn: u64,
+    boot_id: String,
+    conns: Conns,
+    timers: Timers,
+    sessions: Sessions,
+    runs: runs::Runs,
+    presence: presence::Presence,
+    /// `stateVersion.health`.
+    health_version: u64,
+    ticks: u64,
+    dials: u64,
+    /// Input bytes held for all connections, and output bytes the driver holds.
+    held: usize,
+    queued: usize,
+    leaving: Option<shutdown::Leaving>,
+    save_armed: bool,
+    trailing: Vec<voice::Trailing>,
+    /// Reused for every event, so that a broadcast allocates once.
+    scratch: Vec<u8>,
+    #[doc(hidden)]
+    pub faults: Faults,
+}
+
+/// Faults the simulator plants to prove that it would notice them. All are off in production:
+/// nothing but a test sets them.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// `chat.send` is acknowledged before the message is on disk.
+    pub acknowledge_before_append: bool,
+    /// Late inputs are taken for the connection that has the slot now.
+    pub skip_generation_check: bool,
+    /// A run tells its end twice.
+    pub second_terminal_event: bool,
+    /// The deadline of runs is not told to the driver.
+    pub lost_wake_up: bool,
+    /// Slow consumers are never cut off.
+    pub buffer_past_its_limit: bool,
+    /// Now and then a response goes to another client.
+    pub reply_to_the_wrong_connection: bool,
 }
 
 impl Gateway {
-    /// Opens what the state directory holds and resumes what was accepted before a crash.
+    /// Opens what the state directory holds and settles what was accepted before a crash.
     ///
     /// # Errors
     /// When the state directory cannot be read or written; the text names the path.
     pub fn new(setup: Setup, now: Now) -> std::io::Result<Self> {
-        let _ = now;
-        Ok(Self { _setup: setup })
+        let Setup { config, credentials, reload, host, state_dir, log_path, mut disk, mut entropy } =
+            setup;
+        let mut sessions = Sessions::new(&state_dir);
+        for agent in config.agents.agent_ids() {
+            sessions.open(disk.as_mut(), agent);
+        }
+        let boot_id = new_uuid(entropy.as_mut());
+        let instance_id = new_uuid(entropy.as_mut());
+        let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
+        let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
+        let mut gateway = Self {
+            config,
+            credentials,
+            reload,
+            host,
+            state_dir,
+            log_path,
+            disk,
+            entropy,
+            started: now,
+            now,
+            turn: 0,
+            boot_id,
+            conns: Conns::default(),
+            timers: Timers::default(),
+            sessions,
+            runs,
+            presence,
+            health_version: 1,
+            ticks: 0,
+            dials: 0,
+            held: 0,
+            queued: 0,
+            leaving: None,
+            save_armed: false,
+            trailing: Vec::new(),
+            scratch: Vec::new(),
+            faults: Faults::default(),
+        };
+        gateway.settle_unfinished();
+        gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
+        Ok(gateway)
+    }
+
+    /// Milliseconds since the start.
+    fn uptime_ms(&self) -> u64 {
+        self.now.time.ms_since(self.started.time)
+    }
+
+    fn uuid(&mut self) -> String {
+        new_uuid(self.entropy.as_mut())
+    }
+
+    fn next_dial(&mut self) -> DialId {
+        self.dials += 1;
+        DialId(self.dials)
+    }
+
+    /// Bytes held in all: the bound behind 503 and 1013.
+    fn memory_full(&self) -> bool {
+        self.held + self.queued > limits::MEMORY_GLOBAL
+    }
+
+    /// The buffer for a peer, with `bytes` about to be appended counted against it.
+    fn send(&mut self, id: ConnId, fx: &mut Effects, write: impl FnOnce(&mut Vec<u8>)) {
+        let out = fx.send(id);
+        let before = out.len();
+        write(out);
+        let bytes = out.len() - before;
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.sending(bytes, self.turn);
+        }
+    }
+
+    /// Sets what a connection waits for at most.
+    fn wait_until(&mut self, id: ConnId, due: Option<Time>) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.due = due;
+            conn.armed.at(&mut self.timers, due, Timer::Conn(id));
+        }
+    }
+
+    /// Counts the input held for a connection anew.
+    fn count_held(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            let held = match &conn.state {
+                State::Http(http) => http.server.buffered(),
+                State::Handshake(shake) => shake.recv.buffered(),
+                State::Client(client) => client.recv.buffered(),
+                State::Upstream(_) => 0,
+            };
+            self.held = self.held - conn.held + held;
+            conn.held = held;
+        }
+    }
+
+    /// Flushes and closes.
+    fn close(&mut self, id: ConnId, fx: &mut Effects) {
+        fx.close(id);
+        self.forget(id, fx);
+    }
+
+    /// Drops a connection from the table and lets go of what hung on it.
+    fn forget(&mut self, id: ConnId, fx: &mut Effects) {
+        let Some(conn) = self.conns.remove(id) else { return };
+        self.held -= conn.held;
+        self.queued -= conn.queued;
+        match conn.state {
+            State::Http(http) => {
+                if let Some(run) = http.run() {
+                    self.cancel_run(run, "disconnected", fx);
+                }
+            }
+            State::Client(client) => {
+                if client.presence.is_some() {
+                    self.presence_changed(fx);
+                }
+                log::debug!(target: "gateway/ws", "{} {} left", client.id, conn.peer);
+            }
+            State::Handshake(_) | State::Upstream(_) => {}
+        }
+    }
+
+    fn received(&mut self, id: ConnId, bytes: &[u8], fx: &mut Effects) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        match &mut conn.state {
+            State::Http(http) => {
+                http.server.push(bytes);
+                self.serve_http(id, fx);
+            }
+            State::Handshake(shake) => {
+                shake.recv.push(bytes);
+                self.shake_hands(id, fx);
+            }
+            State::Client(client) => {
+                client.recv.push(bytes);
+                self.serve_socket(id, fx);
+            }
+            State::Upstream(run) => {
+                let run = *run;
+                self.run_bytes(run, bytes, fx);
+            }
+        }
+        self.count_held(id);
+    }
+
+    /// The peer will send no more.
+    fn ended(&mut self, id: ConnId, fx: &mut Effects) {
+        match self.conns.get(id).map(|conn| &conn.state) {
+            None => {}
+            Some(State::Upstream(run)) => {
+                let run = *run;
+                self.run_closed(run, fx);
+            }
+            // A client that closes its half does not want the rest: an aborted fetch looks
+            // just so. What is queued still leaves.
+            Some(_) => self.close(id, fx),
+        }
+    }
+
+    fn closed(&mut self, id: ConnId, why: &Closed, fx: &mut Effects) {
+        if let Closed::Error(text) = why {
+            log::debug!(target: "gateway", "connection lost: {text}");
+        }
+        if let Some(State::Upstream(run)) = self.conns.get(id).map(|conn| &conn.state) {
+            let run = *run;
+            self.run_closed(run, fx);
+        }
+        self.forget(id, fx);
+    }
+
+    fn queue_length(&mut self, id: ConnId, bytes: usize, fx: &mut Effects) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        self.queued = self.queued - conn.queued + bytes;
+        conn.queued = bytes;
+        match &conn.state {
+            State::Http(http) => {
+                if let Some(run) = http.run() {
+                    self.press(run, bytes, fx);
+                }
+            }
+            State::Client(_) => self.check_slow(id, fx),
+            State::Handshake(_) | State::Upstream(_) => {}
+        }
+    }
+
+    fn wake(&mut self, fx: &mut Effects) {
+        while let Some(timer) = self.timers.pop(self.now.time) {
+            match timer {
+                Timer::Conn(id) => self.conn_due(id, fx),
+                Timer::Run(run) => self.run_due(run, fx),
+                Timer::Wait(wait) => self.wait_due(wait, fx),
+                Timer::Tick => self.tick(fx),
+                Timer::Save => self.save(),
+                Timer::Drain => self.drain_over(fx),
+            }
+        }
+    }
+
+    fn conn_due(&mut self, id: ConnId, fx: &mut Effects) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let due = conn.due;
+        if !conn.armed.came_up(&mut self.timers, due, Timer::Conn(id), self.now.time) {
+            return;
+        }
+        match &conn.state {
+            State::Http(_) => self.http_timeout(id, fx),
+            State::Handshake(_) => self.handshake_timeout(id, fx),
+            State::Client(_) | State::Upstream(_) => {}
+        }
+    }
+
+    fn save_soon(&mut self) {
+        if !self.save_armed {
+            self.save_armed = true;
+            self.timers.arm(self.now.time.after_ms(limits::SAVE_MS), Timer::Save);
+        }
+    }
+
+    /// At most once a second: indexes that changed, and the journal to the platter.
+    fn save(&mut self) {
+        self.save_armed = false;
+        if self.sessions.is_dirty() {
+            self.sessions.save(self.disk.as_mut());
+        }
+        self.runs.sync(self.disk.as_mut());
     }
 }
 
+fn new_uuid(entropy: &mut dyn Entropy) -> String {
+    let mut random = [0; 16];
+    entropy.fill(&mut random);
+    uuid_v4(random)
+}
+
 impl Core for Gateway {
-    fn on(&mut self, _now: Now, _input: Input<'_>, _fx: &mut Effects) {}
-    fn deadline(&self) -> Option<Time> {
-        None
+    fn on(&mut self, now: Now, input: Input<'_>, fx: &mut Effects) {
+        self.now = now;
+        match input {
+            Input::Accepted { conn, peer, local: _ } => {
+                self.conns.insert(conn, peer, State::Http(Box::default()));
+                self.wait_until(conn, Some(now.time.after_ms(limits::HTTP_HEAD_MS)));
+            }
+            Input::Received { conn, bytes } => {
+                let conn = self.checked(conn);
+                self.received(conn, bytes, fx);
+            }
+            Input::Ended { conn } => self.ended(conn, fx),
+            Input::Queued { conn, bytes } => self.queue_length(conn, bytes, fx),
+            Input::Closed { conn, why } => self.closed(self.checked(conn), &why, fx),
+            Input::Dialed { dial, result } => self.run_dialed(dial, result, fx),
+            // No part of the house starts children yet.
+            Input::Child { .. } => {}
+            Input::Signal(signal) => self.signal(signal, fx),
+            Input::Wake => self.wake(fx),
+        }
     }
+
+    fn deadline(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    fn turn_end(&mut self, now: Now, fx: &mut Effects) {
+        self.now = now;
+        self.begin_accepted(fx);
+        self.turn += 1;
+    }
+}
+
+impl Gateway {
+    /// The connection an input is for; with the planted fault, whoever has its slot now.
+    fn checked(&self, id: ConnId) -> ConnId {
+        if self.faults.skip_generation_check
+            && let Some((now, _)) = self.conns.all().find(|(now, _)| now.slot == id.slot)
+        {
+            return now;
+        }
+        id
+    }
+
+    /// Lets go of a provider's connection that a run no longer needs.
+    fn drop_upstream(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.remove(id) {
+            self.held -= conn.held;
+            self.queued -= conn.queued;
+        }
+    }
+
+    /// Stops or resumes reading from a peer.
+    fn set_reading(&mut self, id: ConnId, on: bool, fx: &mut Effects) {
+        if let Some(conn) = self.conns.get_mut(id)
+            && conn.paused == on
+        {
+            conn.paused = !on;
+            fx.push(Effect::Read { conn: id, on });
+        }
+    }
+}
+
+/// Any first frame through the checks of the handshake: never a panic.
+#[doc(hidden)]
+pub fn fuzz_connect(data: &[u8]) {
+    connect::fuzz_params(data);
 }

@@ -438,39 +438,55 @@ impl Writer {
         if self.stream {
             self.chunk(out, &json!({}), Some(finish));
             if self.include_usage {
-                let chunk = json!({
-                    "id": self.id, "object": "chat.completion.chunk", "created": self.created,
-                    "model": self.model, "choices": [], "usage": usage_object(usage),
-                });
-                sse::data(out, chunk.to_string().as_bytes());
+                let mut chunk = Vec::with_capacity(256);
+                self.chunk_head(&mut chunk);
+                chunk.extend_from_slice(br#""choices":[],"usage":"#);
+                write_usage(&mut chunk, usage);
+                chunk.push(b'}');
+                sse::data(out, &chunk);
             }
             sse::data(out, b"[DONE]");
             return Wrote::End;
         }
-        let mut message = json!({"role": "assistant", "content": text});
+        Wrote::Reply(Box::new(Reply::raw(200, self.whole(text, calls, finish, usage))))
+    }
+
+    /// `chat.completion`. Written piece by piece: the order of members is OpenAI's, which some
+    /// clients compare as text.
+    fn whole(&self, text: &str, calls: &[ToolCall], finish: &str, usage: Usage) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512 + text.len());
+        out.extend_from_slice(br#"{"id":"#);
+        write_json(&mut out, &self.id);
+        out.extend_from_slice(br#","object":"chat.completion","created":"#);
+        write_json(&mut out, &self.created);
+        out.extend_from_slice(br#","model":"#);
+        write_json(&mut out, &self.model);
+        out.extend_from_slice(
+            br#","choices":[{"index":0,"message":{"role":"assistant","content":"#,
+        );
+        write_json(&mut out, text);
         if !calls.is_empty() {
-            message["tool_calls"] = calls
+            let calls: Vec<Value> = calls
                 .iter()
                 .map(|call| {
                     json!({"id": call.id, "type": "function",
                            "function": {"name": call.name, "arguments": call.arguments}})
                 })
                 .collect();
+            out.extend_from_slice(br#","tool_calls":"#);
+            write_json(&mut out, &calls);
         }
-        Wrote::Reply(Box::new(Reply::json(
-            200,
-            &json!({
-                "id": self.id, "object": "chat.completion", "created": self.created,
-                "model": self.model,
-                "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-                "usage": usage_object(usage),
-            }),
-        )))
+        out.extend_from_slice(br#"},"finish_reason":"#);
+        write_json(&mut out, finish);
+        out.extend_from_slice(br#"}],"usage":"#);
+        write_usage(&mut out, usage);
+        out.push(b'}');
+        out
     }
 
     fn chunk(&self, out: &mut Vec<u8>, delta: &Value, finish: Option<&str>) {
         let mut text = Vec::with_capacity(256);
-        self.chunk_head(&mut text);
+        self.choice_head(&mut text);
         write_json(&mut text, delta);
         text.extend_from_slice(br#","finish_reason":"#);
         write_json(&mut text, &finish);
@@ -481,7 +497,7 @@ impl Writer {
     /// The hot path: one content chunk, without a tree in between.
     fn text_chunk(&self, out: &mut Vec<u8>, piece: &str) {
         let mut text = Vec::with_capacity(192 + piece.len());
-        self.chunk_head(&mut text);
+        self.choice_head(&mut text);
         text.extend_from_slice(br#"{"content":"#);
         write_json(&mut text, piece);
         text.extend_from_slice(br#"},"finish_reason":null}]}"#);
@@ -495,7 +511,13 @@ impl Writer {
         write_json(text, &self.created);
         text.extend_from_slice(br#","model":"#);
         write_json(text, &self.model);
-        text.extend_from_slice(br#","choices":[{"index":0,"delta":"#);
+        text.extend_from_slice(br#","#);
+    }
+
+    /// The one choice up to its delta.
+    fn choice_head(&self, text: &mut Vec<u8>) {
+        self.chunk_head(text);
+        text.extend_from_slice(br#""choices":[{"index":0,"delta":"#);
     }
 }
 
@@ -524,9 +546,13 @@ fn finish_reason(stop: StopReason, calls: &[ToolCall]) -> &'static str {
     }
 }
 
-fn usage_object(usage: Usage) -> Value {
-    json!({
-        "prompt_tokens": usage.input, "completion_tokens": usage.output,
-        "total_tokens": usage.total,
-    })
+/// `{prompt_tokens, completion_tokens, total_tokens}`.
+fn write_usage(out: &mut Vec<u8>, usage: Usage) {
+    out.extend_from_slice(br#"{"prompt_tokens":"#);
+    write_json(out, &usage.input);
+    out.extend_from_slice(br#","completion_tokens":"#);
+    write_json(out, &usage.output);
+    out.extend_from_slice(br#","total_tokens":"#);
+    write_json(out, &usage.total);
+    out.push(b'}');
 }

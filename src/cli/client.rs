@@ -1,0 +1,716 @@
+//! A blocking client of a running gateway, over the codecs of `wire`.
+//!
+//! One socket, one thread, every wait under one deadline. [`Target::find`] decides whom to ask
+//! and with which secret: `--url` (or `OPENCLAW_GATEWAY_URL`) never borrows a secret from the
+//! configuration, since that address may be anybody's. A [`Session`] is a socket after
+//! `hello-ok`.
+//!
+//! ```text
+//!   Target::find -> TcpStream -> 101 -> connect.challenge -> connect -> hello-ok = Session
+//!        |             |          |            |                |
+//!        +-------------+----------+------------+----------------+--> Trouble
+//! ```
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use super::table::Args;
+use super::{Failed, entropy, next, place};
+use crate::config::{Loaded, Mode, Paths, Secret};
+use crate::limits;
+use crate::protocol::operations::{self, Scope};
+use crate::protocol::{NEWEST, OLDEST, VERSION};
+use crate::wire::http::client::{Client, ClientEvent, request};
+use crate::wire::url::Url;
+use crate::wire::ws::{self, Message, Receiver, Role};
+use crate::wire::{hash, text};
+
+/// Whom to ask, and what to show them.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The gateway's address.
+    pub url: Url,
+    /// Shown as `auth.token`.
+    pub token: Option<Secret>,
+    /// Shown as `auth.password`.
+    pub password: Option<Secret>,
+    /// It is the gateway of this profile on this machine.
+    pub local: bool,
+}
+
+/// Why a gateway did not do what was asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trouble {
+    /// Nothing answers at the address; why.
+    NoGateway(String),
+    /// It did not answer in time; what was waited for.
+    Slow(String),
+    /// Something answers, but not a gateway, or it hung up; how.
+    NotGateway(String),
+    /// The gateway refused the connection; its own words.
+    Refused {
+        /// Error code such as `INVALID_REQUEST`.
+        code: String,
+        /// The detail code such as `AUTH_TOKEN_MISMATCH`, maybe empty.
+        detail: String,
+        /// Its sentence.
+        message: String,
+    },
+    /// The gateway answered a request with an error.
+    Rpc {
+        /// Error code.
+        code: String,
+        /// Its sentence.
+        message: String,
+        /// Trying again may help.
+        retryable: bool,
+        /// Whatever it added.
+        details: Value,
+    },
+}
+
+/// Who we say we are.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity {
+    /// `client.id`.
+    pub id: &'static str,
+    /// `client.mode`.
+    pub mode: &'static str,
+}
+
+/// A command that calls methods.
+pub const CLI: Identity = Identity { id: "cli", mode: "cli" };
+/// A look whether somebody answers.
+pub const PROBE: Identity = Identity { id: "cli", mode: "probe" };
+/// A program, for `--require-rpc`.
+pub const BACKEND: Identity = Identity { id: "gateway-client", mode: "backend" };
+
+impl Target {
+    /// Decides whom to ask.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read, or an address is none.
+    pub fn find(args: &Args) -> Result<Self, Failed> {
+        let env = place::environment();
+        if let Some(named) = Self::named(args, &env) {
+            return named;
+        }
+        let paths = place::paths(&env, args)?;
+        let loaded = place::load(&place::Files::new(), &env, &paths)
+            .map_err(|error| Failed::config(error.to_string(), "openclaw gateway status"))?;
+        Self::configured(args, &paths, &loaded)
+    }
+
+    /// The gateway of `--url` or `OPENCLAW_GATEWAY_URL`, if one is named there. Its secret comes
+    /// from the same place or a nearer one, never from the configuration.
+    pub fn named(args: &Args, env: &BTreeMap<String, String>) -> Option<Result<Self, Failed>> {
+        let (token, password) = (given(args, "token"), given(args, "password"));
+        if let Some(url) = args.value("url") {
+            let url = parse_url(url, "--url");
+            return Some(url.map(|url| Self { url, token, password, local: false }));
+        }
+        let url = place::var(env, "OPENCLAW_GATEWAY_URL")?;
+        let token = token.or_else(|| env_secret(env, "OPENCLAW_GATEWAY_TOKEN"));
+        let password = password.or_else(|| env_secret(env, "OPENCLAW_GATEWAY_PASSWORD"));
+        let url = parse_url(url, "OPENCLAW_GATEWAY_URL");
+        Some(url.map(|url| Self { url, token, password, local: false }))
+    }
+
+    /// The gateway that this profile's configuration means.
+    ///
+    /// # Errors
+    /// When an address in it is none.
+    pub fn configured(args: &Args, paths: &Paths, loaded: &Loaded) -> Result<Self, Failed> {
+        let gateway = &loaded.config.gateway;
+        let from_env = |name| env_secret(&loaded.env, name);
+        let token = given(args, "token").or_else(|| from_env("OPENCLAW_GATEWAY_TOKEN"));
+        let password = given(args, "password").or_else(|| from_env("OPENCLAW_GATEWAY_PASSWORD"));
+        if gateway.mode == Some(Mode::Remote)
+            && let Some(remote) = &gateway.remote
+        {
+            return Ok(Self {
+                url: parse_url(&remote.url, "gateway.remote.url")?,
+                token: token.or_else(|| remote.token.clone()),
+                password: password.or_else(|| remote.password.clone()),
+                local: false,
+            });
+        }
+        let port = place::port(paths, None, &loaded.env, &loaded.config)?;
+        let bind = crate::config::paths::bind(None, &loaded.config);
+        let ip = place::reachable(place::bind_address(bind, &loaded.config)?);
+        Ok(Self {
+            url: parse_url(&format!("ws://{}", SocketAddr::new(ip, port)), "gateway.port")?,
+            token: token
+                .or_else(|| gateway.auth.token.clone())
+                .or_else(|| place::kept_token(paths)),
+            password: password.or_else(|| gateway.auth.password.clone()),
+            local: true,
+        })
+    }
+
+    /// The address as printed: without the empty path.
+    pub fn shown(&self) -> String {
+        self.url.to_string().trim_end_matches('/').to_owned()
+    }
+
+    fn connect(&self, deadline: Instant) -> Result<TcpStream, Trouble> {
+        let addresses = (self.url.host.as_str(), self.url.port)
+            .to_socket_addrs()
+            .map_err(|error| Trouble::NoGateway(error.to_string()))?;
+        let mut last = "the name has no address".to_owned();
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, left(deadline, "a connection")?) {
+                Ok(stream) => {
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Err(error) => last = plain(&error),
+            }
+        }
+        Err(Trouble::NoGateway(last))
+    }
+
+    /// One HTTP GET; status and body.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub fn get(&self, path: &str, timeout: Duration) -> Result<(u16, Vec<u8>), Trouble> {
+        let deadline = Instant::now() + timeout;
+        let mut stream = self.connect(deadline)?;
+        let mut out = Vec::new();
+        let headers = [("Connection", "close"), ("Accept", "application/json")];
+        request(&mut out, "GET", &self.url.host_header(), path, &headers, None);
+        write(&mut stream, &out, deadline)?;
+        let mut client = Client::new(false);
+        let (mut code, mut body) = (0, Vec::new());
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            while let Some(event) = client.next() {
+                match event {
+                    ClientEvent::Head { status, .. } => code = status,
+                    ClientEvent::Data(data) => body.extend_from_slice(&data),
+                    ClientEvent::End { .. } => return Ok((code, body)),
+                    ClientEvent::Failed(error) => {
+                        return Err(Trouble::NotGateway(error.to_string()));
+                    }
+                }
+            }
+            if body.len() > limits::BODY_OTHER {
+                return Err(Trouble::NotGateway("its answer does not end".to_owned()));
+            }
+            match read(&mut stream, &mut chunk, deadline, "its answer")? {
+                [] => client.eof(),
+                bytes => client.push(bytes),
+            }
+        }
+    }
+}
+
+/// Enough for an answer from this machine.
+pub const QUICK: Duration = Duration::from_secs(1);
+
+/// What is read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// A connection after `hello-ok`.
+pub struct Session {
+    stream: TcpStream,
+    receiver: Receiver,
+    chunk: Vec<u8>,
+    deadline: Instant,
+    requests: u64,
+    /// The payload of `hello-ok`.
+    pub hello: Value,
+}
+
+impl Session {
+    /// Connects and shakes hands; everything until the session ends must fit into `timeout`.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub fn open(
+        target: &Target,
+        who: Identity,
+        scopes: &[&str],
+        timeout: Duration,
+    ) -> Result<Self, Trouble> {
+        let deadline = Instant::now() + timeout;
+        if target.url.scheme.is_tls() {
+            let what = "wss:// is not supported by this client yet; use an SSH tunnel and ws://";
+            return Err(Trouble::NotGateway(what.to_owned()));
+        }
+        let mut stream = target.connect(deadline)?;
+        let mut chunk = vec![0; CHUNK];
+        let rest = upgrade(&mut stream, &target.url, deadline, &mut chunk)?;
+        let mut receiver = Receiver::new(Role::Client, limits::WS_MESSAGE);
+        receiver.push(&rest);
+        let mut session =
+            Self { stream, receiver, chunk, deadline, requests: 0, hello: Value::Null };
+        session.await_challenge()?;
+        let params = connect_params(target, who, scopes);
+        session.hello = session.request("connect", Some(params)).map_err(refused)?;
+        Ok(session)
+    }
+
+    /// One request and its response's payload.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub fn request(&mut self, method: &str, params: Option<Value>) -> Result<Value, Trouble> {
+        let id = self.send(method, params)?;
+        self.response(&id)
+    }
+
+    /// As [`Session::request`] for a two-stage method: the response after `accepted`.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub fn request_final(&mut self, method: &str, params: Option<Value>) -> Result<Value, Trouble> {
+        let id = self.send(method, params)?;
+        loop {
+            let payload = self.response(&id)?;
+            if payload.get("status").and_then(Value::as_str) != Some("accepted") {
+                return Ok(payload);
+            }
+        }
+    }
+
+    /// A new deadline for what follows.
+    pub fn allow(&mut self, timeout: Duration) {
+        self.deadline = Instant::now() + timeout;
+    }
+
+    /// Waits this long, answering pings; ends early when the connection does.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub fn idle(&mut self, time: Duration) -> Result<(), Trouble> {
+        self.allow(time);
+        loop {
+            match self.frame("nothing") {
+                Ok(_) => {}
+                Err(Trouble::Slow(_)) => return Ok(()),
+                Err(trouble) => return Err(trouble),
+            }
+        }
+    }
+
+    /// Says good-bye; the gateway need not answer.
+    pub fn close(mut self) {
+        let mut out = Vec::new();
+        ws::close_masked(&mut out, 1000, "", entropy::bytes());
+        let _ = self.stream.write_all(&out);
+    }
+
+    fn send(&mut self, method: &str, params: Option<Value>) -> Result<String, Trouble> {
+        self.requests = self.requests.saturating_add(1);
+        let id = format!("{}:{}", self.requests, text::uuid_v4(entropy::bytes()));
+        let mut frame = json!({"type": "req", "id": id, "method": method});
+        if let (Some(params), Some(frame)) = (params, frame.as_object_mut()) {
+            frame.insert("params".to_owned(), params);
+        }
+        let mut out = Vec::new();
+        ws::text_masked(&mut out, frame.to_string(), entropy::bytes());
+        write(&mut self.stream, &out, self.deadline)?;
+        Ok(id)
+    }
+
+    fn await_challenge(&mut self) -> Result<(), Trouble> {
+        loop {
+            let frame = self.frame("its challenge")?;
+            if frame.get("event").and_then(Value::as_str) == Some("connect.challenge") {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for the response with this id; events are passed over.
+    fn response(&mut self, id: &str) -> Result<Value, Trouble> {
+        loop {
+            let mut frame = self.frame("its response")?;
+            let is_ours = frame.get("type").and_then(Value::as_str) == Some("res")
+                && frame.get("id").and_then(Value::as_str) == Some(id);
+            if !is_ours {
+                continue;
+            }
+            if frame.get("ok") == Some(&Value::Bool(true)) {
+                return Ok(frame.get_mut("payload").map(Value::take).unwrap_or_default());
+            }
+            let error = frame.get("error").cloned().unwrap_or_default();
+            let word = |key| error.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            return Err(Trouble::Rpc {
+                code: word("code"),
+                message: word("message"),
+                retryable: error.get("retryable") == Some(&Value::Bool(true)),
+                details: error.get("details").cloned().unwrap_or_default(),
+            });
+        }
+    }
+
+    /// The next JSON frame.
+    fn frame(&mut self, what: &str) -> Result<Value, Trouble> {
+        loop {
+            match self.receiver.next() {
+                Some(Ok(Message::Text(text))) => {
+                    return serde_json::from_str(&text)
+                        .map_err(|_| Trouble::NotGateway("it sent no JSON".to_owned()));
+                }
+                Some(Ok(Message::Ping(payload))) => {
+                    let mut out = Vec::new();
+                    ws::pong_masked(&mut out, &payload, entropy::bytes());
+                    write(&mut self.stream, &out, self.deadline)?;
+                }
+                Some(Ok(Message::Close { code, reason })) => {
+                    let code = code.map_or_else(|| "no code".to_owned(), |code| code.to_string());
+                    return Err(Trouble::NotGateway(format!("it closed: {code} {reason}")));
+                }
+                Some(Ok(Message::Binary(_) | Message::Pong(_))) => {}
+                Some(Err(violation)) => return Err(Trouble::NotGateway(violation.to_string())),
+                None => match read(&mut self.stream, &mut self.chunk, self.deadline, what)? {
+                    [] => return Err(Trouble::NotGateway("it hung up".to_owned())),
+                    bytes => self.receiver.push(bytes),
+                },
+            }
+        }
+    }
+}
+
+impl Trouble {
+    /// The sentence for an operator: what happened where, and what to type next.
+    pub fn failed(&self, target: &Target) -> Failed {
+        let url = target.shown();
+        let foreign = super::out::foreign;
+        match self {
+            Self::NoGateway(why) => {
+                Failed::new(format!("no gateway answers on {url} ({why})"), target.start_hint())
+            }
+            Self::Slow(what) => Failed::new(
+                format!("the gateway on {url} did not send {what} in time"),
+                "openclaw gateway status; a longer --timeout may help",
+            ),
+            Self::NotGateway(how) => Failed::new(
+                format!("what answers on {url} does not speak like a gateway: {}", foreign(how)),
+                next::STATUS,
+            ),
+            Self::Refused { detail, message, .. } => {
+                let fix = match detail.as_str() {
+                    "AUTH_TOKEN_MISMATCH" | "AUTH_TOKEN_MISSING" | "DEVICE_IDENTITY_REQUIRED" => {
+                        "show the gateway's token: --token, OPENCLAW_GATEWAY_TOKEN \
+                         or gateway.auth.token"
+                    }
+                    "AUTH_PASSWORD_MISMATCH" | "AUTH_PASSWORD_MISSING" => {
+                        "show the gateway's password: --password or OPENCLAW_GATEWAY_PASSWORD"
+                    }
+                    _ => next::STATUS,
+                };
+                let what = format!("the gateway on {url} refused us: {}", foreign(message));
+                Failed::new(what, fix)
+            }
+            Self::Rpc { code, message, .. } => {
+                let fix = if code == "INVALID_REQUEST" { "" } else { next::STATUS };
+                Failed::new(format!("{}: {}", foreign(code), foreign(message)), fix)
+            }
+        }
+    }
+
+    /// A few words without the address, for a line of `gateway status`.
+    pub fn short(&self) -> String {
+        match self {
+            Self::NoGateway(why) => format!("no gateway answers ({why})"),
+            Self::Slow(what) => format!("{what} did not come in time"),
+            Self::NotGateway(how) => super::out::foreign(how),
+            Self::Refused { message, .. } => super::out::foreign(message),
+            Self::Rpc { code, message, .. } => super::out::foreign(&format!("{code}: {message}")),
+        }
+    }
+
+    /// The document that `--json` prints in place of a result.
+    pub fn json(&self, target: &Target) -> Value {
+        let failed = self.failed(target);
+        let error = match self {
+            Self::Rpc { code, message, retryable, details } => {
+                let mut error = json!({
+                    "type": "gateway_request_error",
+                    "code": code,
+                    "message": message,
+                    "retryable": retryable,
+                });
+                if let (false, Some(object)) = (details.is_null(), error.as_object_mut()) {
+                    object.insert("details".to_owned(), details.clone());
+                }
+                error
+            }
+            Self::Refused { code, detail, message } => json!({
+                "type": "gateway_connect_error",
+                "code": code,
+                "detailCode": detail,
+                "message": message,
+                "next": failed.next,
+            }),
+            Self::NoGateway(_) | Self::Slow(_) | Self::NotGateway(_) => json!({
+                "type": "gateway_transport_error",
+                "message": failed.what,
+                "next": failed.next,
+            }),
+        };
+        json!({"ok": false, "error": error})
+    }
+}
+
+impl Target {
+    /// What to type when nothing answers.
+    fn start_hint(&self) -> &'static str {
+        if self.local { next::RUN } else { "check the address and that its gateway runs" }
+    }
+
+    /// Fails a command: with `--json` the document goes to standard output.
+    pub fn fail(&self, args: &Args, trouble: &Trouble) -> Result<u8, Failed> {
+        let failed = trouble.failed(self);
+        if args.has("json") {
+            super::out::json(&trouble.json(self));
+            return Ok(failed.code);
+        }
+        Err(failed)
+    }
+}
+
+/// The scopes a method needs, no more: from the operations table; `operator.admin` for a method
+/// we do not know (a newer gateway may have it).
+pub fn scopes_for(method: &str) -> Vec<&'static str> {
+    let row = operations::find(method, NEWEST).or_else(|| operations::find(method, OLDEST));
+    match row.map(|row| row.scope) {
+        Some(Scope::None) => vec!["operator.read"],
+        Some(Scope::Operator(scope)) => vec![scope],
+        None => vec!["operator.admin"],
+    }
+}
+
+/// `--timeout` in milliseconds, 10 s when not given.
+pub fn timeout(args: &Args) -> Duration {
+    Duration::from_millis(args.number("timeout").unwrap_or(10_000))
+}
+
+fn given(args: &Args, flag: &'static str) -> Option<Secret> {
+    args.value(flag).map(|text| Secret::new(text.to_owned()))
+}
+
+fn env_secret(env: &BTreeMap<String, String>, name: &str) -> Option<Secret> {
+    place::var(env, name).map(|text| Secret::new(text.to_owned()))
+}
+
+fn parse_url(url: &str, whence: &str) -> Result<Url, Failed> {
+    Url::parse(url).map_err(|error| {
+        Failed::new(format!("{whence}: {error}"), "openclaw status --url ws://127.0.0.1:18789")
+    })
+}
+
+fn connect_params(target: &Target, who: Identity, scopes: &[&str]) -> Value {
+    let mut auth = Map::new();
+    for (key, secret) in [("token", &target.token), ("password", &target.password)] {
+        if let Some(secret) = secret.as_ref().filter(|secret| !secret.is_empty()) {
+            auth.insert(key.to_owned(), Value::from(secret.expose()));
+        }
+    }
+    let mut params = json!({
+        "minProtocol": OLDEST,
+        "maxProtocol": NEWEST,
+        "client": {
+            "id": who.id,
+            "displayName": "openclaw",
+            "version": VERSION,
+            "platform": std::env::consts::OS,
+            "mode": who.mode,
+        },
+        "role": "operator",
+        "scopes": scopes,
+        "caps": [],
+    });
+    if let (false, Some(params)) = (auth.is_empty(), params.as_object_mut()) {
+        params.insert("auth".to_owned(), Value::Object(auth));
+    }
+    params
+}
+
+/// An error response to `connect` is a refusal.
+fn refused(trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Rpc { code, message, details, .. } => {
+            let detail = details.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
+            Trouble::Refused { code, detail, message }
+        }
+        other => other,
+    }
+}
+
+/// The opening handshake; returns what came behind it.
+fn upgrade(
+    stream: &mut TcpStream,
+    url: &Url,
+    deadline: Instant,
+    chunk: &mut [u8],
+) -> Result<Vec<u8>, Trouble> {
+    let key = hash::base64(&entropy::bytes::<16>());
+    let mut out = Vec::new();
+    ws::client_request(&mut out, &url.host_header(), &url.path_and_query, &key, &[]);
+    write(stream, &out, deadline)?;
+    let mut client = Client::new(false);
+    loop {
+        match client.next() {
+            Some(ClientEvent::Head { status, headers }) => {
+                return match ws::check_answer(status, &headers, &key) {
+                    Ok(()) => Ok(client.take_rest()),
+                    Err(error) => Err(Trouble::NotGateway(error.to_string())),
+                };
+            }
+            Some(ClientEvent::Failed(error)) => {
+                return Err(Trouble::NotGateway(error.to_string()));
+            }
+            Some(ClientEvent::Data(_) | ClientEvent::End { .. }) => {}
+            None => match read(stream, chunk, deadline, "its handshake")? {
+                [] => client.eof(),
+                bytes => client.push(bytes),
+            },
+        }
+    }
+}
+
+fn left(deadline: Instant, what: &str) -> Result<Duration, Trouble> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(Trouble::Slow(what.to_owned())) } else { Ok(left) }
+}
+
+/// Reads some bytes; none is the end.
+fn read<'a>(
+    stream: &mut TcpStream,
+    into: &'a mut [u8],
+    deadline: Instant,
+    what: &str,
+) -> Result<&'a [u8], Trouble> {
+    loop {
+        let _ = stream.set_read_timeout(Some(left(deadline, what)?));
+        match stream.read(into) {
+            Ok(n) => return Ok(into.get(..n).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if timed_out(&error) => return Err(Trouble::Slow(what.to_owned())),
+            Err(error) => return Err(Trouble::NotGateway(plain(&error))),
+        }
+    }
+}
+
+fn write(stream: &mut TcpStream, bytes: &[u8], deadline: Instant) -> Result<(), Trouble> {
+    let _ = stream.set_write_timeout(Some(left(deadline, "room for our request")?));
+    match stream.write_all(bytes) {
+        Ok(()) => Ok(()),
+        Err(error) if timed_out(&error) => Err(Trouble::Slow("room for our request".to_owned())),
+        Err(error) => Err(Trouble::NotGateway(plain(&error))),
+    }
+}
+
+fn timed_out(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// The system's words in one short form.
+fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
+        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_the_least_that_do() {
+        assert_eq!(scopes_for("status"), ["operator.read"]);
+        assert_eq!(scopes_for("logs.tail"), ["operator.read"]);
+        assert_eq!(scopes_for("chat.send"), ["operator.write"]);
+        assert_eq!(scopes_for("health"), ["operator.read"]);
+        assert_eq!(scopes_for("no.such"), ["operator.admin"]);
+    }
+
+    fn target() -> Target {
+        Target {
+            url: Url::parse("ws://127.0.0.1:18789").unwrap(),
+            token: Some(Secret::new("t0p".to_owned())),
+            password: None,
+            local: true,
+        }
+    }
+
+    #[test]
+    fn failures_say_what_and_what_next() {
+        let failed = Trouble::NoGateway("connection refused".to_owned()).failed(&target());
+        assert_eq!(
+            failed.to_string(),
+            "no gateway answers on ws://127.0.0.1:18789 (connection refused)\n\
+             Next: openclaw gateway run"
+        );
+        let refused = Trouble::Refused {
+            code: "INVALID_REQUEST".to_owned(),
+            detail: "AUTH_TOKEN_MISMATCH".to_owned(),
+            message: "unauthorized: gateway token mismatch".to_owned(),
+        };
+        let failed = refused.failed(&target());
+        assert!(failed.what.contains("unauthorized"), "{failed}");
+        assert!(failed.next.contains("--token"), "{failed}");
+        assert!(!failed.to_string().contains("t0p"), "{failed}");
+    }
+
+    #[test]
+    fn rpc_errors_have_the_reference_document() {
+        let rpc = Trouble::Rpc {
+            code: "INVALID_REQUEST".to_owned(),
+            message: "unknown method: x".to_owned(),
+            retryable: false,
+            details: Value::Null,
+        };
+        let want = json!({"ok": false, "error": {
+            "type": "gateway_request_error",
+            "code": "INVALID_REQUEST",
+            "message": "unknown method: x",
+            "retryable": false,
+        }});
+        assert_eq!(rpc.json(&target()), want);
+    }
+
+    #[test]
+    fn connect_params_carry_the_secret_and_nothing_empty() {
+        let params = connect_params(&target(), CLI, &["operator.read"]);
+        assert_eq!(params["auth"], json!({"token": "t0p"}));
+        assert_eq!(params["client"]["id"], "cli");
+        assert_eq!((&params["minProtocol"], &params["maxProtocol"]), (&json!(3), &json!(4)));
+        let bare = Target { token: Some(Secret::new(String::new())), ..target() };
+        assert!(connect_params(&bare, PROBE, &[]).get("auth").is_none());
+    }
+
+    #[test]
+    fn nobody_at_the_port_fails_at_once() {
+        // Bound but not listening would hang on some systems; a closed port refuses.
+        let port = {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        let url = Url::parse(&format!("ws://127.0.0.1:{port}")).unwrap();
+        let target = Target { url, ..target() };
+        let opened = Session::open(&target, CLI, &[], Duration::from_secs(5));
+        assert_eq!(opened.err(), Some(Trouble::NoGateway("connection refused".to_owned())));
+    }
+
+    #[test]
+    fn a_silent_peer_is_given_up() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("ws://{}", listener.local_addr().unwrap())).unwrap();
+        let target = Target { url, ..target() };
+        let opened = Session::open(&target, CLI, &[], Duration::from_millis(50));
+        assert!(matches!(opened.err(), Some(Trouble::Slow(_))));
+    }
+}

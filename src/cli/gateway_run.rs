@@ -1,0 +1,391 @@
+//! `openclaw gateway [run]`: from words to an open port, and back to an exit code.
+//!
+//! ```text
+//!   places -> (--dev: first configuration) -> load -> may it start? -> which secret
+//!     -> address -> port (or who holds it) -> state lock -> log -> reactor -> gateway
+//!     -> "listening on ws://..." -> loop -> exit code | re-execute with the listener
+//! ```
+//!
+//! Everything that can refuse does so before the gateway exists. The token is shown only on a
+//! terminal; elsewhere the place where it lies.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use log::LevelFilter;
+
+use super::entropy::SystemEntropy;
+use super::logger::{self, Logger};
+use super::table::Args;
+use super::{Failed, entropy, next, place, port, reexec};
+use crate::auth::Credentials;
+use crate::config::blocked::{self, Start};
+use crate::config::{AuthMode, Bind, Loaded, Paths, Secret};
+use crate::gateway::{Gateway, Host, Reload, Setup};
+use crate::reactor::{Leave, Reactor};
+use crate::store::lock::{LockError, StateLock};
+use crate::store::{Disk, RealDisk};
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever keeps the gateway from starting, or from going on.
+pub fn run(args: &Args) -> Result<u8, Failed> {
+    // First of all: an upgrade may replace the file while we run.
+    let remembered = reexec::Remembered::now();
+    let env = place::environment();
+    let paths = place::paths(&env, args)?;
+    if args.has("dev") {
+        write_dev_config(&paths)?;
+    }
+    let files = place::Files::new();
+    let plan = plan(args, &files, &env, paths)?;
+
+    let listener = match reexec::inherited(plan.addr) {
+        Some(listener) => listener,
+        None => port::open(plan.addr, args.has("force"), &mut |line| note(line))?,
+    };
+    let lock =
+        StateLock::take(&plan.paths.state_dir).map_err(|error| lock_failed(&plan, &error))?;
+    let secret = plan.secret()?;
+
+    let host_name = place::host_name();
+    let logger = open_log(args, &plan, host_name.clone())?.install();
+    let failed = |error: io::Error| Failed::new(format!("the gateway cannot start: {error}"), "");
+    let mut reactor = Reactor::new().map_err(failed)?;
+    let addr = reactor.listen(listener).map_err(failed)?;
+    let config = &plan.loaded.config;
+    let setup = Setup {
+        config: config.clone(),
+        credentials: secret.credentials(plan.mode),
+        reload: Some(reload(args.clone(), files, env, plan.paths.clone())),
+        host: Host {
+            name: host_name,
+            address: outward(addr.ip()).map(|ip| ip.to_string()),
+            platform: std::env::consts::OS,
+            pid: std::process::id(),
+            port: addr.port(),
+        },
+        state_dir: plan.paths.state_dir.clone(),
+        log_path: place::log_path(&plan.paths, config),
+        disk: Box::new(RealDisk),
+        entropy: Box::new(SystemEntropy),
+    };
+    let mut gateway = Gateway::new(setup, reactor.now()).map_err(|error| {
+        Failed::new(format!("the gateway cannot start: {error}"), "openclaw gateway status")
+    })?;
+
+    greet(&plan, &secret, addr);
+    logger.note(log::Level::Info, "gateway", &format!("listening on ws://{addr}"));
+    logger.open_console();
+    for warning in &config.warnings {
+        log::warn!(target: "config", "{warning}");
+    }
+
+    let left = reactor.run(&mut gateway);
+    drop(gateway);
+    log::logger().flush();
+    match left {
+        Ok(Leave::Exit(code)) => {
+            log::info!(target: "gateway", "stopped");
+            Ok(code)
+        }
+        Ok(Leave::Reexec) => {
+            log::info!(target: "gateway", "re-executing in place");
+            let error = match remembered {
+                Ok(remembered) => {
+                    let listener = reactor.take_listener();
+                    // Descriptors of ours close with the old image, the lock's too.
+                    remembered.again(listener)
+                }
+                Err(error) => error,
+            };
+            drop(lock);
+            log::error!(target: "gateway", "re-executing failed: {error}");
+            Err(Failed::new(format!("re-executing failed: {error}"), next::RUN))
+        }
+        Err(error) => {
+            log::error!(target: "gateway", "the loop failed: {error}");
+            Err(Failed::new(format!("the gateway's loop failed: {error}"), next::RUN))
+        }
+    }
+}
+
+/// What was decided before anything was opened.
+struct Plan {
+    paths: Paths,
+    loaded: Loaded,
+    mode: AuthMode,
+    addr: SocketAddr,
+    token: Option<Known>,
+    password: Option<Known>,
+}
+
+/// A secret and where it came from.
+struct Known {
+    secret: Secret,
+    from: Origin,
+}
+
+/// Where a secret lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Origin {
+    /// On the command line.
+    Flag(&'static str),
+    /// In a variable.
+    Variable(&'static str),
+    /// In the configuration, under this key.
+    Config(&'static str),
+    /// In a file of the state directory, alone.
+    Kept(PathBuf),
+}
+
+/// The same decisions again, for a configuration that was edited. The address stays.
+fn reload(args: Args, files: place::Files, env: BTreeMap<String, String>, paths: Paths) -> Reload {
+    Box::new(move || {
+        let plan = plan(&args, &files, &env, paths.clone()).map_err(|failed| failed.to_string())?;
+        let secret = plan.secret().map_err(|failed| failed.to_string())?;
+        Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)))
+    })
+}
+
+fn plan(
+    args: &Args,
+    files: &place::Files,
+    env: &BTreeMap<String, String>,
+    paths: Paths,
+) -> Result<Plan, Failed> {
+    let auth = args.value("auth").and_then(AuthMode::parse);
+    let allow_unconfigured = args.has("allow-unconfigured");
+    let loaded = place::load(files, env, &paths).map_err(|error| {
+        let start = Start { allow_unconfigured, auth, ..Start::default() };
+        Failed::config(blocked::damaged(&error, &start).to_string(), "")
+    })?;
+    let config = &loaded.config;
+    let token = known_token(args, &loaded, &paths);
+    let password = known_password(args, &loaded)?;
+    let mut start = Start {
+        allow_unconfigured,
+        has_token: token.is_some(),
+        has_password: password.is_some(),
+        auth,
+    };
+    let refuse = |blocked: blocked::Blocked| Failed::config(blocked.to_string(), "");
+    blocked::mode(config, &start).map_err(refuse)?;
+    let mode = blocked::auth_mode(config, &start).map_err(refuse)?;
+    // Mode token passed: if there is none, one will be made before the port opens.
+    start.has_token |= mode == AuthMode::Token;
+    let bind = crate::config::paths::bind(args.value("bind").and_then(Bind::parse), config);
+    let ip = place::bind_address(bind, config)?;
+    let flag = args.number("port").and_then(|port| u16::try_from(port).ok());
+    let number = place::port(&paths, flag, &loaded.env, config)?;
+    blocked::exposure(ip, number, mode, &start).map_err(refuse)?;
+    // The room `config` decides; this is the one rule that must hold even if it errs.
+    if mode == AuthMode::None && !ip.to_canonical().is_loopback() {
+        return Err(Failed::config(
+            format!("refusing to bind gateway to {ip}:{number} without auth"),
+            "openclaw gateway --auth token, or --bind loopback",
+        ));
+    }
+    Ok(Plan { mode, addr: SocketAddr::new(ip, number), token, password, paths, loaded })
+}
+
+/// Flag, environment, file, then what an earlier unconfigured start kept.
+fn known_token(args: &Args, loaded: &Loaded, paths: &Paths) -> Option<Known> {
+    const NAME: &str = "OPENCLAW_GATEWAY_TOKEN";
+    let known = |secret, from| Some(Known { secret, from });
+    if let Some(token) = args.value("token") {
+        return known(Secret::new(token.to_owned()), Origin::Flag("--token"));
+    }
+    if let Some(token) = place::var(&loaded.env, NAME) {
+        return known(Secret::new(token.to_owned()), Origin::Variable(NAME));
+    }
+    if let Some(token) = loaded.config.gateway.auth.token.clone().filter(|it| !it.is_empty()) {
+        return known(token, Origin::Config("gateway.auth.token"));
+    }
+    known(place::kept_token(paths)?, Origin::Kept(place::token_file(paths)))
+}
+
+fn known_password(args: &Args, loaded: &Loaded) -> Result<Option<Known>, Failed> {
+    const NAME: &str = "OPENCLAW_GATEWAY_PASSWORD";
+    let known = |secret, from| Ok(Some(Known { secret, from }));
+    if let Some(password) = args.value("password") {
+        return known(Secret::new(password.to_owned()), Origin::Flag("--password"));
+    }
+    if let Some(path) = args.value("password-file") {
+        return known(place::password_file(path)?, Origin::Kept(PathBuf::from(path)));
+    }
+    if let Some(password) = place::var(&loaded.env, NAME) {
+        return known(Secret::new(password.to_owned()), Origin::Variable(NAME));
+    }
+    match loaded.config.gateway.auth.password.clone().filter(|it| !it.is_empty()) {
+        Some(password) => known(password, Origin::Config("gateway.auth.password")),
+        None => Ok(None),
+    }
+}
+
+/// The secrets in force.
+struct InForce {
+    token: Option<Known>,
+    password: Option<Known>,
+}
+
+impl InForce {
+    fn credentials(&self, mode: AuthMode) -> Credentials {
+        let secret = |known: &Option<Known>| known.as_ref().map(|known| known.secret.clone());
+        Credentials::new(mode, secret(&self.token), secret(&self.password))
+    }
+
+    /// The secret that callers show.
+    fn shown(&self, mode: AuthMode) -> Option<&Known> {
+        match mode {
+            AuthMode::Token => self.token.as_ref(),
+            AuthMode::Password => self.password.as_ref(),
+            AuthMode::None | AuthMode::TrustedProxy => None,
+        }
+    }
+}
+
+impl Plan {
+    /// The secrets, with a token made and kept where the mode wants one and nobody named one.
+    fn secret(&self) -> Result<InForce, Failed> {
+        let copy = |known: &Option<Known>| {
+            known.as_ref().map(|it| Known { secret: it.secret.clone(), from: it.from.clone() })
+        };
+        let mut token = copy(&self.token);
+        if self.mode == AuthMode::Token && token.is_none() {
+            let text = entropy::token();
+            let path = place::token_file(&self.paths);
+            RealDisk.replace(&path, format!("{text}\n").as_bytes()).map_err(|error| {
+                let what = format!("cannot keep a token in {}: {error}", path.display());
+                Failed::new(what, "openclaw gateway --token <token>")
+            })?;
+            token = Some(Known { secret: Secret::new(text), from: Origin::Kept(path) });
+        }
+        Ok(InForce { token, password: copy(&self.password) })
+    }
+}
+
+fn write_dev_config(paths: &Paths) -> Result<(), Failed> {
+    let path = &paths.config_path;
+    let text = blocked::minimal_dev_config(&entropy::token());
+    match place::write_new_config(path, &text) {
+        Ok(()) => {
+            note(&format!("wrote a dev configuration with a new token: {}", path.display()));
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => {
+            let what = format!("cannot write {}: {error}", path.display());
+            Err(Failed::new(what, "check the directory's owner and free space"))
+        }
+    }
+}
+
+fn lock_failed(plan: &Plan, error: &LockError) -> Failed {
+    let dir = plan.paths.state_dir.display();
+    match error {
+        LockError::Held(pid) => {
+            let pid = pid.map_or_else(|| "pid unknown".to_owned(), |pid| format!("pid {pid}"));
+            Failed::new(
+                format!("another gateway ({pid}) already uses the state directory {dir}"),
+                "openclaw gateway status; or give this one its own place: \
+                 openclaw --profile <name> gateway",
+            )
+        }
+        LockError::Io(error) => {
+            let what = format!("cannot use the state directory {dir}: {error}");
+            Failed::new(what, "check its owner, or set OPENCLAW_STATE_DIR")
+        }
+    }
+}
+
+fn open_log(args: &Args, plan: &Plan, host: String) -> Result<Logger, Failed> {
+    let logging = &plan.loaded.config.logging;
+    let level = logger::filter(logging.level);
+    let console = logging.console_level.map_or(level, logger::filter);
+    let console = if args.has("verbose") { console.max(LevelFilter::Debug) } else { console };
+    let path = place::log_path(&plan.paths, &plan.loaded.config);
+    let options = logger::Options {
+        path: path.clone(),
+        level,
+        console,
+        max_file_bytes: logging.max_file_bytes,
+        host,
+    };
+    Logger::open(options).map_err(|error| {
+        let what = format!("cannot open the log {}: {error}", path.display());
+        Failed::new(what, "check its owner, or set logging.file")
+    })
+}
+
+/// An address worth telling others.
+fn outward(ip: IpAddr) -> Option<IpAddr> {
+    (!ip.is_unspecified() && !ip.to_canonical().is_loopback()).then_some(ip)
+}
+
+/// What an operator sees first. The first line is for scripts, too: it holds the address.
+fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr) {
+    let near = SocketAddr::new(place::reachable(addr.ip()), addr.port());
+    let terminal = io::stdout().is_terminal();
+    let mut text = format!("OpenClaw gateway is listening on ws://{near}");
+    if near != addr {
+        text.push_str(&format!(" (every interface: {addr})"));
+    }
+    let source = &plan.loaded.config.source;
+    let config = if source.exists {
+        plan.paths.config_path.display().to_string()
+    } else {
+        format!("none; write one with: {}", next::SETUP)
+    };
+    text.push_str(&format!("\n  Config:  {config}"));
+    let log = place::log_path(&plan.paths, &plan.loaded.config);
+    text.push_str(&format!("\n  Log:     {}", log.display()));
+    let known = secret.shown(plan.mode);
+    if let Some(known) = known {
+        let word = if plan.mode == AuthMode::Password { "Password:" } else { "Token:  " };
+        // A flag's or variable's secret is known to whoever typed it; a password is never shown.
+        let here = terminal && plan.mode == AuthMode::Token;
+        text.push_str(&format!("\n  {word} {}", lies(known, here, plan)));
+    } else {
+        text.push_str("\n  Auth:    none: every local process may use this gateway");
+    }
+    let header = known.map_or_else(String::new, |known| {
+        format!("-H \"Authorization: Bearer {}\" ", typed(known, terminal, plan.mode))
+    });
+    text.push_str(&format!("\n  Try it:  curl {header}http://{near}/v1/models\n"));
+    let mut stdout = io::stdout().lock();
+    // A closed standard output does not end a gateway.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// The secret on a terminal, elsewhere the place where it lies.
+fn lies(known: &Known, terminal: bool, plan: &Plan) -> String {
+    match &known.from {
+        Origin::Flag(flag) => format!("as given by {flag}"),
+        Origin::Variable(name) => format!("as given in {name}"),
+        Origin::Config(_) | Origin::Kept(_) if terminal => known.secret.expose().to_owned(),
+        Origin::Config(key) => format!("{key} in {}", plan.paths.config_path.display()),
+        Origin::Kept(path) => format!("in {}", path.display()),
+    }
+}
+
+/// What to type for the secret in a shell.
+fn typed(known: &Known, terminal: bool, mode: AuthMode) -> String {
+    match &known.from {
+        Origin::Variable(name) => format!("${name}"),
+        Origin::Kept(path) => format!("$(cat '{}')", path.display()),
+        Origin::Config(_) if terminal && mode == AuthMode::Token => {
+            known.secret.expose().to_owned()
+        }
+        Origin::Config(_) | Origin::Flag(_) => format!("<{}>", mode.as_str()),
+    }
+}
+
+/// A line for the operator before the log exists; on standard error, since the first line of
+/// standard output is the address.
+fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "openclaw: {line}");
+}

@@ -1,0 +1,258 @@
+//! Where a command runs: environment, directories, configuration, secrets, addresses.
+//! Every command that needs one of these asks here, so that the gateway and its own clients
+//! cannot disagree.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use super::entropy;
+use super::table::Args;
+use super::{Failed, next};
+use crate::config::{self, Bind, Config, Flags, Paths, Secret, Source};
+use crate::limits;
+use crate::store::{Disk, RealDisk};
+use crate::wire::hash;
+
+/// Environment variables that hold text; others cannot be settings of ours.
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// A variable that is set to something.
+pub fn var<'a>(env: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+    env.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+}
+
+/// The places of this profile.
+///
+/// # Errors
+/// When there is no home, or the profile cannot be a directory's name.
+pub fn paths(env: &BTreeMap<String, String>, args: &Args) -> Result<Paths, Failed> {
+    let flags = Flags { profile: args.value("profile").map(str::to_owned), dev: args.has("dev") };
+    Paths::resolve(env, &flags).map_err(|error| Failed::new(error.to_string(), next::HELP))
+}
+
+/// The configuration's files on this disk. Digests are keyed with bytes of this process: they
+/// tell one text from another and let nobody guess what was redacted.
+pub struct Files {
+    key: [u8; 32],
+}
+
+impl Files {
+    /// With a new key.
+    pub fn new() -> Self {
+        Self { key: entropy::bytes() }
+    }
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Source for Files {
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        let file = match std::fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        file.take(limits::CONFIG_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        path.canonicalize()
+    }
+
+    fn digest(&self, bytes: &[u8]) -> String {
+        let digest = hash::hmac_sha256(&self.key, bytes);
+        format!("hmac-sha256:v1:{}", hash::base64_url_no_pad(&digest))
+    }
+}
+
+/// Where the generated token of a gateway without one in its configuration is kept.
+pub fn token_file(paths: &Paths) -> PathBuf {
+    paths.state_dir.join("gateway-token")
+}
+
+/// The kept token, if there is one.
+pub fn kept_token(paths: &Paths) -> Option<Secret> {
+    let bytes = RealDisk.read(&token_file(paths)).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let text = text.trim();
+    (!text.is_empty()).then(|| Secret::new(text.to_owned()))
+}
+
+/// Where the log lies.
+pub fn log_path(paths: &Paths, config: &Config) -> PathBuf {
+    let default = || paths.state_dir.join("logs").join("openclaw.log");
+    config.logging.file.clone().unwrap_or_else(default)
+}
+
+/// `--password-file`: its first line.
+///
+/// # Errors
+/// When it cannot be read or is empty.
+pub fn password_file(path: &str) -> Result<Secret, Failed> {
+    let fix = "check --password-file";
+    let mut text = String::new();
+    let file = std::fs::File::open(path)
+        .map_err(|error| Failed::new(format!("cannot read {path}: {error}"), fix))?;
+    file.take(limits::PASSWORD_FILE as u64)
+        .read_to_string(&mut text)
+        .map_err(|error| Failed::new(format!("cannot read {path}: {error}"), fix))?;
+    match text.lines().next().map(str::trim_end).filter(|line| !line.is_empty()) {
+        Some(line) => Ok(Secret::new(line.to_owned())),
+        None => Err(Failed::new(format!("{path} holds no password in its first line"), fix)),
+    }
+}
+
+/// The address behind a `bind` word. Loopback is 127.0.0.1: there is one listener, and every
+/// client of ours asks that address.
+///
+/// # Errors
+/// When this machine has no such address, or `gateway.customBindHost` is missing.
+pub fn bind_address(bind: Bind, config: &Config) -> Result<IpAddr, Failed> {
+    match bind {
+        Bind::Loopback | Bind::Auto => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        Bind::Lan => Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        Bind::Custom => {
+            let host = config.gateway.custom_bind_host.as_deref().unwrap_or_default();
+            host.parse().map_err(|_| {
+                Failed::config(
+                    format!(
+                        "bind=custom needs an IP address in gateway.customBindHost, not `{host}`"
+                    ),
+                    "set gateway.customBindHost, or openclaw gateway --bind loopback",
+                )
+            })
+        }
+        Bind::Tailnet => {
+            let table = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
+            tailnet_address(&table).map(IpAddr::V4).ok_or_else(|| {
+                Failed::config(
+                    "bind=tailnet, but this machine has no 100.64.0.0/10 address",
+                    "tailscale up, or openclaw gateway --bind loopback",
+                )
+            })
+        }
+    }
+}
+
+/// The first local address of 100.64.0.0/10 in the kernel's routing trie: a leaf `|-- a.b.c.d`
+/// followed by `/32 host LOCAL`.
+fn tailnet_address(fib_trie: &str) -> Option<Ipv4Addr> {
+    let mut leaf = None;
+    for line in fib_trie.lines().map(str::trim) {
+        if let Some(address) = line.strip_prefix("|-- ") {
+            leaf = address.parse::<Ipv4Addr>().ok();
+        } else if line.starts_with("/32 host LOCAL") {
+            let found = leaf.filter(|ip| {
+                let [first, second, ..] = ip.octets();
+                first == 100 && (64..128).contains(&second)
+            });
+            if found.is_some() {
+                return found;
+            }
+        }
+    }
+    None
+}
+
+/// The address at which this machine itself reaches what is bound there.
+pub fn reachable(bound: IpAddr) -> IpAddr {
+    match bound {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
+        other => other,
+    }
+}
+
+/// The machine's name.
+pub fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if !name.is_empty() {
+        return crate::wire::text::escape_log(name, 255);
+    }
+    std::env::var("HOSTNAME").unwrap_or_else(|_| "localhost".to_owned())
+}
+
+/// The port of the configuration or whatever overrides it.
+///
+/// # Errors
+/// When the environment names something that is no port.
+pub fn port(
+    paths: &Paths,
+    flag: Option<u16>,
+    env: &BTreeMap<String, String>,
+    config: &Config,
+) -> Result<u16, Failed> {
+    paths
+        .port(flag, env, config)
+        .map_err(|why| Failed::config(why, "unset OPENCLAW_GATEWAY_PORT, or set it to a number"))
+}
+
+/// Writes a new configuration file; never over another one.
+///
+/// # Errors
+/// When it exists or cannot be written.
+pub fn write_new_config(path: &Path, text: &str) -> io::Result<()> {
+    crate::store::make_parents(path)?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    let written = io::Write::write_all(&mut file, text.as_bytes());
+    if written.is_err() {
+        // Half a configuration would block the next start.
+        let _ = std::fs::remove_file(path);
+    }
+    written
+}
+
+/// Loads the configuration, through the same [`Files`] each time, so that the digests agree.
+///
+/// # Errors
+/// The room's own, with every issue.
+pub fn load(
+    files: &Files,
+    env: &BTreeMap<String, String>,
+    paths: &Paths,
+) -> Result<config::Loaded, Box<config::ConfigError>> {
+    config::load(files, env, paths).map_err(Box::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tailnet_address_is_the_local_one() {
+        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n\
+            Local:\n     |-- 10.0.0.7\n        /32 host LOCAL\n\
+            \x20    |-- 100.64.0.0\n        /10 universe UNICAST\n\
+            \x20    |-- 100.100.3.4\n        /32 host LOCAL\n";
+        assert_eq!(tailnet_address(trie), Some(Ipv4Addr::new(100, 100, 3, 4)));
+        assert_eq!(tailnet_address(&trie.replace("100.100", "100.128")), None);
+        assert_eq!(tailnet_address(""), None);
+    }
+
+    #[test]
+    fn digests_have_the_published_form_and_tell_texts_apart() {
+        let files = Files::new();
+        let one = files.digest(b"{}");
+        assert_eq!(one.len(), "hmac-sha256:v1:".len() + 43);
+        assert_eq!(one, files.digest(b"{}"));
+        assert_ne!(one, files.digest(b"{ }"));
+        assert_ne!(one, Files::new().digest(b"{}"));
+    }
+}

@@ -1,0 +1,109 @@
+//! Re-executing in place: the path remembered at start-up, the same arguments, the same pid,
+//! and the listener kept, so that no connection is refused meanwhile.
+//!
+//! The listener travels as standard input, marked by [`MARK`] holding our pid. The new image
+//! clones it, looks at its address, and puts `/dev/null` onto descriptor 0, else the port would
+//! stay open for ever. Without the feature `process` the port closes and opens again.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+
+/// The variable that says: your standard input is the listener, if this is your pid.
+pub const MARK: &str = "OPENCLAW_LISTENER_PID";
+
+/// What is needed to start again; taken at start-up, before an upgrade moves the file.
+#[derive(Debug, Clone)]
+pub struct Remembered {
+    program: PathBuf,
+    args: Vec<OsString>,
+}
+
+impl Remembered {
+    /// This program and its words.
+    ///
+    /// # Errors
+    /// When the system does not tell where the program lies.
+    pub fn now() -> io::Result<Self> {
+        let args = std::env::args_os().skip(1).collect();
+        Ok(Self { program: std::env::current_exe()?, args })
+    }
+
+    /// Becomes the program anew; returns only when that failed.
+    #[cfg(all(unix, feature = "process"))]
+    pub fn again(self, listener: Option<impl std::os::fd::AsFd>) -> io::Error {
+        use std::os::unix::process::CommandExt;
+        let mut command = std::process::Command::new(self.program);
+        command.args(self.args).env_remove(MARK);
+        if let Some(listener) = listener {
+            if let Err(error) = rustix::stdio::dup2_stdin(&listener) {
+                return error.into();
+            }
+            command.env(MARK, std::process::id().to_string());
+        }
+        command.exec()
+    }
+
+    /// Becomes the program anew; returns only when that failed.
+    #[cfg(all(unix, not(feature = "process")))]
+    pub fn again<L>(self, listener: Option<L>) -> io::Error {
+        use std::os::unix::process::CommandExt;
+        drop(listener);
+        std::process::Command::new(self.program).args(self.args).env_remove(MARK).exec()
+    }
+
+    /// Unsupported here.
+    #[cfg(not(unix))]
+    pub fn again<L>(self, _listener: Option<L>) -> io::Error {
+        io::ErrorKind::Unsupported.into()
+    }
+}
+
+/// The listener of our former life, if we were re-executed and it is what we want to open now:
+/// `wanted` with its port, or with any port when that is 0.
+#[cfg(all(unix, feature = "process"))]
+pub fn inherited(wanted: SocketAddr) -> Option<TcpListener> {
+    use std::os::fd::AsFd;
+    let mark = std::env::var(MARK).ok()?;
+    if mark.parse() != Ok(std::process::id()) {
+        return None;
+    }
+    let stdin = io::stdin();
+    let listener = stdin.as_fd().try_clone_to_owned().ok().map(TcpListener::from);
+    // Whatever it is, it does not stay our standard input.
+    let null = std::fs::File::open("/dev/null").ok()?;
+    rustix::stdio::dup2_stdin(&null).ok()?;
+    listener.filter(|listener| listener.local_addr().is_ok_and(|addr| fits(addr, wanted)))
+}
+
+/// Without the feature nothing travels.
+#[cfg(not(all(unix, feature = "process")))]
+pub fn inherited(_wanted: SocketAddr) -> Option<TcpListener> {
+    None
+}
+
+#[cfg_attr(not(all(unix, feature = "process")), allow(dead_code))]
+fn fits(found: SocketAddr, wanted: SocketAddr) -> bool {
+    found.ip() == wanted.ip() && (wanted.port() == 0 || found.port() == wanted.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_wanted_address_is_taken_over() {
+        let addr = |text: &str| text.parse().unwrap();
+        assert!(fits(addr("127.0.0.1:7"), addr("127.0.0.1:7")));
+        assert!(fits(addr("127.0.0.1:7"), addr("127.0.0.1:0")));
+        assert!(!fits(addr("127.0.0.1:7"), addr("127.0.0.1:8")));
+        assert!(!fits(addr("127.0.0.1:7"), addr("0.0.0.0:7")));
+    }
+
+    #[test]
+    fn without_the_mark_standard_input_is_left_alone() {
+        // The test runner has no such variable with our pid in it.
+        assert!(inherited("127.0.0.1:0".parse().unwrap()).is_none());
+    }
+}

@@ -1,0 +1,202 @@
+//! The table of connections, by slot and generation.
+//!
+//! ```text
+//!   Accepted --> Http --upgrade--> Handshake --connect--> Client
+//!   Dialed   --> Upstream(run)
+//! ```
+//!
+//! A late event of an earlier connection in the same slot finds another generation here and is
+//! dropped.
+
+use super::http::Http;
+use super::timers::Armed;
+use crate::driver::{ConnId, Time};
+use crate::wire::ws::Receiver;
+use std::net::SocketAddr;
+
+/// One connection.
+pub(super) struct Conn {
+    generation: u32,
+    /// Who it is from; ours, for an upstream.
+    pub(super) peer: SocketAddr,
+    /// What it is.
+    pub(super) state: State,
+    /// Bytes the driver holds for it, by its last report.
+    pub(super) queued: usize,
+    /// Bytes sent in turn `turn`, not in that report yet.
+    sent: usize,
+    turn: u64,
+    /// Bytes of input we hold for it.
+    pub(super) held: usize,
+    /// We asked the driver not to read.
+    pub(super) paused: bool,
+    /// When it has waited too long.
+    pub(super) due: Option<Time>,
+    pub(super) armed: Armed,
+}
+
+/// What a connection is.
+pub(super) enum State {
+    /// HTTP/1.1.
+    Http(Box<Http>),
+    /// A WebSocket before `connect`.
+    Handshake(Box<Handshake>),
+    /// A connected client.
+    Client(Box<Client>),
+    /// A provider's connection; the number of its run.
+    Upstream(u64),
+}
+
+/// A WebSocket that has been challenged.
+pub(super) struct Handshake {
+    pub(super) recv: Receiver,
+    pub(super) nonce: String,
+    /// What the origin check said at the upgrade; told only after the frame is well-formed.
+    pub(super) browser: Result<bool, crate::auth::origin::Refused>,
+}
+
+/// Who connects as what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A person's client.
+    Operator,
+    /// A device that offers commands.
+    Node,
+}
+
+impl Role {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Node => "node",
+        }
+    }
+}
+
+/// A connected client.
+pub(super) struct Client {
+    pub(super) recv: Receiver,
+    pub(super) protocol: u32,
+    pub(super) role: Role,
+    pub(super) scopes: Vec<&'static str>,
+    /// `client.id` and `client.mode`, for the transcript and presence.
+    pub(super) id: &'static str,
+    pub(super) mode: &'static str,
+    /// Its row of the presence list, if it has one.
+    pub(super) presence: Option<Box<serde_json::Value>>,
+    /// Number of the last event.
+    pub(super) seq: u64,
+    /// `sessions.subscribe` is in force.
+    pub(super) all_sessions: bool,
+    /// Keys of `sessions.messages.subscribe`.
+    pub(super) sessions: Vec<String>,
+}
+
+impl Conn {
+    /// Counts bytes on their way to the driver.
+    pub(super) fn sending(&mut self, bytes: usize, turn: u64) {
+        if self.turn != turn {
+            self.turn = turn;
+            self.sent = 0;
+        }
+        self.sent += bytes;
+    }
+
+    /// Bytes waiting for the peer, those of this turn included.
+    pub(super) fn waiting(&self, turn: u64) -> usize {
+        self.queued + if self.turn == turn { self.sent } else { 0 }
+    }
+}
+
+/// All connections.
+#[derive(Default)]
+pub(super) struct Conns {
+    slots: Vec<Option<Box<Conn>>>,
+    /// Slots of connected clients, ascending: what a broadcast walks.
+    clients: Vec<u32>,
+}
+
+impl Conns {
+    pub(super) fn insert(&mut self, id: ConnId, peer: SocketAddr, state: State) -> &mut Conn {
+        let index = id.slot as usize;
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, || None);
+        }
+        let conn = Conn {
+            generation: id.generation,
+            peer,
+            state,
+            queued: 0,
+            sent: 0,
+            turn: 0,
+            held: 0,
+            paused: false,
+            due: None,
+            armed: Armed::default(),
+        };
+        self.slots[index].insert(Box::new(conn))
+    }
+
+    pub(super) fn get(&self, id: ConnId) -> Option<&Conn> {
+        let conn = self.slots.get(id.slot as usize)?.as_deref()?;
+        (conn.generation == id.generation).then_some(conn)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        let conn = self.slots.get_mut(id.slot as usize)?.as_deref_mut()?;
+        (conn.generation == id.generation).then_some(conn)
+    }
+
+    pub(super) fn remove(&mut self, id: ConnId) -> Option<Box<Conn>> {
+        self.get(id)?;
+        if let Ok(at) = self.clients.binary_search(&id.slot) {
+            self.clients.remove(at);
+        }
+        self.slots.get_mut(id.slot as usize)?.take()
+    }
+
+    /// The handshake is over: broadcasts reach it from here on.
+    pub(super) fn is_client_now(&mut self, id: ConnId) {
+        if let Err(at) = self.clients.binary_search(&id.slot) {
+            self.clients.insert(at, id.slot);
+        }
+    }
+
+    pub(super) fn client(&self, id: ConnId) -> Option<&Client> {
+        match &self.get(id)?.state {
+            State::Client(client) => Some(client),
+            _ => None,
+        }
+    }
+
+    pub(super) fn client_mut(&mut self, id: ConnId) -> Option<&mut Client> {
+        match &mut self.get_mut(id)?.state {
+            State::Client(client) => Some(client),
+            _ => None,
+        }
+    }
+
+    /// How many clients are connected.
+    pub(super) fn clients_len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Walks the connected clients.
+    pub(super) fn each_client(&mut self, mut visit: impl FnMut(ConnId, &mut Conn)) {
+        for &slot in &self.clients {
+            if let Some(conn) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) {
+                let id = ConnId { slot, generation: conn.generation };
+                visit(id, conn);
+            }
+        }
+    }
+
+    /// Every connection.
+    pub(super) fn all(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
+        self.slots.iter().enumerate().filter_map(|(slot, conn)| {
+            let conn = conn.as_deref()?;
+            let slot = u32::try_from(slot).ok()?;
+            Some((ConnId { slot, generation: conn.generation }, conn))
+        })
+    }
+}

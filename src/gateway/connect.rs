@@ -1,0 +1,408 @@
+//! The handshake: from the challenge to `hello-ok`, or to the one refusal that fits.
+//!
+//! ```text
+//!   challenged --frame--> shape -> params -> protocol -> role -> origin -> device -> secret
+//!                           |        |          |         |        |         |         |
+//!                           v        v          v         v        v         v         v
+//!                        1000/1008  1008       1002      1008     1008      1008      1008
+//! ```
+//!
+//! The order is the reference's (FACTS.md section 2.1): with two faults the earlier is told.
+
+use super::Gateway;
+use super::conn::{Client, Conn, Handshake, Role, State};
+use crate::auth::{Verdict, granted_scopes, known_scopes};
+use crate::config::AuthMode;
+use crate::driver::{ConnId, Effects};
+use crate::limits;
+use crate::protocol::error::{Code, ErrorShape};
+use crate::protocol::frame::{self, BadFrame, Request, write_error, write_ok};
+use crate::protocol::operations::{EVENTS, OPERATIONS};
+use crate::protocol::params::{Field, Kind, check, may, must};
+use crate::protocol::{
+    CLIENT_IDS, CLIENT_MODES, NEWEST, OLDEST, OPERATOR_SCOPES, close, negotiate,
+};
+use crate::wire::ws::{self, Message, Receiver};
+use serde_json::{Map, Value, json};
+
+const ANY_INT: Kind = Kind::Int(1, 9_007_199_254_740_991);
+
+/// `ConnectParams.client` of the schema.
+const CLIENT: &[Field] = &[
+    must("id", Kind::OneOf(&CLIENT_IDS)),
+    may("displayName", Kind::Str),
+    must("version", Kind::Text(256)),
+    may("buildId", Kind::Text(96)),
+    must("platform", Kind::Text(256)),
+    may("deviceFamily", Kind::Str),
+    may("modelIdentifier", Kind::Str),
+    may("timeZone", Kind::Text(64)),
+    must("mode", Kind::OneOf(&CLIENT_MODES)),
+    may("instanceId", Kind::Str),
+];
+
+const DEVICE: &[Field] = &[
+    must("id", Kind::Text(256)),
+    must("publicKey", Kind::Text(256)),
+    must("signature", Kind::Text(256)),
+    must("signedAt", Kind::Int(0, 9_007_199_254_740_991)),
+    must("nonce", Kind::Text(256)),
+];
+
+const AUTH: &[Field] = &[
+    may("token", Kind::Str),
+    may("bootstrapToken", Kind::Str),
+    may("deviceToken", Kind::Str),
+    may("password", Kind::Str),
+    may("approvalRuntimeToken", Kind::Str),
+    may("agentRuntimeIdentityToken", Kind::Str),
+];
+
+/// `ConnectParams` of the schema (2026.9.1), and `modelCatalog`, which newer pages send.
+const CONNECT: &[Field] = &[
+    must("minProtocol", ANY_INT),
+    must("maxProtocol", ANY_INT),
+    must("client", Kind::Fields(CLIENT)),
+    may("caps", Kind::Strings),
+    may("commands", Kind::Strings),
+    may("computerUse", Kind::Any),
+    may("workerRuns", Kind::Obj),
+    may("permissions", Kind::Obj),
+    may("pathEnv", Kind::Str),
+    may("role", Kind::Str),
+    may("scopes", Kind::Strings),
+    may("device", Kind::Fields(DEVICE)),
+    may("auth", Kind::Fields(AUTH)),
+    may("locale", Kind::Str),
+    may("userAgent", Kind::Str),
+    may("modelCatalog", Kind::Obj),
+];
+
+/// A refusal: what is answered, and the close code behind it.
+struct Refusal {
+    error: ErrorShape,
+    code: u16,
+}
+
+impl Refusal {
+    fn policy(error: ErrorShape) -> Self {
+        Self { error, code: close::POLICY }
+    }
+}
+
+/// What a connect request asked for, after every check but the secret's.
+struct Asked {
+    protocol: u32,
+    role: Role,
+    id: &'static str,
+    mode: &'static str,
+    scopes: Vec<String>,
+    browser: bool,
+}
+
+impl Gateway {
+    /// Serves what has arrived before `connect` succeeded.
+    pub(super) fn shake_hands(&mut self, id: ConnId, fx: &mut Effects) {
+        loop {
+            let Some(Conn { state: State::Handshake(shake), .. }) = self.conns.get_mut(id) else {
+                return;
+            };
+            match shake.recv.next() {
+                None => return,
+                Some(Ok(Message::Text(text))) => self.first_frame(id, &text, fx),
+                Some(Ok(Message::Ping(bytes))) => {
+                    self.send(id, fx, |out| ws::pong(out, &bytes));
+                }
+                Some(Ok(Message::Pong(_))) => {}
+                Some(Ok(Message::Binary(_))) => self.close_socket(id, close::NORMAL, "", fx),
+                Some(Ok(Message::Close { .. })) => self.close_socket(id, close::NORMAL, "", fx),
+                Some(Err(violation)) => {
+                    let code = violation.close_code();
+                    let reason = if code == close::TOO_BIG { "" } else { violation.reason() };
+                    self.close_socket(id, code, reason, fx);
+                }
+            }
+        }
+    }
+
+    /// Nothing valid came in time: closed with 1000, as the reference does.
+    pub(super) fn handshake_timeout(&mut self, id: ConnId, fx: &mut Effects) {
+        self.close_socket(id, close::NORMAL, "", fx);
+    }
+
+    /// Sends a close frame and closes behind it.
+    pub(super) fn close_socket(&mut self, id: ConnId, code: u16, reason: &str, fx: &mut Effects) {
+        self.send(id, fx, |out| ws::close(out, code, reason));
+        self.close(id, fx);
+    }
+
+    fn first_frame(&mut self, id: ConnId, text: &str, fx: &mut Effects) {
+        let request = match frame::parse(text) {
+            Ok(request) => request,
+            Err(BadFrame::Malformed) => return self.close_socket(id, close::NORMAL, "", fx),
+            Err(BadFrame::Invalid { .. }) => {
+                return self.close_socket(id, close::POLICY, "invalid request frame", fx);
+            }
+        };
+        match self.judge(id, &request) {
+            Ok(asked) => self.welcome(id, &request, asked, fx),
+            Err(refusal) => {
+                let peer = self.conns.get(id).map(|conn| conn.peer);
+                log::info!(target: "gateway/ws", "connect refused for {}: {}",
+                    peer.map_or_else(|| "?".to_owned(), |peer| peer.to_string()),
+                    refusal.error.message);
+                self.send(id, fx, |out| {
+                    let mut frame = Vec::new();
+                    write_error(&mut frame, &request.id, &refusal.error);
+                    ws::text(out, &frame);
+                });
+                self.close_socket(id, refusal.code, &refusal.error.message, fx);
+            }
+        }
+    }
+
+    fn judge(&self, id: ConnId, request: &Request) -> Result<Asked, Refusal> {
+        if request.method != "connect" {
+            let text = "invalid handshake: first request must be connect";
+            return Err(Refusal::policy(ErrorShape::invalid(text)));
+        }
+        let params = &request.params;
+        check(params, CONNECT, false).map_err(|what| {
+            Refusal::policy(ErrorShape::invalid(format!("invalid connect params: {what}")))
+        })?;
+        let protocol = protocol(params)?;
+        let role = match params.get("role").and_then(Value::as_str) {
+            None | Some("operator") => Role::Operator,
+            Some("node") => Role::Node,
+            Some(_) => return Err(Refusal::policy(ErrorShape::invalid("invalid role"))),
+        };
+        let Some(Conn { state: State::Handshake(shake), .. }) = self.conns.get(id) else {
+            return Err(Refusal::policy(ErrorShape::unavailable("the connection is gone")));
+        };
+        let browser = shake.browser.map_err(|refused| {
+            Refusal::policy(ErrorShape::invalid(refused.message()).with(json!({
+                "code": "CONTROL_UI_ORIGIN_NOT_ALLOWED", "reason": refused.reason(),
+            })))
+        })?;
+        let client =
+            |name| params.get("client").and_then(|client| client.get(name)).and_then(Value::as_str);
+        // Checked against these very lists above.
+        let id = CLIENT_IDS.into_iter().find(|id| client("id") == Some(id)).unwrap_or("test");
+        let mode =
+            CLIENT_MODES.into_iter().find(|mode| client("mode") == Some(mode)).unwrap_or("test");
+        self.device(params, shake, id, role)?;
+        self.secret(params)?;
+        let scopes = match params.get("scopes") {
+            Some(Value::Array(scopes)) => {
+                scopes.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        };
+        Ok(Asked { protocol, role, id, mode, scopes, browser })
+    }
+
+    /// A device that shows itself must prove itself; the control page and nodes must show one.
+    fn device(
+        &self,
+        params: &Map<String, Value>,
+        shake: &Handshake,
+        id: &str,
+        role: Role,
+    ) -> Result<(), Refusal> {
+        match params.get("device") {
+            Some(Value::Object(device)) => {
+                let now_ms = self.now.wall_ms;
+                crate::auth::device::verify(device, params, &shake.nonce, now_ms).map_err(|why| {
+                    Refusal::policy(ErrorShape::invalid(why.message()).with(json!({
+                        "code": why.code(), "reason": why.reason(),
+                    })))
+                })
+            }
+            _ if id == "openclaw-control-ui" => {
+                let text = "control ui requires device identity \
+                            (use HTTPS or localhost secure context)";
+                let details = json!({"code": "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"});
+                Err(Refusal::policy(ErrorShape::invalid(text).with(details)))
+            }
+            _ if role == Role::Node => Err(device_required()),
+            _ => Ok(()),
+        }
+    }
+
+    fn secret(&self, params: &Map<String, Value>) -> Result<(), Refusal> {
+        let auth = params.get("auth");
+        let field = |name| auth.and_then(|auth| auth.get(name)).and_then(Value::as_str);
+        let presented = ["token", "password", "deviceToken", "bootstrapToken"];
+        let verdict = self.credentials.check(presented.into_iter().filter_map(field));
+        let kind = match self.credentials.mode {
+            AuthMode::Password => "password",
+            _ => "token",
+        };
+        let upper = kind.to_ascii_uppercase();
+        match verdict {
+            Verdict::Granted => Ok(()),
+            Verdict::Missing if params.get("device").is_none() => Err(device_required()),
+            Verdict::Missing => Err(Refusal::policy(
+                ErrorShape::invalid(format!(
+                    "unauthorized: gateway {kind} missing (pass the gateway's {kind}, from \
+                     gateway.auth.{kind} or OPENCLAW_GATEWAY_{upper})"
+                ))
+                .with(json!({
+                    "code": format!("AUTH_{upper}_MISSING"),
+                    "authReason": format!("{kind}_missing"),
+                    "canRetryWithDeviceToken": false,
+                    "recommendedNextStep": "update_auth_configuration",
+                })),
+            )),
+            Verdict::Mismatch => Err(Refusal::policy(
+                ErrorShape::invalid(format!(
+                    "unauthorized: gateway {kind} mismatch (the client's {kind} is not the one \
+                     of gateway.auth.{kind})"
+                ))
+                .with(json!({
+                    "code": format!("AUTH_{upper}_MISMATCH"),
+                    "authReason": format!("{kind}_mismatch"),
+                    "canRetryWithDeviceToken": false,
+                    "recommendedNextStep": "update_auth_credentials",
+                })),
+            )),
+        }
+    }
+
+    /// Turns the connection into a client and says hello.
+    fn welcome(&mut self, id: ConnId, request: &Request, asked: Asked, fx: &mut Effects) {
+        if asked.role == Role::Operator && matches!(asked.mode, "ui" | "webchat") {
+            log::info!(target: "gateway/ws", "{} connected", asked.id);
+        }
+        let scopes: Vec<&'static str> = match asked.role {
+            Role::Node => Vec::new(),
+            Role::Operator => {
+                // A page of the control UI is a person; any other page cannot speak for one.
+                let browser = asked.browser && asked.id != "openclaw-control-ui";
+                let with_device = request.params.contains_key("device");
+                let granted = if with_device && !browser {
+                    known_scopes(&asked.scopes)
+                } else {
+                    granted_scopes(&asked.scopes, asked.id, asked.mode, browser)
+                };
+                OPERATOR_SCOPES
+                    .into_iter()
+                    .filter(|known| granted.iter().any(|scope| scope == known))
+                    .collect()
+            }
+        };
+        let conn_id = self.uuid();
+        let shown = asked.role == Role::Node || matches!(asked.mode, "ui" | "webchat");
+        let row = shown.then(|| {
+            Box::new(self.presence.client_row(&request.params, &asked.role, &scopes, self.now))
+        });
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let State::Handshake(shake) = &mut conn.state else { return };
+        let spent = Receiver::new(ws::Role::Server, 0);
+        let mut recv = std::mem::replace(&mut shake.recv, spent);
+        recv.set_max(limits::WS_MESSAGE);
+        conn.state = State::Client(Box::new(Client {
+            recv,
+            protocol: asked.protocol,
+            role: asked.role,
+            scopes: scopes.clone(),
+            id: asked.id,
+            mode: asked.mode,
+            presence: row,
+            seq: 0,
+            all_sessions: false,
+            sessions: Vec::new(),
+        }));
+        conn.due = None;
+        self.conns.is_client_now(id);
+        let hello = self.hello(&conn_id, &asked, &scopes);
+        self.send(id, fx, |out| {
+            let mut frame = Vec::with_capacity(hello.len() + 128);
+            write_ok(&mut frame, &request.id, hello.as_bytes());
+            ws::text(out, &frame);
+        });
+        if shown {
+            self.presence_changed(fx);
+        }
+        self.serve_socket(id, fx);
+    }
+
+    fn hello(&mut self, conn_id: &str, asked: &Asked, scopes: &[&str]) -> String {
+        let newest = asked.protocol >= 4;
+        let methods: Vec<&str> = OPERATIONS
+            .iter()
+            .filter(|row| row.exists_in(asked.protocol))
+            .map(|row| row.name)
+            .collect();
+        let mut server = json!({"version": crate::protocol::VERSION, "connId": conn_id});
+        let mut auth = json!({"role": asked.role.as_str(), "scopes": scopes});
+        let mut snapshot = json!({
+            "presence": self.presence_list(),
+            "health": self.health_value(),
+            "stateVersion": {"presence": self.presence.version, "health": self.health_version},
+            "uptimeMs": self.uptime_ms(),
+            "configPath": self.config.source.path,
+            "stateDir": self.state_dir,
+            "sessionDefaults": self.session_defaults(),
+            "authMode": self.credentials.mode.as_str(),
+        });
+        let mut features = json!({"methods": methods, "events": EVENTS});
+        if newest {
+            server["buildId"] = json!(crate::protocol::VERSION);
+            server["bootId"] = json!(self.boot_id);
+            auth["method"] = json!(self.credentials.mode.as_str());
+            features["capabilities"] = json!([]);
+            let phase = if self.leaving.is_some() { "draining" } else { "accepting" };
+            snapshot["suspension"] = json!({"phase": phase});
+            snapshot["appliedConfigHash"] = json!(self.config.source.hash);
+        }
+        json!({
+            "type": "hello-ok",
+            "protocol": asked.protocol,
+            "server": server,
+            "features": features,
+            "snapshot": snapshot,
+            "auth": auth,
+            "policy": {
+                "maxPayload": limits::WS_MESSAGE,
+                "maxBufferedBytes": limits::WS_BUFFERED,
+                "tickIntervalMs": limits::TICK_MS,
+            },
+        })
+        .to_string()
+    }
+}
+
+fn device_required() -> Refusal {
+    let details = json!({"code": "DEVICE_IDENTITY_REQUIRED"});
+    Refusal::policy(ErrorShape::new(Code::NotPaired, "device identity required").with(details))
+}
+
+fn protocol(params: &Map<String, Value>) -> Result<u32, Refusal> {
+    let number = |name| params.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let (min, max) = (number("minProtocol"), number("maxProtocol"));
+    let narrow = |value| u32::try_from(value).unwrap_or(u32::MAX);
+    negotiate(narrow(min), narrow(max)).ok_or_else(|| Refusal {
+        error: ErrorShape::invalid("protocol mismatch").with(json!({
+            "code": "PROTOCOL_MISMATCH",
+            "clientMinProtocol": min,
+            "clientMaxProtocol": max,
+            "expectedProtocol": NEWEST,
+            "minimumProbeProtocol": OLDEST,
+        })),
+        code: close::PROTOCOL,
+    })
+}
+
+/// Any first frame through the whole judgement of a fresh handshake; never a panic.
+pub fn fuzz_params(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(request) = frame::parse(text) else { return };
+    if check(&request.params, CONNECT, false).is_ok() {
+        let _ =
+            protocol(&request.params).map(|version| assert!((OLDEST..=NEWEST).contains(&version)));
+        if let Some(Value::Object(device)) = request.params.get("device") {
+            let _ = crate::auth::device::verify(device, &request.params, "nonce", 0);
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! HTTP connections: who may pass which door, bodies, answers and streams.
+//!
+//! Checks at the head of a request, in this order: forwarding header (403), host and origin
+//! (403; at an upgrade the origin is told by the handshake instead), upgrade, route (404, 405),
+//! secret (401), switched off (404), memory (503), body (413 by the door's limit). Nothing of a
+//! body is read before all of them passed.
+
+use super::conn::{Handshake, State};
+use super::runs::{Cause, NewRun};
+use super::{Gateway, runs};
+use crate::agent::run::RunEvent;
+use crate::agent::{ToolCall, Usage};
+use crate::api::openai::chat::{self, ChatRequest, Writer, Wrote};
+use crate::api::{self, Door, Reply, Routed, openai, probes};
+use crate::auth::origin::{Policy, Refused, decide};
+use crate::auth::{Verdict, has_forwarding_header, is_loopback};
+use crate::driver::{ConnId, Effects};
+use crate::limits;
+use crate::protocol::frame::write_event;
+use crate::wire::http::head::{Head, Method};
+use crate::wire::http::respond::{Framing, Response};
+use crate::wire::http::server::{CONTINUE, Event, Phase, Server};
+use crate::wire::ws::{self, Receiver, Role, UpgradeError};
+use serde_json::json;
+
+/// One HTTP connection.
+#[derive(Default)]
+pub(super) struct Http {
+    pub(super) server: Server,
+    doing: Doing,
+    phase: Option<Phase>,
+}
+
+/// What happens with the request under way.
+#[derive(Default)]
+enum Doing {
+    #[default]
+    Nothing,
+    /// Its body is being read.
+    Body(Box<(Door, Head)>),
+    /// A run answers it.
+    Run(Box<Answer>),
+}
+
+/// The answer of a run.
+struct Answer {
+    run: u64,
+    writer: Writer,
+    /// How the stream is framed; `None` for a whole answer.
+    framing: Option<Framing>,
+}
+
+impl Http {
+    /// The run that answers the request under way.
+    pub(super) fn run(&self) -> Option<u64> {
+        match &self.doing {
+            Doing::Run(answer) => Some(answer.run),
+            Doing::Nothing | Doing::Body(_) => None,
+        }
+    }
+}
+
+impl Gateway {
+    fn http(&mut self, id: ConnId) -> Option<&mut Http> {
+        match &mut self.conns.get_mut(id)?.state {
+            State::Http(http) => Some(http),
+            _ => None,
+        }
+    }
+
+    /// Serves what has arrived on a connection.
+    pub(super) fn serve_http(&mut self, id: ConnId, fx: &mut Effects) {
+        while let Some(event) = self.http(id).and_then(|http| http.server.next()) {
+            match event {
+                Event::Head(head) => self.http_head(id, head, fx),
+                Event::Continue => self.send(id, fx, |out| out.extend_from_slice(CONTINUE)),
+                Event::Body(body) => self.http_body(id, &body, fx),
+                Event::Refused(refusal) => {
+                    let path = self.http(id).and_then(|http| match &http.doing {
+                        Doing::Body(pending) => Some(pending.1.path().to_owned()),
+                        _ => Some(String::new()),
+                    });
+                    let reply = api::refused(path.as_deref(), refusal.status, refusal.reason);
+                    self.send(id, fx, |out| reply.write(out, false, false));
+                    self.close(id, fx);
+                }
+            }
+        }
+        self.after_http(id, fx);
+    }
+
+    /// Deadline and back pressure by what the connection waits for now.
+    fn after_http(&mut self, id: ConnId, fx: &mut Effects) {
+        let now = self.now.time;
+        let Some(http) = self.http(id) else { return };
+        let phase = http.server.phase();
+        let wants_input = http.server.wants_input();
+        if http.phase != Some(phase) {
+            http.phase = Some(phase);
+            let ms = match phase {
+                Phase::Idle => Some(limits::HTTP_IDLE_MS),
+                Phase::Head => Some(limits::HTTP_HEAD_MS),
+                Phase::Body => Some(limits::HTTP_BODY_MS),
+                Phase::Responding | Phase::Closed => None,
+            };
+            self.wait_until(id, ms.map(|ms| now.after_ms(ms)));
+        }
+        self.set_reading(id, wants_input, fx);
+    }
+
+    /// A request did not become complete in time.
+    pub(super) fn http_timeout(&mut self, id: ConnId, fx: &mut Effects) {
+        let Some(http) = self.http(id) else { return };
+        if matches!(http.server.phase(), Phase::Head | Phase::Body) {
+            let refusal = http.server.timed_out();
+            let reply = api::refused(Some(""), refusal.status, refusal.reason);
+            self.send(id, fx, |out| reply.write(out, false, false));
+        }
+        self.close(id, fx);
+    }
+
+    fn http_head(&mut self, id: ConnId, head: Head, fx: &mut Effects) {
+        let leaving = self.leaving.is_some();
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let peer = conn.peer.ip();
+        if leaving && let State::Http(http) = &mut conn.state {
+            http.server.close_after_response();
+        }
+        if has_forwarding_header(&head.headers) {
+            return self.http_reply(id, &api::proxy_attribution_required(), &head, fx);
+        }
+        let policy = Policy {
+            allowed_origins: &self.config.gateway.control_ui.allowed_origins,
+            mode: self.credentials.mode,
+            hostname: &self.host.name,
+            port: self.host.port,
+        };
+        let browser = decide(&head.headers, peer, policy);
+        let upgrade = head.is_upgrade_websocket();
+        if let Err(refused) = browser
+            && (!upgrade || refused == Refused::Host)
+        {
+            let kind = if refused == Refused::Host { "host_not_allowed" } else { "forbidden" };
+            return self.http_reply(id, &api::error(403, kind, refused.message()), &head, fx);
+        }
+        if upgrade {
+            return self.upgrade(id, &head, browser, fx);
+        }
+        let door = match api::route(&head) {
+            Routed::Door(door) => door,
+            Routed::NotFound => {
+                return self.http_reply(id, &api::not_found(head.path()), &head, fx);
+            }
+            Routed::MethodNotAllowed(allow) => {
+                let reply = api::method_not_allowed(head.path(), allow);
+                return self.http_reply(id, &reply, &head, fx);
+            }
+        };
+        if door.needs_secret() && self.credentials.check(head.bearer()) != Verdict::Granted {
+            return self.http_reply(id, &api::unauthorized(), &head, fx);
+        }
+        let endpoints = self.config.gateway.endpoints;
+        if door == Door::ChatCompletions && !endpoints.chat_completions {
+            let reply = openai::disabled("gateway.http.endpoints.chatCompletions.enabled");
+            return self.http_reply(id, &reply, &head, fx);
+        }
+        if head.method == Method::Post {
+            if self.memory_full() {
+                let message = "the gateway holds as much as it may (limit memory); try again";
+                let reply = api::error(503, "api_error", message).with("Retry-After", "1");
+                return self.http_reply(id, &reply, &head, fx);
+            }
+            let Some(http) = self.http(id) else { return };
+            http.server.read_body(door.body_max());
+            http.doing = Doing::Body(Box::new((door, head)));
+            return;
+        }
+        let uptime = self.uptime_ms();
+        let local = is_loopback(peer);
+        let reply = match door {
+            Door::Live => probes::live(),
+            Door::Ready => probes::ready(leaving, local.then_some(uptime)),
+            Door::Startup => probes::startup(crate::protocol::VERSION, uptime),
+            Door::Models => openai::models(&self.config),
+            Door::Model(name) => openai::model(&name, &self.config),
+            Door::ChatCompletions => api::method_not_allowed(head.path(), "POST"),
+        };
+        self.http_reply(id, &reply, &head, fx);
+    }
+
+    /// Answers a request whose body nobody wants.
+    fn http_reply(&mut self, id: ConnId, reply: &Reply, head: &Head, fx: &mut Effects) {
+        let Some(http) = self.http(id) else { return };
+        http.server.skip_body();
+        self.respond(id, reply, head.method == Method::Head, fx);
+    }
+
+    /// Writes a whole response and makes room for the next request.
+    fn respond(&mut self, id: ConnId, reply: &Reply, head_only: bool, fx: &mut Effects) {
+        let Some(http) = self.http(id) else { return };
+        let keep_alive = http.server.keep_alive();
+        self.send(id, fx, |out| reply.write(out, head_only, keep_alive));
+        self.responded(id, fx);
+    }
+
+    fn responded(&mut self, id: ConnId, fx: &mut Effects) {
+        let Some(http) = self.http(id) else { return };
+        http.doing = Doing::Nothing;
+        if !http.server.response_done() {
+            self.close(id, fx);
+        }
+    }
+
+    fn http_body(&mut self, id: ConnId, body: &[u8], fx: &mut Effects) {
+        let Some(http) = self.http(id) else { return };
+        let Doing::Body(pending) = std::mem::take(&mut http.doing) else { return };
+        let (door, head) = *pending;
+        let outcome = match door {
+            Door::ChatCompletions => match chat::parse(body, &head.headers, &self.config) {
+                Ok(request) => self.complete(id, request, head.http10, fx),
+                Err(reply) => Err(reply),
+            },
+            _ => Err(api::not_found(head.path())),
+        };
+        if let Err(reply) = outcome {
+            self.respond(id, &reply, false, fx);
+        }
+    }
+
+    /// Starts the run behind a chat completion; a stream begins at once, so that the client
+    /// sees life.
+    fn complete(
+        &mut self,
+        id: ConnId,
+        request: ChatRequest,
+        http10: bool,
+        fx: &mut Effects,
+    ) -> Result<(), Reply> {
+        if let Some(model) = &request.backend_model
+            && !runs::model_exists(&self.config, model)
+        {
+            return Err(openai::invalid(
+                404,
+                &format!("Model '{model}' not found: x-openclaw-model names provider/model"),
+            ));
+        }
+        let uuid = self.uuid();
+        let writer = Writer::new(&request, &uuid, self.now.wall_ms);
+        let stateless = request.session_key.is_none();
+        let key = match request.session_key {
+            Some(key) => key,
+            None => format!("agent:{}:openai:{uuid}", request.agent),
+        };
+        let new = NewRun {
+            id: format!("chatcmpl_{uuid}"),
+            cause: Cause::Http(id),
+            key,
+            agent: request.agent,
+            session_id: None,
+            keep: !stateless,
+            message: None,
+            images: Vec::new(),
+            ask: request.ask,
+            model: request.backend_model,
+            timeout_ms: None,
+            client: None,
+            digest: [0; 32],
+        };
+        let run = self.accept_run(new).map_err(|error| {
+            let reply = api::error(503, "api_error", &error.message);
+            reply.with("Retry-After", "1")
+        })?;
+        let Some(http) = self.http(id) else { return Ok(()) };
+        let keep_alive = http.server.keep_alive();
+        let stream = writer.is_stream();
+        let mut framing = None;
+        if stream {
+            self.send(id, fx, |out| {
+                let head = Response::new(200)
+                    .header("Cache-Control", "no-cache")
+                    .content_type("text/event-stream; charset=utf-8");
+                let framed = head.stream_head(out, http10, keep_alive);
+                let mut opening = Vec::new();
+                writer.opening(&mut opening);
+                framed.write(out, &opening);
+                framing = Some(framed);
+            });
+        }
+        if let Some(http) = self.http(id) {
+            http.doing = Doing::Run(Box::new(Answer { run, writer, framing }));
+        }
+        Ok(())
+    }
+
+    /// What a run has to say to the HTTP client that asked for it: all pieces of one turn leave
+    /// as one chunk.
+    pub(super) fn http_events(
+        &mut self,
+        id: ConnId,
+        events: &[RunEvent],
+        text: &str,
+        calls: &[ToolCall],
+        usage: Usage,
+        fx: &mut Effects,
+    ) {
+        let Some(http) = self.http(id) else { return };
+        let Doing::Run(answer) = std::mem::take(&mut http.doing) else { return };
+        let mut piece = std::mem::take(&mut self.scratch);
+        piece.clear();
+        let mut end = None;
+        for event in events {
+            match answer.writer.event(event, text, calls, usage, &mut piece) {
+                Wrote::More => {}
+                other => end = Some(other),
+            }
+        }
+        if let Some(framing) = answer.framing {
+            self.send(id, fx, |out| {
+                framing.write(out, &piece);
+                if end.is_some() {
+                    framing.end(out);
+                }
+            });
+        }
+        self.scratch = piece;
+        match end {
+            None => {
+                if let Some(http) = self.http(id) {
+                    http.doing = Doing::Run(answer);
+                }
+                return;
+            }
+            Some(Wrote::Reply(reply)) => self.respond(id, &reply, false, fx),
+            Some(_) => {
+                self.responded(id, fx);
+                if answer.framing == Some(Framing::Close) {
+                    self.close(id, fx);
+                }
+            }
+        }
+        // A pipelined request may have been waiting.
+        self.serve_http(id, fx);
+        self.count_held(id);
+    }
+
+    fn upgrade(
+        &mut self,
+        id: ConnId,
+        head: &Head,
+        browser: Result<bool, Refused>,
+        fx: &mut Effects,
+    ) {
+        let accept = match ws::check_upgrade(head) {
+            Ok(accept) => accept,
+            Err(error) => {
+                let text = match error {
+                    UpgradeError::Version => "unsupported WebSocket version; use 13",
+                    UpgradeError::Key => "missing or malformed Sec-WebSocket-Key",
+                };
+                let reply = Reply::text(400, text).with("Sec-WebSocket-Version", "13");
+                return self.http_reply(id, &reply, head, fx);
+            }
+        };
+        if self.leaving.is_some() {
+            let reply = Reply::text(503, "the gateway is stopping").with("Retry-After", "5");
+            return self.http_reply(id, &reply, head, fx);
+        }
+        let nonce = self.uuid();
+        let challenge = json!({"nonce": nonce, "ts": self.now.wall_ms}).to_string();
+        self.send(id, fx, |out| {
+            ws::upgrade_response(out, &accept, &[]);
+            let mut frame = Vec::with_capacity(160);
+            write_event(&mut frame, "connect.challenge", challenge.as_bytes(), None, None);
+            ws::text(out, &frame);
+        });
+        let due = self.now.time.after_ms(self.config.gateway.handshake_timeout_ms);
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let State::Http(http) = &mut conn.state else { return };
+        let rest = http.server.take_rest();
+        let mut recv = Receiver::new(Role::Server, limits::WS_FRAME_PREAUTH);
+        recv.push(&rest);
+        conn.state = State::Handshake(Box::new(Handshake { recv, nonce, browser }));
+        self.wait_until(id, Some(due));
+        self.set_reading(id, true, fx);
+        self.shake_hands(id, fx);
+    }
+}

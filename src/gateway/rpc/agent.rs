@@ -1,0 +1,123 @@
+//! `agent` and `agent.wait`: the two-stage call (FACTS.md section 6).
+
+use super::super::Gateway;
+use super::super::runs::{Cause, NewRun, Repeated, digest, model_exists};
+use super::super::socket::Answer;
+use super::chat::{conflict, images};
+use super::{Handled, Params, number, text};
+use crate::agent::Ask;
+use crate::agent::turn::Turn;
+use crate::driver::{ConnId, Effects};
+use crate::limits;
+use crate::protocol::error::ErrorShape;
+use serde_json::json;
+
+impl Gateway {
+    /// First response `{runId, sessionKey, agentId, status: "accepted", acceptedAt}`; the second,
+    /// under the same request id, follows when the run is over.
+    pub(super) fn agent(
+        &mut self,
+        conn: ConnId,
+        request: &str,
+        params: &Params,
+        fx: &mut Effects,
+    ) -> Handled {
+        let message = text(params, "message").unwrap_or_default();
+        if message.trim().is_empty() {
+            return Err(ErrorShape::invalid("message required"));
+        }
+        let run_id = text(params, "idempotencyKey").unwrap_or_default().to_owned();
+        let session_id = text(params, "sessionId").filter(|id| !id.is_empty());
+        let key = match (text(params, "sessionKey").filter(|key| !key.is_empty()), session_id) {
+            (Some(key), _) => Some(key.to_owned()),
+            (None, Some(id)) => Some(self.key_of_session_id(id)),
+            (None, None) => None,
+        };
+        let agent_id = text(params, "agentId");
+        if let Some(agent) = agent_id
+            && !self.config.agents.has(&agent.to_ascii_lowercase())
+        {
+            return Err(ErrorShape::invalid(format!("unknown agent id \"{agent}\"")));
+        }
+        let (key, agent) = self.target(key.as_deref(), agent_id)?;
+        let digest = digest("agent", &key, message, params.get("attachments"));
+        match self.repeated(&run_id, digest) {
+            Repeated::No => {}
+            Repeated::Conflict => return Err(conflict()),
+            Repeated::Finished(Ok(payload)) => return Ok(Answer::Json(payload.clone())),
+            Repeated::Finished(Err(error)) => return Err(error.clone()),
+            Repeated::InFlight(number) => {
+                self.answer_later(number, conn, request);
+                return Ok(Answer::Value(self.accepted(number)));
+            }
+        }
+        let model = chosen_model(params);
+        if let Some(model) = &model
+            && !model_exists(&self.config, model)
+        {
+            return Err(ErrorShape::invalid(format!(
+                "Unknown model \"{model}\". Run: openclaw gateway call models.list"
+            )));
+        }
+        let mut ask = Ask::default();
+        if let Some(extra) = text(params, "extraSystemPrompt").filter(|text| !text.is_empty()) {
+            ask.turns.push(Turn::System(extra.to_owned()));
+        }
+        let client = self.conns.client(conn).map(|client| (client.id, client.mode));
+        let new = NewRun {
+            id: run_id,
+            cause: Cause::Agent,
+            key,
+            agent,
+            session_id: session_id.map(str::to_owned),
+            keep: true,
+            message: Some(message.to_owned()),
+            images: images(params)?,
+            ask,
+            model,
+            timeout_ms: number(params, "timeout").map(|seconds| seconds.saturating_mul(1000)),
+            client,
+            digest,
+        };
+        let run = self.accept_run(new)?;
+        self.answer_later(run, conn, request);
+        let accepted = self.accepted(run);
+        self.respond_ok(conn, request, &accepted, fx);
+        Ok(Answer::Handled)
+    }
+
+    fn accepted(&self, number: u64) -> serde_json::Value {
+        match self.runs.get(number) {
+            Some(run) => json!({
+                "runId": run.id, "sessionKey": run.key, "agentId": run.agent,
+                "status": "accepted", "acceptedAt": run.accepted_ms,
+            }),
+            None => serde_json::Value::Null,
+        }
+    }
+
+    /// `{runId, timeoutMs?}`.
+    pub(super) fn agent_wait(&mut self, conn: ConnId, request: &str, params: &Params) -> Handled {
+        let run = text(params, "runId").unwrap_or_default();
+        let timeout_ms = number(params, "timeoutMs").unwrap_or(limits::WAIT_MS);
+        self.wait_for(conn, request, run, timeout_ms)
+    }
+
+    /// The session that has this id, else a key of its own.
+    fn key_of_session_id(&self, session_id: &str) -> String {
+        let known = self.sessions.list().into_iter().find(|(_, e)| e.session_id == session_id);
+        match known {
+            Some((key, _)) => key.to_owned(),
+            None => format!("agent:{}:explicit:{session_id}", self.config.agents.default_agent()),
+        }
+    }
+}
+
+/// `provider` and `model`, as two parameters or one.
+fn chosen_model(params: &Params) -> Option<String> {
+    let model = text(params, "model").filter(|model| !model.is_empty())?;
+    Some(match text(params, "provider").filter(|provider| !provider.is_empty()) {
+        Some(provider) => format!("{provider}/{model}"),
+        None => model.to_owned(),
+    })
+}

@@ -1,0 +1,100 @@
+//! The handlers behind the operations table, one file a family.
+//!
+//! A handler has a checked set of parameters, answers now or later, and never touches the
+//! connection it serves but through responses and events.
+
+mod agent;
+pub(super) mod chat;
+mod config;
+mod logs;
+mod models;
+mod sessions;
+mod status;
+
+use super::Gateway;
+use super::socket::Answer;
+use crate::driver::{ConnId, Effects};
+use crate::protocol::error::ErrorShape;
+use crate::protocol::operations::Op;
+use crate::sessions::key;
+use serde_json::{Map, Value};
+
+type Params = Map<String, Value>;
+type Handled = Result<Answer, ErrorShape>;
+
+impl Gateway {
+    /// Runs the handler of an operation; every row of the table has one.
+    pub(super) fn handle(
+        &mut self,
+        op: Op,
+        conn: ConnId,
+        request: &str,
+        params: &Params,
+        fx: &mut Effects,
+    ) -> Handled {
+        match op {
+            Op::Agent => self.agent(conn, request, params, fx),
+            Op::AgentWait => self.agent_wait(conn, request, params),
+            Op::AgentsList => Ok(Answer::Value(self.agents_list())),
+            Op::ChannelsStatus => Ok(Answer::Value(self.channels_status())),
+            Op::ChatAbort => self.chat_abort(params, fx),
+            Op::ChatHistory | Op::ChatStartup => self.chat_history(params),
+            Op::ChatSend => self.chat_send(conn, request, params, fx),
+            Op::ConfigGet => Ok(Answer::Value(self.config_get())),
+            Op::Health => Ok(Answer::Value(self.health_value())),
+            Op::LogsTail => self.logs_tail(params),
+            Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
+            Op::SessionsAbort => self.sessions_abort(params, fx),
+            Op::SessionsList => Ok(Answer::Value(self.sessions_list(params))),
+            Op::SessionsMessagesSubscribe => self.messages_subscribe(conn, params, true),
+            Op::SessionsMessagesUnsubscribe => self.messages_subscribe(conn, params, false),
+            Op::SessionsSubscribe => Ok(Answer::Value(self.sessions_subscribe(conn, params, true))),
+            Op::SessionsUnsubscribe => {
+                Ok(Answer::Value(self.sessions_subscribe(conn, params, false)))
+            }
+            Op::Status => Ok(Answer::Value(self.status_value())),
+            Op::SystemPresence => Ok(Answer::Value(self.presence_list())),
+        }
+    }
+
+    /// The canonical key and agent that `sessionKey` and `agentId` name.
+    fn target(
+        &self,
+        name: Option<&str>,
+        agent: Option<&str>,
+    ) -> Result<(String, String), ErrorShape> {
+        let named = agent.map(str::trim).filter(|agent| !agent.is_empty());
+        let named = named.map(str::to_ascii_lowercase);
+        let agent = named.as_deref().unwrap_or(self.config.agents.default_agent());
+        let main_key = &self.config.session.main_key;
+        let key = match name {
+            Some(name) => key::canonical(name, agent, main_key).map_err(ErrorShape::invalid)?,
+            None => key::main(agent, main_key),
+        };
+        let owner = key::agent_of(&key).unwrap_or(agent).to_owned();
+        if named.as_deref().is_some_and(|agent| agent != owner) {
+            return Err(ErrorShape::invalid(format!(
+                "agentId \"{agent}\" does not own session \"{key}\""
+            )));
+        }
+        if !self.config.agents.has(&owner) {
+            return Err(ErrorShape::invalid(format!(
+                "Agent \"{owner}\" no longer exists in configuration"
+            )));
+        }
+        Ok((key, owner))
+    }
+}
+
+fn text<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
+    params.get(name).and_then(Value::as_str)
+}
+
+fn number(params: &Params, name: &str) -> Option<u64> {
+    params.get(name).and_then(Value::as_u64)
+}
+
+/// A length or count from a parameter that was checked against its range.
+fn count(params: &Params, name: &str, default: usize) -> usize {
+    number(params, name).map_or(default, |n| usize::try_from(n).unwrap_or(usize::MAX))
+}

@@ -1,0 +1,109 @@
+//! Leaving: SIGTERM and SIGINT drain and exit, SIGUSR1 drains and re-executes, SIGHUP rereads
+//! the configuration.
+//!
+//! ```text
+//!   serving --signal--> draining (readyz 503, no new work, runs go on)
+//!     --last run over, or DRAIN_MS, or a second signal--> shutdown event, close 1012, leave
+//! ```
+
+use super::Gateway;
+use super::broadcast::To;
+use super::conn::State;
+use super::timers::Timer;
+use crate::driver::{ConnId, Effect, Effects, Signal};
+use crate::limits;
+use crate::protocol::close;
+use serde_json::json;
+
+/// How the process goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// Draining; then exit, or re-execute.
+    Draining { restart: bool },
+    /// The peers were told; only flushing is left.
+    Gone,
+}
+
+impl Gateway {
+    pub(super) fn signal(&mut self, signal: Signal, fx: &mut Effects) {
+        match (signal, self.leaving) {
+            (Signal::Reload, _) => self.reread(),
+            (_, Some(Leaving::Gone)) => {}
+            // Asked twice: the operator does not want to wait for the runs.
+            (_, Some(Leaving::Draining { .. })) => self.leave(fx),
+            (Signal::Terminate | Signal::Restart, None) => {
+                let restart = signal == Signal::Restart;
+                let active = self.runs.active_len();
+                log::info!(target: "gateway", "{}; {active} active runs",
+                    if restart { "restarting" } else { "stopping" });
+                self.leaving = Some(Leaving::Draining { restart });
+                self.timers.arm(self.now.time.after_ms(limits::DRAIN_MS), Timer::Drain);
+                self.leave_if_idle(fx);
+            }
+        }
+    }
+
+    /// A run ended: perhaps it was the last.
+    pub(super) fn leave_if_idle(&mut self, fx: &mut Effects) {
+        if matches!(self.leaving, Some(Leaving::Draining { .. })) && self.runs.active_len() == 0 {
+            self.leave(fx);
+        }
+    }
+
+    pub(super) fn drain_over(&mut self, fx: &mut Effects) {
+        if matches!(self.leaving, Some(Leaving::Draining { .. })) {
+            log::warn!(target: "gateway", "the drain time is over; {} runs are cut short",
+                self.runs.active_len());
+            self.leave(fx);
+        }
+    }
+
+    fn leave(&mut self, fx: &mut Effects) {
+        let Some(Leaving::Draining { restart }) = self.leaving else { return };
+        self.leaving = Some(Leaving::Gone);
+        for run in self.runs.numbers() {
+            self.cancel_run(run, "restart", fx);
+        }
+        let mut payload = json!({
+            "reason": if restart { "gateway restarting" } else { "gateway stopping" },
+        });
+        if restart {
+            payload["restartExpectedMs"] = json!(limits::RESTART_EXPECTED_MS);
+        }
+        self.broadcast("shutdown", To::All, fx, &|_| Some(payload.clone()));
+        let peers: Vec<ConnId> = self.conns.all().map(|(id, _)| id).collect();
+        for id in peers {
+            match self.conns.get(id).map(|conn| &conn.state) {
+                Some(State::Client(_) | State::Handshake(_)) => {
+                    self.close_socket(id, close::SERVICE_RESTART, "service restart", fx);
+                }
+                Some(State::Http(_)) => self.close(id, fx),
+                Some(State::Upstream(_)) | None => {}
+            }
+        }
+        self.save();
+        if restart {
+            fx.push(Effect::Reexec);
+        } else {
+            fx.push(Effect::StopListening);
+            fx.push(Effect::Exit { code: 0 });
+        }
+    }
+
+    /// SIGHUP: a valid file replaces the snapshot, an invalid one changes nothing.
+    fn reread(&mut self) {
+        let Some(reload) = &mut self.reload else { return };
+        match reload() {
+            Ok((config, credentials)) => {
+                self.config = config;
+                self.credentials = credentials;
+                for agent in self.config.agents.agent_ids() {
+                    self.sessions.open(self.disk.as_mut(), agent);
+                }
+                log::info!(target: "gateway", "configuration reread and applied");
+            }
+            Err(text) => log::error!(target: "gateway",
+                "configuration not applied, the running one stays: {text}"),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Deadlines: one heap, at most one live entry for each thing that waits.
+//!
+//! Entries are never removed early. When one comes up, its owner says whether it is really due;
+//! if the deadline has moved on meanwhile, the owner arms again. So re-arming a watchdog with
+//! every byte costs nothing.
+
+use crate::driver::{ConnId, Time};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// What waits for time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// A connection's handshake, request or idle time.
+    Conn(ConnId),
+    /// A run's deadline, watchdog, pause or text flush.
+    Run(u64),
+    /// An `agent.wait`.
+    Wait(u64),
+    /// The `tick` event.
+    Tick,
+    /// Writing indexes and syncing journals.
+    Save,
+    /// The end of the drain.
+    Drain,
+}
+
+/// The heap.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    heap: BinaryHeap<Reverse<(Time, Timer)>>,
+}
+
+impl Timers {
+    /// Calls `timer` at `when` at the earliest.
+    pub(super) fn arm(&mut self, when: Time, timer: Timer) {
+        self.heap.push(Reverse((when, timer)));
+    }
+
+    /// When the next entry comes up.
+    pub(super) fn next(&self) -> Option<Time> {
+        self.heap.peek().map(|Reverse((when, _))| *when)
+    }
+
+    /// Takes an entry that has come up.
+    pub(super) fn pop(&mut self, now: Time) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, timer))| timer)
+    }
+}
+
+/// The one entry of something whose deadline moves.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Armed(Option<Time>);
+
+impl Armed {
+    /// Makes sure that `timer` comes up no later than `due`.
+    pub(super) fn at(&mut self, timers: &mut Timers, due: Option<Time>, timer: Timer) {
+        if let Some(due) = due
+            && self.0.is_none_or(|armed| due < armed)
+        {
+            timers.arm(due, timer);
+            self.0 = Some(due);
+        }
+    }
+
+    /// The entry came up; true when the deadline is really due, else it is armed again.
+    pub(super) fn came_up(
+        &mut self,
+        timers: &mut Timers,
+        due: Option<Time>,
+        timer: Timer,
+        now: Time,
+    ) -> bool {
+        if self.0.is_some_and(|armed| armed > now) {
+            // An older entry of the same owner; the earlier one is still in the heap.
+            return false;
+        }
+        self.0 = None;
+        if due.is_some_and(|due| due <= now) {
+            return true;
+        }
+        self.at(timers, due, timer);
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_moved_is_armed_again_once() {
+        let mut timers = Timers::default();
+        let mut armed = Armed::default();
+        armed.at(&mut timers, Some(Time(10)), Timer::Run(1));
+        armed.at(&mut timers, Some(Time(20)), Timer::Run(1));
+        assert_eq!(timers.heap.len(), 1, "a later deadline needs no entry of its own");
+        assert_eq!(timers.pop(Time(9)), None);
+        assert_eq!(timers.pop(Time(10)), Some(Timer::Run(1)));
+        assert!(!armed.came_up(&mut timers, Some(Time(20)), Timer::Run(1), Time(10)));
+        assert_eq!(timers.next(), Some(Time(20)));
+        assert_eq!(timers.pop(Time(25)), Some(Timer::Run(1)));
+        assert!(armed.came_up(&mut timers, Some(Time(20)), Timer::Run(1), Time(25)));
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn an_earlier_deadline_leaves_a_harmless_old_entry() {
+        let mut timers = Timers::default();
+        let mut armed = Armed::default();
+        armed.at(&mut timers, Some(Time(20)), Timer::Run(1));
+        armed.at(&mut timers, Some(Time(10)), Timer::Run(1));
+        assert_eq!(timers.pop(Time(10)), Some(Timer::Run(1)));
+        assert!(armed.came_up(&mut timers, Some(Time(10)), Timer::Run(1), Time(10)));
+        armed.at(&mut timers, Some(Time(30)), Timer::Run(1));
+        assert_eq!(timers.pop(Time(20)), Some(Timer::Run(1)));
+        assert!(!armed.came_up(&mut timers, Some(Time(30)), Timer::Run(1), Time(20)));
+        assert_eq!(timers.pop(Time(30)), Some(Timer::Run(1)));
+        assert!(armed.came_up(&mut timers, Some(Time(30)), Timer::Run(1), Time(30)));
+    }
+}

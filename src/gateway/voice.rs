@@ -1,0 +1,327 @@
+//! What clients hear of a run: `agent`, `chat`, `session.message` and `sessions.changed`
+//! events, in the recorded order (FACTS.md sections 5.1, 5.2 and 6).
+//!
+//! ```text
+//!   session.message (user)
+//!   chat run only:  chat status + agent run_status  preparing_workspace, preparing_context
+//!   agent lifecycle start     chat run only: starting_model
+//!   agent lifecycle model     agent assistant + chat delta, throttled, until the end
+//!   agent usage, session.message (assistant), lifecycle finishing, model null, end
+//!   chat delta (the rest), chat final
+//! ```
+//!
+//! The number in a payload counts within the run; a chat event carries the number of the agent
+//! event it mirrors. Protocol 3 knows no `status`, `deltaText` or `agentId` in `chat`.
+
+use super::Gateway;
+use super::broadcast::To;
+use super::runs::{Active, Cause, NewRun, outcome_text, receipt, stop_reason};
+use crate::agent::run::{Outcome, Run, RunEvent};
+use crate::driver::{Effects, Time};
+use crate::limits;
+use crate::sessions::Appended;
+use serde_json::{Map, Value, json};
+
+/// What was told of a run so far.
+pub(super) struct Voice {
+    seq: u64,
+    /// A chat run has `status` events and `isHeartbeat`.
+    chat: bool,
+    item: String,
+    /// Bytes of the answer told by `assistant` and by `chat` events.
+    assistant: usize,
+    delta: usize,
+    /// The next chat delta may go out then.
+    delta_at: Option<Time>,
+    /// The last delta took text back.
+    replace: bool,
+}
+
+impl Voice {
+    pub(super) fn new(new: &NewRun, item: String) -> Self {
+        Self {
+            seq: 0,
+            chat: new.cause == Cause::Chat,
+            item: format!("{item}:1"),
+            assistant: 0,
+            delta: 0,
+            delta_at: None,
+            replace: false,
+        }
+    }
+
+    /// When held-back text is to be told.
+    pub(super) fn due(&self) -> Option<Time> {
+        (self.delta < self.assistant).then_some(self.delta_at).flatten()
+    }
+}
+
+/// An `agent` event that follows the response of an abort.
+pub(super) struct Trailing(Value);
+
+impl Gateway {
+    fn say_agent(&mut self, run: &mut Active, stream: &str, data: &Value, fx: &mut Effects) {
+        run.voice.seq += 1;
+        self.say_agent_again(run, stream, data, fx);
+    }
+
+    /// With the number of the chat event before it.
+    fn say_agent_again(&mut self, run: &Active, stream: &str, data: &Value, fx: &mut Effects) {
+        let ts = self.now.wall_ms;
+        self.broadcast("agent", To::Readers, fx, &|_| Some(agent_payload(run, stream, data, ts)));
+    }
+
+    /// A `chat` event with the current number. `protocol3` is false for what that generation
+    /// does not know.
+    fn say_chat(&mut self, run: &Active, fields: &Value, protocol3: bool, fx: &mut Effects) {
+        self.broadcast("chat", To::Readers, fx, &|protocol| {
+            if protocol < 4 && !protocol3 {
+                return None;
+            }
+            let mut payload = Map::new();
+            payload.insert("runId".to_owned(), json!(run.id));
+            payload.insert("sessionKey".to_owned(), json!(run.key));
+            if protocol >= 4 {
+                payload.insert("agentId".to_owned(), json!(run.agent));
+            }
+            payload.insert("seq".to_owned(), json!(run.voice.seq));
+            if let Value::Object(fields) = fields {
+                for (name, value) in fields {
+                    if protocol >= 4 || !matches!(name.as_str(), "deltaText" | "replace") {
+                        payload.insert(name.clone(), value.clone());
+                    }
+                }
+            }
+            Some(Value::Object(payload))
+        });
+    }
+
+    fn say_status(&mut self, run: &mut Active, phase: &str, fx: &mut Effects) {
+        if run.voice.chat {
+            run.voice.seq += 1;
+            self.say_chat(run, &json!({"state": "status", "phase": phase}), false, fx);
+            self.say_agent_again(run, "run_status", &json!({"phase": phase}), fx);
+        }
+    }
+
+    /// The beginning of a run.
+    pub(super) fn speak_start(&mut self, run: &mut Active, fx: &mut Effects) {
+        self.say_status(run, "preparing_workspace", fx);
+        self.say_status(run, "preparing_context", fx);
+        let started = json!({"phase": "start", "startedAt": run.started_ms});
+        self.say_agent(run, "lifecycle", &started, fx);
+        self.say_status(run, "starting_model", fx);
+        self.session_changed(run, "agent.run.started", fx);
+    }
+
+    /// One event of the machine, but for text and the end.
+    pub(super) fn speak(&mut self, run: &mut Active, event: &RunEvent, fx: &mut Effects) {
+        match event {
+            RunEvent::Model(_) => {
+                let Some(candidate) = run.machine.as_ref().and_then(Run::candidate) else { return };
+                let data = json!({
+                    "phase": "model", "provider": candidate.provider, "model": candidate.model,
+                });
+                self.say_agent(run, "lifecycle", &data, fx);
+            }
+            RunEvent::Reasoning(text) => {
+                self.say_agent(run, "thinking", &json!({"delta": text}), fx);
+            }
+            RunEvent::Restart => {
+                run.voice.assistant = 0;
+                run.voice.delta = 0;
+                run.voice.replace = true;
+                let data =
+                    json!({"text": "", "delta": "", "replace": true, "itemId": run.voice.item});
+                self.say_agent(run, "assistant", &data, fx);
+            }
+            RunEvent::Retrying { attempt, delay_ms, message } => {
+                let data = json!({
+                    "phase": "retrying", "message": message, "retryAttempt": attempt,
+                    "maxRetries": limits::PROVIDER_RETRIES, "delayMs": delay_ms,
+                    "attempt": attempt + 1, "maxAttempts": limits::PROVIDER_RETRIES + 1,
+                    "reason": "provider_error",
+                });
+                self.say_agent(run, "run_status", &data, fx);
+            }
+            RunEvent::Text(_) | RunEvent::ToolCall { .. } | RunEvent::Over(_) => {}
+        }
+    }
+
+    /// New text of the answer: an `assistant` event for what came in this turn, a chat delta
+    /// when the last is [`limits::CHAT_DELTA_MS`] old or the run is over (`all`).
+    pub(super) fn speak_text(&mut self, run: &mut Active, all: bool, fx: &mut Effects) {
+        let Some(machine) = &run.machine else { return };
+        let length = machine.text().len();
+        if length > run.voice.assistant {
+            run.voice.seq += 1;
+            let (item, from) = (&run.voice.item, run.voice.assistant);
+            let ts = self.now.wall_ms;
+            let shown: &Active = run;
+            self.broadcast("agent", To::Readers, fx, &|_| {
+                let text = machine.text();
+                let data = json!({
+                    "text": text, "delta": text.get(from..).unwrap_or_default(), "itemId": item,
+                });
+                Some(agent_payload(shown, "assistant", &data, ts))
+            });
+            run.voice.assistant = length;
+        }
+        let now = self.now.time;
+        let ripe = run.voice.delta_at.is_none_or(|at| at <= now);
+        if run.voice.delta < length && (ripe || all) {
+            let text = machine.text();
+            let mut fields = json!({
+                "state": "delta", "deltaText": text.get(run.voice.delta..).unwrap_or_default(),
+                "message": chat_message(text, self.now.wall_ms),
+            });
+            if std::mem::take(&mut run.voice.replace) {
+                fields["replace"] = json!(true);
+            }
+            run.voice.delta = length;
+            run.voice.delta_at = Some(now.after_ms(limits::CHAT_DELTA_MS));
+            self.say_chat(run, &fields, true, fx);
+        }
+    }
+
+    /// Tokens of a good answer; told before its message.
+    pub(super) fn speak_usage(&mut self, run: &mut Active, outcome: &Outcome, fx: &mut Effects) {
+        if let (Outcome::Done(_), Some(machine)) = (outcome, &run.machine) {
+            let output = machine.usage().output;
+            self.say_agent(run, "usage", &json!({"outputTokens": output}), fx);
+        }
+    }
+
+    /// The end of a run: exactly one terminal chat event, the last of its kind.
+    pub(super) fn speak_end(
+        &mut self,
+        run: &mut Active,
+        outcome: &Outcome,
+        ended_ms: u64,
+        fx: &mut Effects,
+    ) {
+        let text = run.machine.as_ref().map(|m| m.text().to_owned()).unwrap_or_default();
+        let message = chat_message(&text, ended_ms);
+        let stop = stop_reason(outcome);
+        match outcome {
+            Outcome::Done(_) => {
+                let finishing = json!({
+                    "phase": "finishing", "stopReason": stop, "aborted": false,
+                    "livenessState": "working", "endedAt": ended_ms,
+                });
+                self.say_agent(run, "lifecycle", &finishing, fx);
+                let model = json!({"phase": "model", "provider": null, "model": null});
+                self.say_agent(run, "lifecycle", &model, fx);
+                let mut end = json!({
+                    "phase": "end", "stopReason": stop, "aborted": false,
+                    "livenessState": "working", "startedAt": run.started_ms, "endedAt": ended_ms,
+                    "terminalReply": {"disposition": "visible", "text": text},
+                    "executionSettled": true,
+                });
+                if let Some(machine) = &run.machine {
+                    end["terminalReceipt"] = receipt(run, machine);
+                }
+                self.say_agent(run, "lifecycle", &end, fx);
+                self.speak_text(run, true, fx);
+                let done = json!({"state": "final", "stopReason": stop, "message": message});
+                self.say_chat(run, &done, true, fx);
+            }
+            Outcome::Aborted(_) => {
+                run.voice.seq += 1;
+                let mut aborted = json!({"state": "aborted", "stopReason": stop});
+                if !text.is_empty() {
+                    aborted["message"] = message;
+                }
+                self.say_chat(run, &aborted, true, fx);
+                let end = json!({
+                    "phase": "end", "status": "cancelled", "aborted": true, "stopReason": stop,
+                    "startedAt": run.started_ms, "endedAt": ended_ms,
+                });
+                self.say_agent_again(run, "lifecycle", &end, fx);
+                run.voice.seq += 1;
+                let error = json!({
+                    "phase": "error", "error": outcome_text(outcome), "aborted": true,
+                    "stopReason": "aborted", "startedAt": run.started_ms, "endedAt": ended_ms,
+                    "executionSettled": true,
+                });
+                let payload = agent_payload(run, "lifecycle", &error, self.now.wall_ms);
+                self.trailing.push(Trailing(payload));
+            }
+            Outcome::Failed(_) | Outcome::TimedOut(_) => {
+                let why = outcome_text(outcome);
+                let error = json!({
+                    "phase": "error", "error": why, "aborted": false, "stopReason": stop,
+                    "startedAt": run.started_ms, "endedAt": ended_ms, "executionSettled": true,
+                });
+                self.say_agent(run, "lifecycle", &error, fx);
+                let mut fields = json!({"state": "error", "errorMessage": why});
+                if let Outcome::TimedOut(_) = outcome {
+                    fields["errorKind"] = json!("timeout");
+                }
+                self.say_chat(run, &fields, true, fx);
+            }
+        }
+        self.session_changed(run, "agent.input.settled", fx);
+    }
+
+    /// What follows the response of an abort.
+    pub(super) fn speak_trailing(&mut self, fx: &mut Effects) {
+        for Trailing(payload) in std::mem::take(&mut self.trailing) {
+            self.broadcast("agent", To::Readers, fx, &|_| Some(payload.clone()));
+        }
+    }
+
+    /// `session.message`: a message reached the transcript.
+    pub(super) fn tell_message(
+        &mut self,
+        run: &Active,
+        message: &Value,
+        appended: &Appended,
+        fx: &mut Effects,
+    ) {
+        let shown = super::rpc::chat::shown(message, &appended.id, appended.seq);
+        self.broadcast("session.message", To::Session(&run.key), fx, &|protocol| {
+            // Protocol 3 counts from 0.
+            let seq = if protocol >= 4 { appended.seq } else { appended.seq.saturating_sub(1) };
+            Some(json!({
+                "sessionKey": run.key, "agentId": run.agent, "message": shown,
+                "messageId": appended.id, "messageSeq": seq,
+            }))
+        });
+    }
+
+    /// `sessions.changed`, for those that follow all sessions.
+    fn session_changed(&mut self, run: &Active, reason: &str, fx: &mut Effects) {
+        if !run.keeps_transcript() {
+            return;
+        }
+        let row = self.session_row(&run.key);
+        let ts = self.now.wall_ms;
+        self.broadcast("sessions.changed", To::Sessions, fx, &|_| {
+            Some(json!({
+                "sessionKey": run.key, "agentId": run.agent, "reason": reason,
+                "sessionId": run.session_id, "runId": run.id, "ts": ts, "session": row,
+            }))
+        });
+    }
+}
+
+fn agent_payload(run: &Active, stream: &str, data: &Value, ts: u64) -> Value {
+    let mut payload = json!({
+        "runId": run.id, "sessionKey": run.key, "agentId": run.agent, "stream": stream,
+        "data": data, "seq": run.voice.seq, "ts": ts,
+    });
+    if stream == "lifecycle" {
+        payload["sessionId"] = json!(run.session_id);
+    }
+    if run.voice.chat {
+        payload["isHeartbeat"] = json!(false);
+    }
+    payload
+}
+
+fn chat_message(text: &str, now_ms: u64) -> Value {
+    json!({
+        "role": "assistant", "content": [{"type": "text", "text": text}], "timestamp": now_ms,
+    })
+}
