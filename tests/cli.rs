@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Gateway, Home, Ran, mode};
+use common::{DeadPort, Gateway, Home, Ran, mode};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -83,8 +83,8 @@ fn unconfigured_it_keeps_a_private_token_and_never_prints_it() {
         assert_eq!(mode(&home.state().join("logs/openclaw.log")), 0o600);
         assert_eq!(mode(&home.state().join("gateway.lock")), 0o600);
         gateway.wait_for("Try it:");
-        let said = gateway.seen.join("\n");
-        assert!(gateway.seen[0].contains(&format!("ws://127.0.0.1:{}", gateway.port)), "{said}");
+        let said = gateway.seen().join("\n");
+        assert!(gateway.seen()[0].contains(&format!("ws://127.0.0.1:{}", gateway.port)), "{said}");
         assert!(!said.contains(token.trim()), "{said}");
         assert!(said.contains(token_file.to_str().unwrap()), "{said}");
         token
@@ -106,7 +106,7 @@ fn dev_writes_a_first_configuration_and_never_rewrites_it() {
         let secret = text.split("token: \"").nth(1).unwrap().split('"').next().unwrap();
         assert_eq!(secret.len(), 43, "{text}");
         gateway.wait_for("Try it:");
-        assert!(!gateway.seen.join("\n").contains(secret), "{:?}", gateway.seen);
+        assert!(!gateway.seen().join("\n").contains(secret), "{:?}", gateway.seen());
         let ran = home.ask(gateway.port, "--dev gateway status");
         assert_eq!(ran.code, 0, "{ran:?}");
         text
@@ -183,7 +183,7 @@ fn force_ends_a_listener_of_ours_and_takes_its_port() {
     let line = format!("gateway --port {} --allow-unconfigured --force", old.port);
     let new = Gateway::start(&mut new_home.command(&line));
     assert_eq!(new.port, old.port);
-    assert_eq!(old.wait().code(), Some(0), "{:?}", old.seen);
+    assert_eq!(old.wait().code(), Some(0), "{:?}", old.seen());
 }
 
 #[cfg(feature = "process")]
@@ -212,8 +212,8 @@ fn one_gateway_a_state_directory() {
 #[test]
 fn with_no_gateway_every_client_command_fails_fast_and_says_what_to_type() {
     let home = Home::new();
-    // A port that was free a moment ago.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dead = DeadPort::new();
+    let port = dead.number();
     for line in [
         "gateway status",
         "gateway call health",
@@ -223,6 +223,9 @@ fn with_no_gateway_every_client_command_fails_fast_and_says_what_to_type() {
         "logs",
         "logs --follow",
         "agent --message hi",
+        "sessions",
+        "models list",
+        "channels status",
     ] {
         let ran = home.ask(port, line);
         assert_eq!(ran.code, 1, "{line}: {ran:?}");
@@ -246,7 +249,7 @@ fn a_healthy_gateway_answers_every_command() {
     for (line, want) in [
         ("gateway status", "Runtime: running"),
         ("gateway status", "RPC probe: ok"),
-        ("gateway status --deep --require-rpc", "RPC probe: ok"),
+        ("gateway status --deep --require-rpc", "Read probe: ok"),
         ("gateway status --no-probe", "RPC probe: skipped"),
         ("gateway health", "Gateway: ok"),
         ("health", "Agents: main (default)"),
@@ -255,6 +258,9 @@ fn a_healthy_gateway_answers_every_command() {
         ("logs --plain", "listening on ws://"),
         ("gateway call status", "runtimeVersion"),
         ("agent --message ping", "ping"),
+        ("sessions", "agent:main:main"),
+        ("models list", "/"),
+        ("channels status --probe", "no channels are configured"),
     ] {
         let ran = home.ask(gateway.port, line);
         assert_eq!(ran.code, 0, "{line}: {ran:?}");
@@ -280,8 +286,8 @@ fn a_healthy_gateway_answers_every_command() {
 fn status_finds_a_gateway_on_another_port() {
     let home = Home::new();
     let gateway = home.start("--allow-unconfigured");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let ran = home.ask(port, "gateway status");
+    let dead = DeadPort::new();
+    let ran = home.ask(dead.number(), "gateway status");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.out.contains(&format!("Runtime: running (pid {})", gateway.pid())), "{ran:?}");
     let next = format!("Next: OPENCLAW_GATEWAY_PORT={} openclaw gateway status", gateway.port);
@@ -332,13 +338,13 @@ fn verbose_mirrors_debug_lines() {
     let mut quiet = quiet_home.start("--allow-unconfigured");
     assert_eq!(quiet_home.ask(quiet.port, "health").code, 0);
     finish(&mut quiet);
-    assert!(!quiet.seen.iter().any(|line| line.contains("debug:")), "{:?}", quiet.seen);
+    assert!(!quiet.seen().iter().any(|line| line.contains("debug:")), "{:?}", quiet.seen());
 }
 
 #[cfg(feature = "process")]
 fn finish(gateway: &mut Gateway) {
     gateway.signal(rustix::process::Signal::TERM);
-    assert_eq!(gateway.wait().code(), Some(0), "{:?}", gateway.seen);
+    assert_eq!(gateway.wait().code(), Some(0), "{:?}", gateway.seen());
 }
 
 #[cfg(not(feature = "process"))]
@@ -406,4 +412,113 @@ fn what_setup_writes_starts() {
     let gateway = home.start("");
     let status = home.ask(gateway.port, "gateway status");
     assert_eq!(status.code, 0, "{status:?}");
+}
+
+#[test]
+fn config_set_keeps_comments_and_refuses_what_would_not_start() {
+    let home = Home::new();
+    let path = home.state().join("openclaw.json");
+    let missing = home.run("config set gateway.port 1");
+    assert_eq!(missing.code, 1, "{missing:?}");
+    assert!(missing.err.contains("openclaw setup"), "{missing:?}");
+
+    home.configure("{\n  // mine\n  gateway: { mode: 'local' }, // too\n}\n");
+    for line in ["config set gateway.port 7777", "config set gateway.auth.token abc"] {
+        let ran = home.run(line);
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    for part in ["// mine", "// too", "7777", "abc"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(mode(&path), 0o600);
+    for line in ["config set gateway.port moon", "config set gatway.port 1", "config unset a.b"] {
+        let ran = home.run(line);
+        assert_eq!(ran.code, 1, "{line}: {ran:?}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "{line}");
+    }
+    assert_eq!(home.run("config validate").code, 0);
+    assert_eq!(home.run("config unset gateway.port").code, 0);
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("7777"));
+    assert_eq!(home.run("config file").out.trim(), path.to_str().unwrap());
+
+    home.configure("{\n  gateway: { port: 'x' },\n}\n");
+    let ran = home.run("config validate");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.out.contains("openclaw.json:2:"), "{ran:?}");
+    let status = home.run("gateway status");
+    assert!(status.out.contains("(invalid)"), "{status:?}");
+}
+
+#[cfg(feature = "process")]
+#[test]
+fn logs_follow_survives_a_restart() {
+    let home = Home::new();
+    let mut gateway = home.start("--allow-unconfigured");
+    let port = gateway.port;
+    let mut command = home.command("logs --follow --plain --interval 100");
+    command.env("OPENCLAW_GATEWAY_PORT", port.to_string());
+    let mut follower = common::Lines::start(&mut command);
+    let ours = format!("listening on ws://127.0.0.1:{port}");
+    follower.wait_for(&ours);
+    finish(&mut gateway);
+    drop(gateway);
+    let line = format!("gateway --port {port} --allow-unconfigured");
+    let _again = Gateway::start(&mut home.command(&line));
+    follower.wait_for("stopped");
+    follower.wait_for(&ours);
+}
+
+#[test]
+fn no_log_line_holds_a_secret() {
+    let home = Home::new();
+    let token = "seven-times-seven-is-a-secret";
+    let gateway = home.start(&format!("--allow-unconfigured --verbose --token {token}"));
+    assert_eq!(home.ask(gateway.port, &format!("health --token {token}")).code, 0);
+    assert_eq!(home.ask(gateway.port, "health --token another-secret-try").code, 1);
+    let log = std::fs::read_to_string(home.state().join("logs/openclaw.log")).unwrap();
+    assert!(!log.contains(token) && !log.contains("another-secret-try"), "{log}");
+    assert!(!home.state().join("gateway-token").exists(), "a named token is not kept");
+}
+
+#[cfg(feature = "process")]
+#[test]
+fn stop_and_restart_reach_the_gateway_of_the_profile() {
+    let home = Home::new();
+    let none = home.run("gateway stop");
+    assert_eq!(none.code, 1, "{none:?}");
+    assert!(none.err.contains("Next: openclaw gateway run"), "{none:?}");
+
+    let mut gateway = home.start("--allow-unconfigured");
+    let ran = home.run("gateway restart");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let want = format!("restarted (pid {}) on ws://127.0.0.1:{}", gateway.pid(), gateway.port);
+    assert!(ran.out.contains(&want), "{ran:?}");
+    let ran = home.run("gateway stop");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(gateway.wait().code(), Some(0), "{:?}", gateway.seen());
+    let logs = home.ask(gateway.port, "logs");
+    assert_eq!(logs.code, 1, "{logs:?}");
+    assert!(logs.err.contains("the log so far is"), "{logs:?}");
+}
+
+#[cfg(feature = "process")]
+#[test]
+fn hup_takes_a_new_token_and_a_new_log_level_and_survives_a_broken_file() {
+    let home = Home::new();
+    home.configure("{gateway: {mode: 'local', auth: {token: 'one'}}}");
+    let mut gateway = home.start("");
+    let health = |token: &str| home.ask(gateway.port, &format!("health --token {token}")).code;
+    assert_eq!((health("one"), health("two")), (0, 1));
+    home.configure("{gateway: {mode: 'local', auth: {token: 'two'}}, logging: {level: 'debug'}}");
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.wait_for("configuration reread");
+    let health = |token: &str| home.ask(gateway.port, &format!("health --token {token}")).code;
+    assert_eq!((health("one"), health("two")), (1, 0));
+    gateway.wait_for("debug:");
+
+    home.configure("{gateway: {");
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.wait_for("error:");
+    assert_eq!(home.ask(gateway.port, "health --token two").code, 0);
 }

@@ -20,9 +20,9 @@ use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
 use super::{Failed, entropy, next, place, port, reexec};
-use crate::auth::{Credentials, is_loopback};
+use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
-use crate::config::{AuthMode, Bind, Loaded, Paths, Secret};
+use crate::config::{AuthMode, Bind, Config, Loaded, Paths, Secret};
 use crate::gateway::{Gateway, Host, Reload, Setup};
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let setup = Setup {
         config: config.clone(),
         credentials: secret.credentials(plan.mode),
-        reload: Some(reload(args.clone(), files, env, plan.paths.clone())),
+        reload: Some(reload(args.clone(), files, env, plan.paths.clone(), logger)),
         host: Host {
             name: host_name,
             address: outward(addr.ip()).map(|ip| ip.to_string()),
@@ -80,20 +80,22 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     greet(&plan, &secret, addr);
     logger.note(log::Level::Info, "gateway", &format!("listening on ws://{addr}"));
     logger.open_console();
+    warn_if_readable(&plan.paths.config_path);
     for warning in &config.warnings {
         log::warn!(target: "config", "{warning}");
     }
 
     let left = reactor.run(&mut gateway);
     drop(gateway);
-    log::logger().flush();
     match left {
         Ok(Leave::Exit(code)) => {
             log::info!(target: "gateway", "stopped");
+            log::logger().flush();
             Ok(code)
         }
         Ok(Leave::Reexec) => {
             log::info!(target: "gateway", "re-executing in place");
+            log::logger().flush();
             let error = match remembered {
                 Ok(remembered) => {
                     let listener = reactor.take_listener();
@@ -143,10 +145,18 @@ enum Origin {
 }
 
 /// The same decisions again, for a configuration that was edited. The address stays.
-fn reload(args: Args, files: place::Files, env: BTreeMap<String, String>, paths: Paths) -> Reload {
+fn reload(
+    args: Args,
+    files: place::Files,
+    env: BTreeMap<String, String>,
+    paths: Paths,
+    logger: &'static Logger,
+) -> Reload {
     Box::new(move || {
         let plan = plan(&args, &files, &env, paths.clone()).map_err(|failed| failed.to_string())?;
         let secret = plan.secret().map_err(|failed| failed.to_string())?;
+        let (level, console) = levels(&args, &plan.loaded.config);
+        logger.set_levels(level, console);
         Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)))
     })
 }
@@ -183,7 +193,7 @@ fn plan(
     let number = place::port(&paths, flag, &loaded.env, config)?;
     blocked::exposure(ip, number, mode, &start).map_err(refuse)?;
     // The room `config` decides; this is the one rule that must hold even if it errs.
-    if mode == AuthMode::None && !is_loopback(ip) {
+    if mode == AuthMode::None && !ip.to_canonical().is_loopback() {
         return Err(Failed::config(
             format!("refusing to bind gateway to {ip}:{number} without auth"),
             "openclaw gateway --auth token, or --bind loopback",
@@ -303,16 +313,13 @@ fn lock_failed(plan: &Plan, error: &LockError) -> Failed {
 }
 
 fn open_log(args: &Args, plan: &Plan, host: String) -> Result<Logger, Failed> {
-    let logging = &plan.loaded.config.logging;
-    let level = logger::filter(logging.level);
-    let console = logging.console_level.map_or(level, logger::filter);
-    let console = if args.has("verbose") { console.max(LevelFilter::Debug) } else { console };
+    let (level, console) = levels(args, &plan.loaded.config);
     let path = place::log_path(&plan.paths, &plan.loaded.config);
     let options = logger::Options {
         path: path.clone(),
         level,
         console,
-        max_file_bytes: logging.max_file_bytes,
+        max_file_bytes: plan.loaded.config.logging.max_file_bytes,
         host,
     };
     Logger::open(options).map_err(|error| {
@@ -321,9 +328,29 @@ fn open_log(args: &Args, plan: &Plan, host: String) -> Result<Logger, Failed> {
     })
 }
 
+/// For the file and for standard output.
+fn levels(args: &Args, config: &Config) -> (LevelFilter, LevelFilter) {
+    let level = logger::filter(config.logging.level);
+    let console = config.logging.console_level.map_or(level, logger::filter);
+    (level, if args.has("verbose") { console.max(LevelFilter::Debug) } else { console })
+}
+
+/// Others can read a file that holds a secret: worth a line, no reason to stop.
+#[cfg(unix)]
+fn warn_if_readable(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0) {
+        let path = path.display();
+        log::warn!(target: "config", "{path} is open to other users: chmod 600 {path}");
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_readable(_path: &std::path::Path) {}
+
 /// An address worth telling others.
 fn outward(ip: IpAddr) -> Option<IpAddr> {
-    (!ip.is_unspecified() && !is_loopback(ip)).then_some(ip)
+    (!ip.is_unspecified() && !ip.to_canonical().is_loopback()).then_some(ip)
 }
 
 /// What an operator sees first. The first line is for scripts, too: it holds the address.

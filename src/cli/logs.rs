@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{self, CLI, Session, Target, Trouble};
 use super::table::Args;
-use super::{Failed, out};
+use super::{Failed, out, place};
 
 /// How often a lost gateway is looked for again before `--follow` gives up.
 const TRIES_AGAIN: u32 = 30;
@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         let lost = matches!(trouble, Trouble::NoGateway(_) | Trouble::NotGateway(_));
         // Nothing was shown yet, or waiting will not help: fail fast.
         if tail.answers == 0 || !lost || tries > TRIES_AGAIN {
-            return target.fail(args, &trouble);
+            return target.fail(args, &trouble).map_err(|failed| with_file(args, &target, failed));
         }
         if tries == 1 {
             let text = format!("the connection was lost ({}); waiting", trouble.short());
@@ -42,6 +42,20 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         }
         std::thread::park_timeout(interval);
     }
+}
+
+/// Whoever asks for the log of a gateway that is gone wants to know where it lies.
+fn with_file(args: &Args, target: &Target, mut failed: Failed) -> Failed {
+    let env = place::environment();
+    if let (true, Ok(paths)) = (target.local, place::paths(&env, args))
+        && let Ok(loaded) = place::load(&place::Files::new(), &env, &paths)
+    {
+        let path = place::log_path(&paths, &loaded.config);
+        if path.exists() {
+            failed.next = format!("{}; the log so far is {}", failed.next, path.display());
+        }
+    }
+    failed
 }
 
 /// Where we are in the log.

@@ -8,17 +8,18 @@
 //! ```text
 //!   words --> table --> gateway_run --> reactor + gateway   (port, logger: what it needs)
 //!                  \--> status, call, health, logs, agent --> client --> a running gateway
-//!                  \--> setup --> a first configuration file
+//!                  \--> setup, config --> the configuration file
 //! ```
 //!
 //! Exit codes: 0 done; 1 it failed; 2 the words were wrong; 78 the gateway may not start as it
 //! is configured (`EX_CONFIG`: a service manager should not try again).
 
-#![allow(clippy::print_stdout, clippy::print_stderr)]
-
 pub mod agent;
+pub mod ask;
 pub mod call;
 pub mod client;
+pub mod config;
+pub mod control;
 pub mod entropy;
 pub mod gateway_run;
 pub mod health;
@@ -31,6 +32,7 @@ pub mod reexec;
 pub mod setup;
 pub mod status;
 pub mod table;
+pub mod trouble;
 
 use std::ffi::OsString;
 
@@ -114,6 +116,15 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::Logs => logs::run(args),
         Run::Agent => agent::run(args),
         Run::Setup => setup::run(args),
+        Run::ConfigFile => config::file(args),
+        Run::ConfigValidate => config::validate(args),
+        Run::ConfigSet => config::set(args),
+        Run::ConfigUnset => config::unset(args),
+        Run::GatewayStop => control::stop(args),
+        Run::GatewayRestart => control::restart(args),
+        Run::Channels => ask::channels(args),
+        Run::Models => ask::models(args),
+        Run::Sessions => ask::sessions(args),
     }
 }
 

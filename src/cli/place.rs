@@ -114,7 +114,8 @@ pub fn password_file(path: &str) -> Result<Secret, Failed> {
     }
 }
 
-/// The address behind a `bind` word.
+/// The address behind a `bind` word. Loopback is 127.0.0.1: there is one listener, and every
+/// client of ours asks that address.
 ///
 /// # Errors
 /// When this machine has no such address, or `gateway.customBindHost` is missing.
@@ -228,6 +229,12 @@ pub fn load(
     paths: &Paths,
 ) -> Result<config::Loaded, Box<config::ConfigError>> {
     config::load(files, env, paths).map_err(Box::new)
+}
+
+/// What a configuration that cannot be read is replaced by, where only a look is wanted.
+pub fn defaults(env: &BTreeMap<String, String>) -> config::Loaded {
+    let config = std::rc::Rc::new(Config::defaults());
+    config::Loaded { config, env: env.clone(), files: Vec::new() }
 }
 
 #[cfg(test)]

@@ -86,10 +86,11 @@ pub fn open(
     Err(taken(addr, &self::holders(addr)))
 }
 
-const POLL_MS: u64 = 10;
+/// The pause between two looks at a process or a port.
+pub const POLL_MS: u64 = 10;
 
 /// Waits a moment; nothing is lost when it ends early.
-fn pause() {
+pub fn pause() {
     std::thread::park_timeout(Duration::from_millis(POLL_MS));
 }
 
@@ -99,13 +100,18 @@ fn taken(addr: SocketAddr, holders: &[Holder]) -> Failed {
         [] => "a process that cannot be named here".to_owned(),
         some => some.iter().map(Holder::to_string).collect::<Vec<_>>().join(", "),
     };
+    // Only what --force would end is offered to it.
+    let ours = own_uid();
+    let may_end = !holders.is_empty() && holders.iter().all(|holder| Some(holder.uid) == ours);
+    let force = if may_end { "or end it: openclaw gateway --force; " } else { "" };
     Failed::new(
         format!(
             "another gateway instance is already listening on ws://{shown} (EADDRINUSE)\n\
              Held by: {who}"
         ),
-        "openclaw gateway status; or end it: openclaw gateway --force; \
-         or use another port: openclaw gateway --port <port>",
+        format!(
+            "openclaw gateway status; {force}or use another port: openclaw gateway --port <port>"
+        ),
     )
 }
 
@@ -128,12 +134,13 @@ fn end(addr: SocketAddr, holder: &Holder, say: &mut dyn FnMut(&str)) -> Result<(
     }
     let Some(started) = started(pid) else { return Ok(()) };
     say(&format!("--force: ending {holder} on port {port}"));
-    signal(pid, holder.inode, false)?;
+    let still = || holds(pid, holder.inode);
+    signal(pid, Send::Term, still)?;
     if gone(pid, started, limits::FORCE_TERM_MS) {
         return Ok(());
     }
     say(&format!("--force: {holder} did not leave in {} ms, killing it", limits::FORCE_TERM_MS));
-    signal(pid, holder.inode, true)?;
+    signal(pid, Send::Kill, still)?;
     if gone(pid, started, limits::FORCE_KILL_MS) {
         return Ok(());
     }
@@ -141,7 +148,7 @@ fn end(addr: SocketAddr, holder: &Holder, say: &mut dyn FnMut(&str)) -> Result<(
 }
 
 /// Waits until the process of that start time has left; a zombie has.
-fn gone(pid: u32, start: u64, ms: u64) -> bool {
+pub fn gone(pid: u32, start: u64, ms: u64) -> bool {
     for _ in 0..ms / POLL_MS {
         if started(pid) != Some(start) {
             return true;
@@ -151,22 +158,41 @@ fn gone(pid: u32, start: u64, ms: u64) -> bool {
     started(pid) != Some(start)
 }
 
+/// What a process can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Send {
+    /// Finish and leave.
+    Term,
+    /// Leave now.
+    Kill,
+    /// Re-execute in place (a gateway of ours).
+    Restart,
+}
+
+/// Sends a signal, if the process is `still` who it was when that was looked up.
+///
+/// # Errors
+/// When the system refuses, or this build cannot.
 #[cfg(all(unix, feature = "process"))]
-fn signal(pid: u32, inode: u64, kill: bool) -> Result<(), Failed> {
+pub fn signal(pid: u32, send: Send, still: impl Fn() -> bool) -> Result<(), Failed> {
     use rustix::process::{Pid, Signal};
-    let signal = if kill { Signal::KILL } else { Signal::TERM };
+    let signal = match send {
+        Send::Term => Signal::TERM,
+        Send::Kill => Signal::KILL,
+        Send::Restart => Signal::USR1,
+    };
     let Some(target) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
     #[cfg(target_os = "linux")]
     let sent = match rustix::process::pidfd_open(target, rustix::process::PidfdFlags::empty()) {
         // From here on the number cannot pass to another process; look once more who it is.
-        Ok(_) if !holds(pid, inode) => Ok(()),
+        Ok(_) if !still() => Ok(()),
         Ok(pidfd) => rustix::process::pidfd_send_signal(pidfd, signal),
-        Err(rustix::io::Errno::NOSYS) => rustix::process::kill_process(target, signal),
+        Err(rustix::io::Errno::NOSYS) if still() => rustix::process::kill_process(target, signal),
+        Err(rustix::io::Errno::NOSYS) => Ok(()),
         Err(error) => Err(error),
     };
     #[cfg(not(target_os = "linux"))]
-    let sent =
-        if holds(pid, inode) { rustix::process::kill_process(target, signal) } else { Ok(()) };
+    let sent = if still() { rustix::process::kill_process(target, signal) } else { Ok(()) };
     match sent {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => {
@@ -175,8 +201,12 @@ fn signal(pid: u32, inode: u64, kill: bool) -> Result<(), Failed> {
     }
 }
 
+/// This build cannot.
+///
+/// # Errors
+/// Always.
 #[cfg(not(all(unix, feature = "process")))]
-fn signal(pid: u32, _inode: u64, _kill: bool) -> Result<(), Failed> {
+pub fn signal(pid: u32, _send: Send, _still: impl Fn() -> bool) -> Result<(), Failed> {
     Err(Failed::new("this build cannot signal processes", format!("kill {pid}")))
 }
 
@@ -301,7 +331,7 @@ fn holds(pid: u32, inode: u64) -> bool {
 }
 
 /// When a process started, in ticks; `None` when it is gone or a zombie.
-fn started(pid: u32) -> Option<u64> {
+pub fn started(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     start_of(&stat)
 }
@@ -336,26 +366,31 @@ fn own_uid() -> Option<u32> {
 mod tests {
     use super::*;
 
-    const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when \
-retrnsmt   uid  timeout inode\n\
-   0: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 12345 1\n\
-   1: 0100007F:4965 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1000        0 777 1\n\
-   2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 99 1\n\
-   3: garbage\n";
-    const TCP6: &str = "head\n\
-   0: 00000000000000000000000001000000:4965 00000000000000000000000000000000:0000 0A \
-00000000:00000000 00:00000000 00000000     5        0 4242 1\n";
+    const HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue ...\n";
+    const TAIL: &str = "00000000:00000000 00:00000000 00000000";
+
+    fn row(local: &str, remote: &str, state: &str, uid: u32, inode: u64) -> String {
+        format!("   0: {local} {remote} {state} {TAIL}  {uid}        0 {inode} 1\n")
+    }
 
     #[test]
     fn listeners_are_read_from_the_kernel_table() {
         if cfg!(target_endian = "big") {
             return;
         }
-        let rows = parse_table(TCP);
+        let tcp = [
+            HEAD,
+            &row("0100007F:4965", "00000000:0000", "0A", 1000, 12345),
+            &row("0100007F:4965", "0100007F:9C40", "01", 1000, 777),
+            &row("00000000:0016", "00000000:0000", "0A", 0, 99),
+            "   3: garbage\n",
+        ];
+        let rows = parse_table(&tcp.concat());
         let addrs: Vec<_> = rows.iter().map(|row| row.addr.to_string()).collect();
         assert_eq!(addrs, ["127.0.0.1:18789", "0.0.0.0:22"]);
         assert_eq!((rows[0].uid, rows[0].inode), (1000, 12345));
-        let rows = parse_table(TCP6);
+        let loopback = "00000000000000000000000001000000:4965";
+        let rows = parse_table(&[HEAD, &row(loopback, "0:0", "0A", 5, 4242)].concat());
         assert_eq!(rows[0].addr.to_string(), "[::1]:18789");
         assert_eq!((rows[0].uid, rows[0].inode), (5, 4242));
     }

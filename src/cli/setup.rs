@@ -118,6 +118,14 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     match chosen {
         Some(offer) => {
             let _ = writeln!(said, "  Model:  {} (agents.defaults.model)", offer.shown);
+            if let Some(key) = &offer.api_key {
+                let dotenv = paths.state_dir.join(".env");
+                let _ = writeln!(
+                    said,
+                    "  Key:    {key} is read where the gateway runs; to keep it: {}",
+                    dotenv.display()
+                );
+            }
         }
         None => said.push_str(
             "  Model:  none found; the built-in echo answers until models.providers is set\n",

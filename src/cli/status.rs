@@ -10,21 +10,35 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::client::{self, BACKEND, CLI, PROBE, Session, Target, Trouble};
+use super::port::Holder;
 use super::table::Args;
 use super::{Failed, health, next, out, place, port};
-use crate::config::{Config, Paths};
+use crate::config::Paths;
 
 /// What was found out.
 struct Found {
     url: String,
     local: bool,
+    /// The gateway of this state directory.
     pid: Option<u32>,
     /// Where that process listens, if not where it was looked for.
     elsewhere: Option<SocketAddr>,
+    /// Who else holds the port.
+    holder: Option<Holder>,
     /// `None` when nobody was asked.
-    probe: Option<Result<(), String>>,
+    probe: Option<Result<String, Unwell>>,
+    /// The probe read something.
+    read: bool,
     config: ConfigFile,
     log: String,
+}
+
+/// How a probe failed.
+struct Unwell {
+    why: String,
+    next: String,
+    /// It was a gateway that said so.
+    answered: bool,
 }
 
 struct ConfigFile {
@@ -40,43 +54,31 @@ struct ConfigFile {
 pub fn gateway(args: &Args) -> Result<u8, Failed> {
     let env = place::environment();
     let paths = place::paths(&env, args)?;
-    let (config, target) = match place::load(&place::Files::new(), &env, &paths) {
+    let (loaded, exists, issues) = match place::load(&place::Files::new(), &env, &paths) {
         Ok(loaded) => {
-            let config = ConfigFile {
-                path: paths.config_path.display().to_string(),
-                exists: loaded.config.source.exists,
-                issues: Vec::new(),
-            };
-            (Ok((config, log(&paths, &loaded.config))), Target::find(args))
+            let exists = loaded.config.source.exists;
+            (loaded, exists, Vec::new())
         }
         // A running gateway does not mind a damaged file; neither does a look at it.
         Err(error) => {
-            let config = ConfigFile {
-                path: paths.config_path.display().to_string(),
-                exists: error.source.exists,
-                issues: error.issues.iter().map(ToString::to_string).collect(),
-            };
-            let defaults = crate::config::Loaded {
-                config: std::rc::Rc::new(Config::defaults()),
-                env: env.clone(),
-                files: Vec::new(),
-            };
-            let target = if args.value("url").is_some() {
-                Target::find(args)
-            } else {
-                Target::configured(args, &paths, &defaults)
-            };
-            (Err((config, log(&paths, &defaults.config))), target)
+            let issues = error.issues.iter().map(ToString::to_string).collect();
+            (place::defaults(&env), error.source.exists, issues)
         }
     };
-    let target = target?;
-    let (Ok((config, log)) | Err((config, log))) = config;
+    let target = match Target::named(args, &env) {
+        Some(named) => named?,
+        None => Target::configured(args, &paths, &loaded)?,
+    };
+    let config = ConfigFile { path: paths.config_path.display().to_string(), exists, issues };
+    let log = place::log_path(&paths, &loaded.config).display().to_string();
     let mut found = Found {
         url: target.shown(),
         local: target.local,
         pid: None,
         elsewhere: None,
+        holder: None,
         probe: None,
+        read: args.has("require-rpc"),
         config,
         log,
     };
@@ -84,7 +86,11 @@ pub fn gateway(args: &Args) -> Result<u8, Failed> {
         look(&mut found, &target, &paths);
     }
     if !args.has("no-probe") {
-        found.probe = Some(probe(args, &target).map_err(|trouble| trouble.short()));
+        found.probe = Some(probe(args, &target).map_err(|trouble| Unwell {
+            why: trouble.short(),
+            next: trouble.failed(&target).next,
+            answered: matches!(trouble, Trouble::Refused { .. } | Trouble::Rpc { .. }),
+        }));
     }
     if args.has("json") {
         out::json(&found.json());
@@ -92,10 +98,6 @@ pub fn gateway(args: &Args) -> Result<u8, Failed> {
         out::text(&found.text());
     }
     Ok(u8::from(!found.well()))
-}
-
-fn log(paths: &Paths, config: &Config) -> String {
-    place::log_path(paths, config).display().to_string()
 }
 
 /// Who holds the state directory, who the port.
@@ -115,21 +117,25 @@ fn look(found: &mut Found, target: &Target, paths: &Paths) {
                 found.elsewhere = all.first().map(near);
             }
         }
-        None => found.pid = port::holders(wanted).first().and_then(|holder| holder.pid),
+        None => found.holder = port::holders(wanted).into_iter().next(),
     }
 }
 
-fn probe(args: &Args, target: &Target) -> Result<(), Trouble> {
+/// Shakes hands; what the gateway calls itself.
+fn probe(args: &Args, target: &Target) -> Result<String, Trouble> {
     let timeout = client::timeout(args);
     let scopes = ["operator.read"];
-    if args.has("require-rpc") {
-        let mut session = Session::open(target, BACKEND, &scopes, timeout)?;
+    let read = args.has("require-rpc");
+    let who = if read { BACKEND } else { PROBE };
+    let mut session = Session::open(target, who, &scopes, timeout)?;
+    if read {
         session.request("status", None)?;
-        session.close();
-    } else {
-        Session::open(target, PROBE, &scopes, timeout)?.close();
     }
-    Ok(())
+    let version = session.hello.pointer("/server/version").and_then(Value::as_str);
+    let protocol = session.hello.get("protocol").and_then(Value::as_u64).unwrap_or_default();
+    let named = format!("{}, protocol {protocol}", out::foreign(version.unwrap_or("unknown")));
+    session.close();
+    Ok(named)
 }
 
 impl Found {
@@ -141,23 +147,31 @@ impl Found {
     }
 
     fn runtime(&self) -> &'static str {
-        match (&self.probe, self.pid) {
-            (Some(Ok(())), _) | (_, Some(_)) => "running",
-            _ if self.local => "stopped",
-            _ => "unknown",
+        let answered = match &self.probe {
+            Some(Ok(_)) => true,
+            Some(Err(unwell)) => unwell.answered,
+            None => false,
+        };
+        match self.pid {
+            _ if answered => "running",
+            Some(_) => "running",
+            None if self.local => "stopped",
+            None => "unknown",
         }
     }
 
     /// What to type next, empty when all is well.
     fn next(&self) -> String {
-        match self.elsewhere {
+        match (self.elsewhere, &self.probe) {
             _ if self.well() => String::new(),
-            Some(addr) => {
+            (Some(addr), _) => {
                 format!("OPENCLAW_GATEWAY_PORT={} openclaw gateway status", addr.port())
             }
-            None if self.pid.is_some() => "openclaw logs; or openclaw gateway --force".to_owned(),
-            None if self.local => next::RUN.to_owned(),
-            None => "check the address and that its gateway runs".to_owned(),
+            (None, Some(Err(unwell))) if unwell.answered => unwell.next.clone(),
+            _ if self.pid.is_some() => "openclaw logs; or openclaw gateway --force".to_owned(),
+            _ if self.holder.is_some() => "openclaw gateway --port <other port>".to_owned(),
+            (None, Some(Err(unwell))) => unwell.next.clone(),
+            (None, _) => next::RUN.to_owned(),
         }
     }
 
@@ -175,11 +189,17 @@ impl Found {
                 let _ = write!(text, "\n{word}: {}", self.url);
             }
         }
+        if let Some(holder) = &self.holder {
+            let _ = write!(text, "\nPort held by: {holder}");
+        }
         text.push_str("\nRPC probe: ");
         match &self.probe {
-            Some(Ok(())) => text.push_str("ok"),
-            Some(Err(why)) => {
-                let _ = write!(text, "failed: {why}");
+            Some(Ok(version)) => {
+                text.push_str(if self.read { "ok\nRead probe: ok" } else { "ok" });
+                let _ = write!(text, "\nGateway version: {version}");
+            }
+            Some(Err(unwell)) => {
+                let _ = write!(text, "failed: {}", unwell.why);
             }
             None => text.push_str("skipped"),
         }
@@ -203,21 +223,24 @@ impl Found {
     }
 
     fn json(&self) -> Value {
-        let mut rpc = json!({"ok": matches!(self.probe, Some(Ok(()))), "url": self.url});
+        let mut rpc = json!({"ok": matches!(self.probe, Some(Ok(_))), "url": self.url});
         if let Some(rpc) = rpc.as_object_mut() {
             match &self.probe {
-                Some(Err(why)) => {
-                    rpc.insert("error".to_owned(), Value::from(why.as_str()));
+                Some(Err(unwell)) => {
+                    rpc.insert("error".to_owned(), Value::from(unwell.why.as_str()));
                 }
                 None => {
                     rpc.insert("skipped".to_owned(), Value::Bool(true));
                 }
-                Some(Ok(())) => {}
+                Some(Ok(version)) => {
+                    rpc.insert("version".to_owned(), Value::from(version.as_str()));
+                }
             }
         }
         json!({
             "ok": self.well(),
             "service": {"runtime": {"status": self.runtime(), "pid": self.pid}},
+            "port": {"heldBy": self.holder.as_ref().map(ToString::to_string)},
             "gateway": {
                 "probeUrl": self.url,
                 "listening": self.elsewhere.map(|addr| format!("ws://{addr}")),
@@ -327,10 +350,16 @@ mod tests {
             local: true,
             pid: Some(7),
             elsewhere: None,
-            probe: Some(Ok(())),
+            holder: None,
+            probe: Some(Ok("1, protocol 4".to_owned())),
+            read: false,
             config: ConfigFile { path: "/c".to_owned(), exists: true, issues: Vec::new() },
             log: "/l".to_owned(),
         }
+    }
+
+    fn unwell(why: &str, next: &str, answered: bool) -> Option<Result<String, Unwell>> {
+        Some(Err(Unwell { why: why.to_owned(), next: next.to_owned(), answered }))
     }
 
     #[test]
@@ -346,8 +375,8 @@ mod tests {
 
     #[test]
     fn a_stopped_one_says_what_to_type() {
-        let why = "no gateway answers (connection refused)".to_owned();
-        let found = Found { pid: None, probe: Some(Err(why)), ..found() };
+        let why = "no gateway answers (connection refused)";
+        let found = Found { pid: None, probe: unwell(why, next::RUN, false), ..found() };
         let text = found.text();
         assert!(text.starts_with("Runtime: stopped\n"), "{text}");
         assert!(text.contains("RPC probe: failed: no gateway answers"), "{text}");
@@ -357,9 +386,30 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_is_an_answer() {
+        let probe = unwell("unauthorized", "show the gateway's token", true);
+        let found = Found { pid: None, local: false, probe, ..found() };
+        let text = found.text();
+        assert!(text.starts_with("Runtime: running\n"), "{text}");
+        assert!(text.ends_with("Next: show the gateway's token\n"), "{text}");
+        assert!(!found.well());
+    }
+
+    #[test]
+    fn a_stranger_on_the_port_is_no_gateway() {
+        let holder = Holder { pid: Some(9), uid: 0, name: "nginx".to_owned(), inode: 1 };
+        let probe = unwell("the answer is not HTTP/1.1", next::STATUS, false);
+        let found = Found { pid: None, holder: Some(holder), probe, ..found() };
+        let text = found.text();
+        assert!(text.starts_with("Runtime: stopped\n"), "{text}");
+        assert!(text.contains("\nPort held by: nginx (pid 9, uid 0)\n"), "{text}");
+        assert!(text.ends_with("Next: openclaw gateway --port <other port>\n"), "{text}");
+    }
+
+    #[test]
     fn one_on_another_port_is_found() {
         let elsewhere = Some("127.0.0.1:5".parse().unwrap());
-        let found = Found { elsewhere, probe: Some(Err("refused".to_owned())), ..found() };
+        let found = Found { elsewhere, probe: unwell("refused", "", false), ..found() };
         let text = found.text();
         assert!(text.contains("Listening: ws://127.0.0.1:5 (not on ws://127.0.0.1:18789)"));
         assert!(text.contains("Next: OPENCLAW_GATEWAY_PORT=5 openclaw gateway status"), "{text}");

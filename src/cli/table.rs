@@ -15,8 +15,12 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
-use crate::config::{AuthMode, Bind};
 use crate::wire::text::nearest;
+
+#[path = "table_rows.rs"]
+mod rows;
+
+pub use rows::{COMMANDS, GLOBALS};
 
 /// What stands behind a flag's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,15 @@ pub enum Run {
     Logs,
     Agent,
     Setup,
+    ConfigFile,
+    ConfigValidate,
+    ConfigSet,
+    ConfigUnset,
+    GatewayStop,
+    GatewayRestart,
+    Channels,
+    Models,
+    Sessions,
 }
 
 /// One command.
@@ -75,234 +88,6 @@ pub struct Command {
     /// Lines under the flags in its help.
     pub examples: &'static [&'static str],
 }
-
-const fn switch(long: &'static str, about: &'static str) -> Flag {
-    Flag { long, short: None, takes: Takes::Nothing, about }
-}
-
-const fn text(long: &'static str, placeholder: &'static str, about: &'static str) -> Flag {
-    Flag { long, short: None, takes: Takes::Text(placeholder), about }
-}
-
-const JSON: Flag = switch("json", "Print one JSON document (logs: one a line)");
-const URL: Flag = text("url", "url", "Gateway to ask, ws://host:port; uses only the flags' secret");
-const TOKEN: Flag = text("token", "token", "Gateway token (default: environment, then file)");
-const PASSWORD: Flag = text("password", "password", "Gateway password (same order)");
-const TIMEOUT: Flag = Flag {
-    long: "timeout",
-    short: None,
-    takes: Takes::Number("ms", 1, 86_400_000),
-    about: "Give up after this long (default 10000)",
-};
-
-/// Flags that every command takes, before or after its words.
-pub const GLOBALS: &[Flag] = &[
-    switch("dev", "Isolated dev profile: own state directory, port 19001"),
-    text("profile", "name", "Isolated profile: state in ~/.openclaw-<name>"),
-    Flag { long: "help", short: Some('h'), takes: Takes::Nothing, about: "Show this help" },
-    Flag { long: "version", short: Some('V'), takes: Takes::Nothing, about: "Show the version" },
-];
-
-const GATEWAY_RUN: &[Flag] = &[
-    Flag {
-        long: "port",
-        short: None,
-        takes: Takes::Number("port", 0, 65_535),
-        about: "Port to open (default: environment, file, 18789; 0 picks a free one)",
-    },
-    Flag {
-        long: "bind",
-        short: None,
-        takes: Takes::Word(&Bind::WORDS),
-        about: "Address to open it on (default: file, loopback)",
-    },
-    Flag {
-        long: "auth",
-        short: None,
-        takes: Takes::Word(&AuthMode::WORDS),
-        about: "How callers prove themselves (default: file, token)",
-    },
-    text("token", "token", "Token that callers must show"),
-    text("password", "password", "Password that callers must show"),
-    text("password-file", "path", "File that holds the password"),
-    switch("verbose", "Mirror debug lines to standard output"),
-    switch("force", "End a listener of your own user on the port, then start"),
-    switch("allow-unconfigured", "Start without a configuration file, with a generated token"),
-];
-
-const RUN_EXAMPLES: &[&str] = &[
-    "openclaw gateway --dev                try it: writes a minimal dev configuration",
-    "openclaw gateway --port 18789         run in the foreground",
-    "openclaw gateway status               is it up?",
-];
-
-/// Every command. A row whose path is the beginning of others is also their parent.
-pub const COMMANDS: &[Command] = &[
-    Command {
-        path: &[],
-        run: Run::Help,
-        about: "One gateway for personal AI agents: channels, sessions, models, one port.",
-        operands: &[],
-        flags: &[],
-        examples: &[
-            "openclaw setup                        write a first configuration",
-            "openclaw gateway                      run the gateway in the foreground",
-            "openclaw status                       how is it doing?",
-        ],
-    },
-    Command {
-        path: &["gateway"],
-        run: Run::GatewayRun,
-        about: "Run the gateway in the foreground, or ask a running one",
-        operands: &[],
-        flags: GATEWAY_RUN,
-        examples: RUN_EXAMPLES,
-    },
-    Command {
-        path: &["gateway", "run"],
-        run: Run::GatewayRun,
-        about: "Run the gateway in the foreground",
-        operands: &[],
-        flags: GATEWAY_RUN,
-        examples: RUN_EXAMPLES,
-    },
-    Command {
-        path: &["gateway", "status"],
-        run: Run::GatewayStatus,
-        about: "Is a gateway running, where, and does it answer",
-        operands: &[],
-        flags: &[
-            JSON,
-            URL,
-            TOKEN,
-            PASSWORD,
-            TIMEOUT,
-            switch("require-rpc", "Fail unless an RPC with read scope succeeds"),
-            switch("no-probe", "Do not connect; look only at processes and files"),
-            switch("deep", ""),
-        ],
-        examples: &[],
-    },
-    Command {
-        path: &["gateway", "call"],
-        run: Run::GatewayCall,
-        about: "Call one method of a running gateway and print its payload",
-        operands: &["method"],
-        flags: &[
-            text("params", "json", "Parameters, a JSON object (default {})"),
-            switch("expect-final", "Wait for the final response of a two-stage method"),
-            JSON,
-            URL,
-            TOKEN,
-            PASSWORD,
-            TIMEOUT,
-        ],
-        examples: &["openclaw gateway call logs.tail --params '{\"limit\":20}'"],
-    },
-    Command {
-        path: &["gateway", "health"],
-        run: Run::Health,
-        about: "Same as `openclaw health`",
-        operands: &[],
-        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
-        examples: &[],
-    },
-    Command {
-        path: &["health"],
-        run: Run::Health,
-        about: "Health of the running gateway",
-        operands: &[],
-        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
-        examples: &[],
-    },
-    Command {
-        path: &["status"],
-        run: Run::Status,
-        about: "Overview: gateway, agents, sessions, channels",
-        operands: &[],
-        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
-        examples: &[],
-    },
-    Command {
-        path: &["logs"],
-        run: Run::Logs,
-        about: "Show the gateway's log",
-        operands: &[],
-        flags: &[
-            switch("follow", "Keep showing new lines"),
-            JSON,
-            switch("plain", "The messages only, without time and subsystem"),
-            Flag {
-                long: "limit",
-                short: None,
-                takes: Takes::Number("lines", 1, 5000),
-                about: "Lines to ask for at once (default 200)",
-            },
-            Flag {
-                long: "max-bytes",
-                short: None,
-                takes: Takes::Number("bytes", 1, 1_000_000),
-                about: "Bytes to ask for at once (default 250000)",
-            },
-            Flag {
-                long: "interval",
-                short: None,
-                takes: Takes::Number("ms", 100, 3_600_000),
-                about: "Pause between two looks with --follow (default 1000)",
-            },
-            URL,
-            TOKEN,
-            PASSWORD,
-            TIMEOUT,
-        ],
-        examples: &["openclaw logs --follow"],
-    },
-    Command {
-        path: &["agent"],
-        run: Run::Agent,
-        about: "Send one message to an agent and print its answer",
-        operands: &[],
-        flags: &[
-            Flag {
-                long: "message",
-                short: Some('m'),
-                takes: Takes::Text("text"),
-                about: "What to say (required)",
-            },
-            text("agent", "id", "Which agent (default: the configured default)"),
-            text("session-id", "id", "Continue this session"),
-            text("session-key", "key", "Continue the session with this key"),
-            Flag {
-                long: "timeout",
-                short: None,
-                takes: Takes::Number("seconds", 1, 86_400_000),
-                about: "Give up after this long (default 600)",
-            },
-            JSON,
-            URL,
-            TOKEN,
-            PASSWORD,
-        ],
-        examples: &["openclaw agent --message \"What can you do?\""],
-    },
-    Command {
-        path: &["setup"],
-        run: Run::Setup,
-        about: "Write a first configuration; an existing file is never rewritten",
-        operands: &[],
-        flags: &[
-            Flag {
-                long: "yes",
-                short: Some('y'),
-                takes: Takes::Nothing,
-                about: "Ask nothing, take what was found",
-            },
-            switch("non-interactive", "Same as --yes"),
-            text("token", "token", "Gateway token to write (default: a generated one)"),
-        ],
-        examples: &[],
-    },
-];
 
 /// What the words came to.
 #[derive(Debug)]
@@ -616,143 +401,5 @@ fn usage(command: &Command, what: String) -> Usage {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn words(line: &str) -> Result<Parsed, Usage> {
-        parse(line.split_whitespace().map(OsString::from))
-    }
-
-    fn args(line: &str) -> Args {
-        match words(line) {
-            Ok(Parsed::Run(args)) => args,
-            other => panic!("{line}: {other:?}"),
-        }
-    }
-
-    fn wrong(line: &str) -> String {
-        words(line).map(|parsed| panic!("{line}: {parsed:?}")).unwrap_err().0
-    }
-
-    #[test]
-    fn the_table_is_sound() {
-        assert!(root().path.is_empty());
-        for (index, row) in COMMANDS.iter().enumerate() {
-            assert!(
-                !COMMANDS.iter().skip(index + 1).any(|other| other.path == row.path),
-                "{:?} twice",
-                row.path
-            );
-            if let Some((_, parent)) = row.path.split_last() {
-                assert!(COMMANDS.iter().any(|other| other.path == parent), "{parent:?}");
-            }
-            for (at, flag) in row.flags.iter().enumerate() {
-                let again = |other: &Flag| {
-                    other.long == flag.long || flag.short.is_some() && other.short == flag.short
-                };
-                assert!(!row.flags.iter().skip(at + 1).chain(GLOBALS).any(again), "{}", flag.long);
-            }
-        }
-        // Parsing decides by the name alone whether a value follows.
-        for flag in all_flags() {
-            for other in all_flags().filter(|other| other.long == flag.long) {
-                assert_eq!(
-                    flag.takes == Takes::Nothing,
-                    other.takes == Takes::Nothing,
-                    "{}",
-                    flag.long
-                );
-                assert_eq!(flag.short, other.short, "{}", flag.long);
-            }
-        }
-    }
-
-    #[test]
-    fn global_flags_stand_anywhere() {
-        for line in ["--dev gateway --port 0", "gateway --dev --port=0", "gateway --port 0 --dev"] {
-            let args = args(line);
-            assert_eq!(args.command.run, Run::GatewayRun, "{line}");
-            assert!(args.has("dev"), "{line}");
-            assert_eq!(args.number("port"), Some(0), "{line}");
-        }
-        let args = args("--profile rescue gateway status --json");
-        assert_eq!(args.value("profile"), Some("rescue"));
-        assert_eq!(args.command.run, Run::GatewayStatus);
-    }
-
-    #[test]
-    fn flags_may_come_before_the_last_word() {
-        let args = args("gateway --port 7 run --force");
-        assert_eq!(args.command.path, ["gateway", "run"]);
-        assert!(args.has("force"));
-        assert_eq!(args.number("port"), Some(7));
-        assert!(wrong("gateway --port 7 status").contains("unknown option --port"));
-    }
-
-    #[test]
-    fn operands_and_short_flags() {
-        let call = args("gateway call health --params {}");
-        assert_eq!(call.operands, ["health"]);
-        assert_eq!(call.value("params"), Some("{}"));
-        assert_eq!(args("agent -m hi").value("message"), Some("hi"));
-        assert!(wrong("gateway call").contains("needs a <method>"));
-        assert!(wrong("gateway call a b").contains("does not take `b`"));
-    }
-
-    #[test]
-    fn mistakes_name_what_is_near_and_the_help_to_read() {
-        let table = [
-            ("gatway", "did you mean `openclaw gateway`?"),
-            ("gateway stauts", "did you mean `openclaw gateway status`?"),
-            ("gateway --prot 1", "did you mean --port?"),
-            ("gateway --port", "--port needs a value"),
-            ("gateway --port x", "a number from 0 to 65535, not `x`"),
-            ("gateway --port 65536", "a number from 0 to 65535"),
-            ("gateway --bind moon", "loopback, lan, tailnet, auto, custom"),
-            ("gateway --force=yes", "--force"),
-            ("logs --limit 0", "a number from 1 to 5000"),
-            ("logs -x", "unknown option -x"),
-            ("health --follow", "unknown option --follow for `openclaw health`"),
-        ];
-        for (line, want) in table {
-            let text = wrong(line);
-            assert!(text.contains(want), "{line}: {text}");
-            assert!(text.contains("\nRun: openclaw"), "{line}: {text}");
-            assert!(text.ends_with(" --help"), "{line}: {text}");
-        }
-    }
-
-    #[test]
-    fn typed_control_characters_do_not_reach_the_terminal() {
-        let Err(Usage(text)) = parse([OsString::from("x\u{1b}[31m")]) else { panic!() };
-        assert!(!text.contains('\u{1b}'), "{text:?}");
-    }
-
-    #[test]
-    fn help_exists_at_every_level_and_names_every_flag() {
-        for row in COMMANDS {
-            let mut line: Vec<OsString> = row.path.iter().map(OsString::from).collect();
-            line.push("--help".into());
-            let Ok(Parsed::Text(text)) = parse(line) else { panic!("{:?}", row.path) };
-            assert!(text.contains(&name(row)), "{text}");
-            for flag in row.flags.iter().chain(GLOBALS).filter(|flag| !flag.about.is_empty()) {
-                assert!(text.contains(&format!("--{}", flag.long)), "{}: {text}", flag.long);
-            }
-            assert!(text.lines().all(|line| line.len() <= 100), "{text}");
-        }
-        for line in ["", "help", "--help"] {
-            let Ok(Parsed::Text(text)) = words(line) else { panic!("{line}") };
-            assert!(text.contains("gateway") && text.contains("setup"), "{text}");
-        }
-        let Ok(Parsed::Text(text)) = words("help gateway call") else { panic!() };
-        assert!(text.contains("Usage: openclaw gateway call <method> [options]"), "{text}");
-    }
-
-    #[test]
-    fn version_wins_wherever_it_stands() {
-        for line in ["--version", "-V", "gateway --version", "--version gateway status"] {
-            let Ok(Parsed::Text(text)) = words(line) else { panic!("{line}") };
-            assert_eq!(text, format!("openclaw {}\n", env!("CARGO_PKG_VERSION")));
-        }
-    }
-}
+#[path = "table_tests.rs"]
+mod tests;

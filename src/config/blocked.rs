@@ -76,7 +76,8 @@ pub fn damaged(error: &ConfigError, start: &Start) -> Blocked {
         ),
     };
     let note = if start.allow_unconfigured {
-        "\n--allow-unconfigured is for a missing configuration; it does not pass over a damaged one."
+        "\n--allow-unconfigured is for a missing configuration; it does not pass over a damaged \
+         one."
     } else {
         ""
     };
@@ -144,7 +145,8 @@ pub fn exposure(
 pub fn minimal_dev_config(token: &str) -> String {
     let token = serde_json::Value::from(token);
     format!(
-        "{{\n  gateway: {{\n    mode: \"local\",\n    auth: {{ mode: \"token\", token: {token} }},\n  }},\n}}\n"
+        "{{\n  gateway: {{\n    mode: \"local\",\n    \
+         auth: {{ mode: \"token\", token: {token} }},\n  }},\n}}\n"
     )
 }
 

@@ -29,6 +29,10 @@ impl<'a> At<'a> {
         Self { value: self.value.get(key).unwrap_or(&Value::Null), env: self.env }
     }
 
+    fn is_null(self) -> bool {
+        self.value.is_null()
+    }
+
     fn text(self) -> Option<String> {
         self.value.as_str().map(str::to_owned)
     }
@@ -172,7 +176,8 @@ fn base_path(text: &str) -> String {
 }
 
 fn models(at: At<'_>) -> Models {
-    let providers = at.get("providers").entries();
+    // One without address cannot be called; validation has warned of it.
+    let providers = at.get("providers").entries().filter(|(_, at)| !at.get("baseUrl").is_null());
     Models { providers: providers.map(|(id, at)| (id.to_owned(), provider(at))).collect() }
 }
 

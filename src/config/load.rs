@@ -46,7 +46,7 @@ pub struct ConfigError {
     /// At least one.
     pub issues: Vec<Issue>,
     /// What could be read, for `config.get` with `valid: false`.
-    pub source: SourceInfo,
+    pub source: Box<SourceInfo>,
 }
 
 /// The stage a load failed at.
@@ -159,7 +159,7 @@ fn failed(files: Files<'_>, source: SourceInfo) -> ConfigError {
     let first = stages.into_iter().find(|kind| files.errors.iter().any(|(k, _)| k == kind));
     let mut issues: Vec<Issue> = files.errors.into_iter().map(|(_, issue)| issue).collect();
     issues.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    ConfigError { kind: first.unwrap_or(ErrorKind::Invalid), issues, source }
+    ConfigError { kind: first.unwrap_or(ErrorKind::Invalid), issues, source: Box::new(source) }
 }
 
 /// `.env` of the state directory: only there, for a file in a workspace belongs to whoever
@@ -226,6 +226,34 @@ fn add_env_section(files: &mut Files<'_>, tree: &Tree, env: &mut BTreeMap<String
         }
     }
     env.extend(added);
+}
+
+/// Any bytes as configuration, include and `.env`: a load gives a configuration or issues, what
+/// is shown of the text is a document again, and never one that still has something to hide.
+pub fn fuzz(data: &[u8]) {
+    struct Same<'a>(&'a [u8]);
+    impl Source for Same<'_> {
+        fn read(&self, _: &Path) -> io::Result<Option<Vec<u8>>> {
+            Ok(Some(self.0.to_vec()))
+        }
+        fn digest(&self, _: &[u8]) -> String {
+            String::new()
+        }
+    }
+    let env = BTreeMap::from([("HOME".to_owned(), "/h".to_owned())]);
+    let Ok(paths) = Paths::resolve(&env, &super::Flags::default()) else { return };
+    match load(&Same(data), &env, &paths) {
+        Ok(loaded) => {
+            let source = &loaded.config.source;
+            let shown = super::redact::value(&source.resolved, &source.parsed);
+            assert_eq!(super::redact::value(&shown, &shown), shown);
+        }
+        Err(error) => assert!(!error.issues.is_empty()),
+    }
+    let shown = super::redact::raw(&String::from_utf8_lossy(data));
+    if !shown.is_empty() {
+        assert_eq!(super::redact::raw(&shown), shown);
+    }
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl std::fmt::Display for Issue {
 }
 
 /// The file behind a snapshot.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct SourceInfo {
     /// The root file.
     pub path: PathBuf,
@@ -76,6 +76,18 @@ pub struct SourceInfo {
     pub resolved: Value,
     /// `$include`d files in the order read; the watcher polls them too.
     pub includes: Vec<PathBuf>,
+}
+
+/// Texts and values hold secrets, so only what does not is printed.
+impl std::fmt::Debug for SourceInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SourceInfo")
+            .field("path", &self.path)
+            .field("exists", &self.exists)
+            .field("hash", &self.hash)
+            .field("includes", &self.includes)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `gateway.mode`.

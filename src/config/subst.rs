@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn dotenv_files() {
-        let text = "\u{FEFF}# c\n\nA=1\r\nexport B = two words # c\nC='x # $y\\n'\nD=\"l1\nl2\\n\\\"\" # e\n\
+        let text = "\u{FEFF}# c\n\nA=1\r\nexport B = two words # c\nC='x # $y\\n'\nD=\"l1\n\
+                    l2\\n\\\"\" # e\n\
                     no equals\n1X=2\nE=\nF=a#b\nG='open\nH=`t`";
         let (variables, bad) = dotenv(text);
         let got: Vec<_> = variables.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();

@@ -183,13 +183,26 @@ pub fn children(parent: &str) -> impl Iterator<Item = &'static Key> {
 
 /// The row of an object's key: the one that names it, else the map's.
 pub fn member(parent: &str, name: &str) -> Option<&'static Key> {
-    let named = children(parent).find(|key| key.name() == name && name != "*" && name != "[]");
-    named.or_else(|| children(parent).find(|key| key.name() == "*"))
+    // A name with punctuation of patterns must not pass for a path (`"auth.token"` in `gateway`).
+    let plain = !name.contains(['.', '[', '*']);
+    let named = plain.then(|| KEYS.iter().find(|key| is_child(key.pattern, parent, name)));
+    named.flatten().or_else(|| KEYS.iter().find(|key| is_child(key.pattern, parent, "*")))
+}
+
+/// True when `pattern` is `parent.name`; lengths first, for this runs for every key of a file.
+fn is_child(pattern: &str, parent: &str, name: &str) -> bool {
+    if parent.is_empty() {
+        return pattern == name;
+    }
+    pattern.len() == parent.len() + 1 + name.len()
+        && pattern.as_bytes().get(parent.len()) == Some(&b'.')
+        && pattern.starts_with(parent)
+        && pattern.ends_with(name)
 }
 
 /// The row of an array's elements.
 pub fn element(parent: &str) -> Option<&'static Key> {
-    children(parent).find(|key| key.name() == "[]")
+    KEYS.iter().find(|key| key.pattern.strip_suffix("[]") == Some(parent))
 }
 
 /// The row that rules a path: its own, or that of the nearest part above it which stands for

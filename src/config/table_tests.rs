@@ -60,6 +60,9 @@ fn paths_find_their_row() {
         assert_eq!(lookup(&path(text)).map(|key| key.pattern), Some(pattern), "{text}");
         assert_eq!(shown(&path(text)), text);
     }
+    assert!(member("gateway", "auth.token").is_none());
+    assert!(member("models.providers.*", "models[]").is_none());
+    assert_eq!(member("env", "*").map(|key| key.pattern), Some("env.*"));
     for text in ["gatewya", "gateway.nope", "agents.defaults.nope.x", "models.providers.x.nope"] {
         assert!(lookup(&path(text)).is_none(), "{text}");
     }

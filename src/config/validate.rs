@@ -229,6 +229,7 @@ impl Walk<'_, '_> {
 
     /// What no single key can know.
     fn together(&mut self) {
+        self.providers();
         let gateway = self.root.get("gateway");
         let bind = gateway.and_then(|g| g.get("bind"));
         if let Some(bind) = bind.filter(|bind| bind.as_str() == Some("custom"))
@@ -262,6 +263,43 @@ impl Walk<'_, '_> {
                 self.path.push(Step::Key(entry.key.clone()));
                 self.agent(entry.place, normal, &mut seen, &entry.value, &mut defaults);
                 self.path.pop();
+            }
+        }
+    }
+
+    /// A provider without address, which the reference may know from its catalogue, and models
+    /// of providers that do not exist: no reason to refuse the start, but the first run would
+    /// fail.
+    fn providers(&mut self) {
+        let listed = self.root.get("models").and_then(|models| models.get("providers"));
+        let listed: &[Entry] = match listed.map(|providers| &providers.kind) {
+            Some(TreeKind::Map(entries)) => entries,
+            _ => &[],
+        };
+        for entry in listed {
+            if entry.value.get("baseUrl").is_none() && matches!(entry.value.kind, TreeKind::Map(_))
+            {
+                self.path = steps(&["models", "providers", &entry.key]);
+                let what = "has no baseUrl, so its models cannot be called: add baseUrl";
+                self.files.warn(entry.place, &self.path, what.to_owned());
+            }
+        }
+        let choice = self.root.get("agents").and_then(|a| a.get("defaults")?.get("model"));
+        let Some(choice) = choice else { return };
+        let primary = choice.get("primary").unwrap_or(choice);
+        let fallbacks = match choice.get("fallbacks").map(|list| &list.kind) {
+            Some(TreeKind::List(items)) => items.as_slice(),
+            _ => &[],
+        };
+        for model in std::iter::once(primary).chain(fallbacks) {
+            // A name without a slash is an alias; `local` is built in.
+            let Some((provider, _)) = model.as_str().and_then(|name| name.split_once('/')) else {
+                continue;
+            };
+            if provider != "local" && !listed.iter().any(|entry| entry.key == provider) {
+                self.path = steps(&["agents", "defaults", "model"]);
+                let what = "names a provider that is not in models.providers";
+                self.files.warn(model.place, &self.path, what.to_owned());
             }
         }
     }

@@ -76,9 +76,9 @@ impl Gateway {
                 Event::Continue => self.send(id, fx, |out| out.extend_from_slice(CONTINUE)),
                 Event::Body(body) => self.http_body(id, &body, fx),
                 Event::Refused(refusal) => {
-                    let path = self.http(id).and_then(|http| match &http.doing {
-                        Doing::Body(pending) => Some(pending.1.path().to_owned()),
-                        _ => Some(String::new()),
+                    let path = self.http(id).map(|http| match &http.doing {
+                        Doing::Body(pending) => pending.1.path().to_owned(),
+                        _ => String::new(),
                     });
                     let reply = api::refused(path.as_deref(), refusal.status, refusal.reason);
                     self.send(id, fx, |out| reply.write(out, false, false));

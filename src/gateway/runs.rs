@@ -431,6 +431,9 @@ impl Gateway {
         if run.keep {
             ask.turns = self.conversation(&run.key, std::mem::take(&mut ask.turns));
         }
+        if ask.sampling.max_tokens.is_none() {
+            ask.sampling.max_tokens = self.max_tokens(&run.candidates);
+        }
         let deadline = self.now.time.after_ms(run.timeout_ms);
         let may_restart = !matches!(run.cause, Cause::Http(_));
         let candidates = run.candidates.clone();
@@ -444,6 +447,13 @@ impl Gateway {
         let dial = self.next_dial();
         self.runs.dials.insert(dial, number);
         self.drive(run, fx, |machine, now, fx, tell| machine.begin(now, dial, fx, tell));
+    }
+
+    /// What the configuration allows the first candidate to answer, if it says so.
+    fn max_tokens(&self, candidates: &[Candidate]) -> Option<u64> {
+        let first = candidates.first()?;
+        let provider = self.config.models.providers.get(&first.provider)?;
+        provider.models.iter().find(|model| model.id == first.model).map(|model| model.max_tokens)
     }
 
     /// The message of a run that waited goes to the transcript now.

@@ -186,12 +186,15 @@ impl Sessions {
     /// How many sessions an agent has, and the newest of them.
     pub fn newest(&self, agent: &str, at_most: usize) -> (usize, Vec<(&str, u64)>) {
         let Some(store) = self.agents.get(agent) else { return (0, Vec::new()) };
-        let mut all: Vec<(&str, u64)> =
-            store.index.iter().map(|(key, entry)| (key.as_str(), entry.updated_at)).collect();
-        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-        let count = all.len();
-        all.truncate(at_most);
-        (count, all)
+        let mut newest: Vec<(&str, u64)> = Vec::with_capacity(at_most + 1);
+        for (key, entry) in &store.index {
+            let at = newest.partition_point(|(_, updated)| *updated >= entry.updated_at);
+            if at < at_most {
+                newest.insert(at, (key, entry.updated_at));
+                newest.truncate(at_most);
+            }
+        }
+        (store.index.len(), newest)
     }
 
     /// Appends a message to the transcript of an existing session: durable against `kill -9`

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -101,18 +102,16 @@ impl Ran {
     }
 }
 
-/// A running gateway, killed when dropped.
-pub struct Gateway {
+/// A running child whose standard output is read line by line; killed when dropped.
+pub struct Lines {
     child: Child,
     lines: Receiver<String>,
-    /// The port it printed.
-    pub port: u16,
-    /// Every line of standard output so far.
+    /// Every line so far.
     pub seen: Vec<String>,
 }
 
-impl Gateway {
-    /// Starts it and waits for the line with its address.
+impl Lines {
+    /// Starts it.
     pub fn start(command: &mut Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().expect("the binary starts");
@@ -125,19 +124,10 @@ impl Gateway {
                 }
             }
         });
-        let mut gateway = Self { child, lines, port: 0, seen: Vec::new() };
-        let line = gateway.wait_for("ws://");
-        let port = line.split(' ').find_map(|word| word.strip_prefix("ws://127.0.0.1:"));
-        gateway.port = port.and_then(|port| port.parse().ok()).expect("a port in the line");
-        gateway
+        Self { child, lines, seen: Vec::new() }
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Waits for a line of its standard output that holds `part`.
+    /// Waits for a line that holds `part`.
     pub fn wait_for(&mut self, part: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -170,6 +160,51 @@ impl Gateway {
         }
         self.child.wait().expect("an exit status")
     }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running gateway.
+pub struct Gateway {
+    process: Lines,
+    /// The port it printed.
+    pub port: u16,
+}
+
+impl Gateway {
+    /// Starts it and waits for the line with its address.
+    pub fn start(command: &mut Command) -> Self {
+        let mut process = Lines::start(command);
+        let line = process.wait_for("ws://");
+        let port = line.split(' ').find_map(|word| word.strip_prefix("ws://127.0.0.1:"));
+        let port = port.and_then(|port| port.parse().ok()).expect("a port in the line");
+        Self { process, port }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
+    /// Every line of standard output so far.
+    pub fn seen(&self) -> &[String] {
+        &self.process.seen
+    }
+
+    /// Waits for a line of its standard output that holds `part`.
+    pub fn wait_for(&mut self, part: &str) -> String {
+        self.process.wait_for(part)
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.process.wait()
+    }
 
     /// Sends it a signal.
     #[cfg(feature = "process")]
@@ -179,10 +214,25 @@ impl Gateway {
     }
 }
 
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// A port that nobody listens on and nobody else gets while this lives: the near end of a
+/// connection of ours.
+pub struct DeadPort {
+    _listener: TcpListener,
+    stream: TcpStream,
+}
+
+impl DeadPort {
+    /// Takes one.
+    pub fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let far = listener.local_addr().expect("its address");
+        let stream = TcpStream::connect(far).expect("a connection to ourselves");
+        Self { _listener: listener, stream }
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.stream.local_addr().expect("an address").port()
     }
 }
 

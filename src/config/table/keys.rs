@@ -181,7 +181,7 @@ pub static KEYS: &[Key] = &[
     key("models.pricing", Open).later(),
     key("models.providers", Map),
     key("models.providers.*", Object),
-    key("models.providers.*.baseUrl", HttpUrl).required(),
+    key("models.providers.*.baseUrl", HttpUrl),
     key("models.providers.*.apiKey", Secret),
     key("models.providers.*.api", Words(APIS)),
     key("models.providers.*.authHeader", Bool),

@@ -8,7 +8,7 @@ impl Gateway {
     /// As the reference's, redacted by `__OPENCLAW_REDACTED__`.
     pub(super) fn config_get(&self) -> Value {
         let source = &self.config.source;
-        let resolved = redact::value(&source.resolved);
+        let resolved = redact::value(&source.resolved, &source.parsed);
         let warnings: Vec<Value> = self
             .config
             .warnings
@@ -18,8 +18,8 @@ impl Gateway {
         json!({
             "path": source.path, "includedPaths": source.includes, "includeProvenance": [],
             "exists": source.exists, "raw": redact::raw(&source.raw),
-            "parsed": redact::value(&source.parsed),
-            "sourceConfig": redact::value(&source.authored),
+            "parsed": redact::value(&source.parsed, &source.parsed),
+            "sourceConfig": redact::value(&source.authored, &source.authored),
             "resolved": resolved, "valid": true, "runtimeConfig": resolved, "config": resolved,
             "hash": source.hash, "configRevisionHash": source.hash,
             "appliedConfigHash": source.hash, "issues": [], "warnings": warnings,

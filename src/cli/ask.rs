@@ -1,0 +1,90 @@
+//! Commands that are one question to the gateway and a short list as the answer.
+
+use serde_json::{Value, json};
+
+use super::client::{self, CLI, Session, Target, Trouble};
+use super::table::Args;
+use super::{Failed, out};
+
+/// `openclaw channels status`.
+///
+/// # Errors
+/// When no gateway answers.
+pub fn channels(args: &Args) -> Result<u8, Failed> {
+    let params = json!({"probe": args.has("probe")});
+    ask(args, "channels.status", params, |answer| {
+        let order = answer.get("channelOrder").and_then(Value::as_array);
+        let names = order.into_iter().flatten().filter_map(Value::as_str);
+        let lines: Vec<String> = names
+            .map(|name| {
+                let accounts = answer.pointer(&format!("/channelAccounts/{name}"));
+                let count = accounts.and_then(Value::as_array).map_or(0, Vec::len);
+                format!("{name}: {count} accounts")
+            })
+            .collect();
+        or_none(lines, "no channels are configured")
+    })
+}
+
+/// `openclaw models list`.
+///
+/// # Errors
+/// When no gateway answers.
+pub fn models(args: &Args) -> Result<u8, Failed> {
+    ask(args, "models.list", json!({"view": "default", "includeDetails": true}), |answer| {
+        let models = answer.get("models").and_then(Value::as_array);
+        let lines = models.into_iter().flatten().filter_map(|model| {
+            let word = |key| model.get(key).and_then(Value::as_str);
+            let missing = model.get("available") == Some(&Value::Bool(false));
+            let note = if missing { " (not available)" } else { "" };
+            Some(format!("{}/{}{note}", word("provider")?, word("id")?))
+        });
+        or_none(lines.collect(), "no models are configured")
+    })
+}
+
+/// `openclaw sessions`.
+///
+/// # Errors
+/// When no gateway answers.
+pub fn sessions(args: &Args) -> Result<u8, Failed> {
+    let params = json!({"limit": args.number("limit").unwrap_or(50)});
+    ask(args, "sessions.list", params, |answer| {
+        let sessions = answer.get("sessions").and_then(Value::as_array);
+        let lines = sessions.into_iter().flatten().filter_map(|session| {
+            let key = session.get("key")?.as_str()?;
+            let updated = session.get("updatedAt").and_then(Value::as_u64);
+            let updated = updated.map(crate::wire::text::rfc3339_ms).unwrap_or_default();
+            Some(format!("{key}  {updated}").trim_end().to_owned())
+        });
+        or_none(lines.collect(), "no sessions yet")
+    })
+}
+
+fn or_none(lines: Vec<String>, none: &str) -> Vec<String> {
+    if lines.is_empty() { vec![none.to_owned()] } else { lines }
+}
+
+/// Asks with the least scope that does, prints the payload or its short form.
+fn ask(
+    args: &Args,
+    method: &str,
+    params: Value,
+    short: impl FnOnce(&Value) -> Vec<String>,
+) -> Result<u8, Failed> {
+    let target = Target::find(args)?;
+    match call(args, &target, method, params) {
+        Ok(answer) if args.has("json") => out::json(&answer),
+        Ok(answer) => short(&answer).iter().for_each(|line| out::line(&out::foreign(line))),
+        Err(trouble) => return target.fail(args, &trouble),
+    }
+    Ok(0)
+}
+
+fn call(args: &Args, target: &Target, method: &str, params: Value) -> Result<Value, Trouble> {
+    let scopes = client::scopes_for(method);
+    let mut session = Session::open(target, CLI, &scopes, client::timeout(args))?;
+    let answer = session.request(method, Some(params))?;
+    session.close();
+    Ok(answer)
+}
