@@ -252,6 +252,7 @@ impl Gateway {
                 }
             }
             State::Client(client) => {
+                self.runs.forget_waits(id);
                 if client.presence.is_some() {
                     self.presence_changed(fx);
                 }
@@ -317,9 +318,16 @@ impl Gateway {
             State::Http(http) => {
                 if let Some(run) = http.run() {
                     self.press(run, bytes, fx);
+                } else if bytes <= limits::STREAM_HIGH / 2 {
+                    // Requests may have waited for room.
+                    self.serve_http(id, fx);
+                    self.count_held(id);
                 }
             }
             State::Client(_) => self.check_slow(id, fx),
+            State::Handshake(_) if bytes > limits::WS_FRAME_PREAUTH => {
+                self.close_socket(id, crate::protocol::close::POLICY, "slow consumer", fx);
+            }
             State::Handshake(_) | State::Upstream(_) => {}
         }
     }
@@ -364,6 +372,10 @@ impl Gateway {
             self.sessions.save(self.disk.as_mut());
         }
         self.runs.sync(self.disk.as_mut());
+        if self.sessions.is_dirty() {
+            // The disk refused; it may have room again later.
+            self.save_soon();
+        }
     }
 }
 
@@ -397,6 +409,10 @@ impl Core for Gateway {
     }
 
     fn deadline(&self) -> Option<Time> {
+        // What became ready while effects were carried out begins in a turn of its own, now.
+        if self.runs.to_begin() || !self.trailing.is_empty() {
+            return Some(self.now.time);
+        }
         self.timers.next()
     }
 

@@ -381,7 +381,9 @@ impl World {
                 self.net.rouse();
             }
             // Everybody is done: past every deadline nothing may be left.
-            if self.checks.closing && self.net.open() == 0 && rested.is_none() {
+            if !self.checks.closing || self.net.open() > 0 || core.idle().runs > 0 {
+                rested = None;
+            } else if rested.is_none() {
                 rested = Some(self.net.now.after_ms(limits::WAIT_MS * 2));
             }
             if rested.is_some_and(|until| self.net.now >= until) {

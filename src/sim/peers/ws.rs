@@ -262,6 +262,10 @@ impl WsClient {
         self.asked.remove(&id);
         self.over.insert(id);
         let excused = checks.leaving.is_some() || checks.disk_trouble;
+        let refused = matches!(method, "chat.send" | "agent") && !ok && !second;
+        if refused && checks.messages.get(&run).is_some_and(|message| message.acked.is_none()) {
+            self.own.retain(|own| *own != run);
+        }
         let fine = match method {
             "connect" => {
                 self.since = Some(now);
@@ -446,7 +450,7 @@ impl Peer for WsClient {
                 checks.require(known, Invariant::WellServed, || {
                     format!("client {name}: {event:?} out of the blue in {:?}", self.phase)
                 });
-                self.whole &= self.phase == Phase::Leaving;
+                self.whole &= self.phase == Phase::Leaving && matches!(event, Event::Ended);
                 self.phase = Phase::Gone;
                 io.end = true;
             }
@@ -465,7 +469,11 @@ impl Peer for WsClient {
 
     fn at_end(&mut self, checks: &mut Checks) {
         let name = self.name;
-        if !self.whole || checks.leaving.is_some() || checks.disk_trouble {
+        if !self.whole
+            || self.plan.pause_us == u64::MAX
+            || checks.leaving.is_some()
+            || checks.disk_trouble
+        {
             return;
         }
         let Some(since) = self.since else { return };
@@ -480,9 +488,12 @@ impl Peer for WsClient {
 
     fn state(&self) -> String {
         format!(
-            "client {} {:?} asked {}/{} open {:?} own {:?}",
+            "client {} {:?} whole {} seq {} since {:?} asked {}/{} open {:?} own {:?}",
             self.name,
             self.phase,
+            self.whole,
+            self.seq,
+            self.since,
             self.requests.saturating_sub(1),
             self.plan.actions,
             self.asked,
