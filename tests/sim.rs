@@ -1,7 +1,7 @@
 //! Worlds by seed: the gateway over a simulated network, clock and disk.
 
 use openclaw_gateway::gateway::Faults;
-use openclaw_gateway::sim::{Scenario, run};
+use openclaw_gateway::sim::{Invariant, Report, Scenario, run};
 
 /// `SIM_SEED=n` runs one seed, `SIM_SEEDS=n` that many.
 fn seeds(usual: u64) -> std::ops::Range<u64> {
@@ -14,15 +14,146 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 
 fn every_seed(usual: u64, scenario: Scenario) {
     for seed in seeds(usual) {
-        if let Err(failure) = run(seed, scenario, Faults::default()) {
-            panic!("{failure}");
-        }
+        lived(seed, scenario);
     }
+}
+
+fn lived(seed: u64, scenario: Scenario) -> Report {
+    run(seed, scenario, Faults::default()).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 #[test]
 fn a_bit_of_everything() {
     every_seed(256, Scenario::Mixed);
+}
+
+#[test]
+fn every_byte_alone() {
+    every_seed(24, Scenario::Bytewise);
+}
+
+/// One conversation, its beginning cut at each offset in turn: upgrade, connect, requests.
+#[test]
+fn cut_at_every_byte() {
+    for at in 1..1400 {
+        lived(0, Scenario::SplitAt(at));
+    }
+}
+
+#[test]
+fn connections_that_break() {
+    every_seed(256, Scenario::Resets);
+}
+
+#[test]
+fn peers_that_do_not_read() {
+    every_seed(256, Scenario::SlowReaders);
+}
+
+#[test]
+fn providers_that_stall_break_and_refuse() {
+    every_seed(256, Scenario::Stalls);
+}
+
+#[test]
+fn a_disk_that_is_full() {
+    every_seed(256, Scenario::DiskFull);
+}
+
+/// How many turns a conversation takes that nothing interrupts.
+fn turns(seed: u64, scenario: fn(u64) -> Scenario) -> u64 {
+    lived(seed, scenario(u64::MAX)).turns
+}
+
+/// Interrupts a conversation fixed by its seed: at every turn of the first ones, at some turns
+/// of many.
+fn at_each_turn(scenario: fn(u64) -> Scenario) {
+    for seed in seeds(256) {
+        let length = turns(seed, scenario);
+        let step = if seed < 2 { 1 } else { 1 + length / 3 };
+        for turn in (1 + seed % step..=length).step_by(step as usize) {
+            lived(seed, scenario(turn));
+        }
+    }
+}
+
+#[test]
+fn sigterm_at_any_turn() {
+    at_each_turn(Scenario::TermAt);
+}
+
+#[test]
+fn kill_9_at_any_turn() {
+    at_each_turn(Scenario::CrashAt);
+}
+
+#[test]
+fn a_power_cut_at_any_turn() {
+    at_each_turn(Scenario::PowerCutAt);
+}
+
+#[test]
+fn a_seed_is_a_world() {
+    for seed in seeds(8) {
+        for scenario in [Scenario::Mixed, Scenario::Stalls, Scenario::CrashAt(150)] {
+            assert_eq!(lived(seed, scenario), lived(seed, scenario), "seed {seed}");
+        }
+    }
+    let other = lived(1, Scenario::Mixed);
+    assert_ne!(lived(0, Scenario::Mixed).trace, other.trace);
+}
+
+/// Each planted fault is noticed within 256 seeds, by a fitting invariant, and the seed that
+/// notices it is at peace without the fault.
+#[test]
+#[expect(clippy::print_stdout, reason = "which seed caught what is worth knowing")]
+fn planted_faults_are_caught() {
+    let none = Faults::default();
+    let table: [(&str, Faults, Scenario, &[Invariant]); 6] = [
+        (
+            "acknowledge before append",
+            Faults { acknowledge_before_append: true, ..none },
+            Scenario::Mixed,
+            &[Invariant::Durable],
+        ),
+        (
+            "skip a generation check",
+            Faults { skip_generation_check: true, ..none },
+            Scenario::Mixed,
+            &[Invariant::WellServed, Invariant::Live, Invariant::OwnReplies],
+        ),
+        (
+            "a second terminal event",
+            Faults { second_terminal_event: true, ..none },
+            Scenario::Mixed,
+            &[Invariant::OneEnd],
+        ),
+        (
+            "a lost wake-up",
+            Faults { lost_wake_up: true, ..none },
+            Scenario::Stalls,
+            &[Invariant::Live],
+        ),
+        (
+            "a buffer past its limit",
+            Faults { buffer_past_its_limit: true, ..none },
+            Scenario::SlowReaders,
+            &[Invariant::Bounded],
+        ),
+        (
+            "a reply to the wrong connection",
+            Faults { reply_to_the_wrong_connection: true, ..none },
+            Scenario::Mixed,
+            &[Invariant::OwnReplies],
+        ),
+    ];
+    for (name, faults, scenario, fitting) in table {
+        let caught = (0..256).find_map(|seed| Some((seed, run(seed, scenario, faults).err()?)));
+        let Some((seed, failure)) = caught else { panic!("{name}: unnoticed in 256 seeds") };
+        println!("{name}: seed {seed} of {scenario:?}, {:?}", failure.invariant);
+        assert!(fitting.contains(&failure.invariant), "{name}: {failure}");
+        lived(seed, scenario);
+    }
 }
 
 /// Every failing seed of every scenario, in a line each: for work on the simulator itself.

@@ -325,7 +325,8 @@ impl WsClient {
     }
 
     fn finished(&self) -> bool {
-        self.asked.is_empty()
+        self.requests > self.plan.actions
+            && self.asked.is_empty()
             && self.own.iter().all(|run| self.runs.get(run).is_some_and(|heard| heard.ended))
     }
 
@@ -354,7 +355,7 @@ impl WsClient {
             return;
         }
         let may_go = match self.plan.ending {
-            Ending::Watch => checks.closing,
+            Ending::Watch => checks.closing && self.finished(),
             _ => self.plan.hasty || self.finished() || checks.disk_trouble,
         };
         if !may_go {
