@@ -371,8 +371,12 @@ impl Gateway {
         if self.sessions.is_dirty() {
             self.sessions.save(self.disk.as_mut());
         }
-        self.runs.sync(self.disk.as_mut());
-        if self.sessions.is_dirty() {
+        let synced = self.sessions.sync(self.disk.as_mut());
+        match &synced {
+            Ok(()) => self.runs.sync(self.disk.as_mut()),
+            Err(error) => log::error!(target: "store", "transcripts not synced: {error}"),
+        }
+        if self.sessions.is_dirty() || synced.is_err() {
             // The disk refused; it may have room again later.
             self.save_soon();
         }

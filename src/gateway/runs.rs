@@ -440,16 +440,15 @@ impl Gateway {
         if !self.faults.acknowledge_before_append {
             self.say(&mut run);
         }
-        if let Some((message, appended)) = run.said.take() {
-            self.tell_message(&run, &message, &appended, fx);
-        }
         let mut ask = run.ask.take().unwrap_or_default();
         if run.keep {
-            let unsaid = run.unsaid.as_ref();
-            ask.turns = self.conversation(&run.key, std::mem::take(&mut ask.turns), unsaid);
+            ask.turns = self.conversation(&run, std::mem::take(&mut ask.turns));
         }
         if ask.sampling.max_tokens.is_none() {
             ask.sampling.max_tokens = self.max_tokens(&run.candidates);
+        }
+        if let Some((message, appended)) = run.said.take() {
+            self.tell_message(&run, &message, &appended, fx);
         }
         let deadline = self.now.time.after_ms(run.timeout_ms);
         let may_restart = !matches!(run.cause, Cause::Http(_));
@@ -484,25 +483,26 @@ impl Gateway {
     }
 
     /// What the model is shown: system turns of the request, the transcript, then the rest of
-    /// the request.
-    fn conversation(&self, key: &str, request: Vec<Turn>, unsaid: Option<&Value>) -> Vec<Turn> {
+    /// the request or the message of the run. That message comes last wherever it stands: others
+    /// may have been written behind it since, and a full disk may have kept it out.
+    fn conversation(&self, run: &Active, request: Vec<Turn>) -> Vec<Turn> {
         let (mut turns, rest): (Vec<Turn>, Vec<Turn>) =
             request.into_iter().partition(|turn| matches!(turn, Turn::System(_)));
-        let records = self.sessions.messages(self.disk.as_ref(), key).unwrap_or_default();
+        let (own, own_id) = match (&run.said, &run.unsaid) {
+            (Some((message, appended)), _) => (Some(message), Some(&appended.id)),
+            (None, unsaid) => (unsaid.as_ref(), None),
+        };
+        let records = self.sessions.messages(self.disk.as_ref(), &run.key).unwrap_or_default();
         let skip = records.len().saturating_sub(limits::CONTEXT_MESSAGES);
-        let mut kept: Vec<Turn> = records
+        let kept = records
             .iter()
             .skip(skip)
-            .filter_map(|record: &Record| Turn::from_transcript(&record.message))
-            .collect();
-        match unsaid {
-            // The transcript could not be written; the model is asked all the same.
-            Some(message) if rest.is_empty() => kept.extend(Turn::from_transcript(message)),
-            // The request's own last message stands in the transcript already.
-            None if !rest.is_empty() => drop(kept.pop()),
-            _ => {}
-        }
+            .filter(|record| Some(&record.id) != own_id)
+            .filter_map(|record: &Record| Turn::from_transcript(&record.message));
         turns.extend(kept);
+        if rest.is_empty() {
+            turns.extend(own.and_then(Turn::from_transcript));
+        }
         turns.extend(rest);
         turns
     }

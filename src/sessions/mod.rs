@@ -16,7 +16,7 @@ use crate::store::Disk;
 use crate::wire::hash;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use transcript::Record;
@@ -72,6 +72,8 @@ struct AgentStore {
     dirty: bool,
     /// Holds a session that no written index names yet.
     new: bool,
+    /// Transcripts that grew and were not synced.
+    unsynced: BTreeSet<PathBuf>,
 }
 
 /// Where the next record of a transcript goes.
@@ -240,6 +242,7 @@ impl Sessions {
         tail.parent = Some(record_id.clone());
         let seq = tail.messages;
         store.tails.insert(key.to_owned(), tail);
+        store.unsynced.insert(path);
         entry.updated_at = now_ms;
         store.dirty = true;
         Ok(Appended { id: record_id, seq })
@@ -288,6 +291,21 @@ impl Sessions {
                 Err(error) => log::error!(target: "sessions", "{}: {error}", path.display()),
             }
         }
+    }
+
+    /// Forces transcripts that grew to the platter; a journal may be synced only after them,
+    /// since it says that they hold the answers.
+    ///
+    /// # Errors
+    /// The disk's; what is not synced stays marked.
+    pub fn sync(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
+        for store in self.agents.values_mut() {
+            while let Some(path) = store.unsynced.first() {
+                disk.sync(path)?;
+                store.unsynced.pop_first();
+            }
+        }
+        Ok(())
     }
 
     /// Writes the indexes now if a session in them was never written.

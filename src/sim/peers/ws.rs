@@ -406,7 +406,7 @@ impl Peer for WsClient {
                     let name = self.name;
                     let stopping = status == 503 && checks.leaving.is_some();
                     if stopping {
-                        self.phase = Phase::Leaving;
+                        self.phase = Phase::Gone;
                         io.end = true;
                         return;
                     }
@@ -421,6 +421,7 @@ impl Peer for WsClient {
                     }
                 }
             }
+            Event::Bytes(_) if self.phase == Phase::Gone => {}
             Event::Bytes(bytes) => {
                 let heard = self.over.len();
                 self.recv.push(bytes);
