@@ -116,6 +116,8 @@ struct Wait {
 pub(super) struct Runs {
     journal: Journal,
     unfinished: Vec<(String, Value)>,
+    /// Their answers are written; the journal says so once the transcripts are synced.
+    answered: Vec<String>,
     unsynced: bool,
     active: BTreeMap<u64, Box<Active>>,
     by_id: BTreeMap<String, u64>,
@@ -141,6 +143,7 @@ impl Runs {
         Ok(Self {
             journal,
             unfinished,
+            answered: Vec::new(),
             unsynced: false,
             active: BTreeMap::new(),
             by_id: BTreeMap::new(),
@@ -193,8 +196,17 @@ impl Runs {
         self.get(*self.by_id.get(id)?)
     }
 
-    /// Forces the journal to the platter, if it grew.
+    /// Marks what was answered as done and forces the journal to the platter, if it grew. To be
+    /// called when the transcripts are synced: a power cut may keep any part of what is not.
     pub(super) fn sync(&mut self, disk: &mut dyn Disk) {
+        while let Some(id) = self.answered.pop() {
+            if let Err(error) = self.journal.done(disk, &id) {
+                log::error!(target: "store", "run {id} not marked done: {error}");
+                self.answered.push(id);
+                break;
+            }
+            self.unsynced = true;
+        }
         if std::mem::take(&mut self.unsynced)
             && let Err(error) = disk.sync(self.journal.path())
         {
@@ -579,10 +591,7 @@ impl Gateway {
             };
             if let Ok(appended) = &appended {
                 self.tell_message(&run, &message, appended, fx);
-                if let Err(error) = self.runs.journal.done(self.disk.as_mut(), &run.id) {
-                    log::error!(target: "store", "run {} not marked done: {error}", run.id);
-                }
-                self.runs.unsynced = true;
+                self.runs.answered.push(run.id.clone());
             }
             self.session_ended(&run, outcome, ended_ms);
         }
