@@ -18,6 +18,7 @@ pub mod check;
 pub mod disk;
 pub mod net;
 pub mod peers;
+pub mod pipe;
 pub mod rng;
 pub mod trace;
 pub mod world;

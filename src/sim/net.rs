@@ -13,6 +13,7 @@
 
 use super::check::{Checks, Invariant};
 use super::peers::{Event, Io, Kind, Peer};
+use super::pipe::Pipe;
 use super::rng::Rng;
 use super::trace::Trace;
 use crate::driver::{
@@ -20,7 +21,7 @@ use crate::driver::{
 };
 use crate::limits;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
 
 /// What the dice decide.
@@ -67,7 +68,7 @@ enum Happening {
 
 struct Conn {
     link: usize,
-    out: VecDeque<u8>,
+    out: Pipe,
     reported: usize,
     read_on: bool,
     ended: bool,
@@ -86,13 +87,13 @@ struct Link {
     peer: Option<Box<dyn Peer>>,
     kind: Kind,
     conn: Option<ConnId>,
-    up: VecDeque<u8>,
+    up: Pipe,
     up_end: bool,
     up_due: bool,
     /// Something is there and the core does not want it yet.
     up_blocked: bool,
     first: bool,
-    down: VecDeque<u8>,
+    down: Pipe,
     /// After the last byte: true is a broken connection.
     down_end: Option<bool>,
     down_due: bool,
@@ -199,12 +200,12 @@ impl Net {
             kind: peer.kind(),
             peer: Some(peer),
             conn: None,
-            up: VecDeque::new(),
+            up: Pipe::default(),
             up_end: false,
             up_due: false,
             up_blocked: false,
             first: true,
-            down: VecDeque::new(),
+            down: Pipe::default(),
             down_end: None,
             down_due: false,
             moved: [Time(0); 2],
@@ -344,7 +345,7 @@ impl Net {
         let generation = self.slots[index as usize].generation;
         self.slots[index as usize].conn = Some(Conn {
             link,
-            out: VecDeque::new(),
+            out: Pipe::default(),
             reported: 0,
             read_on: true,
             ended: false,
@@ -396,7 +397,7 @@ impl Net {
         if self.links[link].gone {
             return;
         }
-        self.links[link].up.extend(io.send);
+        self.links[link].up.put(&io.send);
         self.links[link].up_end |= io.end;
         self.up_soon(link);
         if io.reset {
@@ -465,7 +466,7 @@ impl Net {
             Some(_) => it.up.len(),
             None => size,
         };
-        let bytes: Vec<u8> = it.up.drain(..size.min(it.up.len())).collect();
+        let bytes = it.up.take(size);
         let more = !it.up.is_empty() || it.up_end;
         it.up_due = more;
         it.moved[0] = self.now;
@@ -485,7 +486,7 @@ impl Net {
         if it.gone || it.pause_us == u64::MAX {
             return;
         }
-        let bytes: Vec<u8> = it.down.drain(..size.min(it.down.len())).collect();
+        let bytes = it.down.take(size);
         it.moved[1] = self.now;
         // Room was made: a blocked writer goes on in this turn.
         if let Some(id) = it.conn {
@@ -580,7 +581,7 @@ impl Net {
                 self.trace.bytes(self.now, "send", id.slot, &bytes);
                 let Some(conn) = self.conn(id) else { return };
                 if conn.closing.is_none() && !conn.dead {
-                    conn.out.extend(bytes);
+                    conn.out.put(&bytes);
                     let (link, held) = (conn.link, conn.out.len());
                     checks.held(self.links[link].kind, held);
                     self.dirty.push(id.slot);
@@ -650,7 +651,7 @@ impl Net {
             return self.lost(id, now, core);
         }
         let room = self.knobs.socket.saturating_sub(it.down.len()).min(conn.out.len());
-        it.down.extend(conn.out.drain(..room));
+        it.down.put(&conn.out.take(room));
         let queued = conn.out.len();
         let mut report = false;
         if conn.closing.is_some() {

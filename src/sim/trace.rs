@@ -31,9 +31,12 @@ impl Trace {
         // Large buffers are known by their ends: this runs in debug builds.
         let ends = [&bytes[..bytes.len().min(512)], &bytes[bytes.len().saturating_sub(64)..]];
         for end in ends {
-            for chunk in end.chunks(8) {
-                let word = chunk.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-                self.mix(word);
+            let (words, rest) = end.as_chunks::<8>();
+            for word in words {
+                self.mix(u64::from_le_bytes(*word));
+            }
+            for byte in rest {
+                self.mix(u64::from(*byte));
             }
         }
         self.note(now, what, slot.into(), bytes.len() as u64);

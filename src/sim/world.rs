@@ -141,9 +141,9 @@ fn gateway(config: &Rc<Config>, disk: &SimDisk, rng: Rng, now: Now) -> std::io::
 
 fn knobs(scenario: Scenario, rng: &mut Rng) -> Knobs {
     let mut knobs = Knobs {
-        chunk: rng.pick(&[7, 64, 1500, 65_536]),
+        chunk: rng.pick(&[7, 64, 1500, 1500, 65_536, 65_536]),
         latency_us: rng.pick(&[(0, 0), (1, 300), (50, 40_000)]),
-        socket: rng.pick(&[16, 700, 65_536, 65_536]),
+        socket: rng.pick(&[16, 700, 1500, 65_536, 65_536, 65_536]),
         split_at: None,
         resets: 0,
         late: 50,
@@ -459,10 +459,11 @@ fn read_index(disk: &SimDisk) -> BTreeMap<String, Value> {
 /// How often a session's transcript has the user's message of a run, and its answers.
 fn count(disk: &SimDisk, session: &str, run: &str) -> (usize, usize) {
     let path = Path::new(STATE).join(format!("agents/main/sessions/{session}.jsonl"));
-    let transcript = crate::sessions::transcript::read(disk, &path).unwrap_or_default();
     let (mut said, mut answers) = (0, 0);
-    for record in &transcript.records {
-        let message = &record.message;
+    for line in disk.read(&path).unwrap_or_default().split(|byte| *byte == b'\n') {
+        // What a power cut tore is no record.
+        let Ok(record) = serde_json::from_slice::<Value>(line) else { continue };
+        let message = &record["message"];
         said += usize::from(message["idempotencyKey"] == format!("{run}:user"));
         let answer = message["role"] == "assistant" && message["__openclaw"]["runId"] == run;
         answers += usize::from(answer);
