@@ -522,3 +522,17 @@ fn hup_takes_a_new_token_and_a_new_log_level_and_survives_a_broken_file() {
     gateway.wait_for("error:");
     assert_eq!(home.ask(gateway.port, "health --token two").code, 0);
 }
+
+#[test]
+fn a_refused_client_learns_of_a_second_secret() {
+    let home = Home::new();
+    home.configure(LOCAL);
+    let gateway = home.start("");
+    let mut command = home.command("health");
+    command.env("OPENCLAW_GATEWAY_PORT", gateway.port.to_string());
+    let ran = Ran::of(command.env("OPENCLAW_GATEWAY_TOKEN", "stale"));
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("came from the environment"), "{ran:?}");
+    assert!(ran.err.contains("gateway.auth in the configuration file"), "{ran:?}");
+    assert!(!ran.err.contains("from-the-file") && !ran.err.contains("stale"), "{ran:?}");
+}
