@@ -70,6 +70,8 @@ struct AgentStore {
     index: BTreeMap<String, Entry>,
     tails: BTreeMap<String, Tail>,
     dirty: bool,
+    /// Holds a session that no written index names yet.
+    new: bool,
 }
 
 /// Where the next record of a transcript goes.
@@ -169,6 +171,7 @@ impl Sessions {
         };
         store.index.insert(key.to_owned(), entry);
         store.dirty = true;
+        store.new = true;
         true
     }
 
@@ -278,9 +281,27 @@ impl Sessions {
             let path = root.join(agent).join("sessions").join("sessions.json");
             let Ok(text) = serde_json::to_vec_pretty(&store.index) else { continue };
             match disk.replace(&path, &text) {
-                Ok(()) => store.dirty = false,
+                Ok(()) => {
+                    store.dirty = false;
+                    store.new = false;
+                }
                 Err(error) => log::error!(target: "sessions", "{}: {error}", path.display()),
             }
+        }
+    }
+
+    /// Writes the indexes now if a session in them was never written.
+    ///
+    /// # Errors
+    /// When that could not be done: what is said in a new session would be lost by a crash.
+    pub fn keep_new(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
+        let unwritten = |sessions: &Self| sessions.agents.values().any(|store| store.new);
+        if unwritten(self) {
+            self.save(disk);
+        }
+        match unwritten(self) {
+            true => Err(io::Error::other("the session index could not be written")),
+            false => Ok(()),
         }
     }
 }
