@@ -165,6 +165,14 @@ impl Run {
         }
     }
 
+    /// The dial under way.
+    pub fn dialing(&self) -> Option<DialId> {
+        match &self.phase {
+            Phase::Dialing(dial) => Some(*dial),
+            _ => None,
+        }
+    }
+
     /// True after `Over` was told.
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over)
