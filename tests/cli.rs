@@ -130,7 +130,8 @@ fn flag_beats_environment_beats_file() {
     let mut command = home.command("gateway --port 0");
     command.env("OPENCLAW_GATEWAY_TOKEN", "from-env");
     {
-        let gateway = Gateway::start(&mut command);
+        let mut gateway = Gateway::start(&mut command);
+        gateway.wait_for("hold different secrets: the variable wins");
         assert_eq!(health(&gateway, "from-env"), 0);
         assert_eq!(health(&gateway, "from-the-file"), 1);
     }
@@ -188,6 +189,18 @@ fn force_ends_a_listener_of_ours_and_takes_its_port() {
 
 #[cfg(feature = "process")]
 #[test]
+fn force_replaces_the_gateway_of_the_same_state() {
+    let home = Home::new();
+    let mut old = home.start("--allow-unconfigured");
+    let line = format!("gateway --port {} --allow-unconfigured --force", old.port);
+    let new = Gateway::start(&mut home.command(&line));
+    assert_eq!(new.port, old.port);
+    assert_eq!(old.wait().code(), Some(0), "{:?}", old.seen());
+    assert_eq!(home.ask(new.port, "health").code, 0);
+}
+
+#[cfg(feature = "process")]
+#[test]
 fn force_kills_what_does_not_listen_to_term() {
     let (old_home, new_home) = (Home::new(), Home::new());
     let mut old = old_home.start("--allow-unconfigured");
@@ -207,6 +220,18 @@ fn one_gateway_a_state_directory() {
     assert_eq!(ran.code, 1, "{ran:?}");
     let want = format!("another gateway (pid {}) already uses", gateway.pid());
     assert!(ran.err.contains(&want), "{ran:?}");
+
+    // On its own port it is told of by that, and a stranger elsewhere is not ended in vain.
+    let line = format!("gateway --port {} --allow-unconfigured", gateway.port);
+    let ran = home.run(&line);
+    assert!(ran.err.contains("already listening"), "{ran:?}");
+    let other_home = Home::new();
+    let other = other_home.start("--allow-unconfigured");
+    let line = format!("gateway --port {} --allow-unconfigured --force", other.port);
+    let ran = home.run(&line);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains(&want), "{ran:?}");
+    assert_eq!(other_home.ask(other.port, "health").code, 0);
 }
 
 #[test]

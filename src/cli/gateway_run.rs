@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   places -> (--dev: first configuration) -> load -> may it start? -> which secret
-//!     -> address -> port (or who holds it) -> state lock -> log -> reactor -> gateway
+//!     -> address -> state lock -> port (or who holds it) -> log -> reactor -> gateway
 //!     -> "listening on ws://..." -> loop -> exit code | re-execute with the listener
 //! ```
 //!
@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use log::LevelFilter;
@@ -43,12 +43,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let files = place::Files::new();
     let plan = plan(args, &files, &env, paths)?;
 
-    let listener = match reexec::inherited(plan.addr) {
-        Some(listener) => listener,
-        None => port::open(plan.addr, args.has("force"), &mut |line| note(line))?,
-    };
-    let lock =
-        StateLock::take(&plan.paths.state_dir).map_err(|error| lock_failed(&plan, &error))?;
+    let (lock, listener) = claim(&plan, args.has("force"))?;
     let secret = plan.secret()?;
 
     let host_name = place::host_name();
@@ -81,6 +76,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     logger.note(log::Level::Info, "gateway", &format!("listening on ws://{addr}"));
     logger.open_console();
     warn_if_readable(&plan.paths.config_path);
+    warn_if_doubled(&secret, config);
     for warning in &config.warnings {
         log::warn!(target: "config", "{warning}");
     }
@@ -112,6 +108,32 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
             log::error!(target: "gateway", "the loop failed: {error}");
             Err(Failed::new(format!("the gateway's loop failed: {error}"), next::RUN))
         }
+    }
+}
+
+/// Takes the state directory, then the port. A gateway that holds both is told of by its port,
+/// and is what `--force` ends; nothing is ended for a start that the lock forbids anyway.
+fn claim(plan: &Plan, force: bool) -> Result<(StateLock, TcpListener), Failed> {
+    let dir = &plan.paths.state_dir;
+    let taken = StateLock::take(dir);
+    if let Err(error) = &taken {
+        let here = match error {
+            LockError::Held(Some(pid)) => {
+                port::holders(plan.addr).iter().any(|holder| holder.pid == Some(*pid))
+            }
+            _ => false,
+        };
+        if !here {
+            return Err(lock_failed(plan, error));
+        }
+    }
+    let listener = match reexec::inherited(plan.addr) {
+        Some(listener) => listener,
+        None => port::open(plan.addr, force, &mut |line| note(line))?,
+    };
+    match taken.or_else(|_| StateLock::take(dir)) {
+        Ok(lock) => Ok((lock, listener)),
+        Err(error) => Err(lock_failed(plan, &error)),
     }
 }
 
@@ -326,6 +348,20 @@ fn open_log(args: &Args, plan: &Plan, host: String) -> Result<Logger, Failed> {
         let what = format!("cannot open the log {}: {error}", path.display());
         Failed::new(what, "check its owner, or set logging.file")
     })
+}
+
+/// A stale copy of a secret is the commonest cause of refused clients.
+fn warn_if_doubled(secret: &InForce, config: &Config) {
+    let auth = &config.gateway.auth;
+    for (known, file) in [(&secret.token, &auth.token), (&secret.password, &auth.password)] {
+        if let (Some(Known { secret, from: Origin::Variable(name) }), Some(file)) = (known, file)
+            && !file.is_empty()
+            && secret.expose() != file.expose()
+        {
+            log::warn!(target: "config",
+                "{name} and the configuration file hold different secrets: the variable wins");
+        }
+    }
 }
 
 /// For the file and for standard output.
