@@ -116,28 +116,29 @@ fn dev_writes_a_first_configuration_and_never_rewrites_it() {
 }
 
 #[test]
-fn flag_beats_environment_beats_file() {
+fn flag_beats_file_beats_environment() {
     let home = Home::new();
     home.configure(LOCAL);
     let health = |gateway: &Gateway, token: &str| {
         home.ask(gateway.port, &format!("health --token {token}")).code
     };
-    {
-        let gateway = home.start("");
-        assert_eq!(health(&gateway, "from-the-file"), 0);
-        assert_eq!(health(&gateway, "other"), 1);
-    }
     let mut command = home.command("gateway --port 0");
     command.env("OPENCLAW_GATEWAY_TOKEN", "from-env");
     {
         let mut gateway = Gateway::start(&mut command);
-        gateway.wait_for("hold different secrets: the variable wins");
-        assert_eq!(health(&gateway, "from-env"), 0);
+        gateway.wait_for("hold different secrets: the file wins");
+        assert_eq!(health(&gateway, "from-the-file"), 0);
+        assert_eq!(health(&gateway, "from-env"), 1);
+    }
+    {
+        let gateway = Gateway::start(command.args(["--token", "from-flag"]));
+        assert_eq!(health(&gateway, "from-flag"), 0);
         assert_eq!(health(&gateway, "from-the-file"), 1);
     }
-    let gateway = Gateway::start(command.args(["--token", "from-flag"]));
-    assert_eq!(health(&gateway, "from-flag"), 0);
-    assert_eq!(health(&gateway, "from-env"), 1);
+    home.configure("{gateway: {mode: 'local'}}");
+    let mut command = home.command("gateway --port 0");
+    let gateway = Gateway::start(command.env("OPENCLAW_GATEWAY_TOKEN", "from-env"));
+    assert_eq!(health(&gateway, "from-env"), 0);
 }
 
 #[test]
