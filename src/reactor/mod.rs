@@ -572,3 +572,6 @@ impl slot::Conn {
         }
     }
 }
+
+#[cfg(test)]
+mod loop_tests;
