@@ -165,10 +165,10 @@ impl Run {
         }
     }
 
-    /// The dial that is under way.
+    /// The dial under way.
     pub fn dialing(&self) -> Option<DialId> {
-        match self.phase {
-            Phase::Dialing(dial) => Some(dial),
+        match &self.phase {
+            Phase::Dialing(dial) => Some(*dial),
             _ => None,
         }
     }

@@ -21,6 +21,7 @@ use serde_json::{Map, Value, json};
 use super::table::Args;
 pub use super::trouble::Trouble;
 use super::{Failed, entropy, next, place};
+use crate::config::credentials::{self, Given, Origin};
 use crate::config::{Loaded, Mode, Paths, Secret};
 use crate::limits;
 use crate::protocol::operations::{self, Scope};
@@ -41,6 +42,8 @@ pub struct Target {
     pub password: Option<Secret>,
     /// It is the gateway of this profile on this machine.
     pub local: bool,
+    /// Why the secret may be the wrong one, if there are two.
+    pub doubt: Option<String>,
 }
 
 /// Who we say we are.
@@ -92,13 +95,13 @@ impl Target {
         let (token, password) = (given(args, "token"), given(args, "password"));
         if let Some(url) = args.value("url") {
             let url = parse_url(url, "--url");
-            return Some(url.map(|url| Self { url, token, password, local: false }));
+            return Some(url.map(|url| Self { url, token, password, local: false, doubt: None }));
         }
         let url = place::var(env, "OPENCLAW_GATEWAY_URL")?;
         let token = token.or_else(|| env_secret(env, "OPENCLAW_GATEWAY_TOKEN"));
         let password = password.or_else(|| env_secret(env, "OPENCLAW_GATEWAY_PASSWORD"));
         let url = parse_url(url, "OPENCLAW_GATEWAY_URL");
-        Some(url.map(|url| Self { url, token, password, local: false }))
+        Some(url.map(|url| Self { url, token, password, local: false, doubt: None }))
     }
 
     /// The gateway that this profile's configuration means.
@@ -106,31 +109,32 @@ impl Target {
     /// # Errors
     /// When an address in it is none.
     pub fn configured(args: &Args, paths: &Paths, loaded: &Loaded) -> Result<Self, Failed> {
+        let given = Given { token: given(args, "token"), password: given(args, "password") };
+        let found = credentials::client(&loaded.config, &loaded.env, &given);
+        let doubt = found.token.as_ref().or(found.password.as_ref()).and_then(|used| {
+            let (used_from, other) = (used.origin.as_str(), used.shadows?.as_str());
+            Some(format!("the secret came from the {used_from}; the {other} holds another one"))
+        });
+        let remote_token = found.token.as_ref().is_some_and(|it| it.origin == Origin::Remote);
+        let token = found.token.map(|it| it.secret);
+        let password = found.password.map(|it| it.secret);
         let gateway = &loaded.config.gateway;
-        let from_env = |name| env_secret(&loaded.env, name);
-        let token = given(args, "token").or_else(|| from_env("OPENCLAW_GATEWAY_TOKEN"));
-        let password = given(args, "password").or_else(|| from_env("OPENCLAW_GATEWAY_PASSWORD"));
         if gateway.mode == Some(Mode::Remote)
             && let Some(remote) = &gateway.remote
         {
-            return Ok(Self {
-                url: parse_url(&remote.url, "gateway.remote.url")?,
-                token: token.or_else(|| remote.token.clone()),
-                password: password.or_else(|| remote.password.clone()),
-                local: false,
-            });
+            let url = parse_url(&remote.url, "gateway.remote.url")?;
+            return Ok(Self { url, token, password, local: false, doubt });
         }
         let port = place::port(paths, None, &loaded.env, &loaded.config)?;
         let bind = crate::config::paths::bind(None, &loaded.config);
         let ip = place::reachable(place::bind_address(bind, &loaded.config)?);
-        Ok(Self {
-            url: parse_url(&format!("ws://{}", SocketAddr::new(ip, port)), "gateway.port")?,
-            token: token
-                .or_else(|| gateway.auth.token.clone())
-                .or_else(|| place::kept_token(paths)),
-            password: password.or_else(|| gateway.auth.password.clone()),
-            local: true,
-        })
+        let url = parse_url(&format!("ws://{}", SocketAddr::new(ip, port)), "gateway.port")?;
+        // What the gateway here made up for itself is nearer than another gateway's token.
+        let token = match token {
+            Some(token) if !remote_token => Some(token),
+            other => place::kept_token(paths).or(other),
+        };
+        Ok(Self { url, token, password, local: true, doubt })
     }
 
     /// The address as printed: without the empty path.

@@ -15,6 +15,7 @@ fn target() -> Target {
         token: Some(Secret::new("t0p".to_owned())),
         password: None,
         local: true,
+        doubt: None,
     }
 }
 

@@ -268,9 +268,17 @@ fn conflicts(held: SocketAddr, wanted: SocketAddr) -> bool {
 fn listening() -> Vec<Listening> {
     let mut all = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        all.extend(parse_table(&std::fs::read_to_string(table).unwrap_or_default()));
+        all.extend(parse_table(&kernel_table(table).unwrap_or_default()));
     }
     all
+}
+
+/// A table of the kernel, which walks all its sockets for every read: few large reads.
+fn kernel_table(path: &str) -> std::io::Result<String> {
+    let mut bytes = Vec::with_capacity(64 * 1024);
+    let mut file = std::fs::File::open(path)?;
+    std::io::Read::read_to_end(&mut file, &mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The rows in state LISTEN of `/proc/net/tcp` or `tcp6`.

@@ -66,7 +66,10 @@ impl Trouble {
                     }
                     _ => next::STATUS,
                 };
-                let what = format!("the gateway on {url} refused us: {}", foreign(message));
+                let mut what = format!("the gateway on {url} refused us: {}", foreign(message));
+                if let Some(doubt) = &target.doubt {
+                    what = format!("{what}\n{doubt}");
+                }
                 Failed::new(what, fix)
             }
             Self::Rpc { code, message, .. } => {

@@ -19,6 +19,7 @@
 mod broadcast;
 mod conn;
 mod connect;
+mod fuzz;
 mod http;
 mod presence;
 mod rpc;
@@ -36,6 +37,8 @@ use crate::sessions::Sessions;
 use crate::store::Disk;
 use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
+#[doc(hidden)]
+pub use fuzz::fuzz;
 use std::path::PathBuf;
 use std::rc::Rc;
 use timers::{Timer, Timers};

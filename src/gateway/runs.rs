@@ -94,6 +94,8 @@ pub(super) struct Active {
     pub(super) started_ms: u64,
     pub(super) voice: super::voice::Voice,
     armed: Armed,
+    /// What the machine holds of the driver: a dial under way or a connection.
+    dial: Option<DialId>,
     upstream: Option<ConnId>,
 }
 
@@ -212,6 +214,44 @@ impl Runs {
         {
             log::error!(target: "store", "{}: {error}", self.journal.path().display());
         }
+    }
+
+    /// Accepted and journalled, without its end.
+    pub(super) fn unfinished(&self) -> usize {
+        self.journal.unfinished()
+    }
+
+    /// Nothing goes on and nobody waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.active.is_empty() && self.waits.is_empty()
+    }
+
+    /// The dials whose outcome is awaited, ascending.
+    pub(super) fn dialing(&self) -> Vec<DialId> {
+        self.dials.keys().copied().collect()
+    }
+
+    /// What holds between two turns; for tests, fuzzing and simulation.
+    pub(super) fn check_invariants(&self) {
+        assert!(self.accepted.is_empty(), "accepted and not begun");
+        assert_eq!(self.by_id.len(), self.active.len(), "one name a run");
+        assert_eq!(self.lines.values().map(VecDeque::len).sum::<usize>(), self.active.len());
+        for (number, run) in &self.active {
+            assert_eq!(self.by_id.get(&run.id), Some(number));
+            let place = self.lines.get(&run.key).and_then(|l| l.iter().position(|n| n == number));
+            assert_eq!(
+                place.map(|place| place == 0),
+                Some(run.machine.is_some()),
+                "only the first"
+            );
+            let awaited = run.dial.and_then(|dial| self.dials.get(&dial));
+            assert_eq!(run.dial.map(|_| number), awaited, "a dial knows its run");
+        }
+        for (dial, number) in &self.dials {
+            assert_eq!(self.get(*number).and_then(|run| run.dial), Some(*dial), "a forgotten dial");
+        }
+        assert_eq!(self.finished.len(), self.finished_order.len());
+        assert!(self.finished.len() <= limits::RUNS_REMEMBERED);
     }
 
     fn remember(&mut self, id: String, finished: Finished) {
@@ -386,6 +426,7 @@ impl Gateway {
             accepted_ms: now_ms,
             started_ms: now_ms,
             armed: Armed::default(),
+            dial: None,
             upstream: None,
         };
         self.runs.active.insert(number, Box::new(run));
@@ -473,7 +514,6 @@ impl Gateway {
         }
         self.speak_start(&mut run, fx);
         let dial = self.next_dial();
-        self.runs.dials.insert(dial, number);
         self.drive(run, fx, |machine, now, fx, tell| machine.begin(now, dial, fx, tell));
     }
 
@@ -534,6 +574,16 @@ impl Gateway {
                 machine.abort("answer too long", fx, &mut |event| events.push(event));
             }
         }
+        let dial = run.machine.as_ref().and_then(Run::dialing);
+        if run.dial != dial {
+            if let Some(old) = run.dial.take() {
+                self.runs.dials.remove(&old);
+            }
+            if let Some(new) = dial {
+                self.runs.dials.insert(new, run.number);
+            }
+            run.dial = dial;
+        }
         let conn = run.machine.as_ref().and_then(Run::conn);
         if run.upstream != conn {
             if let Some(old) = run.upstream.take() {
@@ -577,7 +627,6 @@ impl Gateway {
     fn conclude(&mut self, mut run: Box<Active>, outcome: &Outcome, fx: &mut Effects) {
         let ended_ms = self.now.wall_ms;
         self.runs.by_id.remove(&run.id);
-        self.runs.dials.retain(|_, number| *number != run.number);
         self.speak_usage(&mut run, outcome, fx);
         if run.keep {
             // A run that was cancelled while it waited: what was said stays.
@@ -775,14 +824,8 @@ impl Gateway {
             return;
         }
         let dial = self.next_dial();
-        self.runs.dials.insert(dial, number);
         let Some(run) = self.runs.active.remove(&number) else { return };
         self.drive(run, fx, |machine, now, fx, tell| machine.on_time(now, dial, fx, tell));
-        // Most timers are not for an attempt: the number was not used.
-        let machine = self.runs.get(number).and_then(|run| run.machine.as_ref());
-        if machine.and_then(Run::dialing) != Some(dial) {
-            self.runs.dials.remove(&dial);
-        }
     }
 
     /// The HTTP client of a run does not keep up, or does again: so does its provider.

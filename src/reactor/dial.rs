@@ -52,6 +52,12 @@ impl Dials {
         }
     }
 
+    /// Puts a name into the resolver's cache.
+    #[cfg(test)]
+    pub(super) fn know(&mut self, host: &str, ips: Vec<IpAddr>) {
+        self.resolver.know(host, ips);
+    }
+
     /// Begins a dial; the outcome comes as `Dialed`, possibly at once.
     #[expect(clippy::too_many_arguments, reason = "the reactor lends its parts one by one")]
     pub(super) fn start(

@@ -1,0 +1,6 @@
+//! A chunked body, whole and in pieces.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    openclaw_gateway::wire::http::body::fuzz(data);
+});

@@ -1,0 +1,8 @@
+//! A provider's stream, from the response's head to the deltas.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    openclaw_gateway::wire::sse::fuzz(data);
+    openclaw_gateway::agent::provider::openai_completions::fuzz(data);
+    openclaw_gateway::agent::call::fuzz(data);
+});
