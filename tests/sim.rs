@@ -32,7 +32,8 @@ fn every_byte_alone() {
     every_seed(24, Scenario::Bytewise);
 }
 
-/// One conversation, its beginning cut at each offset in turn: upgrade, connect, requests.
+/// One conversation, each of its connections cut at each offset in turn: upgrade, connect and
+/// requests on one, the provider's answer on another.
 #[test]
 fn cut_at_every_byte() {
     for at in 1..1400 {
@@ -42,22 +43,22 @@ fn cut_at_every_byte() {
 
 #[test]
 fn connections_that_break() {
-    every_seed(256, Scenario::Resets);
+    every_seed(128, Scenario::Resets);
 }
 
 #[test]
 fn peers_that_do_not_read() {
-    every_seed(256, Scenario::SlowReaders);
+    every_seed(128, Scenario::SlowReaders);
 }
 
 #[test]
 fn providers_that_stall_break_and_refuse() {
-    every_seed(256, Scenario::Stalls);
+    every_seed(128, Scenario::Stalls);
 }
 
 #[test]
 fn a_disk_that_is_full() {
-    every_seed(256, Scenario::DiskFull);
+    every_seed(128, Scenario::DiskFull);
 }
 
 /// How many turns a conversation takes that nothing interrupts.

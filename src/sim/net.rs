@@ -33,7 +33,7 @@ pub struct Knobs {
     pub latency_us: (u64, u64),
     /// Bytes a socket takes before it blocks.
     pub socket: usize,
-    /// The first bytes of the first connection come in two pieces, cut here.
+    /// What the core reads from each connection is whole but for one cut, at this offset.
     pub split_at: Option<usize>,
     /// Percent of connections that break at some moment.
     pub resets: u64,
@@ -63,7 +63,7 @@ enum Happening {
     Dialed(u64, u8),
     Reset(usize),
     Late(u32, u32, u8),
-    Terminate,
+    Signal(bool),
 }
 
 struct Conn {
@@ -92,7 +92,8 @@ struct Link {
     up_due: bool,
     /// Something is there and the core does not want it yet.
     up_blocked: bool,
-    first: bool,
+    /// Bytes the core has read.
+    read: usize,
     down: Pipe,
     /// After the last byte: true is a broken connection.
     down_end: Option<bool>,
@@ -168,9 +169,9 @@ impl Net {
         self.at(at, Happening::Arrive(link));
     }
 
-    /// SIGTERM then.
-    pub fn terminate(&mut self, at: Time) {
-        self.at(at, Happening::Terminate);
+    /// SIGTERM then, or SIGUSR1.
+    pub fn signal(&mut self, at: Time, restart: bool) {
+        self.at(at, Happening::Signal(restart));
     }
 
     /// Every peer, for the end of the world.
@@ -204,7 +205,7 @@ impl Net {
             up_end: false,
             up_due: false,
             up_blocked: false,
-            first: true,
+            read: 0,
             down: Pipe::default(),
             down_end: None,
             down_due: false,
@@ -321,10 +322,11 @@ impl Net {
                 };
                 core.on(now, input, &mut self.fx);
             }
-            Happening::Terminate => {
-                self.trace.note(self.now, "terminate", 0, 0);
+            Happening::Signal(restart) => {
+                self.trace.note(self.now, "signal", restart.into(), 0);
                 checks.leaving.get_or_insert(self.now);
-                core.on(now, Input::Signal(Signal::Terminate), &mut self.fx);
+                let signal = if restart { Signal::Restart } else { Signal::Terminate };
+                core.on(now, Input::Signal(signal), &mut self.fx);
             }
         }
     }
@@ -462,11 +464,12 @@ impl Net {
             return;
         }
         let size = match self.knobs.split_at {
-            Some(at) if link == 0 && std::mem::take(&mut it.first) => at,
-            Some(_) => it.up.len(),
+            Some(at) if it.read < at => at - it.read,
+            Some(_) => usize::MAX,
             None => size,
         };
         let bytes = it.up.take(size);
+        it.read += bytes.len();
         let more = !it.up.is_empty() || it.up_end;
         it.up_due = more;
         it.moved[0] = self.now;

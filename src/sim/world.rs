@@ -304,7 +304,7 @@ pub fn run(seed: u64, scenario: Scenario, faults: Faults) -> Result<Report, Box<
         let from = rng.range(1, 40);
         disk.full_during(from..from + rng.range(1, 60));
     }
-    let mut world = World { scenario, net, checks, config, rng };
+    let mut world = World { scenario, net, checks, config, rng, hurry: None };
     let broken = world.live(faults);
     let broken = broken.or_else(|| world.checks.failure.take());
     let World { net, checks, .. } = world;
@@ -339,6 +339,8 @@ struct World {
     checks: Checks,
     config: Rc<Config>,
     rng: Rng,
+    /// When the operator asked to leave a second time.
+    hurry: Option<Time>,
 }
 
 impl World {
@@ -371,13 +373,21 @@ impl World {
                     return self.after(turn);
                 }
                 Scenario::TermAt(turn) if self.net.turns == turn => {
-                    self.net.terminate(self.net.now);
+                    self.net.signal(self.net.now, self.rng.percent(25));
+                    if self.rng.percent(25) {
+                        // Asked twice: no run is waited for any more.
+                        let again = self.net.now.after_ms(self.rng.range(1, 2000));
+                        self.net.signal(again, false);
+                        self.hurry = Some(again);
+                    }
                 }
                 _ => {}
             }
             if let Some(asked) = self.checks.leaving {
                 let late = self.net.now.ms_since(asked);
-                if late > limits::DRAIN_MS + 2 * limits::LINGER_MS {
+                let hurry = self.hurry.map_or(0, |again| self.net.now.ms_since(again));
+                if late > limits::DRAIN_MS + 2 * limits::LINGER_MS || hurry > 2 * limits::LINGER_MS
+                {
                     let what = format!("{late} ms after SIGTERM it is still there");
                     return Some((Invariant::Live, what));
                 }
