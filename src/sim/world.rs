@@ -11,7 +11,7 @@ use super::peers::{Peer, TOKEN};
 use super::rng::Rng;
 use crate::auth::Credentials;
 use crate::config::{Api, AuthMode, Config, Secret};
-use crate::driver::{Now, Time};
+use crate::driver::{Core, Now, Time};
 use crate::gateway::{Faults, Gateway, Host, Setup};
 use crate::limits;
 use crate::store::Disk;
@@ -367,6 +367,10 @@ impl World {
             }
             if self.checks.failure.is_some() {
                 return None;
+            }
+            let asleep = core.deadline().is_none_or(|deadline| deadline > self.net.now);
+            if asleep && core.idle().to_begin > 0 {
+                return Some((Invariant::Live, "a run may begin and nobody wakes".to_owned()));
             }
             match self.scenario {
                 Scenario::CrashAt(turn) | Scenario::PowerCutAt(turn) if self.net.turns == turn => {
