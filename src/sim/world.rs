@@ -186,6 +186,7 @@ fn populate(net: &mut Net, scenario: Scenario, rng: &mut Rng) {
         pause_us: 0,
         size: rng.size(1, 40),
         completions: true,
+        shared: false,
     };
     match scenario {
         Scenario::Bytewise | Scenario::SplitAt(_) => {
@@ -237,8 +238,10 @@ fn populate(net: &mut Net, scenario: Scenario, rng: &mut Rng) {
         }
         enter(rng.range(0, 1500), Box::new(WsClient::new(name, rng.fork(), plan)));
     }
-    for name in 10..10 + rng.size(0, 2) {
+    let breaking = scenario == Scenario::Resets;
+    for name in 10..10 + rng.size(0, if breaking { 4 } else { 2 }) {
         let mut plan = plain(rng);
+        plan.shared = breaking;
         if rng.percent(30) {
             plan.hangup_at = Some(rng.size(1, 1500));
             plan.reset = rng.percent(50);

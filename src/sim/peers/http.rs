@@ -25,6 +25,8 @@ pub struct Plan {
     pub size: usize,
     /// May ask for completions.
     pub completions: bool,
+    /// All its completions belong to one conversation, which others share.
+    pub shared: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -85,7 +87,9 @@ impl HttpClient {
             "messages": [{"role": "system", "content": "be brief"},
                          {"role": "user", "content": text}],
         });
-        if self.rng.percent(40) {
+        if self.plan.shared {
+            body["user"] = json!("shared");
+        } else if self.rng.percent(40) {
             body["user"] = json!(format!("u{}", self.rng.below(2)));
         }
         let body = body.to_string();
