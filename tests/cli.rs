@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Gateway, Home, Ran, mode};
+use common::{DeadPort, Gateway, Home, Ran, mode};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -116,27 +116,29 @@ fn dev_writes_a_first_configuration_and_never_rewrites_it() {
 }
 
 #[test]
-fn flag_beats_environment_beats_file() {
+fn flag_beats_file_beats_environment() {
     let home = Home::new();
     home.configure(LOCAL);
     let health = |gateway: &Gateway, token: &str| {
         home.ask(gateway.port, &format!("health --token {token}")).code
     };
-    {
-        let gateway = home.start("");
-        assert_eq!(health(&gateway, "from-the-file"), 0);
-        assert_eq!(health(&gateway, "other"), 1);
-    }
     let mut command = home.command("gateway --port 0");
     command.env("OPENCLAW_GATEWAY_TOKEN", "from-env");
     {
-        let gateway = Gateway::start(&mut command);
-        assert_eq!(health(&gateway, "from-env"), 0);
+        let mut gateway = Gateway::start(&mut command);
+        gateway.wait_for("hold different secrets: the file wins");
+        assert_eq!(health(&gateway, "from-the-file"), 0);
+        assert_eq!(health(&gateway, "from-env"), 1);
+    }
+    {
+        let gateway = Gateway::start(command.args(["--token", "from-flag"]));
+        assert_eq!(health(&gateway, "from-flag"), 0);
         assert_eq!(health(&gateway, "from-the-file"), 1);
     }
-    let gateway = Gateway::start(command.args(["--token", "from-flag"]));
-    assert_eq!(health(&gateway, "from-flag"), 0);
-    assert_eq!(health(&gateway, "from-env"), 1);
+    home.configure("{gateway: {mode: 'local'}}");
+    let mut command = home.command("gateway --port 0");
+    let gateway = Gateway::start(command.env("OPENCLAW_GATEWAY_TOKEN", "from-env"));
+    assert_eq!(health(&gateway, "from-env"), 0);
 }
 
 #[test]
@@ -188,6 +190,18 @@ fn force_ends_a_listener_of_ours_and_takes_its_port() {
 
 #[cfg(feature = "process")]
 #[test]
+fn force_replaces_the_gateway_of_the_same_state() {
+    let home = Home::new();
+    let mut old = home.start("--allow-unconfigured");
+    let line = format!("gateway --port {} --allow-unconfigured --force", old.port);
+    let new = Gateway::start(&mut home.command(&line));
+    assert_eq!(new.port, old.port);
+    assert_eq!(old.wait().code(), Some(0), "{:?}", old.seen());
+    assert_eq!(home.ask(new.port, "health").code, 0);
+}
+
+#[cfg(feature = "process")]
+#[test]
 fn force_kills_what_does_not_listen_to_term() {
     let (old_home, new_home) = (Home::new(), Home::new());
     let mut old = old_home.start("--allow-unconfigured");
@@ -207,13 +221,25 @@ fn one_gateway_a_state_directory() {
     assert_eq!(ran.code, 1, "{ran:?}");
     let want = format!("another gateway (pid {}) already uses", gateway.pid());
     assert!(ran.err.contains(&want), "{ran:?}");
+
+    // On its own port it is told of by that, and a stranger elsewhere is not ended in vain.
+    let line = format!("gateway --port {} --allow-unconfigured", gateway.port);
+    let ran = home.run(&line);
+    assert!(ran.err.contains("already listening"), "{ran:?}");
+    let other_home = Home::new();
+    let other = other_home.start("--allow-unconfigured");
+    let line = format!("gateway --port {} --allow-unconfigured --force", other.port);
+    let ran = home.run(&line);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains(&want), "{ran:?}");
+    assert_eq!(other_home.ask(other.port, "health").code, 0);
 }
 
 #[test]
 fn with_no_gateway_every_client_command_fails_fast_and_says_what_to_type() {
     let home = Home::new();
-    // A port that was free a moment ago.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dead = DeadPort::new();
+    let port = dead.number();
     for line in [
         "gateway status",
         "gateway call health",
@@ -249,7 +275,7 @@ fn a_healthy_gateway_answers_every_command() {
     for (line, want) in [
         ("gateway status", "Runtime: running"),
         ("gateway status", "RPC probe: ok"),
-        ("gateway status --deep --require-rpc", "RPC probe: ok"),
+        ("gateway status --deep --require-rpc", "Read probe: ok"),
         ("gateway status --no-probe", "RPC probe: skipped"),
         ("gateway health", "Gateway: ok"),
         ("health", "Agents: main (default)"),
@@ -286,8 +312,8 @@ fn a_healthy_gateway_answers_every_command() {
 fn status_finds_a_gateway_on_another_port() {
     let home = Home::new();
     let gateway = home.start("--allow-unconfigured");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let ran = home.ask(port, "gateway status");
+    let dead = DeadPort::new();
+    let ran = home.ask(dead.number(), "gateway status");
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.out.contains(&format!("Runtime: running (pid {})", gateway.pid())), "{ran:?}");
     let next = format!("Next: OPENCLAW_GATEWAY_PORT={} openclaw gateway status", gateway.port);
@@ -500,4 +526,39 @@ fn stop_and_restart_reach_the_gateway_of_the_profile() {
     let logs = home.ask(gateway.port, "logs");
     assert_eq!(logs.code, 1, "{logs:?}");
     assert!(logs.err.contains("the log so far is"), "{logs:?}");
+}
+
+#[cfg(feature = "process")]
+#[test]
+fn hup_takes_a_new_token_and_a_new_log_level_and_survives_a_broken_file() {
+    let home = Home::new();
+    home.configure("{gateway: {mode: 'local', auth: {token: 'one'}}}");
+    let mut gateway = home.start("");
+    let health = |token: &str| home.ask(gateway.port, &format!("health --token {token}")).code;
+    assert_eq!((health("one"), health("two")), (0, 1));
+    home.configure("{gateway: {mode: 'local', auth: {token: 'two'}}, logging: {level: 'debug'}}");
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.wait_for("configuration reread");
+    let health = |token: &str| home.ask(gateway.port, &format!("health --token {token}")).code;
+    assert_eq!((health("one"), health("two")), (1, 0));
+    gateway.wait_for("debug:");
+
+    home.configure("{gateway: {");
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.wait_for("error:");
+    assert_eq!(home.ask(gateway.port, "health --token two").code, 0);
+}
+
+#[test]
+fn a_refused_client_learns_of_a_second_secret() {
+    let home = Home::new();
+    home.configure(LOCAL);
+    let gateway = home.start("");
+    let mut command = home.command("health");
+    command.env("OPENCLAW_GATEWAY_PORT", gateway.port.to_string());
+    let ran = Ran::of(command.env("OPENCLAW_GATEWAY_TOKEN", "stale"));
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("came from the environment"), "{ran:?}");
+    assert!(ran.err.contains("gateway.auth in the configuration file"), "{ran:?}");
+    assert!(!ran.err.contains("from-the-file") && !ran.err.contains("stale"), "{ran:?}");
 }

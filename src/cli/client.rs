@@ -19,7 +19,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::table::Args;
+pub use super::trouble::Trouble;
 use super::{Failed, entropy, next, place};
+use crate::config::credentials::{self, Given, Origin};
 use crate::config::{Loaded, Mode, Paths, Secret};
 use crate::limits;
 use crate::protocol::operations::{self, Scope};
@@ -40,37 +42,8 @@ pub struct Target {
     pub password: Option<Secret>,
     /// It is the gateway of this profile on this machine.
     pub local: bool,
-}
-
-/// Why a gateway did not do what was asked.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Trouble {
-    /// Nothing answers at the address; why.
-    NoGateway(String),
-    /// It did not answer in time; what was waited for.
-    Slow(String),
-    /// Something answers, but not a gateway, or it hung up; how.
-    NotGateway(String),
-    /// The gateway refused the connection; its own words.
-    Refused {
-        /// Error code such as `INVALID_REQUEST`.
-        code: String,
-        /// The detail code such as `AUTH_TOKEN_MISMATCH`, maybe empty.
-        detail: String,
-        /// Its sentence.
-        message: String,
-    },
-    /// The gateway answered a request with an error.
-    Rpc {
-        /// Error code.
-        code: String,
-        /// Its sentence.
-        message: String,
-        /// Trying again may help.
-        retryable: bool,
-        /// Whatever it added.
-        details: Value,
-    },
+    /// Why the secret may be the wrong one, if there are two.
+    pub doubt: Option<String>,
 }
 
 /// Who we say we are.
@@ -100,9 +73,20 @@ impl Target {
             return named;
         }
         let paths = place::paths(&env, args)?;
-        let loaded = place::load(&place::Files::new(), &env, &paths)
-            .map_err(|error| Failed::config(error.to_string(), "openclaw gateway status"))?;
+        let loaded = match place::load(&place::Files::new(), &env, &paths) {
+            Ok(loaded) => loaded,
+            // A running gateway outlives a damaged file, and so does whoever names its secret.
+            Err(_) if Self::has_secret(args, &env) => place::defaults(&env),
+            Err(error) => return Err(Failed::config(error.to_string(), next::STATUS)),
+        };
         Self::configured(args, &paths, &loaded)
+    }
+
+    fn has_secret(args: &Args, env: &BTreeMap<String, String>) -> bool {
+        ["token", "password"].iter().any(|flag| args.value(flag).is_some())
+            || ["OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD"]
+                .iter()
+                .any(|name| place::var(env, name).is_some())
     }
 
     /// The gateway of `--url` or `OPENCLAW_GATEWAY_URL`, if one is named there. Its secret comes
@@ -111,13 +95,13 @@ impl Target {
         let (token, password) = (given(args, "token"), given(args, "password"));
         if let Some(url) = args.value("url") {
             let url = parse_url(url, "--url");
-            return Some(url.map(|url| Self { url, token, password, local: false }));
+            return Some(url.map(|url| Self { url, token, password, local: false, doubt: None }));
         }
         let url = place::var(env, "OPENCLAW_GATEWAY_URL")?;
         let token = token.or_else(|| env_secret(env, "OPENCLAW_GATEWAY_TOKEN"));
         let password = password.or_else(|| env_secret(env, "OPENCLAW_GATEWAY_PASSWORD"));
         let url = parse_url(url, "OPENCLAW_GATEWAY_URL");
-        Some(url.map(|url| Self { url, token, password, local: false }))
+        Some(url.map(|url| Self { url, token, password, local: false, doubt: None }))
     }
 
     /// The gateway that this profile's configuration means.
@@ -125,31 +109,32 @@ impl Target {
     /// # Errors
     /// When an address in it is none.
     pub fn configured(args: &Args, paths: &Paths, loaded: &Loaded) -> Result<Self, Failed> {
+        let given = Given { token: given(args, "token"), password: given(args, "password") };
+        let found = credentials::client(&loaded.config, &loaded.env, &given);
+        let doubt = found.token.as_ref().or(found.password.as_ref()).and_then(|used| {
+            let (used_from, other) = (used.origin.as_str(), used.shadows?.as_str());
+            Some(format!("the secret came from the {used_from}; the {other} holds another one"))
+        });
+        let remote_token = found.token.as_ref().is_some_and(|it| it.origin == Origin::Remote);
+        let token = found.token.map(|it| it.secret);
+        let password = found.password.map(|it| it.secret);
         let gateway = &loaded.config.gateway;
-        let from_env = |name| env_secret(&loaded.env, name);
-        let token = given(args, "token").or_else(|| from_env("OPENCLAW_GATEWAY_TOKEN"));
-        let password = given(args, "password").or_else(|| from_env("OPENCLAW_GATEWAY_PASSWORD"));
         if gateway.mode == Some(Mode::Remote)
             && let Some(remote) = &gateway.remote
         {
-            return Ok(Self {
-                url: parse_url(&remote.url, "gateway.remote.url")?,
-                token: token.or_else(|| remote.token.clone()),
-                password: password.or_else(|| remote.password.clone()),
-                local: false,
-            });
+            let url = parse_url(&remote.url, "gateway.remote.url")?;
+            return Ok(Self { url, token, password, local: false, doubt });
         }
         let port = place::port(paths, None, &loaded.env, &loaded.config)?;
         let bind = crate::config::paths::bind(None, &loaded.config);
         let ip = place::reachable(place::bind_address(bind, &loaded.config)?);
-        Ok(Self {
-            url: parse_url(&format!("ws://{}", SocketAddr::new(ip, port)), "gateway.port")?,
-            token: token
-                .or_else(|| gateway.auth.token.clone())
-                .or_else(|| place::kept_token(paths)),
-            password: password.or_else(|| gateway.auth.password.clone()),
-            local: true,
-        })
+        let url = parse_url(&format!("ws://{}", SocketAddr::new(ip, port)), "gateway.port")?;
+        // What the gateway here made up for itself is nearer than another gateway's token.
+        let token = match token {
+            Some(token) if !remote_token => Some(token),
+            other => place::kept_token(paths).or(other),
+        };
+        Ok(Self { url, token, password, local: true, doubt })
     }
 
     /// The address as printed: without the empty path.
@@ -379,105 +364,6 @@ impl Session {
     }
 }
 
-impl Trouble {
-    /// The sentence for an operator: what happened where, and what to type next.
-    pub fn failed(&self, target: &Target) -> Failed {
-        let url = target.shown();
-        let foreign = super::out::foreign;
-        match self {
-            Self::NoGateway(why) => {
-                Failed::new(format!("no gateway answers on {url} ({why})"), target.start_hint())
-            }
-            Self::Slow(what) => Failed::new(
-                format!("the gateway on {url} did not send {what} in time"),
-                "openclaw gateway status; a longer --timeout may help",
-            ),
-            Self::NotGateway(how) => Failed::new(
-                format!("what answers on {url} does not speak like a gateway: {}", foreign(how)),
-                next::STATUS,
-            ),
-            Self::Refused { detail, message, .. } => {
-                let fix = match detail.as_str() {
-                    "AUTH_TOKEN_MISMATCH" | "AUTH_TOKEN_MISSING" | "DEVICE_IDENTITY_REQUIRED" => {
-                        "show the gateway's token: --token, OPENCLAW_GATEWAY_TOKEN \
-                         or gateway.auth.token"
-                    }
-                    "AUTH_PASSWORD_MISMATCH" | "AUTH_PASSWORD_MISSING" => {
-                        "show the gateway's password: --password or OPENCLAW_GATEWAY_PASSWORD"
-                    }
-                    _ => next::STATUS,
-                };
-                let what = format!("the gateway on {url} refused us: {}", foreign(message));
-                Failed::new(what, fix)
-            }
-            Self::Rpc { code, message, .. } => {
-                let fix = if code == "INVALID_REQUEST" { "" } else { next::STATUS };
-                Failed::new(format!("{}: {}", foreign(code), foreign(message)), fix)
-            }
-        }
-    }
-
-    /// A few words without the address, for a line of `gateway status`.
-    pub fn short(&self) -> String {
-        match self {
-            Self::NoGateway(why) => format!("no gateway answers ({why})"),
-            Self::Slow(what) => format!("{what} did not come in time"),
-            Self::NotGateway(how) => super::out::foreign(how),
-            Self::Refused { message, .. } => super::out::foreign(message),
-            Self::Rpc { code, message, .. } => super::out::foreign(&format!("{code}: {message}")),
-        }
-    }
-
-    /// The document that `--json` prints in place of a result.
-    pub fn json(&self, target: &Target) -> Value {
-        let failed = self.failed(target);
-        let error = match self {
-            Self::Rpc { code, message, retryable, details } => {
-                let mut error = json!({
-                    "type": "gateway_request_error",
-                    "code": code,
-                    "message": message,
-                    "retryable": retryable,
-                });
-                if let (false, Some(object)) = (details.is_null(), error.as_object_mut()) {
-                    object.insert("details".to_owned(), details.clone());
-                }
-                error
-            }
-            Self::Refused { code, detail, message } => json!({
-                "type": "gateway_connect_error",
-                "code": code,
-                "detailCode": detail,
-                "message": message,
-                "next": failed.next,
-            }),
-            Self::NoGateway(_) | Self::Slow(_) | Self::NotGateway(_) => json!({
-                "type": "gateway_transport_error",
-                "message": failed.what,
-                "next": failed.next,
-            }),
-        };
-        json!({"ok": false, "error": error})
-    }
-}
-
-impl Target {
-    /// What to type when nothing answers.
-    fn start_hint(&self) -> &'static str {
-        if self.local { next::RUN } else { "check the address and that its gateway runs" }
-    }
-
-    /// Fails a command: with `--json` the document goes to standard output.
-    pub fn fail(&self, args: &Args, trouble: &Trouble) -> Result<u8, Failed> {
-        let failed = trouble.failed(self);
-        if args.has("json") {
-            super::out::json(&trouble.json(self));
-            return Ok(failed.code);
-        }
-        Err(failed)
-    }
-}
-
 /// The scopes a method needs, no more: from the operations table; `operator.admin` for a method
 /// we do not know (a newer gateway may have it).
 pub fn scopes_for(method: &str) -> Vec<&'static str> {
@@ -625,92 +511,5 @@ fn plain(error: &io::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scopes_are_the_least_that_do() {
-        assert_eq!(scopes_for("status"), ["operator.read"]);
-        assert_eq!(scopes_for("logs.tail"), ["operator.read"]);
-        assert_eq!(scopes_for("chat.send"), ["operator.write"]);
-        assert_eq!(scopes_for("health"), ["operator.read"]);
-        assert_eq!(scopes_for("no.such"), ["operator.admin"]);
-    }
-
-    fn target() -> Target {
-        Target {
-            url: Url::parse("ws://127.0.0.1:18789").unwrap(),
-            token: Some(Secret::new("t0p".to_owned())),
-            password: None,
-            local: true,
-        }
-    }
-
-    #[test]
-    fn failures_say_what_and_what_next() {
-        let failed = Trouble::NoGateway("connection refused".to_owned()).failed(&target());
-        assert_eq!(
-            failed.to_string(),
-            "no gateway answers on ws://127.0.0.1:18789 (connection refused)\n\
-             Next: openclaw gateway run"
-        );
-        let refused = Trouble::Refused {
-            code: "INVALID_REQUEST".to_owned(),
-            detail: "AUTH_TOKEN_MISMATCH".to_owned(),
-            message: "unauthorized: gateway token mismatch".to_owned(),
-        };
-        let failed = refused.failed(&target());
-        assert!(failed.what.contains("unauthorized"), "{failed}");
-        assert!(failed.next.contains("--token"), "{failed}");
-        assert!(!failed.to_string().contains("t0p"), "{failed}");
-    }
-
-    #[test]
-    fn rpc_errors_have_the_reference_document() {
-        let rpc = Trouble::Rpc {
-            code: "INVALID_REQUEST".to_owned(),
-            message: "unknown method: x".to_owned(),
-            retryable: false,
-            details: Value::Null,
-        };
-        let want = json!({"ok": false, "error": {
-            "type": "gateway_request_error",
-            "code": "INVALID_REQUEST",
-            "message": "unknown method: x",
-            "retryable": false,
-        }});
-        assert_eq!(rpc.json(&target()), want);
-    }
-
-    #[test]
-    fn connect_params_carry_the_secret_and_nothing_empty() {
-        let params = connect_params(&target(), CLI, &["operator.read"]);
-        assert_eq!(params["auth"], json!({"token": "t0p"}));
-        assert_eq!(params["client"]["id"], "cli");
-        assert_eq!((&params["minProtocol"], &params["maxProtocol"]), (&json!(3), &json!(4)));
-        let bare = Target { token: Some(Secret::new(String::new())), ..target() };
-        assert!(connect_params(&bare, PROBE, &[]).get("auth").is_none());
-    }
-
-    #[test]
-    fn nobody_at_the_port_fails_at_once() {
-        // Bound but not listening would hang on some systems; a closed port refuses.
-        let port = {
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap().port()
-        };
-        let url = Url::parse(&format!("ws://127.0.0.1:{port}")).unwrap();
-        let target = Target { url, ..target() };
-        let opened = Session::open(&target, CLI, &[], Duration::from_secs(5));
-        assert_eq!(opened.err(), Some(Trouble::NoGateway("connection refused".to_owned())));
-    }
-
-    #[test]
-    fn a_silent_peer_is_given_up() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = Url::parse(&format!("ws://{}", listener.local_addr().unwrap())).unwrap();
-        let target = Target { url, ..target() };
-        let opened = Session::open(&target, CLI, &[], Duration::from_millis(50));
-        assert!(matches!(opened.err(), Some(Trouble::Slow(_))));
-    }
-}
+#[path = "client_tests.rs"]
+mod tests;

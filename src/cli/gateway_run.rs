@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   places -> (--dev: first configuration) -> load -> may it start? -> which secret
-//!     -> address -> port (or who holds it) -> state lock -> log -> reactor -> gateway
+//!     -> address -> state lock -> port (or who holds it) -> log -> reactor -> gateway
 //!     -> "listening on ws://..." -> loop -> exit code | re-execute with the listener
 //! ```
 //!
@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 
 use log::LevelFilter;
@@ -22,7 +22,8 @@ use super::table::Args;
 use super::{Failed, entropy, next, place, port, reexec};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
-use crate::config::{AuthMode, Bind, Loaded, Paths, Secret};
+use crate::config::credentials::{self, Credential, Given};
+use crate::config::{AuthMode, Bind, Config, Loaded, Paths, Secret};
 use crate::gateway::{Gateway, Host, Reload, Setup};
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
@@ -43,12 +44,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let files = place::Files::new();
     let plan = plan(args, &files, &env, paths)?;
 
-    let listener = match reexec::inherited(plan.addr) {
-        Some(listener) => listener,
-        None => port::open(plan.addr, args.has("force"), &mut |line| note(line))?,
-    };
-    let lock =
-        StateLock::take(&plan.paths.state_dir).map_err(|error| lock_failed(&plan, &error))?;
+    let (lock, listener) = claim(&plan, args.has("force"))?;
     let secret = plan.secret()?;
 
     let host_name = place::host_name();
@@ -60,7 +56,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let setup = Setup {
         config: config.clone(),
         credentials: secret.credentials(plan.mode),
-        reload: Some(reload(args.clone(), files, env, plan.paths.clone())),
+        reload: Some(reload(args.clone(), files, env, plan.paths.clone(), logger)),
         host: Host {
             name: host_name,
             address: outward(addr.ip()).map(|ip| ip.to_string()),
@@ -80,20 +76,23 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     greet(&plan, &secret, addr);
     logger.note(log::Level::Info, "gateway", &format!("listening on ws://{addr}"));
     logger.open_console();
+    warn_if_readable(&plan.paths.config_path);
+    warn_if_doubled(&secret);
     for warning in &config.warnings {
         log::warn!(target: "config", "{warning}");
     }
 
     let left = reactor.run(&mut gateway);
     drop(gateway);
-    log::logger().flush();
     match left {
         Ok(Leave::Exit(code)) => {
             log::info!(target: "gateway", "stopped");
+            log::logger().flush();
             Ok(code)
         }
         Ok(Leave::Reexec) => {
             log::info!(target: "gateway", "re-executing in place");
+            log::logger().flush();
             let error = match remembered {
                 Ok(remembered) => {
                     let listener = reactor.take_listener();
@@ -113,6 +112,32 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     }
 }
 
+/// Takes the state directory, then the port. A gateway that holds both is told of by its port,
+/// and is what `--force` ends; nothing is ended for a start that the lock forbids anyway.
+fn claim(plan: &Plan, force: bool) -> Result<(StateLock, TcpListener), Failed> {
+    let dir = &plan.paths.state_dir;
+    let taken = StateLock::take(dir);
+    if let Err(error) = &taken {
+        let here = match error {
+            LockError::Held(Some(pid)) => {
+                port::holders(plan.addr).iter().any(|holder| holder.pid == Some(*pid))
+            }
+            _ => false,
+        };
+        if !here {
+            return Err(lock_failed(plan, error));
+        }
+    }
+    let listener = match reexec::inherited(plan.addr) {
+        Some(listener) => listener,
+        None => port::open(plan.addr, force, &mut |line| note(line))?,
+    };
+    match taken.or_else(|_| StateLock::take(dir)) {
+        Ok(lock) => Ok((lock, listener)),
+        Err(error) => Err(lock_failed(plan, &error)),
+    }
+}
+
 /// What was decided before anything was opened.
 struct Plan {
     paths: Paths,
@@ -123,10 +148,17 @@ struct Plan {
     password: Option<Known>,
 }
 
+/// The key and the variable of each secret.
+const TOKEN: (&str, &str) = ("gateway.auth.token", "OPENCLAW_GATEWAY_TOKEN");
+const PASSWORD: (&str, &str) = ("gateway.auth.password", "OPENCLAW_GATEWAY_PASSWORD");
+
 /// A secret and where it came from.
+#[derive(Clone)]
 struct Known {
     secret: Secret,
     from: Origin,
+    /// The environment holds a different one.
+    shadows: bool,
 }
 
 /// Where a secret lies.
@@ -143,10 +175,18 @@ enum Origin {
 }
 
 /// The same decisions again, for a configuration that was edited. The address stays.
-fn reload(args: Args, files: place::Files, env: BTreeMap<String, String>, paths: Paths) -> Reload {
+fn reload(
+    args: Args,
+    files: place::Files,
+    env: BTreeMap<String, String>,
+    paths: Paths,
+    logger: &'static Logger,
+) -> Reload {
     Box::new(move || {
         let plan = plan(&args, &files, &env, paths.clone()).map_err(|failed| failed.to_string())?;
         let secret = plan.secret().map_err(|failed| failed.to_string())?;
+        let (level, console) = levels(&args, &plan.loaded.config);
+        logger.set_levels(level, console);
         Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)))
     })
 }
@@ -192,37 +232,42 @@ fn plan(
     Ok(Plan { mode, addr: SocketAddr::new(ip, number), token, password, paths, loaded })
 }
 
-/// Flag, environment, file, then what an earlier unconfigured start kept.
+/// Flag, file, environment (the reference's order), then what an earlier unconfigured start
+/// kept.
 fn known_token(args: &Args, loaded: &Loaded, paths: &Paths) -> Option<Known> {
-    const NAME: &str = "OPENCLAW_GATEWAY_TOKEN";
-    let known = |secret, from| Some(Known { secret, from });
-    if let Some(token) = args.value("token") {
-        return known(Secret::new(token.to_owned()), Origin::Flag("--token"));
+    let token = args.value("token").map(|token| Secret::new(token.to_owned()));
+    let given = Given { token, password: None };
+    match credentials::server(&loaded.config, &loaded.env, &given).token {
+        Some(found) => Some(Known::found(found, ["--token", TOKEN.0, TOKEN.1])),
+        None => {
+            let secret = place::kept_token(paths)?;
+            let from = Origin::Kept(place::token_file(paths));
+            Some(Known { secret, from, shadows: false })
+        }
     }
-    if let Some(token) = place::var(&loaded.env, NAME) {
-        return known(Secret::new(token.to_owned()), Origin::Variable(NAME));
-    }
-    if let Some(token) = loaded.config.gateway.auth.token.clone().filter(|it| !it.is_empty()) {
-        return known(token, Origin::Config("gateway.auth.token"));
-    }
-    known(place::kept_token(paths)?, Origin::Kept(place::token_file(paths)))
 }
 
 fn known_password(args: &Args, loaded: &Loaded) -> Result<Option<Known>, Failed> {
-    const NAME: &str = "OPENCLAW_GATEWAY_PASSWORD";
-    let known = |secret, from| Ok(Some(Known { secret, from }));
-    if let Some(password) = args.value("password") {
-        return known(Secret::new(password.to_owned()), Origin::Flag("--password"));
+    let password = args.value("password").map(|password| Secret::new(password.to_owned()));
+    if let (None, Some(path)) = (&password, args.value("password-file")) {
+        let from = Origin::Kept(PathBuf::from(path));
+        return Ok(Some(Known { secret: place::password_file(path)?, from, shadows: false }));
     }
-    if let Some(path) = args.value("password-file") {
-        return known(place::password_file(path)?, Origin::Kept(PathBuf::from(path)));
-    }
-    if let Some(password) = place::var(&loaded.env, NAME) {
-        return known(Secret::new(password.to_owned()), Origin::Variable(NAME));
-    }
-    match loaded.config.gateway.auth.password.clone().filter(|it| !it.is_empty()) {
-        Some(password) => known(password, Origin::Config("gateway.auth.password")),
-        None => Ok(None),
+    let given = Given { token: None, password };
+    let found = credentials::server(&loaded.config, &loaded.env, &given).password;
+    Ok(found.map(|found| Known::found(found, ["--password", PASSWORD.0, PASSWORD.1])))
+}
+
+impl Known {
+    /// `names`: the flag, the key and the variable of this secret.
+    fn found(found: Credential, [flag, key, variable]: [&'static str; 3]) -> Self {
+        let from = match found.origin {
+            credentials::Origin::Flag => Origin::Flag(flag),
+            credentials::Origin::File | credentials::Origin::Remote => Origin::Config(key),
+            credentials::Origin::Environment => Origin::Variable(variable),
+        };
+        let shadows = found.shadows == Some(credentials::Origin::Environment);
+        Self { secret: found.secret, from, shadows }
     }
 }
 
@@ -251,10 +296,7 @@ impl InForce {
 impl Plan {
     /// The secrets, with a token made and kept where the mode wants one and nobody named one.
     fn secret(&self) -> Result<InForce, Failed> {
-        let copy = |known: &Option<Known>| {
-            known.as_ref().map(|it| Known { secret: it.secret.clone(), from: it.from.clone() })
-        };
-        let mut token = copy(&self.token);
+        let mut token = self.token.clone();
         if self.mode == AuthMode::Token && token.is_none() {
             let text = entropy::token();
             let path = place::token_file(&self.paths);
@@ -262,9 +304,10 @@ impl Plan {
                 let what = format!("cannot keep a token in {}: {error}", path.display());
                 Failed::new(what, "openclaw gateway --token <token>")
             })?;
-            token = Some(Known { secret: Secret::new(text), from: Origin::Kept(path) });
+            let from = Origin::Kept(path);
+            token = Some(Known { secret: Secret::new(text), from, shadows: false });
         }
-        Ok(InForce { token, password: copy(&self.password) })
+        Ok(InForce { token, password: self.password.clone() })
     }
 }
 
@@ -303,16 +346,13 @@ fn lock_failed(plan: &Plan, error: &LockError) -> Failed {
 }
 
 fn open_log(args: &Args, plan: &Plan, host: String) -> Result<Logger, Failed> {
-    let logging = &plan.loaded.config.logging;
-    let level = logger::filter(logging.level);
-    let console = logging.console_level.map_or(level, logger::filter);
-    let console = if args.has("verbose") { console.max(LevelFilter::Debug) } else { console };
+    let (level, console) = levels(args, &plan.loaded.config);
     let path = place::log_path(&plan.paths, &plan.loaded.config);
     let options = logger::Options {
         path: path.clone(),
         level,
         console,
-        max_file_bytes: logging.max_file_bytes,
+        max_file_bytes: plan.loaded.config.logging.max_file_bytes,
         host,
     };
     Logger::open(options).map_err(|error| {
@@ -320,6 +360,37 @@ fn open_log(args: &Args, plan: &Plan, host: String) -> Result<Logger, Failed> {
         Failed::new(what, "check its owner, or set logging.file")
     })
 }
+
+/// A stale copy of a secret is the commonest cause of refused clients.
+fn warn_if_doubled(secret: &InForce) {
+    for (known, (key, variable)) in [(&secret.token, TOKEN), (&secret.password, PASSWORD)] {
+        if let Some(Known { from: Origin::Config(_), shadows: true, .. }) = known {
+            log::warn!(target: "config",
+                "{key} and {variable} hold different secrets: the file wins here, but clients \
+                 prefer the variable; unset it or make them equal");
+        }
+    }
+}
+
+/// For the file and for standard output.
+fn levels(args: &Args, config: &Config) -> (LevelFilter, LevelFilter) {
+    let level = logger::filter(config.logging.level);
+    let console = config.logging.console_level.map_or(level, logger::filter);
+    (level, if args.has("verbose") { console.max(LevelFilter::Debug) } else { console })
+}
+
+/// Others can read a file that holds a secret: worth a line, no reason to stop.
+#[cfg(unix)]
+fn warn_if_readable(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0) {
+        let path = path.display();
+        log::warn!(target: "config", "{path} is open to other users: chmod 600 {path}");
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_readable(_path: &std::path::Path) {}
 
 /// An address worth telling others.
 fn outward(ip: IpAddr) -> Option<IpAddr> {

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{Level, LevelFilter, Metadata, Record};
@@ -38,8 +38,8 @@ pub struct Options {
 
 /// The logger of the process.
 pub struct Logger {
-    level: LevelFilter,
-    console: LevelFilter,
+    level: AtomicUsize,
+    console: AtomicUsize,
     console_open: AtomicBool,
     host: String,
     inner: Mutex<Inner>,
@@ -94,8 +94,8 @@ impl Logger {
             complained: false,
         };
         Ok(Self {
-            level: options.level,
-            console: options.console,
+            level: AtomicUsize::new(options.level as usize),
+            console: AtomicUsize::new(options.console as usize),
             console_open: AtomicBool::new(false),
             host: options.host,
             inner: Mutex::new(inner),
@@ -106,9 +106,31 @@ impl Logger {
     pub fn install(self) -> &'static Self {
         let logger: &'static Self = Box::leak(Box::new(self));
         if log::set_logger(logger).is_ok() {
-            log::set_max_level(logger.level.max(logger.console));
+            logger.tell_macros();
         }
         logger
+    }
+
+    /// Other levels, from the next line on.
+    pub fn set_levels(&self, level: LevelFilter, console: LevelFilter) {
+        self.level.store(level as usize, Ordering::Relaxed);
+        self.console.store(console as usize, Ordering::Relaxed);
+        self.tell_macros();
+    }
+
+    /// Lets the macros skip what nobody wants.
+    fn tell_macros(&self) {
+        let most = self.level.load(Ordering::Relaxed).max(self.console.load(Ordering::Relaxed));
+        let most = LevelFilter::iter().find(|filter| *filter as usize == most);
+        log::set_max_level(most.unwrap_or(LevelFilter::Info));
+    }
+
+    fn for_file(&self, level: Level) -> bool {
+        level as usize <= self.level.load(Ordering::Relaxed)
+    }
+
+    fn for_console(&self, level: Level) -> bool {
+        level as usize <= self.console.load(Ordering::Relaxed)
     }
 
     /// From now on lines also go to standard output: what the start has to say comes first.
@@ -118,7 +140,7 @@ impl Logger {
 
     /// A line for the file only.
     pub fn note(&self, level: Level, target: &str, message: &str) {
-        if level <= self.level {
+        if self.for_file(level) {
             self.file_line(level, target, message);
         }
     }
@@ -199,7 +221,7 @@ impl Inner {
 
 impl log::Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= self.level.max(self.console)
+        self.for_file(metadata.level()) || self.for_console(metadata.level())
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -208,10 +230,10 @@ impl log::Log for Logger {
         }
         let message = escape_log(&record.args().to_string(), limits::LOG_MESSAGE);
         let target = subsystem(record.target());
-        if record.level() <= self.level {
+        if self.for_file(record.level()) {
             self.file_line(record.level(), &target, &message);
         }
-        if record.level() <= self.console && self.console_open.load(Ordering::Relaxed) {
+        if self.for_console(record.level()) && self.console_open.load(Ordering::Relaxed) {
             let line = console_line(wall_ms(), record.level(), &target, &message);
             // Whoever read our output may be gone; the file has the line.
             let _ = io::stdout().write_all(line.as_bytes());
@@ -360,6 +382,9 @@ mod tests {
         say(&logger, Level::Debug, "not at this level");
         let lines = scratch.lines("openclaw.log");
         assert_eq!(lines.len(), 1);
+        logger.set_levels(LevelFilter::Debug, LevelFilter::Off);
+        say(&logger, Level::Debug, "but now");
+        assert_eq!(scratch.lines("openclaw.log").len(), 2);
         let line = &lines[0];
         assert_eq!(line["0"], r#"{"subsystem":"reactor/dial"}"#);
         let message = line["1"].as_str().unwrap();

@@ -32,6 +32,7 @@ pub mod reexec;
 pub mod setup;
 pub mod status;
 pub mod table;
+pub mod trouble;
 
 use std::ffi::OsString;
 

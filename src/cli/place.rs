@@ -231,6 +231,12 @@ pub fn load(
     config::load(files, env, paths).map_err(Box::new)
 }
 
+/// What a configuration that cannot be read is replaced by, where only a look is wanted.
+pub fn defaults(env: &BTreeMap<String, String>) -> config::Loaded {
+    let config = std::rc::Rc::new(Config::defaults());
+    config::Loaded { config, env: env.clone(), files: Vec::new() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -268,9 +268,17 @@ fn conflicts(held: SocketAddr, wanted: SocketAddr) -> bool {
 fn listening() -> Vec<Listening> {
     let mut all = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        all.extend(parse_table(&std::fs::read_to_string(table).unwrap_or_default()));
+        all.extend(parse_table(&kernel_table(table).unwrap_or_default()));
     }
     all
+}
+
+/// A table of the kernel, which walks all its sockets for every read: few large reads.
+fn kernel_table(path: &str) -> std::io::Result<String> {
+    let mut bytes = Vec::with_capacity(64 * 1024);
+    let mut file = std::fs::File::open(path)?;
+    std::io::Read::read_to_end(&mut file, &mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The rows in state LISTEN of `/proc/net/tcp` or `tcp6`.
@@ -366,26 +374,31 @@ fn own_uid() -> Option<u32> {
 mod tests {
     use super::*;
 
-    const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when \
-retrnsmt   uid  timeout inode\n\
-   0: 0100007F:4965 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 12345 1\n\
-   1: 0100007F:4965 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1000        0 777 1\n\
-   2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 99 1\n\
-   3: garbage\n";
-    const TCP6: &str = "head\n\
-   0: 00000000000000000000000001000000:4965 00000000000000000000000000000000:0000 0A \
-00000000:00000000 00:00000000 00000000     5        0 4242 1\n";
+    const HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue ...\n";
+    const TAIL: &str = "00000000:00000000 00:00000000 00000000";
+
+    fn row(local: &str, remote: &str, state: &str, uid: u32, inode: u64) -> String {
+        format!("   0: {local} {remote} {state} {TAIL}  {uid}        0 {inode} 1\n")
+    }
 
     #[test]
     fn listeners_are_read_from_the_kernel_table() {
         if cfg!(target_endian = "big") {
             return;
         }
-        let rows = parse_table(TCP);
+        let tcp = [
+            HEAD,
+            &row("0100007F:4965", "00000000:0000", "0A", 1000, 12345),
+            &row("0100007F:4965", "0100007F:9C40", "01", 1000, 777),
+            &row("00000000:0016", "00000000:0000", "0A", 0, 99),
+            "   3: garbage\n",
+        ];
+        let rows = parse_table(&tcp.concat());
         let addrs: Vec<_> = rows.iter().map(|row| row.addr.to_string()).collect();
         assert_eq!(addrs, ["127.0.0.1:18789", "0.0.0.0:22"]);
         assert_eq!((rows[0].uid, rows[0].inode), (1000, 12345));
-        let rows = parse_table(TCP6);
+        let loopback = "00000000000000000000000001000000:4965";
+        let rows = parse_table(&[HEAD, &row(loopback, "0:0", "0A", 5, 4242)].concat());
         assert_eq!(rows[0].addr.to_string(), "[::1]:18789");
         assert_eq!((rows[0].uid, rows[0].inode), (5, 4242));
     }

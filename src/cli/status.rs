@@ -13,7 +13,7 @@ use super::client::{self, BACKEND, CLI, PROBE, Session, Target, Trouble};
 use super::port::Holder;
 use super::table::Args;
 use super::{Failed, health, next, out, place, port};
-use crate::config::{Config, Loaded, Paths};
+use crate::config::Paths;
 
 /// What was found out.
 struct Found {
@@ -26,7 +26,9 @@ struct Found {
     /// Who else holds the port.
     holder: Option<Holder>,
     /// `None` when nobody was asked.
-    probe: Option<Result<(), Unwell>>,
+    probe: Option<Result<String, Unwell>>,
+    /// The probe read something.
+    read: bool,
     config: ConfigFile,
     log: String,
 }
@@ -60,8 +62,7 @@ pub fn gateway(args: &Args) -> Result<u8, Failed> {
         // A running gateway does not mind a damaged file; neither does a look at it.
         Err(error) => {
             let issues = error.issues.iter().map(ToString::to_string).collect();
-            let config = std::rc::Rc::new(Config::defaults());
-            (Loaded { config, env: env.clone(), files: Vec::new() }, error.source.exists, issues)
+            (place::defaults(&env), error.source.exists, issues)
         }
     };
     let target = match Target::named(args, &env) {
@@ -77,18 +78,19 @@ pub fn gateway(args: &Args) -> Result<u8, Failed> {
         elsewhere: None,
         holder: None,
         probe: None,
+        read: args.has("require-rpc"),
         config,
         log,
     };
-    if target.local {
-        look(&mut found, &target, &paths);
-    }
     if !args.has("no-probe") {
         found.probe = Some(probe(args, &target).map_err(|trouble| Unwell {
             why: trouble.short(),
             next: trouble.failed(&target).next,
             answered: matches!(trouble, Trouble::Refused { .. } | Trouble::Rpc { .. }),
         }));
+    }
+    if target.local {
+        look(&mut found, &target, &paths);
     }
     if args.has("json") {
         out::json(&found.json());
@@ -104,6 +106,9 @@ fn look(found: &mut Found, target: &Target, paths: &Paths) {
     let wanted = SocketAddr::new(ip, target.url.port);
     found.pid = port::lock_holder(&paths.state_dir);
     match found.pid {
+        // It answered where it was looked for; the kernel's tables, milliseconds on a busy
+        // host, have nothing to add.
+        Some(_) if matches!(found.probe, Some(Ok(_))) => {}
         Some(pid) => {
             let all = port::listening_of(pid);
             let here = all.iter().any(|addr| {
@@ -119,17 +124,21 @@ fn look(found: &mut Found, target: &Target, paths: &Paths) {
     }
 }
 
-fn probe(args: &Args, target: &Target) -> Result<(), Trouble> {
+/// Shakes hands; what the gateway calls itself.
+fn probe(args: &Args, target: &Target) -> Result<String, Trouble> {
     let timeout = client::timeout(args);
     let scopes = ["operator.read"];
-    if args.has("require-rpc") {
-        let mut session = Session::open(target, BACKEND, &scopes, timeout)?;
+    let read = args.has("require-rpc");
+    let who = if read { BACKEND } else { PROBE };
+    let mut session = Session::open(target, who, &scopes, timeout)?;
+    if read {
         session.request("status", None)?;
-        session.close();
-    } else {
-        Session::open(target, PROBE, &scopes, timeout)?.close();
     }
-    Ok(())
+    let version = session.hello.pointer("/server/version").and_then(Value::as_str);
+    let protocol = session.hello.get("protocol").and_then(Value::as_u64).unwrap_or_default();
+    let named = format!("{}, protocol {protocol}", out::foreign(version.unwrap_or("unknown")));
+    session.close();
+    Ok(named)
 }
 
 impl Found {
@@ -142,7 +151,7 @@ impl Found {
 
     fn runtime(&self) -> &'static str {
         let answered = match &self.probe {
-            Some(Ok(())) => true,
+            Some(Ok(_)) => true,
             Some(Err(unwell)) => unwell.answered,
             None => false,
         };
@@ -188,7 +197,10 @@ impl Found {
         }
         text.push_str("\nRPC probe: ");
         match &self.probe {
-            Some(Ok(())) => text.push_str("ok"),
+            Some(Ok(version)) => {
+                text.push_str(if self.read { "ok\nRead probe: ok" } else { "ok" });
+                let _ = write!(text, "\nGateway version: {version}");
+            }
             Some(Err(unwell)) => {
                 let _ = write!(text, "failed: {}", unwell.why);
             }
@@ -214,7 +226,7 @@ impl Found {
     }
 
     fn json(&self) -> Value {
-        let mut rpc = json!({"ok": matches!(self.probe, Some(Ok(()))), "url": self.url});
+        let mut rpc = json!({"ok": matches!(self.probe, Some(Ok(_))), "url": self.url});
         if let Some(rpc) = rpc.as_object_mut() {
             match &self.probe {
                 Some(Err(unwell)) => {
@@ -223,7 +235,9 @@ impl Found {
                 None => {
                     rpc.insert("skipped".to_owned(), Value::Bool(true));
                 }
-                Some(Ok(())) => {}
+                Some(Ok(version)) => {
+                    rpc.insert("version".to_owned(), Value::from(version.as_str()));
+                }
             }
         }
         json!({
@@ -340,13 +354,14 @@ mod tests {
             pid: Some(7),
             elsewhere: None,
             holder: None,
-            probe: Some(Ok(())),
+            probe: Some(Ok("1, protocol 4".to_owned())),
+            read: false,
             config: ConfigFile { path: "/c".to_owned(), exists: true, issues: Vec::new() },
             log: "/l".to_owned(),
         }
     }
 
-    fn unwell(why: &str, next: &str, answered: bool) -> Option<Result<(), Unwell>> {
+    fn unwell(why: &str, next: &str, answered: bool) -> Option<Result<String, Unwell>> {
         Some(Err(Unwell { why: why.to_owned(), next: next.to_owned(), answered }))
     }
 

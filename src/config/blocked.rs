@@ -145,8 +145,8 @@ pub fn exposure(
 pub fn minimal_dev_config(token: &str) -> String {
     let token = serde_json::Value::from(token);
     format!(
-        "{{\n  gateway: {{\n    mode: \"local\",\n    auth: {{ mode: \"token\", token: {token} }},\n  }},\n\
-         }}\n"
+        "{{\n  gateway: {{\n    mode: \"local\",\n    \
+         auth: {{ mode: \"token\", token: {token} }},\n  }},\n}}\n"
     )
 }
 

@@ -235,8 +235,8 @@ fn all_faults_come_at_once_and_in_order() {
         error.to_string(),
         "/h/.openclaw/openclaw.json:2:20: gateway.port: expected a whole number from 1 to 65535, \
          found a string\n\
-         /h/.openclaw/openclaw.json:3:5: gateway.nope: unknown key; valid keys here begin with: mode, \
-         port, bind, customBindHost, handshakeTimeoutMs, auth, roles, trustedProxies, \
+         /h/.openclaw/openclaw.json:3:5: gateway.nope: unknown key; valid keys here begin with: \
+         mode, port, bind, customBindHost, handshakeTimeoutMs, auth, roles, trustedProxies, \
          allowRealIpFallback, http, controlUi, reload\n\
          /h/.openclaw/openclaw.json:4:3: agnets: unknown key; did you mean agents?\n\
          Fix the file, then run: openclaw config validate"

@@ -4,7 +4,9 @@
 //!   flags, environment --> [paths]  which file, which state directory, which port
 //!   file, $include, .env -> [load]  JSON5 with spans -> merged -> ${VAR} -> checked against
 //!                                   [table] -> [snapshot]   or every issue with its place
+//!   snapshot, flags ------> [blocked], [credentials]   may it start, which secret holds
 //!   old, new snapshot ----> [plan]  what changed and which rooms must hear of it
+//!   snapshot -------------> [redact]   what may be shown; and back, when it was edited
 //! ```
 //!
 //! The room reads nothing itself: files come through [`load::Source`], the environment is a
@@ -12,6 +14,7 @@
 
 pub mod blocked;
 mod build;
+pub mod credentials;
 pub mod load;
 pub mod paths;
 pub mod plan;

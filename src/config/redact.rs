@@ -102,10 +102,19 @@ fn put_back(
             edits.push((node.span, slice(old.text(), secret.span).to_owned()));
         }
         json5::Kind::Array(items) => {
+            let before = edits.len();
             for (index, item) in items.iter().enumerate() {
                 path.push(Step::Index(index));
                 put_back(item, old, path, edits)?;
                 path.pop();
+            }
+            let same = old.and_then(|old| old.at(path)).is_some_and(|old| same_elements(old, node));
+            if edits.len() > before && !same {
+                return Err(format!(
+                    "{}: its elements moved, so it is not certain whose secret {REDACTED} stands \
+                     for; write the secrets out",
+                    table::shown(path)
+                ));
             }
         }
         json5::Kind::Object(members) => {
@@ -118,6 +127,18 @@ fn put_back(
         _ => {}
     }
     Ok(())
+}
+
+/// As many elements, and those with an `id` where they were.
+fn same_elements(old: &Node, new: &Node) -> bool {
+    let (json5::Kind::Array(old), json5::Kind::Array(new)) = (&old.kind, &new.kind) else {
+        return false;
+    };
+    let id = Step::Key("id".to_owned());
+    let same = |(old, new): (&Node, &Node)| {
+        old.step(&id).map(Node::to_value) == new.step(&id).map(Node::to_value)
+    };
+    old.len() == new.len() && old.iter().zip(new).all(same)
 }
 
 /// True when what stands at `path` is a secret. `above` says that its parent is one.

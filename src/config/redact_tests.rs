@@ -151,6 +151,18 @@ fn secrets_come_back_into_an_edited_text() {
     want["hooks"] =
         json!({"mappings": [{"token": "canary-6"}], "remark": "// token: not a comment"});
     assert_eq!(new.root.to_value(), want);
+    // Nobody gets the secret of somebody else.
+    let list = "{hooks: {mappings: [{id: 'a', token: 'canary-a'}, {id: 'b', token: 'canary-b'}]}}";
+    let shown = raw(list);
+    assert_eq!(restore(&shown, list).as_deref(), Ok(list));
+    let one = shown.replace("{id: 'a', token: '__OPENCLAW_REDACTED__'}, ", "");
+    let swapped = shown.replace("'a'", "'x'");
+    for moved in [one, swapped] {
+        assert_ne!(moved, shown);
+        assert!(
+            restore(&moved, list).unwrap_err().starts_with("hooks.mappings: its elements moved")
+        );
+    }
     let moved = format!("{{hooks: {{other: '{REDACTED}'}}}}");
     let error = restore(&moved, FILE).unwrap_err();
     assert!(error.starts_with("hooks.other: "), "{error}");

@@ -366,7 +366,8 @@ impl<'a> Files<'a> {
             let what = format!("is circular: {}", names.join(" -> "));
             return Err((ErrorKind::Reference, what));
         }
-        let Some(text) = self.read(&wanted)? else {
+        // What was checked is what is read, not what a link may point to by now.
+        let Some(text) = self.read(&found)? else {
             return refuse("does not exist");
         };
         let Some(file) = self.parse(&wanted, &text) else {

@@ -70,15 +70,15 @@ impl Gateway {
 
     /// Serves what has arrived on a connection.
     pub(super) fn serve_http(&mut self, id: ConnId, fx: &mut Effects) {
-        while let Some(event) = self.http(id).and_then(|http| http.server.next()) {
+        while let Some(event) = self.next_http(id) {
             match event {
                 Event::Head(head) => self.http_head(id, head, fx),
                 Event::Continue => self.send(id, fx, |out| out.extend_from_slice(CONTINUE)),
                 Event::Body(body) => self.http_body(id, &body, fx),
                 Event::Refused(refusal) => {
-                    let path = self.http(id).and_then(|http| match &http.doing {
-                        Doing::Body(pending) => Some(pending.1.path().to_owned()),
-                        _ => Some(String::new()),
+                    let path = self.http(id).map(|http| match &http.doing {
+                        Doing::Body(pending) => pending.1.path().to_owned(),
+                        _ => String::new(),
                     });
                     let reply = api::refused(path.as_deref(), refusal.status, refusal.reason);
                     self.send(id, fx, |out| reply.write(out, false, false));
@@ -89,12 +89,29 @@ impl Gateway {
         self.after_http(id, fx);
     }
 
+    /// The next event of a connection; none while its peer does not take our answers, so that
+    /// requests without end do not become answers without end.
+    fn next_http(&mut self, id: ConnId) -> Option<Event> {
+        let turn = self.turn;
+        let conn = self.conns.get_mut(id)?;
+        if conn.waiting(turn) > limits::STREAM_HIGH {
+            return None;
+        }
+        match &mut conn.state {
+            State::Http(http) => http.server.next(),
+            _ => None,
+        }
+    }
+
     /// Deadline and back pressure by what the connection waits for now.
     fn after_http(&mut self, id: ConnId, fx: &mut Effects) {
         let now = self.now.time;
-        let Some(http) = self.http(id) else { return };
+        let turn = self.turn;
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let room = conn.waiting(turn) <= limits::STREAM_HIGH;
+        let State::Http(http) = &mut conn.state else { return };
         let phase = http.server.phase();
-        let wants_input = http.server.wants_input();
+        let wants_input = http.server.wants_input() && room;
         if http.phase != Some(phase) {
             http.phase = Some(phase);
             let ms = match phase {

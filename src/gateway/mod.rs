@@ -255,6 +255,7 @@ impl Gateway {
                 }
             }
             State::Client(client) => {
+                self.runs.forget_waits(id);
                 if client.presence.is_some() {
                     self.presence_changed(fx);
                 }
@@ -320,9 +321,16 @@ impl Gateway {
             State::Http(http) => {
                 if let Some(run) = http.run() {
                     self.press(run, bytes, fx);
+                } else if bytes <= limits::STREAM_HIGH / 2 {
+                    // Requests may have waited for room.
+                    self.serve_http(id, fx);
+                    self.count_held(id);
                 }
             }
             State::Client(_) => self.check_slow(id, fx),
+            State::Handshake(_) if bytes > limits::WS_FRAME_PREAUTH => {
+                self.close_socket(id, crate::protocol::close::POLICY, "slow consumer", fx);
+            }
             State::Handshake(_) | State::Upstream(_) => {}
         }
     }
@@ -367,6 +375,10 @@ impl Gateway {
             self.sessions.save(self.disk.as_mut());
         }
         self.runs.sync(self.disk.as_mut());
+        if self.sessions.is_dirty() {
+            // The disk refused; it may have room again later.
+            self.save_soon();
+        }
     }
 }
 
@@ -400,6 +412,10 @@ impl Core for Gateway {
     }
 
     fn deadline(&self) -> Option<Time> {
+        // What became ready while effects were carried out begins in a turn of its own, now.
+        if self.runs.to_begin() || !self.trailing.is_empty() {
+            return Some(self.now.time);
+        }
         self.timers.next()
     }
 
@@ -436,6 +452,45 @@ impl Gateway {
         {
             conn.paused = !on;
             fx.push(Effect::Read { conn: id, on });
+        }
+    }
+}
+
+/// What a gateway has in hand; the simulator asks when everybody has left.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Idle {
+    pub runs: usize,
+    pub lines: usize,
+    pub dials: usize,
+    pub to_begin: usize,
+    pub waits: usize,
+    pub conns: usize,
+    pub held: usize,
+    pub queued: usize,
+}
+
+impl Idle {
+    /// Nothing at all.
+    pub fn at_rest(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Gateway {
+    /// Counts what is in hand.
+    #[doc(hidden)]
+    pub fn idle(&self) -> Idle {
+        let (lines, dials, to_begin, waits) = self.runs.in_hand();
+        Idle {
+            runs: self.runs.active_len(),
+            lines,
+            dials,
+            to_begin,
+            waits,
+            conns: self.conns.all().count(),
+            held: self.held,
+            queued: self.queued,
         }
     }
 }

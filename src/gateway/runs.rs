@@ -162,6 +162,21 @@ impl Runs {
         self.active.len()
     }
 
+    /// Runs wait for the end of a turn.
+    pub(super) fn to_begin(&self) -> bool {
+        !self.accepted.is_empty()
+    }
+
+    /// A client left: nobody waits for its calls of `agent.wait`.
+    pub(super) fn forget_waits(&mut self, conn: ConnId) {
+        self.waits.retain(|_, wait| wait.conn != conn);
+    }
+
+    /// Sessions with runs, dials under way, runs to begin, and calls of `agent.wait`.
+    pub(super) fn in_hand(&self) -> (usize, usize, usize, usize) {
+        (self.lines.len(), self.dials.len(), self.accepted.len(), self.waits.len())
+    }
+
     /// Their numbers.
     pub(super) fn numbers(&self) -> Vec<u64> {
         self.active.keys().copied().collect()
@@ -348,7 +363,7 @@ impl Gateway {
         }
         let candidates = candidates(&self.config, &new.agent, new.model.as_deref());
         let now_ms = self.now.wall_ms;
-        let session_id = self.session_of(&new);
+        let session_id = self.session_of(&new).map_err(disk_error)?;
         let said = new.keep.then(|| user_message(&new, now_ms)).flatten();
         let (mut unsaid, mut appended) = (None, None);
         if let Some(message) = said {
@@ -359,7 +374,11 @@ impl Gateway {
                 self.runs.unsynced = true;
             }
             if waiting == 0 && !late {
-                let at = self.append_message(&new.key, &new.id, &message).map_err(disk_error)?;
+                let at = self.append_message(&new.key, &new.id, &message).map_err(|error| {
+                    // It is refused, so no later start may take it for accepted.
+                    let _ = self.runs.journal.done(self.disk.as_mut(), &new.id);
+                    disk_error(error)
+                })?;
                 appended = Some((message, at));
             } else {
                 unsaid = Some(message);
@@ -409,15 +428,17 @@ impl Gateway {
         Ok(number)
     }
 
-    /// The session of a run; created, if the conversation is kept.
-    fn session_of(&mut self, new: &NewRun) -> String {
+    /// The session of a run; created, if the conversation is kept. A new one reaches the index
+    /// at once: after a crash nobody else could tell which transcript is its.
+    fn session_of(&mut self, new: &NewRun) -> io::Result<String> {
         let fresh = new.session_id.clone().unwrap_or_else(|| self.uuid());
         if !new.keep {
-            return fresh;
+            return Ok(fresh);
         }
         let now_ms = self.now.wall_ms;
         self.sessions.ensure(self.disk.as_mut(), &new.key, || fresh.clone(), now_ms);
-        self.sessions.get(&new.key).map_or(fresh, |entry| entry.session_id.clone())
+        self.sessions.keep_new(self.disk.as_mut())?;
+        Ok(self.sessions.get(&new.key).map_or(fresh, |entry| entry.session_id.clone()))
     }
 
     /// Appends a message to a session's transcript.
@@ -465,7 +486,8 @@ impl Gateway {
         }
         let mut ask = run.ask.take().unwrap_or_default();
         if run.keep {
-            ask.turns = self.conversation(&run.key, std::mem::take(&mut ask.turns));
+            let unsaid = run.unsaid.as_ref();
+            ask.turns = self.conversation(&run.key, std::mem::take(&mut ask.turns), unsaid);
         }
         if ask.sampling.max_tokens.is_none() {
             ask.sampling.max_tokens = self.max_tokens(&run.candidates);
@@ -493,16 +515,17 @@ impl Gateway {
 
     /// The message of a run that waited goes to the transcript now.
     fn say(&mut self, run: &mut Active) {
-        if let Some(message) = run.unsaid.take()
-            && let Ok(appended) = self.append_message(&run.key, &run.id, &message)
-        {
-            run.said = Some((message, appended));
+        let Some(message) = run.unsaid.take() else { return };
+        match self.append_message(&run.key, &run.id, &message) {
+            Ok(appended) => run.said = Some((message, appended)),
+            // The journal has it; at the end of the run there is another try.
+            Err(_) => run.unsaid = Some(message),
         }
     }
 
     /// What the model is shown: system turns of the request, the transcript, then the rest of
     /// the request.
-    fn conversation(&self, key: &str, request: Vec<Turn>) -> Vec<Turn> {
+    fn conversation(&self, key: &str, request: Vec<Turn>, unsaid: Option<&Value>) -> Vec<Turn> {
         let (mut turns, rest): (Vec<Turn>, Vec<Turn>) =
             request.into_iter().partition(|turn| matches!(turn, Turn::System(_)));
         let records = self.sessions.messages(self.disk.as_ref(), key).unwrap_or_default();
@@ -512,9 +535,12 @@ impl Gateway {
             .skip(skip)
             .filter_map(|record: &Record| Turn::from_transcript(&record.message))
             .collect();
-        // The request's own last message stands in the transcript already.
-        if !rest.is_empty() {
-            kept.pop();
+        match unsaid {
+            // The transcript could not be written; the model is asked all the same.
+            Some(message) if rest.is_empty() => kept.extend(Turn::from_transcript(message)),
+            // The request's own last message stands in the transcript already.
+            None if !rest.is_empty() => drop(kept.pop()),
+            _ => {}
         }
         turns.extend(kept);
         turns.extend(rest);
@@ -594,7 +620,12 @@ impl Gateway {
             // A run that was cancelled while it waited: what was said stays.
             self.say(&mut run);
             let message = self.assistant_message(&run, outcome);
-            let appended = self.append_message(&run.key, &run.id, &message);
+            // An answer to nothing would be worse than none: the journal stays open, and the
+            // next start writes both the message and a notice.
+            let appended = match run.unsaid {
+                None => self.append_message(&run.key, &run.id, &message),
+                Some(_) => Err(io::ErrorKind::StorageFull.into()),
+            };
             if let Ok(appended) = &appended {
                 self.tell_message(&run, &message, appended, fx);
                 if let Err(error) = self.runs.journal.done(self.disk.as_mut(), &run.id) {

@@ -29,9 +29,13 @@ impl Gateway {
             let Some(client) = self.conns.client_mut(id) else { return };
             match client.recv.next() {
                 None => break,
-                Some(Ok(Message::Text(text))) => self.client_frame(id, &text, fx),
+                Some(Ok(Message::Text(text))) => {
+                    self.client_frame(id, &text, fx);
+                    self.check_slow(id, fx);
+                }
                 Some(Ok(Message::Ping(bytes))) => {
                     self.send(id, fx, |out| ws::pong(out, &bytes));
+                    self.check_slow(id, fx);
                 }
                 // Silently ignored, as the reference does.
                 Some(Ok(Message::Binary(_) | Message::Pong(_))) => {}

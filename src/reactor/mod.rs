@@ -138,7 +138,8 @@ impl Reactor {
         let mut events = Events::with_capacity(256);
         let mut fx = Effects::new();
         loop {
-            let timeout = self.timeout(core);
+            // What the last turn could not carry out must not wait for an event.
+            let timeout = if fx.is_empty() { self.timeout(core) } else { Some(Duration::ZERO) };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,

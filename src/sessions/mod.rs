@@ -70,6 +70,8 @@ struct AgentStore {
     index: BTreeMap<String, Entry>,
     tails: BTreeMap<String, Tail>,
     dirty: bool,
+    /// Holds a session that no written index names yet.
+    new: bool,
 }
 
 /// Where the next record of a transcript goes.
@@ -169,6 +171,7 @@ impl Sessions {
         };
         store.index.insert(key.to_owned(), entry);
         store.dirty = true;
+        store.new = true;
         true
     }
 
@@ -186,12 +189,15 @@ impl Sessions {
     /// How many sessions an agent has, and the newest of them.
     pub fn newest(&self, agent: &str, at_most: usize) -> (usize, Vec<(&str, u64)>) {
         let Some(store) = self.agents.get(agent) else { return (0, Vec::new()) };
-        let mut all: Vec<(&str, u64)> =
-            store.index.iter().map(|(key, entry)| (key.as_str(), entry.updated_at)).collect();
-        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-        let count = all.len();
-        all.truncate(at_most);
-        (count, all)
+        let mut newest: Vec<(&str, u64)> = Vec::with_capacity(at_most + 1);
+        for (key, entry) in &store.index {
+            let at = newest.partition_point(|(_, updated)| *updated >= entry.updated_at);
+            if at < at_most {
+                newest.insert(at, (key, entry.updated_at));
+                newest.truncate(at_most);
+            }
+        }
+        (store.index.len(), newest)
     }
 
     /// Appends a message to the transcript of an existing session: durable against `kill -9`
@@ -275,9 +281,27 @@ impl Sessions {
             let path = root.join(agent).join("sessions").join("sessions.json");
             let Ok(text) = serde_json::to_vec_pretty(&store.index) else { continue };
             match disk.replace(&path, &text) {
-                Ok(()) => store.dirty = false,
+                Ok(()) => {
+                    store.dirty = false;
+                    store.new = false;
+                }
                 Err(error) => log::error!(target: "sessions", "{}: {error}", path.display()),
             }
+        }
+    }
+
+    /// Writes the indexes now if a session in them was never written.
+    ///
+    /// # Errors
+    /// When that could not be done: what is said in a new session would be lost by a crash.
+    pub fn keep_new(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
+        let unwritten = |sessions: &Self| sessions.agents.values().any(|store| store.new);
+        if unwritten(self) {
+            self.save(disk);
+        }
+        match unwritten(self) {
+            true => Err(io::Error::other("the session index could not be written")),
+            false => Ok(()),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! base64, hex, and a comparison of secrets that takes the same time whatever they hold.
 //!
 //! With feature `tls` the digests are ring's, since ring is in the build anyway; without it
-//! they are the small ones in [`own`], which the tests check in both builds against the
+//! they are the small ones in `own`, which the tests check in both builds against the
 //! vectors of FIPS 180-4, RFC 2202/4231 and RFC 4648.
 
 /// SHA-1 of `data`, 20 bytes (FIPS 180-4). Broken as a signature; RFC 6455 still asks for it.

@@ -1,6 +1,6 @@
 //! JSON5 (<https://spec.json5.org>) with a place for everything.
 //!
-//! [`parse`] keeps its own stack, so that a megabyte of `[` costs an error and not the process;
+//! [`parse()`] keeps its own stack, so that a megabyte of `[` costs an error and not the process;
 //! documents nest at most [`crate::limits::JSON_DEPTH`] deep, which also bounds every walk over a
 //! [`Node`].
 //! Stricter than JSON5 in three points, each of which hides a mistake in a file that people

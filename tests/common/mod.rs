@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -210,6 +211,28 @@ impl Gateway {
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(pid.expect("a pid"), signal).expect("it is ours");
+    }
+}
+
+/// A port that nobody listens on and nobody else gets while this lives: the near end of a
+/// connection of ours.
+pub struct DeadPort {
+    _listener: TcpListener,
+    stream: TcpStream,
+}
+
+impl DeadPort {
+    /// Takes one.
+    pub fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let far = listener.local_addr().expect("its address");
+        let stream = TcpStream::connect(far).expect("a connection to ourselves");
+        Self { _listener: listener, stream }
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.stream.local_addr().expect("an address").port()
     }
 }
 

@@ -40,6 +40,13 @@ impl Gateway {
             return Err(ErrorShape::invalid(format!("unknown agent id \"{agent}\"")));
         }
         let (key, agent) = self.target(key.as_deref(), agent_id)?;
+        if let Some(expected) = text(params, "expectedExistingSessionId")
+            && self.sessions.get(&key).is_none_or(|entry| entry.session_id != expected)
+        {
+            return Err(ErrorShape::invalid(format!(
+                "session {key} is not \"{expected}\" any more"
+            )));
+        }
         let digest = digest("agent", &key, message, params.get("attachments"));
         match self.repeated(&run_id, digest) {
             Repeated::No => {}

@@ -28,7 +28,8 @@ impl Gateway {
     ) -> Handled {
         let message = text(params, "message").unwrap_or_default();
         let (key, agent) = self.target(text(params, "sessionKey"), text(params, "agentId"))?;
-        if message.trim() == "/stop" {
+        let plain = params.get("suppressCommandInterpretation") == Some(&Value::Bool(true));
+        if message.trim() == "/stop" && !plain {
             return Ok(self.abort_session(&key, None, fx).answer());
         }
         let images = images(params)?;
@@ -102,7 +103,14 @@ impl Gateway {
             ErrorShape::unavailable(format!("the transcript of {key} cannot be read: {error}"))
         })?;
         let total = records.len();
-        let end = total.saturating_sub(offset);
+        let end = match text(params, "messageId") {
+            // The page that ends with this message.
+            Some(id) => match records.iter().position(|record| record.id == id) {
+                Some(at) => at + 1,
+                None => return Err(ErrorShape::invalid(format!("no message \"{id}\" in {key}"))),
+            },
+            None => total.saturating_sub(offset),
+        };
         let mut messages = Vec::new();
         let mut bytes = 0;
         let page = records.iter().take(end).enumerate().rev().take(limit);

@@ -41,7 +41,7 @@ impl Gateway {
             Op::ChatHistory | Op::ChatStartup => self.chat_history(params),
             Op::ChatSend => self.chat_send(conn, request, params, fx),
             Op::ConfigGet => Ok(Answer::Value(self.config_get())),
-            Op::Health => Ok(Answer::Value(self.health_value())),
+            Op::Health => Ok(Answer::Json(self.health_json())),
             Op::LogsTail => self.logs_tail(params),
             Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
             Op::SessionsAbort => self.sessions_abort(params, fx),

@@ -2,54 +2,132 @@
 
 use super::super::Gateway;
 use crate::protocol::VERSION;
+use crate::protocol::frame::write_json;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::path::PathBuf;
 
 /// Sessions named in `health` and `status`.
 const RECENT: usize = 5;
 
+/// Result of `health`: `HealthSnapshot` of the schema.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Health<'a> {
+    ok: bool,
+    ts: u64,
+    duration_ms: u64,
+    plugins: Plugins,
+    config_reload: ConfigReload,
+    channels: Nothing,
+    channel_order: [&'a str; 0],
+    channel_labels: Nothing,
+    heartbeat_seconds: u64,
+    default_agent_id: &'a str,
+    agents: Vec<AgentHealth<'a>>,
+    sessions: SessionsHealth<'a>,
+}
+
+/// `{}`.
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Default, Serialize)]
+struct Plugins {
+    loaded: [u8; 0],
+    errors: [u8; 0],
+    unavailable: [u8; 0],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ConfigReload {
+    hot_reload_status: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentHealth<'a> {
+    agent_id: &'a str,
+    is_default: bool,
+    heartbeat: Heartbeat,
+    sessions: SessionsHealth<'a>,
+}
+
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Heartbeat {
+    enabled: bool,
+    every: &'static str,
+    every_ms: Option<u64>,
+    prompt: &'static str,
+    target: &'static str,
+    ack_max_chars: u64,
+}
+
+#[derive(Serialize)]
+struct SessionsHealth<'a> {
+    path: PathBuf,
+    count: usize,
+    recent: Vec<Recent<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Recent<'a> {
+    key: &'a str,
+    updated_at: u64,
+    age: u64,
+}
+
 impl Gateway {
-    /// `health`, also the snapshot of `hello-ok` and the `health` event.
-    pub(in crate::gateway) fn health_value(&self) -> Value {
-        let default = self.config.agents.default_agent();
-        let agents: Vec<Value> = self
-            .config
-            .agents
-            .agent_ids()
-            .into_iter()
-            .map(|id| {
-                json!({
-                    "agentId": id, "isDefault": id == default,
-                    "heartbeat": {
-                        "enabled": false, "every": "0m", "everyMs": null, "prompt": "",
-                        "target": "none", "ackMaxChars": 0,
-                    },
-                    "sessions": self.sessions_value(id, true),
-                })
-            })
-            .collect();
-        json!({
-            "ok": true, "ts": self.now.wall_ms, "durationMs": 0,
-            "plugins": {"loaded": [], "errors": [], "unavailable": []},
-            "configReload": {"hotReloadStatus": "disabled"},
-            "channels": {}, "channelOrder": [], "channelLabels": {},
-            "heartbeatSeconds": 0, "defaultAgentId": default, "agents": agents,
-            "sessions": self.sessions_value(default, true),
-        })
+    /// `health` as JSON text: what monitors ask all day, so it is written without a tree.
+    pub(super) fn health_json(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(768);
+        write_json(&mut out, &self.health());
+        out
     }
 
-    fn sessions_value(&self, agent: &str, path: bool) -> Value {
+    /// `health` for the snapshot of `hello-ok` and the `health` event.
+    pub(in crate::gateway) fn health_value(&self) -> Value {
+        serde_json::to_value(self.health()).unwrap_or_default()
+    }
+
+    fn health(&self) -> Health<'_> {
+        let default = self.config.agents.default_agent();
+        let agents = self.config.agents.agent_ids();
+        Health {
+            ok: true,
+            ts: self.now.wall_ms,
+            duration_ms: 0,
+            plugins: Plugins::default(),
+            config_reload: ConfigReload { hot_reload_status: "disabled" },
+            channels: Nothing {},
+            channel_order: [],
+            channel_labels: Nothing {},
+            heartbeat_seconds: 0,
+            default_agent_id: default,
+            agents: agents
+                .into_iter()
+                .map(|id| AgentHealth {
+                    agent_id: id,
+                    is_default: id == default,
+                    heartbeat: Heartbeat { every: "0m", target: "none", ..Heartbeat::default() },
+                    sessions: self.sessions_health(id),
+                })
+                .collect(),
+            sessions: self.sessions_health(default),
+        }
+    }
+
+    fn sessions_health(&self, agent: &str) -> SessionsHealth<'_> {
         let (count, newest) = self.sessions.newest(agent, RECENT);
         let now_ms = self.now.wall_ms;
-        let recent: Vec<Value> = newest
+        let recent = newest
             .into_iter()
-            .map(|(key, at)| json!({"key": key, "updatedAt": at, "age": now_ms.saturating_sub(at)}))
+            .map(|(key, at)| Recent { key, updated_at: at, age: now_ms.saturating_sub(at) })
             .collect();
-        let shown = if path {
-            self.sessions.index_path(agent).display().to_string()
-        } else {
-            "[redacted]".to_owned()
-        };
-        json!({"path": shown, "count": count, "recent": recent})
+        SessionsHealth { path: self.sessions.index_path(agent), count, recent }
     }
 
     /// `status`.
@@ -59,9 +137,11 @@ impl Gateway {
         let by_agent: Vec<Value> = agents
             .iter()
             .map(|id| {
-                let mut value = self.sessions_value(id, false);
-                value["agentId"] = json!(id);
-                value
+                let sessions = self.sessions_health(id);
+                json!({
+                    "agentId": id, "path": "[redacted]", "count": sessions.count,
+                    "recent": sessions.recent,
+                })
             })
             .collect();
         let heartbeat: Vec<Value> =

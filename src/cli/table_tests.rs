@@ -1,0 +1,138 @@
+use super::*;
+
+fn words(line: &str) -> Result<Parsed, Usage> {
+    parse(line.split_whitespace().map(OsString::from))
+}
+
+fn args(line: &str) -> Args {
+    match words(line) {
+        Ok(Parsed::Run(args)) => args,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn wrong(line: &str) -> String {
+    words(line).map(|parsed| panic!("{line}: {parsed:?}")).unwrap_err().0
+}
+
+#[test]
+fn the_table_is_sound() {
+    assert!(root().path.is_empty());
+    for (index, row) in COMMANDS.iter().enumerate() {
+        assert!(
+            !COMMANDS.iter().skip(index + 1).any(|other| other.path == row.path),
+            "{:?} twice",
+            row.path
+        );
+        if let Some((_, parent)) = row.path.split_last() {
+            assert!(COMMANDS.iter().any(|other| other.path == parent), "{parent:?}");
+        }
+        for (at, flag) in row.flags.iter().enumerate() {
+            let again = |other: &Flag| {
+                other.long == flag.long || flag.short.is_some() && other.short == flag.short
+            };
+            assert!(!row.flags.iter().skip(at + 1).chain(GLOBALS).any(again), "{}", flag.long);
+        }
+    }
+    // Parsing decides by the name alone whether a value follows.
+    for flag in all_flags() {
+        for other in all_flags().filter(|other| other.long == flag.long) {
+            assert_eq!(
+                flag.takes == Takes::Nothing,
+                other.takes == Takes::Nothing,
+                "{}",
+                flag.long
+            );
+            assert_eq!(flag.short, other.short, "{}", flag.long);
+        }
+    }
+}
+
+#[test]
+fn global_flags_stand_anywhere() {
+    for line in ["--dev gateway --port 0", "gateway --dev --port=0", "gateway --port 0 --dev"] {
+        let args = args(line);
+        assert_eq!(args.command.run, Run::GatewayRun, "{line}");
+        assert!(args.has("dev"), "{line}");
+        assert_eq!(args.number("port"), Some(0), "{line}");
+    }
+    let args = args("--profile rescue gateway status --json");
+    assert_eq!(args.value("profile"), Some("rescue"));
+    assert_eq!(args.command.run, Run::GatewayStatus);
+}
+
+#[test]
+fn flags_may_come_before_the_last_word() {
+    let args = args("gateway --port 7 run --force");
+    assert_eq!(args.command.path, ["gateway", "run"]);
+    assert!(args.has("force"));
+    assert_eq!(args.number("port"), Some(7));
+    assert!(wrong("gateway --port 7 status").contains("unknown option --port"));
+}
+
+#[test]
+fn operands_and_short_flags() {
+    let call = args("gateway call health --params {}");
+    assert_eq!(call.operands, ["health"]);
+    assert_eq!(call.value("params"), Some("{}"));
+    assert_eq!(args("agent -m hi").value("message"), Some("hi"));
+    assert!(wrong("gateway call").contains("needs a <method>"));
+    assert!(wrong("gateway call a b").contains("does not take `b`"));
+}
+
+#[test]
+fn mistakes_name_what_is_near_and_the_help_to_read() {
+    let table = [
+        ("gatway", "did you mean `openclaw gateway`?"),
+        ("gateway stauts", "did you mean `openclaw gateway status`?"),
+        ("gateway --prot 1", "did you mean --port?"),
+        ("gateway --port", "--port needs a value"),
+        ("gateway --port x", "a number from 0 to 65535, not `x`"),
+        ("gateway --port 65536", "a number from 0 to 65535"),
+        ("gateway --bind moon", "loopback, lan, tailnet, auto, custom"),
+        ("gateway --force=yes", "--force"),
+        ("logs --limit 0", "a number from 1 to 5000"),
+        ("logs -x", "unknown option -x"),
+        ("health --follow", "unknown option --follow for `openclaw health`"),
+    ];
+    for (line, want) in table {
+        let text = wrong(line);
+        assert!(text.contains(want), "{line}: {text}");
+        assert!(text.contains("\nRun: openclaw"), "{line}: {text}");
+        assert!(text.ends_with(" --help"), "{line}: {text}");
+    }
+}
+
+#[test]
+fn typed_control_characters_do_not_reach_the_terminal() {
+    let Err(Usage(text)) = parse([OsString::from("x\u{1b}[31m")]) else { panic!() };
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+}
+
+#[test]
+fn help_exists_at_every_level_and_names_every_flag() {
+    for row in COMMANDS {
+        let mut line: Vec<OsString> = row.path.iter().map(OsString::from).collect();
+        line.push("--help".into());
+        let Ok(Parsed::Text(text)) = parse(line) else { panic!("{:?}", row.path) };
+        assert!(text.contains(&name(row)), "{text}");
+        for flag in row.flags.iter().chain(GLOBALS).filter(|flag| !flag.about.is_empty()) {
+            assert!(text.contains(&format!("--{}", flag.long)), "{}: {text}", flag.long);
+        }
+        assert!(text.lines().all(|line| line.len() <= 100), "{text}");
+    }
+    for line in ["", "help", "--help"] {
+        let Ok(Parsed::Text(text)) = words(line) else { panic!("{line}") };
+        assert!(text.contains("gateway") && text.contains("setup"), "{text}");
+    }
+    let Ok(Parsed::Text(text)) = words("help gateway call") else { panic!() };
+    assert!(text.contains("Usage: openclaw gateway call <method> [options]"), "{text}");
+}
+
+#[test]
+fn version_wins_wherever_it_stands() {
+    for line in ["--version", "-V", "gateway --version", "--version gateway status"] {
+        let Ok(Parsed::Text(text)) = words(line) else { panic!("{line}") };
+        assert_eq!(text, format!("openclaw {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}

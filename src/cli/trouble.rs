@@ -1,0 +1,141 @@
+//! Why a gateway did not do what was asked, and what is said about it: a sentence with the next
+//! command for people, a document for `--json`.
+
+use serde_json::{Value, json};
+
+use super::client::Target;
+use super::out::foreign;
+use super::table::Args;
+use super::{Failed, next};
+
+/// Why a gateway did not do what was asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trouble {
+    /// Nothing answers at the address; why.
+    NoGateway(String),
+    /// It did not answer in time; what was waited for.
+    Slow(String),
+    /// Something answers, but not a gateway, or it hung up; how.
+    NotGateway(String),
+    /// The gateway refused the connection; its own words.
+    Refused {
+        /// Error code such as `INVALID_REQUEST`.
+        code: String,
+        /// The detail code such as `AUTH_TOKEN_MISMATCH`, maybe empty.
+        detail: String,
+        /// Its sentence.
+        message: String,
+    },
+    /// The gateway answered a request with an error.
+    Rpc {
+        /// Error code.
+        code: String,
+        /// Its sentence.
+        message: String,
+        /// Trying again may help.
+        retryable: bool,
+        /// Whatever it added.
+        details: Value,
+    },
+}
+
+impl Trouble {
+    /// The sentence for an operator: what happened where, and what to type next.
+    pub fn failed(&self, target: &Target) -> Failed {
+        let url = target.shown();
+        match self {
+            Self::NoGateway(why) => {
+                Failed::new(format!("no gateway answers on {url} ({why})"), target.start_hint())
+            }
+            Self::Slow(what) => Failed::new(
+                format!("the gateway on {url} did not send {what} in time"),
+                "openclaw gateway status; a longer --timeout may help",
+            ),
+            Self::NotGateway(how) => Failed::new(
+                format!("what answers on {url} does not speak like a gateway: {}", foreign(how)),
+                next::STATUS,
+            ),
+            Self::Refused { detail, message, .. } => {
+                let fix = match detail.as_str() {
+                    "AUTH_TOKEN_MISMATCH" | "AUTH_TOKEN_MISSING" | "DEVICE_IDENTITY_REQUIRED" => {
+                        "show the gateway's token: --token, OPENCLAW_GATEWAY_TOKEN \
+                         or gateway.auth.token"
+                    }
+                    "AUTH_PASSWORD_MISMATCH" | "AUTH_PASSWORD_MISSING" => {
+                        "show the gateway's password: --password or OPENCLAW_GATEWAY_PASSWORD"
+                    }
+                    _ => next::STATUS,
+                };
+                let mut what = format!("the gateway on {url} refused us: {}", foreign(message));
+                if let Some(doubt) = &target.doubt {
+                    what = format!("{what}\n{doubt}");
+                }
+                Failed::new(what, fix)
+            }
+            Self::Rpc { code, message, .. } => {
+                let fix = if code == "INVALID_REQUEST" { "" } else { next::STATUS };
+                Failed::new(format!("{}: {}", foreign(code), foreign(message)), fix)
+            }
+        }
+    }
+
+    /// A few words without the address, for a line of `gateway status`.
+    pub fn short(&self) -> String {
+        match self {
+            Self::NoGateway(why) => format!("no gateway answers ({why})"),
+            Self::Slow(what) => format!("{what} did not come in time"),
+            Self::NotGateway(how) => foreign(how),
+            Self::Refused { message, .. } => foreign(message),
+            Self::Rpc { code, message, .. } => foreign(&format!("{code}: {message}")),
+        }
+    }
+
+    /// The document that `--json` prints in place of a result.
+    pub fn json(&self, target: &Target) -> Value {
+        let failed = self.failed(target);
+        let error = match self {
+            Self::Rpc { code, message, retryable, details } => {
+                let mut error = json!({
+                    "type": "gateway_request_error",
+                    "code": code,
+                    "message": message,
+                    "retryable": retryable,
+                });
+                if let (false, Some(object)) = (details.is_null(), error.as_object_mut()) {
+                    object.insert("details".to_owned(), details.clone());
+                }
+                error
+            }
+            Self::Refused { code, detail, message } => json!({
+                "type": "gateway_connect_error",
+                "code": code,
+                "detailCode": detail,
+                "message": message,
+                "next": failed.next,
+            }),
+            Self::NoGateway(_) | Self::Slow(_) | Self::NotGateway(_) => json!({
+                "type": "gateway_transport_error",
+                "message": failed.what,
+                "next": failed.next,
+            }),
+        };
+        json!({"ok": false, "error": error})
+    }
+}
+
+impl Target {
+    /// What to type when nothing answers.
+    fn start_hint(&self) -> &'static str {
+        if self.local { next::RUN } else { "check the address and that its gateway runs" }
+    }
+
+    /// Fails a command: with `--json` the document goes to standard output.
+    pub fn fail(&self, args: &Args, trouble: &Trouble) -> Result<u8, Failed> {
+        let failed = trouble.failed(self);
+        if args.has("json") {
+            super::out::json(&trouble.json(self));
+            return Ok(failed.code);
+        }
+        Err(failed)
+    }
+}

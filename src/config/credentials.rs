@@ -1,0 +1,189 @@
+//! Which token and password hold, and where they come from. One rule for the server and one for
+//! its clients, both the reference's:
+//!
+//! * server: flag > file (`gateway.auth.*`) > environment (`OPENCLAW_GATEWAY_*`);
+//! * client: flag > environment > file, where the file means `gateway.remote.*` in mode remote,
+//!   else `gateway.auth.*` and, if that has neither, `gateway.remote.*`.
+//!
+//! Stale copies of a token are the commonest cause of refused clients, so each result also says
+//! which other source holds a different value. Values are compared here only with each other.
+
+use std::collections::BTreeMap;
+
+use super::secret::Secret;
+use super::snapshot::{Config, Mode};
+
+/// Where a credential was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// `--token`, `--password`.
+    Flag,
+    /// `gateway.auth.*`.
+    File,
+    /// `gateway.remote.*`.
+    Remote,
+    /// `OPENCLAW_GATEWAY_TOKEN`, `OPENCLAW_GATEWAY_PASSWORD`, from the process or `.env`.
+    Environment,
+}
+
+impl Origin {
+    /// For `status` and errors.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flag => "command line",
+            Self::File => "gateway.auth in the configuration file",
+            Self::Remote => "gateway.remote in the configuration file",
+            Self::Environment => "environment",
+        }
+    }
+}
+
+/// A credential and its origin.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Never empty.
+    pub secret: Secret,
+    /// Where it was found.
+    pub origin: Origin,
+    /// Another source that holds a different value and is passed over.
+    pub shadows: Option<Origin>,
+}
+
+/// What is known.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// The shared token.
+    pub token: Option<Credential>,
+    /// The shared password.
+    pub password: Option<Credential>,
+}
+
+/// `--token` and `--password`.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// `--token`.
+    pub token: Option<Secret>,
+    /// `--password`.
+    pub password: Option<Secret>,
+}
+
+/// What the gateway compares its callers with.
+pub fn server(config: &Config, env: &BTreeMap<String, String>, given: &Given) -> Credentials {
+    let auth = &config.gateway.auth;
+    let pick = |flag: &Option<Secret>, file: &Option<Secret>, name| {
+        first([
+            (Origin::Flag, flag.clone()),
+            (Origin::File, file.clone()),
+            (Origin::Environment, variable(env, name)),
+        ])
+    };
+    Credentials {
+        token: pick(&given.token, &auth.token, "OPENCLAW_GATEWAY_TOKEN"),
+        password: pick(&given.password, &auth.password, "OPENCLAW_GATEWAY_PASSWORD"),
+    }
+}
+
+/// What a command presents to the gateway it calls.
+pub fn client(config: &Config, env: &BTreeMap<String, String>, given: &Given) -> Credentials {
+    let auth = &config.gateway.auth;
+    let remote = config.gateway.remote.as_ref();
+    let there = remote.map(|remote| (remote.token.clone(), remote.password.clone()));
+    let (remote_token, remote_password) = there.unwrap_or_default();
+    let local = (auth.token.clone(), auth.password.clone());
+    let (origin, (token, password)) = match config.gateway.mode {
+        Some(Mode::Remote) => (Origin::Remote, (remote_token, remote_password)),
+        _ if usable(&local.0) || usable(&local.1) => (Origin::File, local),
+        _ => (Origin::Remote, (remote_token, remote_password)),
+    };
+    let pick = |flag: &Option<Secret>, file: Option<Secret>, name| {
+        first([
+            (Origin::Flag, flag.clone()),
+            (Origin::Environment, variable(env, name)),
+            (origin, file),
+        ])
+    };
+    Credentials {
+        token: pick(&given.token, token, "OPENCLAW_GATEWAY_TOKEN"),
+        password: pick(&given.password, password, "OPENCLAW_GATEWAY_PASSWORD"),
+    }
+}
+
+fn variable(env: &BTreeMap<String, String>, name: &str) -> Option<Secret> {
+    env.get(name).map(|value| Secret::new(value.trim().to_owned()))
+}
+
+fn usable(secret: &Option<Secret>) -> bool {
+    secret.as_ref().is_some_and(|secret| !secret.is_empty())
+}
+
+fn first(sources: [(Origin, Option<Secret>); 3]) -> Option<Credential> {
+    let mut known = sources
+        .into_iter()
+        .filter_map(|(origin, secret)| Some((origin, secret?)))
+        .filter(|(_, secret)| !secret.is_empty());
+    let (origin, secret) = known.next()?;
+    let other = known.find(|(_, other)| other.expose() != secret.expose());
+    let shadows = other.map(|(origin, _)| origin);
+    Some(Credential { secret, origin, shadows })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::snapshot::Remote;
+    use super::*;
+
+    type Found = Option<(String, Origin, Option<Origin>)>;
+
+    fn found(credential: Option<Credential>) -> Found {
+        credential.map(|c| (c.secret.expose().to_owned(), c.origin, c.shadows))
+    }
+
+    fn is(secret: &str, origin: Origin, shadows: Option<Origin>) -> Found {
+        Some((secret.to_owned(), origin, shadows))
+    }
+
+    fn secret(text: &str) -> Option<Secret> {
+        Some(Secret::new(text.to_owned()))
+    }
+
+    #[test]
+    fn one_rule_each() {
+        let mut config = Config::defaults();
+        let env = BTreeMap::from([("OPENCLAW_GATEWAY_TOKEN".to_owned(), " env ".to_owned())]);
+        let (none, no_env) = (Given::default(), BTreeMap::new());
+        assert_eq!(found(server(&config, &no_env, &none).token), None);
+        assert_eq!(found(server(&config, &env, &none).token), is("env", Origin::Environment, None));
+        config.gateway.auth.token = secret("file");
+        let server_token = found(server(&config, &env, &none).token);
+        assert_eq!(server_token, is("file", Origin::File, Some(Origin::Environment)));
+        let client_token = found(client(&config, &env, &none).token);
+        assert_eq!(client_token, is("env", Origin::Environment, Some(Origin::File)));
+        let flag = Given { token: secret("flag"), password: secret("") };
+        for all in [server(&config, &env, &flag), client(&config, &env, &flag)] {
+            assert_eq!(found(all.token).map(|t| t.0).as_deref(), Some("flag"));
+            assert_eq!(found(all.password), None);
+        }
+        config.gateway.auth.token = secret("env");
+        let same = found(server(&config, &env, &none).token);
+        assert_eq!(same, is("env", Origin::File, None));
+    }
+
+    #[test]
+    fn a_client_of_a_remote_gateway() {
+        let mut config = Config::defaults();
+        let (none, no_env) = (Given::default(), BTreeMap::new());
+        config.gateway.remote =
+            Some(Remote { url: "wss://x".to_owned(), token: secret("remote"), password: None });
+        // Nothing of our own: the remote one is better than none.
+        let token = |config: &Config| found(client(config, &no_env, &none).token);
+        assert_eq!(token(&config), is("remote", Origin::Remote, None));
+        assert_eq!(found(server(&config, &no_env, &none).token), None);
+        config.gateway.auth.password = secret("own");
+        assert_eq!(token(&config), None);
+        config.gateway.mode = Some(Mode::Remote);
+        assert_eq!(token(&config), is("remote", Origin::Remote, None));
+        assert_eq!(found(client(&config, &no_env, &none).password), None);
+        let shown = format!("{:?}", client(&config, &no_env, &none));
+        assert!(!shown.contains("\"remote\""), "{shown}");
+    }
+}

@@ -1,0 +1,91 @@
+//! What one client heard of one run, held against the rules of FACTS.md section 5.
+
+use crate::sim::check::{Checks, Invariant};
+use serde_json::Value;
+
+/// What was heard so far.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// The text the deltas add up to.
+    text: String,
+    /// A terminal chat event came.
+    pub ended: bool,
+    aborted: bool,
+    seq: u64,
+    /// It was heard from the beginning, or caught up with by a delta.
+    synced: bool,
+}
+
+impl Heard {
+    /// A `chat` or `agent` event of the run.
+    pub fn event(&mut self, name: usize, protocol: u64, frame: &Value, checks: &mut Checks) {
+        let payload = &frame["payload"];
+        let run = payload["runId"].as_str().unwrap_or_default();
+        let seq = payload["seq"].as_u64().unwrap_or(0);
+        checks.require(seq >= self.seq, Invariant::Sequence, || {
+            format!("client {name}: {run} goes back from {} to {seq}", self.seq)
+        });
+        self.synced |= self.seq == 0 && seq == 1;
+        self.seq = seq;
+        if frame["event"] == "agent" {
+            let trailing = self.aborted && payload["stream"] == "lifecycle";
+            return checks.require(!self.ended || trailing, Invariant::OneEnd, || {
+                format!("client {name}: after the end of {run}: {payload}")
+            });
+        }
+        checks.require(!self.ended, Invariant::OneEnd, || {
+            format!("client {name}: a chat event after the end of {run}: {payload}")
+        });
+        let whole = payload["message"]["content"][0]["text"].as_str();
+        match payload["state"].as_str() {
+            Some("status") => checks.require(protocol >= 4, Invariant::WellServed, || {
+                format!("client {name}: protocol 3 was sent a status: {payload}")
+            }),
+            Some("delta") => {
+                let whole = whole.unwrap_or_default();
+                if protocol >= 4 && self.synced {
+                    if payload["replace"] == true {
+                        self.text.clear();
+                    }
+                    self.text.push_str(payload["deltaText"].as_str().unwrap_or_default());
+                    checks.require(self.text == whole, Invariant::OneEnd, || {
+                        format!("client {name}: deltas of {run} say {:?}, not {whole:?}", self.text)
+                    });
+                } else {
+                    whole.clone_into(&mut self.text);
+                    self.synced = true;
+                }
+            }
+            Some("final") => {
+                self.ended = true;
+                let whole = whole.unwrap_or_default();
+                let same = !self.synced || self.text == whole;
+                checks.require(same, Invariant::OneEnd, || {
+                    format!("client {name}: {run} ends as {whole:?} after {:?}", self.text)
+                });
+                let own = checks.messages.get(run).map(|message| format!("re: {}", message.text));
+                checks.require(
+                    own.is_none_or(|own| whole.starts_with(&own) || whole.starts_with("[local")),
+                    Invariant::OneEnd,
+                    || format!("client {name}: {run} got another's answer: {whole:?}"),
+                );
+            }
+            Some("aborted") => {
+                self.ended = true;
+                self.aborted = true;
+            }
+            Some("error") => {
+                self.ended = true;
+                checks.require(
+                    checks.provider_trouble || checks.disk_trouble,
+                    Invariant::WellServed,
+                    || format!("client {name}: {run} failed for no reason: {payload}"),
+                );
+            }
+            _ => checks.fail(Invariant::WellServed, || {
+                format!("client {name}: an unknown state: {payload}")
+            }),
+        }
+        checks.ends += u64::from(self.ended);
+    }
+}

@@ -1,0 +1,464 @@
+//! One world: who lives in it, how it goes, and what must be true when it ends.
+
+use super::check::{Checks, Invariant};
+use super::disk::SimDisk;
+use super::net::{EPOCH_MS, Knobs, Net, Turn};
+use super::peers::garbage::{self, Garbage};
+use super::peers::http::{self, HttpClient};
+use super::peers::provider::{self, Provider};
+use super::peers::ws::{self, Ending, WsClient};
+use super::peers::{Peer, TOKEN};
+use super::rng::Rng;
+use crate::auth::Credentials;
+use crate::config::{Api, AuthMode, Config, Secret};
+use crate::driver::{Now, Time};
+use crate::gateway::{Faults, Gateway, Host, Setup};
+use crate::limits;
+use crate::store::Disk;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// What a world is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    /// A bit of everything, by seed.
+    Mixed,
+    /// Every byte travels alone, both ways.
+    Bytewise,
+    /// A fixed conversation whose first bytes are cut at this offset.
+    SplitAt(usize),
+    /// Connections break.
+    Resets,
+    /// Some do not read, or read late.
+    SlowReaders,
+    /// Providers stall, break, refuse.
+    Stalls,
+    /// SIGTERM at this turn of a conversation fixed by the seed.
+    TermAt(u64),
+    /// `kill -9` at this turn of a conversation fixed by the seed, then a start.
+    CrashAt(u64),
+    /// The power fails at this turn, then a start.
+    PowerCutAt(u64),
+    /// The disk is full for a while.
+    DiskFull,
+}
+
+/// A world that kept every promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// Of everything that happened.
+    pub trace: u64,
+    /// Turns of the loop.
+    pub turns: u64,
+    /// Virtual time at the end.
+    pub end: Time,
+    /// Messages acknowledged.
+    pub acked: usize,
+    /// Terminal chat events heard.
+    pub ends: u64,
+    /// Responses heard.
+    pub responses: u64,
+    /// Most bytes the driver held for one peer.
+    pub peak: usize,
+}
+
+/// A promise broken; `Display` says how to see it again.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Which promise.
+    pub invariant: Invariant,
+    /// What was seen.
+    pub what: String,
+    seed: u64,
+    scenario: Scenario,
+    turn: u64,
+    time: Time,
+    last: Vec<String>,
+    states: Vec<String>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { invariant, what, seed, scenario, turn, .. } = self;
+        writeln!(f, "seed {seed} of {scenario:?} breaks {invariant:?} in turn {turn}")?;
+        writeln!(f, "at {:.6} virtual seconds: {what}", self.time.0 as f64 / 1e6)?;
+        for line in self.last.iter().chain(&self.states) {
+            writeln!(f, "  {line}")?;
+        }
+        write!(f, "again: SIM_SEED={seed} cargo test --test sim")
+    }
+}
+
+const STATE: &str = "/state";
+/// Whole run, so that nothing waits longer.
+const RUN_SECONDS: u64 = 400;
+/// Virtual time after which a world that still waits is stuck.
+const STUCK_MS: u64 = 2 * 3_600_000;
+
+fn config(provider: bool) -> Rc<Config> {
+    let mut config = Config::defaults();
+    config.agents.defaults.timeout_seconds = RUN_SECONDS;
+    if provider {
+        config.agents.defaults.model.primary = Some("sim/model".to_owned());
+        let provider = crate::config::Provider {
+            base_url: "http://provider.sim/v1".to_owned(),
+            api: Api::OpenAiCompletions,
+            api_key: Some(Secret::new("provider-key".to_owned())),
+            auth_header: true,
+            headers: BTreeMap::new(),
+            timeout_seconds: None,
+            models: Vec::new(),
+        };
+        config.models.providers.insert("sim".to_owned(), provider);
+    }
+    Rc::new(config)
+}
+
+fn gateway(config: &Rc<Config>, disk: &SimDisk, rng: Rng, now: Now) -> std::io::Result<Gateway> {
+    let token = Some(Secret::new(TOKEN.to_owned()));
+    Gateway::new(
+        Setup {
+            config: Rc::clone(config),
+            credentials: Credentials::new(AuthMode::Token, token, None),
+            reload: None,
+            host: Host {
+                name: "sim".to_owned(),
+                address: None,
+                platform: "linux",
+                pid: 1,
+                port: 18_789,
+            },
+            state_dir: PathBuf::from(STATE),
+            log_path: PathBuf::from("/state/log.jsonl"),
+            disk: Box::new(disk.clone()),
+            entropy: Box::new(rng),
+        },
+        now,
+    )
+}
+
+fn knobs(scenario: Scenario, rng: &mut Rng) -> Knobs {
+    let mut knobs = Knobs {
+        chunk: rng.pick(&[7, 64, 1500, 65_536]),
+        latency_us: rng.pick(&[(0, 0), (1, 300), (50, 40_000)]),
+        socket: rng.pick(&[16, 700, 65_536, 65_536]),
+        split_at: None,
+        resets: 0,
+        late: 50,
+        bad_dials: 0,
+    };
+    match scenario {
+        Scenario::Bytewise => {
+            knobs.chunk = 1;
+            knobs.socket = 1;
+        }
+        Scenario::SplitAt(at) => {
+            knobs.split_at = Some(at);
+            knobs.late = 0;
+        }
+        Scenario::Resets => knobs.resets = 40,
+        Scenario::Stalls => knobs.bad_dials = 25,
+        Scenario::SlowReaders => {
+            knobs.chunk = 65_536;
+            knobs.socket = 65_536;
+        }
+        _ => {}
+    }
+    knobs
+}
+
+/// Fills a world with peers.
+fn populate(net: &mut Net, scenario: Scenario, rng: &mut Rng) {
+    let start = net.now;
+    let mut enter = |at_ms: u64, peer: Box<dyn Peer>| net.expect(start.after_ms(at_ms), peer);
+    let ordinary = |rng: &mut Rng| ws::Plan::ordinary(rng);
+    let plain = |rng: &mut Rng| http::Plan {
+        rounds: rng.range(1, 3) as u32,
+        hangup_at: None,
+        reset: false,
+        pause_us: 0,
+        size: rng.size(1, 40),
+        completions: true,
+    };
+    match scenario {
+        Scenario::Bytewise | Scenario::SplitAt(_) => {
+            const SCRIPT: &[&str] = &["chat.send", "agent", "chat.history", "sessions.list"];
+            let plan = ws::Plan {
+                protocol: 4,
+                actions: 4,
+                script: Some(SCRIPT),
+                ending: Ending::Close,
+                ..ordinary(rng)
+            };
+            enter(0, Box::new(WsClient::new(0, rng.fork(), plan)));
+            if scenario == Scenario::Bytewise {
+                let plan = http::Plan { rounds: 1, ..plain(rng) };
+                enter(1, Box::new(HttpClient::new(1, rng.fork(), plan)));
+            }
+            return;
+        }
+        Scenario::TermAt(_) | Scenario::CrashAt(_) | Scenario::PowerCutAt(_) => {
+            for name in 0..2 {
+                let script: &[&[&str]] = &[
+                    &["chat.send", "agent", "chat.send", "agent.wait"],
+                    &["sessions.subscribe", "chat.send", "chat.abort", "agent"],
+                ];
+                let plan = ws::Plan {
+                    actions: 4,
+                    script: Some(script[name]),
+                    ending: Ending::Watch,
+                    ..ordinary(rng)
+                };
+                enter(rng.range(0, 20), Box::new(WsClient::new(name, rng.fork(), plan)));
+            }
+            let plan = plain(rng);
+            enter(5, Box::new(HttpClient::new(3, rng.fork(), plan)));
+            return;
+        }
+        _ => {}
+    }
+    let watcher = ws::Plan { ending: Ending::Watch, protocol: 4, ..ordinary(rng) };
+    enter(0, Box::new(WsClient::new(0, rng.fork(), watcher)));
+    for name in 1..rng.size(2, 4) {
+        let mut plan = ordinary(rng);
+        if scenario == Scenario::Resets && rng.percent(50) {
+            plan.ending = Ending::Reset;
+        }
+        plan.hasty = rng.percent(25);
+        if scenario == Scenario::SlowReaders {
+            plan.pause_us = rng.pick(&[1000, 100_000, 700_000]);
+        }
+        enter(rng.range(0, 1500), Box::new(WsClient::new(name, rng.fork(), plan)));
+    }
+    for name in 10..10 + rng.size(0, 2) {
+        let mut plan = plain(rng);
+        if rng.percent(30) {
+            plan.hangup_at = Some(rng.size(1, 1500));
+            plan.reset = rng.percent(50);
+        }
+        if scenario == Scenario::SlowReaders {
+            plan.pause_us = rng.pick(&[1000, 100_000, 700_000]);
+        }
+        enter(rng.range(0, 1500), Box::new(HttpClient::new(name, rng.fork(), plan)));
+    }
+    if rng.percent(40) {
+        let ways = &garbage::WAYS[..];
+        let way = match rng.pick(ways) {
+            garbage::Way::Flood => garbage::Way::Noise,
+            way => way,
+        };
+        enter(rng.range(0, 1500), Box::new(Garbage::new(rng.fork(), way)));
+    }
+    if scenario == Scenario::SlowReaders && rng.percent(3) {
+        let way = garbage::Way::Flood;
+        enter(rng.range(0, 500), Box::new(Garbage::new(rng.fork(), way)));
+    }
+    if scenario == Scenario::SlowReaders && rng.percent(3) {
+        let plan = ws::Plan { flood: 260_000, pause_us: u64::MAX, actions: 0, ..ordinary(rng) };
+        enter(rng.range(0, 500), Box::new(WsClient::new(20, rng.fork(), plan)));
+    }
+}
+
+fn provide(scenario: Scenario, rng: &mut Rng) -> (bool, super::net::Provide) {
+    let trouble = match scenario {
+        Scenario::Stalls => true,
+        Scenario::Mixed | Scenario::DiskFull => rng.percent(40),
+        _ => false,
+    };
+    let size = rng.pick(&[0, 10, 300]);
+    let fast = matches!(scenario, Scenario::SplitAt(_));
+    let make = move |rng: &mut Rng| -> Box<dyn Peer> {
+        let way = match () {
+            () if fast => provider::Way::Normal,
+            () if trouble => rng.pick(&provider::ALL),
+            () => rng.pick(&provider::GOOD),
+        };
+        Box::new(Provider::new(rng.fork(), way, size))
+    };
+    (trouble || scenario == Scenario::Resets, Box::new(make))
+}
+
+/// Lives one world from its seed.
+///
+/// # Errors
+/// The first promise that was broken.
+pub fn run(seed: u64, scenario: Scenario, faults: Faults) -> Result<Report, Box<Failure>> {
+    let mut rng = Rng::new(seed ^ 0x0C1A_0000);
+    let disk = SimDisk::new();
+    let mut checks = Checks::new(disk.clone());
+    let knobs = knobs(scenario, &mut rng);
+    let (trouble, make) = provide(scenario, &mut rng);
+    checks.provider_trouble = trouble;
+    let config = config(rng.percent(85) || scenario == Scenario::Stalls);
+    let mut net = Net::new(rng.fork(), knobs, Time(rng.below(1 << 40)), make);
+    populate(&mut net, scenario, &mut rng);
+    if scenario == Scenario::DiskFull {
+        checks.disk_trouble = true;
+        let from = rng.range(1, 40);
+        disk.full_during(from..from + rng.range(1, 60));
+    }
+    let mut world = World { scenario, net, checks, config, rng };
+    let broken = world.live(faults);
+    let broken = broken.or_else(|| world.checks.failure.take());
+    let World { net, checks, .. } = world;
+    match broken {
+        Some((invariant, what)) => Err(Box::new(Failure {
+            invariant,
+            what,
+            seed,
+            scenario,
+            turn: net.turns,
+            time: net.now,
+            last: net.trace.lines(),
+            states: net.states(),
+        })),
+        None => Ok(Report {
+            trace: net.trace.hash,
+            turns: net.turns,
+            end: net.now,
+            acked: checks.messages.values().filter(|message| message.acked.is_some()).count(),
+            ends: checks.ends,
+            responses: checks.responses,
+            peak: checks.peak,
+        }),
+    }
+}
+
+type Broken = Option<(Invariant, String)>;
+
+struct World {
+    scenario: Scenario,
+    net: Net,
+    checks: Checks,
+    config: Rc<Config>,
+    rng: Rng,
+}
+
+impl World {
+    /// The whole story; `None` when nothing broke.
+    fn live(&mut self, faults: Faults) -> Broken {
+        let start = self.net.now;
+        let fork = self.rng.fork();
+        let mut core = match gateway(&self.config, &self.checks.disk, fork, self.net.clocks()) {
+            Ok(core) => core,
+            Err(_) if self.checks.disk_trouble => return None,
+            Err(error) => return Some((Invariant::Live, format!("no start: {error}"))),
+        };
+        core.faults = faults;
+        let mut left = false;
+        let mut rested = None;
+        loop {
+            match self.net.turn(&mut core, &mut self.checks) {
+                Turn::Went => {}
+                Turn::Idle => break,
+                Turn::Left(_) => {
+                    left = true;
+                    break;
+                }
+            }
+            if self.checks.failure.is_some() {
+                return None;
+            }
+            match self.scenario {
+                Scenario::CrashAt(turn) | Scenario::PowerCutAt(turn) if self.net.turns == turn => {
+                    return self.after(turn);
+                }
+                Scenario::TermAt(turn) if self.net.turns == turn => {
+                    self.net.terminate(self.net.now);
+                }
+                _ => {}
+            }
+            if let Some(asked) = self.checks.leaving {
+                let late = self.net.now.ms_since(asked);
+                if late > limits::DRAIN_MS + 2 * limits::LINGER_MS {
+                    let what = format!("{late} ms after SIGTERM it is still there");
+                    return Some((Invariant::Live, what));
+                }
+            } else if self.net.all_done() && !self.checks.closing && core.idle().runs == 0 {
+                self.checks.closing = true;
+                self.net.rouse();
+            }
+            // Everybody is done: past every deadline nothing may be left.
+            if !self.checks.closing || self.net.open() > 0 || core.idle().runs > 0 {
+                rested = None;
+            } else if rested.is_none() {
+                rested = Some(self.net.now.after_ms(limits::WAIT_MS * 2));
+            }
+            if rested.is_some_and(|until| self.net.now >= until) {
+                break;
+            }
+            if self.net.now.ms_since(start) > STUCK_MS {
+                let what = format!("still not at rest: {:?}", core.idle());
+                return Some((Invariant::Live, what));
+            }
+        }
+        if self.checks.leaving.is_some() != left {
+            return Some((Invariant::Live, format!("left: {left}, which nobody asked for")));
+        }
+        if !left {
+            let idle = core.idle();
+            if !idle.at_rest() {
+                return Some((Invariant::Live, format!("at the end there is left: {idle:?}")));
+            }
+            for peer in self.net.peers() {
+                peer.at_end(&mut self.checks);
+            }
+        }
+        drop(core);
+        self.after(u64::MAX)
+    }
+
+    /// The process is gone; another starts on what it left behind.
+    fn after(&mut self, _turn: u64) -> Broken {
+        let died = self.net.now;
+        let power = matches!(self.scenario, Scenario::PowerCutAt(_));
+        let disk = match power {
+            true => self.checks.disk.power_cut(&mut self.rng),
+            false => self.checks.disk.crash(),
+        };
+        let now = Now { time: Time(0), wall_ms: EPOCH_MS + died.0 / 1000 + 5000 };
+        // Twice: what was settled must not be settled again.
+        for _ in 0..2 {
+            if let Err(error) = gateway(&self.config, &disk, self.rng.fork(), now) {
+                return Some((Invariant::Durable, format!("no start after the end: {error}")));
+            }
+        }
+        let index = read_index(&disk);
+        for (run, message) in &self.checks.messages {
+            let session = index.get(&message.key).and_then(|entry| entry["sessionId"].as_str());
+            let (said, answers) = count(&disk, session.unwrap_or_default(), run);
+            let young = |acked: &Time| power && died.ms_since(*acked) <= 2 * limits::SAVE_MS;
+            let due = message.acked.is_some_and(|acked| !young(&acked));
+            if (due && (said, answers) != (1, 1)) || said != answers || said > 1 {
+                let what = format!(
+                    "{run} in {} (acknowledged: {due}) stands {said} times with {answers} answers",
+                    message.key
+                );
+                return Some((Invariant::Durable, what));
+            }
+        }
+        None
+    }
+}
+
+fn read_index(disk: &SimDisk) -> BTreeMap<String, Value> {
+    let path = Path::new(STATE).join("agents/main/sessions/sessions.json");
+    let bytes = disk.read(&path).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+/// How often a session's transcript has the user's message of a run, and its answers.
+fn count(disk: &SimDisk, session: &str, run: &str) -> (usize, usize) {
+    let path = Path::new(STATE).join(format!("agents/main/sessions/{session}.jsonl"));
+    let transcript = crate::sessions::transcript::read(disk, &path).unwrap_or_default();
+    let (mut said, mut answers) = (0, 0);
+    for record in &transcript.records {
+        let message = &record.message;
+        said += usize::from(message["idempotencyKey"] == format!("{run}:user"));
+        let answer = message["role"] == "assistant" && message["__openclaw"]["runId"] == run;
+        answers += usize::from(answer);
+    }
+    (said, answers)
+}
