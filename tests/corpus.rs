@@ -6,10 +6,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A fuzz target: its name and the functions it calls, with their paths.
+/// A function that takes any bytes, and its path.
+type Function = (&'static str, fn(&[u8]));
+
+/// A fuzz target: its name and the functions it calls.
 struct Target {
     name: &'static str,
-    functions: &'static [(&'static str, fn(&[u8]))],
+    functions: &'static [Function],
 }
 
 /// Names each function once, for the call and for the comparison with the target's source.
