@@ -33,8 +33,13 @@ struct Dial {
     state: State,
 }
 
-/// What a callback of this module gets: an input for the core.
-pub(super) type Tell<'a> = &'a mut dyn FnMut(Input<'_>);
+/// What the reactor lends for one call: the time, its slots, and the way to the core.
+pub(super) struct Lent<'a> {
+    pub(super) now: Now,
+    pub(super) registry: &'a Registry,
+    pub(super) slots: &'a mut Slots,
+    pub(super) tell: &'a mut dyn FnMut(Input<'_>),
+}
 
 /// All dials under way.
 pub(super) struct Dials {
@@ -52,46 +57,42 @@ impl Dials {
         }
     }
 
+    /// Puts a name into the resolver's cache.
+    #[cfg(test)]
+    pub(super) fn know(&mut self, host: &str, ips: Vec<IpAddr>) {
+        self.resolver.know(host, ips);
+    }
+
     /// Begins a dial; the outcome comes as `Dialed`, possibly at once.
-    #[expect(clippy::too_many_arguments, reason = "the reactor lends its parts one by one")]
     pub(super) fn start(
         &mut self,
         id: DialId,
         target: Target,
         deadline: Time,
-        now: Now,
-        registry: &Registry,
-        slots: &mut Slots,
-        tell: Tell<'_>,
+        with: &mut Lent<'_>,
     ) {
         if target.tls && !tls::AVAILABLE {
-            return tell(Input::Dialed { dial: id, result: Err(DialError::NoTls) });
+            return (with.tell)(Input::Dialed { dial: id, result: Err(DialError::NoTls) });
         }
         let (host, port) = (target.host.clone(), target.port);
         let addrs = match host.parse::<IpAddr>() {
             Ok(ip) => Answer::Addresses(vec![ip]),
-            Err(_) => self.resolver.look_up(&host, now.time),
+            Err(_) => self.resolver.look_up(&host, with.now.time),
         };
         self.dials.insert(id, Dial { target, deadline, state: State::Resolving });
         match addrs {
             Answer::Pending => {}
-            Answer::Busy => self.fail(id, DialError::ResolverBusy, registry, slots, tell),
+            Answer::Busy => self.fail(id, DialError::ResolverBusy, with),
             Answer::Failed(text) => {
-                self.fail(id, DialError::Resolve(text), registry, slots, tell);
+                self.fail(id, DialError::Resolve(text), with);
             }
-            Answer::Addresses(ips) => self.race(id, &ips, port, now, registry, slots, tell),
+            Answer::Addresses(ips) => self.race(id, &ips, port, with),
         }
     }
 
     /// The resolver thread has answers.
-    pub(super) fn resolved(
-        &mut self,
-        now: Now,
-        registry: &Registry,
-        slots: &mut Slots,
-        tell: Tell<'_>,
-    ) {
-        for (host, answer) in self.resolver.answers(now.time) {
+    pub(super) fn resolved(&mut self, with: &mut Lent<'_>) {
+        for (host, answer) in self.resolver.answers(with.now.time) {
             let waiting: Vec<DialId> = self
                 .dials
                 .iter()
@@ -103,47 +104,30 @@ impl Dials {
             for id in waiting {
                 let Some(port) = self.dials.get(&id).map(|dial| dial.target.port) else { continue };
                 match &answer {
-                    Ok(ips) => self.race(id, ips, port, now, registry, slots, tell),
+                    Ok(ips) => self.race(id, ips, port, with),
                     Err(text) => {
                         let error = DialError::Resolve(text.clone());
-                        self.fail(id, error, registry, slots, tell);
+                        self.fail(id, error, with);
                     }
                 }
             }
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the reactor lends its parts one by one")]
-    fn race(
-        &mut self,
-        id: DialId,
-        ips: &[IpAddr],
-        port: u16,
-        now: Now,
-        registry: &Registry,
-        slots: &mut Slots,
-        tell: Tell<'_>,
-    ) {
+    fn race(&mut self, id: DialId, ips: &[IpAddr], port: u16, with: &mut Lent<'_>) {
         if let Some(dial) = self.dials.get_mut(&id) {
             dial.state = State::Connecting {
                 left: interleave(ips, port),
                 slots: Vec::new(),
-                next: now.time,
+                next: with.now.time,
                 last: "no address".to_owned(),
             };
         }
-        self.next_attempt(id, now, registry, slots, tell);
+        self.next_attempt(id, with);
     }
 
     /// Starts the next address; fails the dial when none is left and none is in flight.
-    fn next_attempt(
-        &mut self,
-        id: DialId,
-        now: Now,
-        registry: &Registry,
-        slots: &mut Slots,
-        tell: Tell<'_>,
-    ) {
+    fn next_attempt(&mut self, id: DialId, with: &mut Lent<'_>) {
         let Some(dial) = self.dials.get_mut(&id) else { return };
         let State::Connecting { left, slots: racing, next, last } = &mut dial.state else {
             return;
@@ -151,12 +135,12 @@ impl Dials {
         while let Some(addr) = left.pop_front() {
             let opened = TcpStream::connect(addr).and_then(|stream| {
                 let _ = stream.set_nodelay(true);
-                slots.insert(registry, stream, Kind::Connecting(id))
+                with.slots.insert(with.registry, stream, Kind::Connecting(id))
             });
             match opened {
                 Ok(conn) => {
                     racing.push(conn.slot);
-                    *next = now.time.after_ms(limits::HAPPY_EYEBALLS_MS);
+                    *next = with.now.time.after_ms(limits::HAPPY_EYEBALLS_MS);
                     return;
                 }
                 Err(error) => *last = format!("{addr}: {error}"),
@@ -164,28 +148,20 @@ impl Dials {
         }
         if racing.is_empty() {
             let error = DialError::Connect(last.clone());
-            self.fail(id, error, registry, slots, tell);
+            self.fail(id, error, with);
         }
     }
 
     /// An event on a slot of a dial. True when the connection was handed over and may already
     /// hold bytes.
-    pub(super) fn progress(
-        &mut self,
-        id: DialId,
-        index: u32,
-        now: Now,
-        registry: &Registry,
-        slots: &mut Slots,
-        tell: Tell<'_>,
-    ) -> bool {
-        let Some(conn) = slots.get_mut(index) else { return false };
+    pub(super) fn progress(&mut self, id: DialId, index: u32, with: &mut Lent<'_>) -> bool {
+        let Some(conn) = with.slots.get_mut(index) else { return false };
         if conn.dead {
             return false;
         }
         match conn.kind {
             Kind::Peer => true,
-            Kind::Handshaking(_) => self.handshake(id, index, registry, slots, tell),
+            Kind::Handshaking(_) => self.handshake(id, index, with),
             Kind::Connecting(_) => {
                 let outcome = match conn.stream.take_error() {
                     Ok(Some(error)) | Err(error) => Err(error),
@@ -199,9 +175,9 @@ impl Dials {
                     },
                 };
                 match outcome {
-                    Ok(()) => self.connected(id, index, registry, slots, tell),
+                    Ok(()) => self.connected(id, index, with),
                     Err(error) => {
-                        slots.remove(registry, index);
+                        with.slots.remove(with.registry, index);
                         if let Some(Dial {
                             state: State::Connecting { slots: racing, last, .. },
                             ..
@@ -210,7 +186,7 @@ impl Dials {
                             racing.retain(|slot| *slot != index);
                             *last = error.to_string();
                         }
-                        self.next_attempt(id, now, registry, slots, tell);
+                        self.next_attempt(id, with);
                         false
                     }
                 }
@@ -218,137 +194,103 @@ impl Dials {
         }
     }
 
-    fn connected(
-        &mut self,
-        id: DialId,
-        index: u32,
-        registry: &Registry,
-        slots: &mut Slots,
-        tell: Tell<'_>,
-    ) -> bool {
+    fn connected(&mut self, id: DialId, index: u32, with: &mut Lent<'_>) -> bool {
         let Some(dial) = self.dials.get_mut(&id) else {
-            slots.remove(registry, index);
+            with.slots.remove(with.registry, index);
             return false;
         };
         let State::Connecting { slots: racing, .. } = &dial.state else { return false };
         for loser in racing.iter().filter(|slot| **slot != index) {
-            slots.remove(registry, *loser);
+            with.slots.remove(with.registry, *loser);
         }
         dial.state = State::Handshaking { slot: index };
         if !dial.target.tls {
-            return self.hand_over(id, index, registry, slots, tell);
+            return self.hand_over(id, index, with);
         }
         let session = self.tls.client(&dial.target.host);
-        let Some(conn) = slots.get_mut(index) else { return false };
+        let Some(conn) = with.slots.get_mut(index) else { return false };
         match session {
             Ok(session) => {
                 conn.tls = Some(Box::new(session));
                 conn.kind = Kind::Handshaking(id);
-                self.handshake(id, index, registry, slots, tell)
+                self.handshake(id, index, with)
             }
             Err(text) => {
-                self.fail(id, DialError::Tls(text), registry, slots, tell);
+                self.fail(id, DialError::Tls(text), with);
                 false
             }
         }
     }
 
-    fn handshake(
-        &mut self,
-        id: DialId,
-        index: u32,
-        registry: &Registry,
-        slots: &mut Slots,
-        tell: Tell<'_>,
-    ) -> bool {
-        let Some(conn) = slots.get_mut(index) else { return false };
+    fn handshake(&mut self, id: DialId, index: u32, with: &mut Lent<'_>) -> bool {
+        let Some(conn) = with.slots.get_mut(index) else { return false };
         let Some(tls) = &mut conn.tls else { return false };
         match tls.handshake(&mut conn.stream) {
             Ok(Progress::Pending) => false,
-            Ok(Progress::Done) => self.hand_over(id, index, registry, slots, tell),
+            Ok(Progress::Done) => self.hand_over(id, index, with),
             Err(error) => {
-                self.fail(id, DialError::Tls(error.to_string()), registry, slots, tell);
+                self.fail(id, DialError::Tls(error.to_string()), with);
                 false
             }
         }
     }
 
-    fn hand_over(
-        &mut self,
-        id: DialId,
-        index: u32,
-        registry: &Registry,
-        slots: &mut Slots,
-        tell: Tell<'_>,
-    ) -> bool {
+    fn hand_over(&mut self, id: DialId, index: u32, with: &mut Lent<'_>) -> bool {
         self.dials.remove(&id);
-        let Some(conn_id) = slots.id(index) else { return false };
-        let Some(conn) = slots.get_mut(index) else { return false };
+        let Some(conn_id) = with.slots.id(index) else { return false };
+        let Some(conn) = with.slots.get_mut(index) else { return false };
         conn.kind = Kind::Peer;
         if let Err(error) =
-            conn.set_interest(registry, index, conn_id.generation, Interest::READABLE)
+            conn.set_interest(with.registry, index, conn_id.generation, Interest::READABLE)
         {
-            slots.remove(registry, index);
+            with.slots.remove(with.registry, index);
             let result = Err(DialError::Connect(error.to_string()));
-            tell(Input::Dialed { dial: id, result });
+            (with.tell)(Input::Dialed { dial: id, result });
             return false;
         }
-        tell(Input::Dialed { dial: id, result: Ok(conn_id) });
+        (with.tell)(Input::Dialed { dial: id, result: Ok(conn_id) });
         true
     }
 
     /// Ends a dial with an error and frees its slots.
-    fn fail(
-        &mut self,
-        id: DialId,
-        error: DialError,
-        registry: &Registry,
-        slots: &mut Slots,
-        tell: Tell<'_>,
-    ) {
-        self.release(id, registry, slots);
-        tell(Input::Dialed { dial: id, result: Err(error) });
+    fn fail(&mut self, id: DialId, error: DialError, with: &mut Lent<'_>) {
+        self.release(id, with);
+        (with.tell)(Input::Dialed { dial: id, result: Err(error) });
     }
 
-    fn release(&mut self, id: DialId, registry: &Registry, slots: &mut Slots) {
+    fn release(&mut self, id: DialId, with: &mut Lent<'_>) {
         if let Some(dial) = self.dials.remove(&id) {
             match dial.state {
                 State::Resolving => {}
                 State::Connecting { slots: racing, .. } => {
                     for index in racing {
-                        slots.remove(registry, index);
+                        with.slots.remove(with.registry, index);
                     }
                 }
-                State::Handshaking { slot } => slots.remove(registry, slot),
+                State::Handshaking { slot } => with.slots.remove(with.registry, slot),
             }
         }
     }
 
     /// Forgets a dial without telling.
-    pub(super) fn cancel(&mut self, id: DialId, registry: &Registry, slots: &mut Slots) {
-        self.release(id, registry, slots);
+    pub(super) fn cancel(&mut self, id: DialId, with: &mut Lent<'_>) {
+        self.release(id, with);
     }
 
     /// Due deadlines and due next addresses.
-    pub(super) fn timers(
-        &mut self,
-        now: Now,
-        registry: &Registry,
-        slots: &mut Slots,
-        tell: Tell<'_>,
-    ) {
+    pub(super) fn timers(&mut self, with: &mut Lent<'_>) {
         if self.dials.is_empty() {
             return;
         }
         let due: Vec<DialId> = self
             .dials
             .iter()
-            .filter(|(_, dial)| dial.due() <= now.time)
+            .filter(|(_, dial)| dial.due() <= with.now.time)
             .map(|(id, _)| *id)
             .collect();
         for id in due {
             let Some(dial) = self.dials.get(&id) else { continue };
-            if dial.deadline <= now.time {
+            if dial.deadline <= with.now.time {
                 let error = match &dial.state {
                     State::Resolving if self.resolver.is_behind(&dial.target.host) => {
                         DialError::ResolverBusy
@@ -357,9 +299,9 @@ impl Dials {
                     State::Connecting { .. } => DialError::Timeout,
                     State::Handshaking { .. } => DialError::Tls("no answer in time".to_owned()),
                 };
-                self.fail(id, error, registry, slots, tell);
+                self.fail(id, error, with);
             } else {
-                self.next_attempt(id, now, registry, slots, tell);
+                self.next_attempt(id, with);
             }
         }
     }

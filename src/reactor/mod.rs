@@ -189,10 +189,13 @@ impl Reactor {
             match token {
                 LISTENER => self.accept_ready = true,
                 WAKER => {
-                    let registry = self.poll.registry();
-                    self.dials.resolved(now, registry, &mut self.slots, &mut |input| {
-                        core.on(now, input, fx);
-                    });
+                    let mut with = dial::Lent {
+                        now,
+                        registry: self.poll.registry(),
+                        slots: &mut self.slots,
+                        tell: &mut |input| core.on(now, input, fx),
+                    };
+                    self.dials.resolved(&mut with);
                 }
                 Token(n) if n & 0xffff >= CHILDREN => self.child_event(n & 0xffff, now, core, fx),
                 Token(n) if n & 0xffff >= SIGNALS.0 => {
@@ -289,15 +292,13 @@ impl Reactor {
                     self.read(index, now, core, fx);
                 }
                 Kind::Connecting(dial) | Kind::Handshaking(dial) => {
-                    let registry = self.poll.registry();
-                    let more = self.dials.progress(
-                        dial,
-                        index,
+                    let mut with = dial::Lent {
                         now,
-                        registry,
-                        &mut self.slots,
-                        &mut |input| core.on(now, input, fx),
-                    );
+                        registry: self.poll.registry(),
+                        slots: &mut self.slots,
+                        tell: &mut |input| core.on(now, input, fx),
+                    };
+                    let more = self.dials.progress(dial, index, &mut with);
                     // Bytes may have come with the end of the handshake.
                     if more && let Some(conn) = self.slots.get_mut(index) {
                         conn.readable = true;
@@ -390,8 +391,13 @@ impl Reactor {
         for index in self.slots.lingered(now.time) {
             self.dying.push(index);
         }
-        let registry = self.poll.registry();
-        self.dials.timers(now, registry, &mut self.slots, &mut |input| core.on(now, input, fx));
+        let mut with = dial::Lent {
+            now,
+            registry: self.poll.registry(),
+            slots: &mut self.slots,
+            tell: &mut |input| core.on(now, input, fx),
+        };
+        self.dials.timers(&mut with);
         if core.deadline().is_some_and(|deadline| deadline <= now.time) {
             core.on(now, Input::Wake, fx);
         }
@@ -455,19 +461,22 @@ impl Reactor {
                 }
             }
             Effect::Dial { dial, target, deadline } => {
-                let registry = self.poll.registry();
-                self.dials.start(
-                    dial,
-                    target,
-                    deadline,
+                let mut with = dial::Lent {
                     now,
-                    registry,
-                    &mut self.slots,
-                    &mut |input| core.on(now, input, fx),
-                );
+                    registry: self.poll.registry(),
+                    slots: &mut self.slots,
+                    tell: &mut |input| core.on(now, input, fx),
+                };
+                self.dials.start(dial, target, deadline, &mut with);
             }
             Effect::CancelDial { dial } => {
-                self.dials.cancel(dial, self.poll.registry(), &mut self.slots);
+                let mut with = dial::Lent {
+                    now,
+                    registry: self.poll.registry(),
+                    slots: &mut self.slots,
+                    tell: &mut |input| core.on(now, input, fx),
+                };
+                self.dials.cancel(dial, &mut with);
             }
             #[cfg(unix)]
             Effect::Spawn { child, spawn } => {
@@ -572,3 +581,6 @@ impl slot::Conn {
         }
     }
 }
+
+#[cfg(test)]
+mod loop_tests;

@@ -90,6 +90,11 @@ impl Resolver {
         fresh
     }
 
+    #[cfg(test)]
+    pub(super) fn know(&mut self, host: &str, ips: Vec<IpAddr>) {
+        self.cache.insert(host.to_owned(), (Time(u64::MAX), Ok(ips)));
+    }
+
     /// True when another name is being looked up and this one waits behind it.
     pub(super) fn is_behind(&self, host: &str) -> bool {
         self.asked.front().is_some_and(|first| first != host)
