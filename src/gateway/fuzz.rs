@@ -13,10 +13,10 @@
 //!
 //! * effects name live connections and pending dials only, and none is forgotten: both sides
 //!   have the same table;
-//! * a client sees whole frames of valid JSON, event numbers that only grow, nothing after a
-//!   close frame;
+//! * a client sees whole frames of valid JSON, event numbers that only grow, one end a run,
+//!   nothing after a close frame;
 //! * the sums of held and queued bytes are those of the connections;
-//! * after `Wake` the next deadline lies ahead;
+//! * while time stands still, few turns do: no deadline stays due;
 //! * when all have left and time has passed, nothing is kept.
 
 use super::conn::State;
@@ -225,6 +225,8 @@ struct Line {
     /// After the upgrade: what the gateway says.
     frames: Option<Receiver>,
     seq: u64,
+    /// Runs whose end it was told.
+    over: BTreeSet<String>,
     closed: bool,
 }
 
@@ -240,6 +242,8 @@ struct World {
     /// Connections that ended in this turn: what the core queued before it heard is lost.
     ended: BTreeSet<ConnId>,
     dials: BTreeSet<DialId>,
+    /// Dials whose outcome was told in this turn: the core may have cancelled them before.
+    dialed: BTreeSet<DialId>,
     left: bool,
 }
 
@@ -251,8 +255,18 @@ impl World {
         let now = Now { time: Time(1), wall_ms: 1_795_000_000_000 };
         let gateway = boot(config, mode, &disk, now);
         let fx = Effects::new();
-        let (slots, ended, dials) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-        Self { gateway, fx, now, disk, config, slots, ended, dials, left: false }
+        Self {
+            gateway,
+            fx,
+            now,
+            disk,
+            config,
+            slots: Vec::new(),
+            ended: BTreeSet::new(),
+            dials: BTreeSet::new(),
+            dialed: BTreeSet::new(),
+            left: false,
+        }
     }
 
     fn on(&mut self, input: Input<'_>) {
@@ -353,6 +367,7 @@ impl World {
             reported: 0,
             frames: None,
             seq: 0,
+            over: BTreeSet::new(),
             closed: false,
         };
         // A slot freed in this turn is not given away before the turn is over.
@@ -418,6 +433,7 @@ impl World {
             _ => self.open(true).ok_or(DialError::ResolverBusy),
         };
         self.dials.remove(&dial);
+        self.dialed.insert(dial);
         self.on(Input::Dialed { dial, result });
     }
 
@@ -450,8 +466,9 @@ impl World {
             if how & 8 == 0 { self.now.wall_ms + ms } else { self.now.wall_ms.saturating_sub(ms) };
     }
 
-    /// News of connections that are gone.
+    /// News of connections that are gone: nothing may come of it.
     fn late(&mut self, who: u8) {
+        self.end_turn();
         let slot = u32::from(who) % 5;
         let generation = self.slots.get(slot as usize).map_or(9, |(generation, line)| {
             if line.is_some() { generation.wrapping_sub(1) } else { *generation }
@@ -463,15 +480,25 @@ impl World {
             2 => self.on(Input::Queued { conn, bytes: 7 }),
             _ => self.on(Input::Closed { conn, why: Closed::ByPeer }),
         }
+        assert!(self.fx.is_empty(), "late news of {conn:?} had an effect");
     }
 
+    /// Turns until nothing is due any more; time stands still, so few must do.
     fn end_turn(&mut self) {
-        if self.gateway.deadline().is_some_and(|due| due <= self.now.time) {
-            self.on(Input::Wake);
-            let next = self.gateway.deadline();
-            assert!(next.is_none_or(|due| due > self.now.time), "woken and still due");
+        for _ in 0..64 {
+            if self.gateway.deadline().is_some_and(|due| due <= self.now.time) {
+                self.on(Input::Wake);
+            }
+            self.gateway.turn_end(self.now, &mut self.fx);
+            self.carry_out();
+            if self.left || self.gateway.deadline().is_none_or(|due| due > self.now.time) {
+                return self.check();
+            }
         }
-        self.gateway.turn_end(self.now, &mut self.fx);
+        panic!("woken and woken, and still due");
+    }
+
+    fn carry_out(&mut self) {
         for _ in 0..8 {
             let effects: Vec<Effect> = self.fx.drain().collect();
             for effect in effects {
@@ -482,7 +509,7 @@ impl World {
         let rest: Vec<Effect> = self.fx.drain().collect();
         assert!(rest.is_empty(), "the core and its driver talk for ever: {rest:?}");
         self.ended.clear();
-        self.check();
+        self.dialed.clear();
     }
 
     /// Tells the core what its peers left unread.
@@ -531,7 +558,8 @@ impl World {
                 assert!(self.dials.insert(dial), "a dial's number twice");
             }
             Effect::CancelDial { dial } => {
-                assert!(self.dials.remove(&dial), "no such dial to cancel");
+                let known = self.dials.remove(&dial) || self.dialed.contains(&dial);
+                assert!(known, "no such dial to cancel");
             }
             Effect::Exit { .. } | Effect::Reexec => self.left = true,
             Effect::StopListening => {}
@@ -556,6 +584,8 @@ impl World {
         let reported: usize = self.live().map(|(_, line)| line.reported).sum();
         assert_eq!(queued, reported, "queued bytes: the core's, the driver's");
         for (id, conn) in gateway.conns.all() {
+            let client = matches!(conn.state, State::Client(_));
+            assert!(!client || conn.queued <= limits::WS_SLOW_CONSUMER, "{id:?} does not read");
             let paused = self.slots.get(id.slot as usize).and_then(|(_, line)| line.as_ref());
             assert_eq!(paused.map(|line| line.paused), Some(conn.paused), "reading of {id:?}");
         }
@@ -621,6 +651,9 @@ impl Line {
                         assert!(seq > self.seq, "event numbers only grow");
                         self.seq = seq;
                     }
+                    if let Some(run) = chat_end(&frame) {
+                        assert!(self.over.insert(run.to_owned()), "the end of {run}, twice");
+                    }
                 }
                 Message::Close { .. } => self.closed = true,
                 Message::Pong(_) => {}
@@ -629,6 +662,13 @@ impl Line {
         }
         assert_eq!(frames.buffered(), 0, "the gateway sends whole frames");
     }
+}
+
+/// The run whose end a frame tells, if it is a `chat` event that does so.
+fn chat_end(frame: &Value) -> Option<&str> {
+    let (event, payload) = (frame.get("event")?.as_str()?, frame.get("payload")?);
+    let over = matches!(payload.get("state")?.as_str()?, "final" | "aborted" | "error");
+    (event == "chat" && over).then(|| payload.get("runId")?.as_str()).flatten()
 }
 
 /// What follows the first occurrence of `mark`.
