@@ -3,6 +3,10 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod http;
+pub mod provider;
+pub mod socket;
+
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
