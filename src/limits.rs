@@ -4,6 +4,9 @@
 /// Input of a closing socket is discarded this long, so that the peer reads our last bytes
 /// instead of a reset.
 pub const LINGER_MS: u64 = 1_000;
+/// While a peer still takes what is owed to a closing connection, however slowly, that second
+/// begins anew; but not beyond this.
+pub const LINGER_MAX_MS: u64 = 30_000;
 /// Bytes read from one connection in one turn; the rest waits for the next turn, so that one
 /// busy peer does not starve the others.
 pub const READ_BUDGET: usize = 256 * 1024;

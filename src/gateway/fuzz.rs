@@ -605,7 +605,9 @@ impl World {
         }
         self.end_turn();
         for _ in 0..4096 {
-            if self.gateway.runs.is_idle() {
+            // What is done is written off once its transcript is synced.
+            let settled = self.gateway.runs.unfinished() == 0 || self.disk.0.failed.get();
+            if self.gateway.runs.is_idle() && settled {
                 break;
             }
             let due = self.gateway.deadline().expect("something waits, so a time is known");

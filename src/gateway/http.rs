@@ -109,6 +109,10 @@ impl Gateway {
         let turn = self.turn;
         let Some(conn) = self.conns.get_mut(id) else { return };
         let room = conn.waiting(turn) <= limits::STREAM_HIGH;
+        if !room && conn.queued <= limits::STREAM_HIGH {
+            // Perhaps all of it leaves in this turn, and no report of the queue would come.
+            self.stalled.push(id);
+        }
         let State::Http(http) = &mut conn.state else { return };
         let phase = http.server.phase();
         let wants_input = http.server.wants_input() && room;

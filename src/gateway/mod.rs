@@ -109,6 +109,8 @@ pub struct Gateway {
     queued: usize,
     leaving: Option<shutdown::Leaving>,
     save_armed: bool,
+    /// HTTP connections whose requests wait for room that this turn's answers used up.
+    stalled: Vec<ConnId>,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
     scratch: Vec<u8>,
@@ -141,8 +143,8 @@ impl Gateway {
     /// # Errors
     /// When the state directory cannot be read or written; the text names the path.
     pub fn new(setup: Setup, now: Now) -> std::io::Result<Self> {
-        let Setup { config, credentials, reload, host, state_dir, log_path, mut disk, mut entropy } =
-            setup;
+        let Setup { config, credentials, reload, host, state_dir, log_path, .. } = setup;
+        let Setup { mut disk, mut entropy, .. } = setup;
         let mut sessions = Sessions::new(&state_dir);
         for agent in config.agents.agent_ids() {
             sessions.open(disk.as_mut(), agent);
@@ -176,6 +178,7 @@ impl Gateway {
             queued: 0,
             leaving: None,
             save_armed: false,
+            stalled: Vec::new(),
             trailing: Vec::new(),
             scratch: Vec::new(),
             faults: Faults::default(),
@@ -336,6 +339,10 @@ impl Gateway {
     }
 
     fn wake(&mut self, fx: &mut Effects) {
+        for id in std::mem::take(&mut self.stalled) {
+            self.serve_http(id, fx);
+            self.count_held(id);
+        }
         while let Some(timer) = self.timers.pop(self.now.time) {
             match timer {
                 Timer::Conn(id) => self.conn_due(id, fx),
@@ -417,7 +424,7 @@ impl Core for Gateway {
 
     fn deadline(&self) -> Option<Time> {
         // What became ready while effects were carried out begins in a turn of its own, now.
-        if self.runs.to_begin() || !self.trailing.is_empty() {
+        if self.runs.to_begin() || !self.trailing.is_empty() || !self.stalled.is_empty() {
             return Some(self.now.time);
         }
         self.timers.next()

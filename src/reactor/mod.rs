@@ -441,6 +441,8 @@ impl Reactor {
                     && slot.closing.is_none()
                 {
                     slot.closing = Some(now.time.after_ms(limits::LINGER_MS));
+                    slot.close_by = now.time.after_ms(limits::LINGER_MAX_MS);
+                    slot.reported = slot.out.len();
                     slot.read_on = false;
                     self.slots.lingering += 1;
                     self.dirty.push(conn.slot);
@@ -526,6 +528,10 @@ impl Reactor {
         }
         let queued = conn.out.len();
         if conn.closing.is_some() {
+            if queued < conn.reported {
+                conn.reported = queued;
+                conn.closing = Some(now.time.after_ms(limits::LINGER_MS).min(conn.close_by));
+            }
             if conn.out.is_empty() && !conn.shut {
                 conn.shut = true;
                 let _ = conn.stream.shutdown(Shutdown::Write);

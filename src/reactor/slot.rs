@@ -83,6 +83,8 @@ pub(super) struct Conn {
     pub(super) dead: bool,
     /// Closing, and when the patience with the peer ends.
     pub(super) closing: Option<Time>,
+    /// And when it ends whatever moves.
+    pub(super) close_by: Time,
     /// Queue length last reported to the core.
     pub(super) reported: usize,
     interest: Interest,
@@ -200,6 +202,7 @@ impl Slots {
             shut: false,
             dead: false,
             closing: None,
+            close_by: Time(0),
             reported: 0,
             interest,
         });

@@ -75,6 +75,7 @@ struct Conn {
     shut: bool,
     dead: bool,
     closing: Option<Time>,
+    close_by: Time,
 }
 
 #[derive(Default)]
@@ -359,6 +360,7 @@ impl Net {
             shut: false,
             dead: false,
             closing: None,
+            close_by: Time(0),
         });
         if generation > 0 && self.rng.percent(self.knobs.late) {
             let when = Time(self.now.0 + self.rng.below(200_000));

@@ -40,6 +40,8 @@ impl Net {
                 let Some(conn) = self.conn(id) else { return };
                 if conn.closing.is_none() {
                     conn.closing = Some(now.time.after_ms(limits::LINGER_MS));
+                    conn.close_by = now.time.after_ms(limits::LINGER_MAX_MS);
+                    conn.reported = conn.out.len();
                     conn.read_on = false;
                     self.dirty.push(id.slot);
                 }
@@ -103,6 +105,10 @@ impl Net {
         let queued = conn.out.len();
         let mut report = false;
         if conn.closing.is_some() {
+            if queued < conn.reported {
+                conn.reported = queued;
+                conn.closing = Some(now.time.after_ms(limits::LINGER_MS).min(conn.close_by));
+            }
             if queued == 0 && !conn.shut {
                 conn.shut = true;
                 it.down_end = Some(false);

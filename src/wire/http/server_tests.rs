@@ -33,7 +33,8 @@ const PIPELINE: &[u8] = b"\r\nGET /a?b=1 HTTP/1.1\r\nHost: h\r\n\r\n\
     POST /c HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello\
     PUT /skipped HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nxyz\r\n\
     PUT /chunks HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n\
-    POST /d HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n2;x\r\nde\r\n0\r\nT: u\r\n\r\n\
+    POST /d HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n\
+    3\r\nabc\r\n2;x\r\nde\r\n0\r\nT: u\r\n\r\n\
     GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\nGET /never HTTP/1.1\r\nHost: h\r\n\r\n";
 
 #[test]
