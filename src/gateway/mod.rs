@@ -258,7 +258,7 @@ impl Gateway {
                 }
             }
             State::Client(client) => {
-                self.runs.forget_waits(id);
+                self.runs.waits.forget(id);
                 if client.presence.is_some() {
                     self.presence_changed(fx);
                 }
@@ -347,7 +347,7 @@ impl Gateway {
             match timer {
                 Timer::Conn(id) => self.conn_due(id, fx),
                 Timer::Run(run) => self.run_due(run, fx),
-                Timer::Wait(wait) => self.wait_due(wait, fx),
+                Timer::Waits => self.waits_due(fx),
                 Timer::Tick => self.tick(fx),
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),

@@ -15,8 +15,8 @@ pub(super) enum Timer {
     Conn(ConnId),
     /// A run's deadline, watchdog, pause or text flush.
     Run(u64),
-    /// An `agent.wait`.
-    Wait(u64),
+    /// The next `agent.wait` to give up.
+    Waits,
     /// The `tick` event.
     Tick,
     /// Writing indexes and syncing journals.

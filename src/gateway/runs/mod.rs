@@ -9,28 +9,31 @@
 //! One run at a time a session; the others wait in order. What was journalled gets exactly one
 //! answer or one notice, also after `kill -9`: [`Gateway::settle_unfinished`].
 
+mod models;
+mod outcome;
+mod registry;
+mod settle;
+mod wait;
+
+pub(super) use models::{ECHO, candidate, candidates, context_window, model_exists};
+pub(super) use outcome::{outcome_text, receipt, stop_reason};
+pub(super) use registry::Runs;
+
 use super::Gateway;
 use super::conn::State;
-use super::socket::Answer;
 use super::timers::{Armed, Timer};
-use crate::agent::provider::Endpoint;
-use crate::agent::run::{Candidate, Outcome, Run, RunEvent, Via};
-use crate::agent::turn::{Part, Turn, assistant_content, text_of_parts};
-use crate::agent::{Ask, StopReason};
-use crate::config::Config;
+use crate::agent::Ask;
+use crate::agent::run::{Candidate, Outcome, Run, RunEvent};
+use crate::agent::turn::{Part, Turn, text_of_parts};
 use crate::driver::{ConnId, DialError, DialId, Effects, Time};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
-use crate::protocol::frame::write_json;
 use crate::sessions::transcript::Record;
-use crate::store::Disk;
-use crate::store::journal::Journal;
 use crate::wire::hash::sha256;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 
 /// Which door a run came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,174 +111,6 @@ pub(super) struct Finished {
     second: Result<Vec<u8>, ErrorShape>,
 }
 
-struct Wait {
-    conn: ConnId,
-    request: String,
-    run: String,
-}
-
-/// All runs.
-pub(super) struct Runs {
-    journal: Journal,
-    unfinished: Vec<(String, Value)>,
-    /// Their answers are written; the journal says so once the transcripts are synced.
-    answered: Vec<String>,
-    unsynced: bool,
-    active: BTreeMap<u64, Box<Active>>,
-    by_id: BTreeMap<String, u64>,
-    /// Sessions with a run: the first is the one that goes on.
-    lines: BTreeMap<String, VecDeque<u64>>,
-    dials: BTreeMap<DialId, u64>,
-    /// To begin at the end of this turn.
-    accepted: Vec<u64>,
-    finished: BTreeMap<String, Finished>,
-    finished_order: VecDeque<String>,
-    finished_bytes: usize,
-    waits: BTreeMap<u64, Wait>,
-    next: u64,
-}
-
-impl Runs {
-    /// Replays the journal.
-    pub(super) fn open(disk: &mut dyn Disk, state_dir: &Path) -> io::Result<Self> {
-        let path = state_dir.join("journal").join("inbound.jsonl");
-        let (journal, unfinished) = Journal::open(disk, path.clone()).map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-        })?;
-        Ok(Self {
-            journal,
-            unfinished,
-            answered: Vec::new(),
-            unsynced: false,
-            active: BTreeMap::new(),
-            by_id: BTreeMap::new(),
-            lines: BTreeMap::new(),
-            dials: BTreeMap::new(),
-            accepted: Vec::new(),
-            finished: BTreeMap::new(),
-            finished_order: VecDeque::new(),
-            finished_bytes: 0,
-            waits: BTreeMap::new(),
-            next: 1,
-        })
-    }
-
-    /// How many runs are accepted and not over.
-    pub(super) fn active_len(&self) -> usize {
-        self.active.len()
-    }
-
-    /// Runs wait for the end of a turn.
-    pub(super) fn to_begin(&self) -> bool {
-        !self.accepted.is_empty()
-    }
-
-    /// A client left: nobody waits for its calls of `agent.wait`.
-    pub(super) fn forget_waits(&mut self, conn: ConnId) {
-        self.waits.retain(|_, wait| wait.conn != conn);
-    }
-
-    /// Sessions with runs, dials under way, runs to begin, and calls of `agent.wait`.
-    pub(super) fn in_hand(&self) -> (usize, usize, usize, usize) {
-        (self.lines.len(), self.dials.len(), self.accepted.len(), self.waits.len())
-    }
-
-    /// Their numbers.
-    pub(super) fn numbers(&self) -> Vec<u64> {
-        self.active.keys().copied().collect()
-    }
-
-    /// The active runs of a session, the running one first.
-    pub(super) fn of_session(&self, key: &str) -> Vec<u64> {
-        self.lines.get(key).map(|line| line.iter().copied().collect()).unwrap_or_default()
-    }
-
-    pub(super) fn get(&self, number: u64) -> Option<&Active> {
-        self.active.get(&number).map(|run| &**run)
-    }
-
-    pub(super) fn by_id(&self, id: &str) -> Option<&Active> {
-        self.get(*self.by_id.get(id)?)
-    }
-
-    /// Marks what was answered as done and forces the journal to the platter, if it grew. To be
-    /// called when the transcripts are synced: a power cut may keep any part of what is not.
-    pub(super) fn sync(&mut self, disk: &mut dyn Disk) {
-        while let Some(id) = self.answered.pop() {
-            if let Err(error) = self.journal.done(disk, &id) {
-                log::error!(target: "store", "run {id} not marked done: {error}");
-                self.answered.push(id);
-                break;
-            }
-            self.unsynced = true;
-        }
-        if std::mem::take(&mut self.unsynced)
-            && let Err(error) = disk.sync(self.journal.path())
-        {
-            log::error!(target: "store", "{}: {error}", self.journal.path().display());
-        }
-    }
-
-    /// Accepted and journalled, without its end.
-    pub(super) fn unfinished(&self) -> usize {
-        self.journal.unfinished()
-    }
-
-    /// Nothing goes on and nobody waits.
-    pub(super) fn is_idle(&self) -> bool {
-        self.active.is_empty() && self.waits.is_empty()
-    }
-
-    /// The dials whose outcome is awaited, ascending.
-    pub(super) fn dialing(&self) -> Vec<DialId> {
-        self.dials.keys().copied().collect()
-    }
-
-    /// What holds between two turns; for tests, fuzzing and simulation.
-    pub(super) fn check_invariants(&self) {
-        assert!(self.accepted.is_empty(), "accepted and not begun");
-        assert_eq!(self.by_id.len(), self.active.len(), "one name a run");
-        assert_eq!(self.lines.values().map(VecDeque::len).sum::<usize>(), self.active.len());
-        for (number, run) in &self.active {
-            assert_eq!(self.by_id.get(&run.id), Some(number));
-            let place = self.lines.get(&run.key).and_then(|l| l.iter().position(|n| n == number));
-            assert_eq!(
-                place.map(|place| place == 0),
-                Some(run.machine.is_some()),
-                "only the first"
-            );
-            let awaited = run.dial.and_then(|dial| self.dials.get(&dial));
-            assert_eq!(run.dial.map(|_| number), awaited, "a dial knows its run");
-        }
-        for (dial, number) in &self.dials {
-            assert_eq!(self.get(*number).and_then(|run| run.dial), Some(*dial), "a forgotten dial");
-        }
-        assert_eq!(self.finished.len(), self.finished_order.len());
-        assert!(self.finished.len() <= limits::RUNS_REMEMBERED);
-    }
-
-    fn remember(&mut self, id: String, finished: Finished) {
-        let bytes = |finished: &Finished| {
-            finished.wait.len() + finished.second.as_ref().map_or(256, Vec::len)
-        };
-        self.finished_bytes += bytes(&finished);
-        if let Some(old) = self.finished.insert(id.clone(), finished) {
-            self.finished_bytes -= bytes(&old);
-        } else {
-            self.finished_order.push_back(id);
-        }
-        while self.finished_order.len() > limits::RUNS_REMEMBERED
-            || (self.finished_bytes > limits::RUNS_REMEMBERED_BYTES
-                && self.finished_order.len() > 1)
-        {
-            let Some(oldest) = self.finished_order.pop_front() else { break };
-            if let Some(old) = self.finished.remove(&oldest) {
-                self.finished_bytes -= bytes(&old);
-            }
-        }
-    }
-}
-
 /// What an idempotency key says of a request.
 pub(super) enum Repeated<'a> {
     /// It is new.
@@ -297,46 +132,6 @@ pub(super) fn digest(
 ) -> [u8; 32] {
     let attachments = attachments.map(Value::to_string).unwrap_or_default();
     sha256(format!("{cause}\0{key}\0{message}\0{attachments}").as_bytes())
-}
-
-/// Whether `provider/model` (or an alias) can be asked.
-pub(super) fn model_exists(config: &Config, name: &str) -> bool {
-    !matches!(candidate(config, name).via, Via::Broken(_))
-}
-
-/// The embedded model.
-pub(super) const ECHO: (&str, &str) = ("local", "echo");
-
-/// A model by its configured name.
-pub(super) fn candidate(config: &Config, name: &str) -> Candidate {
-    let alias = config.agents.defaults.aliases.iter().find(|(_, alias)| alias.as_str() == name);
-    let full = alias.map_or(name, |(full, _)| full.as_str());
-    let (provider, model) = full.split_once('/').unwrap_or(("", full));
-    let via = match config.models.providers.get(provider) {
-        _ if (provider, model) == ECHO => Via::Echo,
-        Some(found) => match Endpoint::new(provider, found, model) {
-            Ok(endpoint) => Via::Http(Box::new(endpoint)),
-            Err(why) => Via::Broken(why),
-        },
-        None => Via::Broken(format!(
-            "model \"{name}\": no provider \"{provider}\" under models.providers; \
-             add it or set agents.defaults.model.primary to another"
-        )),
-    };
-    Candidate { provider: provider.to_owned(), model: model.to_owned(), via }
-}
-
-/// What an agent's runs try, in order.
-pub(super) fn candidates(config: &Config, agent: &str, model: Option<&str>) -> Vec<Candidate> {
-    if let Some(model) = model {
-        return vec![candidate(config, model)];
-    }
-    let choice = config.agents.model_of(agent);
-    let Some(primary) = &choice.primary else {
-        let (provider, model) = ECHO;
-        return vec![candidate(config, &format!("{provider}/{model}"))];
-    };
-    std::iter::once(primary).chain(&choice.fallbacks).map(|name| candidate(config, name)).collect()
 }
 
 impl Gateway {
@@ -517,13 +312,6 @@ impl Gateway {
         self.drive(run, fx, |machine, now, fx, tell| machine.begin(now, dial, fx, tell));
     }
 
-    /// What the configuration allows the first candidate to answer, if it says so.
-    fn max_tokens(&self, candidates: &[Candidate]) -> Option<u64> {
-        let first = candidates.first()?;
-        let provider = self.config.models.providers.get(&first.provider)?;
-        provider.models.iter().find(|model| model.id == first.model).map(|model| model.max_tokens)
-    }
-
     /// The message of a run that waited goes to the transcript now.
     fn say(&mut self, run: &mut Active) {
         let Some(message) = run.unsaid.take() else { return };
@@ -656,18 +444,7 @@ impl Gateway {
                 Err(error) => self.respond_error(conn, &request, error, fx),
             }
         }
-        let waiting: Vec<u64> = self
-            .runs
-            .waits
-            .iter()
-            .filter(|(_, wait)| wait.run == run.id)
-            .map(|(number, _)| *number)
-            .collect();
-        for number in waiting {
-            if let Some(waiter) = self.runs.waits.remove(&number) {
-                self.respond_json(waiter.conn, &waiter.request, &wait, fx);
-            }
-        }
+        self.answer_waits(&run.id, &wait, fx);
         if !matches!(run.cause, Cause::Http(_)) {
             let finished = Finished { digest: run.digest, wait, second };
             self.runs.remember(run.id.clone(), finished);
@@ -691,78 +468,6 @@ impl Gateway {
             }
             Some(_) => {}
         }
-    }
-
-    fn session_ended(&mut self, run: &Active, outcome: &Outcome, ended_ms: u64) {
-        let Some(entry) = self.sessions.get_mut(&run.key) else { return };
-        entry.status = Some(
-            match outcome {
-                Outcome::Done(_) => "done",
-                Outcome::Aborted(_) => "killed",
-                Outcome::Failed(_) => "failed",
-                Outcome::TimedOut(_) => "timeout",
-            }
-            .to_owned(),
-        );
-        entry.ended_at = Some(ended_ms);
-        entry.runtime_ms = Some(ended_ms.saturating_sub(run.started_ms));
-        entry.aborted_last_run = matches!(outcome, Outcome::Aborted(_));
-        if let Some(machine) = &run.machine {
-            let usage = machine.usage();
-            entry.input_tokens = Some(usage.input);
-            entry.output_tokens = Some(usage.output);
-            entry.total_tokens = Some(usage.total);
-            if let Some(candidate) = machine.candidate() {
-                entry.model_provider = Some(candidate.provider.clone());
-                entry.model = Some(candidate.model.clone());
-            }
-        }
-    }
-
-    fn assistant_message(&self, run: &Active, outcome: &Outcome) -> Value {
-        let now_ms = self.now.wall_ms;
-        let Some(machine) = &run.machine else {
-            return notice(&run.id, "cancelled before it began", now_ms);
-        };
-        let mut text = machine.text().to_owned();
-        let (provider, model) = match machine.candidate() {
-            Some(candidate) => (candidate.provider.as_str(), candidate.model.as_str()),
-            None => ("", ""),
-        };
-        let mut message = json!({
-            "role": "assistant", "api": "openai-completions", "provider": provider,
-            "model": model, "timestamp": now_ms, "usage": usage_value(machine),
-            "stopReason": "stop", "__openclaw": {"runId": run.id},
-        });
-        match outcome {
-            Outcome::Done(stop) => {
-                let stop = match stop {
-                    StopReason::Stop if !machine.calls().is_empty() => StopReason::ToolUse,
-                    other => *other,
-                };
-                message["stopReason"] = json!(stop.as_str());
-            }
-            Outcome::Aborted(reason) => {
-                message["provider"] = json!("openclaw");
-                message["model"] = json!("gateway-injected");
-                message["idempotencyKey"] = json!(format!("{}:assistant", run.id));
-                message["openclawAbort"] =
-                    json!({"aborted": true, "origin": reason, "runId": run.id});
-            }
-            Outcome::Failed(_) | Outcome::TimedOut(_) => {
-                let why = outcome_text(outcome);
-                message["stopReason"] = json!("error");
-                message["errorMessage"] = json!(why);
-                if text.is_empty() {
-                    text = format!("[the run failed: {why}]");
-                }
-            }
-        }
-        message["content"] = assistant_content(&text, machine.calls());
-        if let Some(id) = machine.response_id() {
-            message["responseId"] = json!(id);
-        }
-        message
     }
 
     /// Ends a run; false when it was over already.
@@ -837,154 +542,6 @@ impl Gateway {
             self.set_reading(upstream, true, fx);
         }
     }
-
-    /// `agent.wait`: answers when the run is over, or after the timeout.
-    pub(super) fn wait_for(
-        &mut self,
-        conn: ConnId,
-        request: &str,
-        run: &str,
-        timeout_ms: u64,
-    ) -> Result<Answer, ErrorShape> {
-        if let Some(finished) = self.runs.finished.get(run) {
-            return Ok(Answer::Json(finished.wait.clone()));
-        }
-        if self.runs.waits.len() >= limits::WAITS {
-            return Err(retry(ErrorShape::unavailable(format!(
-                "{} calls of agent.wait are open; try again later",
-                limits::WAITS
-            ))));
-        }
-        let number = self.runs.next;
-        self.runs.next += 1;
-        let wait = Wait { conn, request: request.to_owned(), run: run.to_owned() };
-        self.runs.waits.insert(number, wait);
-        let due = self.now.time.after_ms(timeout_ms.min(limits::WAIT_MS_MAX));
-        self.timers.arm(due, Timer::Wait(number));
-        Ok(Answer::Handled)
-    }
-
-    pub(super) fn wait_due(&mut self, number: u64, fx: &mut Effects) {
-        if let Some(wait) = self.runs.waits.remove(&number) {
-            let payload = json!({"runId": wait.run, "status": "timeout"});
-            self.respond_ok(wait.conn, &wait.request, &payload, fx);
-        }
-    }
-
-    fn wait_result(&self, run: &Active, outcome: &Outcome, ended_ms: u64) -> Vec<u8> {
-        let mut value = json!({
-            "runId": run.id, "status": status(outcome), "startedAt": run.started_ms,
-            "endedAt": ended_ms, "stopReason": stop_reason(outcome), "livenessState": "working",
-        });
-        if let Outcome::Failed(_) | Outcome::TimedOut(_) = outcome {
-            value["error"] = json!(outcome_text(outcome));
-        }
-        if let Some(machine) = &run.machine {
-            value["terminalReply"] = json!({"disposition": "visible", "text": machine.text()});
-            value["terminalReceipt"] = receipt(run, machine);
-        }
-        let mut out = Vec::new();
-        write_json(&mut out, &value);
-        out
-    }
-
-    /// `{runId, status, summary, result}` of `agent` (FACTS.md section 6).
-    fn second_response(
-        &self,
-        run: &Active,
-        outcome: &Outcome,
-        ended_ms: u64,
-    ) -> Result<Vec<u8>, ErrorShape> {
-        let value = match outcome {
-            Outcome::Done(_) => self.completed(run, outcome, ended_ms),
-            Outcome::Aborted(reason) => json!({
-                "runId": run.id, "status": "timeout", "summary": "aborted", "stopReason": reason,
-            }),
-            Outcome::TimedOut(_) => json!({
-                "runId": run.id, "status": "timeout", "summary": "timed out",
-                "stopReason": "timeout", "error": outcome_text(outcome),
-            }),
-            Outcome::Failed(_) => {
-                return Err(ErrorShape::unavailable(outcome_text(outcome))
-                    .with(json!({"runId": run.id, "status": "error"})));
-            }
-        };
-        let mut out = Vec::new();
-        write_json(&mut out, &value);
-        Ok(out)
-    }
-
-    fn completed(&self, run: &Active, outcome: &Outcome, ended_ms: u64) -> Value {
-        let Some(machine) = &run.machine else { return Value::Null };
-        let (provider, model) =
-            machine.candidate().map_or(("", ""), |c| (c.provider.as_str(), c.model.as_str()));
-        let usage = machine.usage();
-        json!({
-            "runId": run.id, "status": "ok", "summary": "completed",
-            "result": {
-                "payloads": [{"text": machine.text(), "mediaUrl": null}],
-                "meta": {
-                    "durationMs": ended_ms.saturating_sub(run.started_ms),
-                    "agentMeta": {
-                        "sessionId": run.session_id, "sessionFile": run.key,
-                        "provider": provider, "model": model,
-                        "contextTokens": context_window(&self.config, provider, model),
-                        "usage": {
-                            "input": usage.input, "output": usage.output,
-                            "cacheRead": usage.cache_read, "cacheWrite": 0, "total": usage.total,
-                        },
-                        "promptTokens": usage.input,
-                        "assistantTurns": 1,
-                    },
-                    "aborted": false,
-                    "finalAssistantVisibleText": machine.text(),
-                    "stopReason": stop_reason(outcome),
-                },
-            },
-        })
-    }
-
-    /// After a crash: what was journalled and has no answer gets a notice, exactly one.
-    pub(super) fn settle_unfinished(&mut self) {
-        let now_ms = self.now.wall_ms;
-        for (id, work) in std::mem::take(&mut self.runs.unfinished) {
-            let key = work.get("sessionKey").and_then(Value::as_str).unwrap_or_default().to_owned();
-            if let Some(agent) = crate::sessions::key::agent_of(&key) {
-                self.sessions.open(self.disk.as_mut(), agent);
-            }
-            let fresh = self.uuid();
-            self.sessions.ensure(self.disk.as_mut(), &key, || fresh, now_ms);
-            let records = self.sessions.messages(self.disk.as_ref(), &key).unwrap_or_default();
-            let said = format!("{id}:user");
-            let has_user = records.iter().any(|record| {
-                record.message.get("idempotencyKey").and_then(Value::as_str) == Some(&said)
-            });
-            let answered = records.iter().any(|record| {
-                let run = record.message.get("__openclaw").and_then(|own| own.get("runId"));
-                run.and_then(Value::as_str) == Some(&id)
-            });
-            let mut kept = true;
-            if !has_user && let Some(message) = work.get("message") {
-                kept &= self.append_message(&key, &id, message).is_ok();
-            }
-            if !answered {
-                let notice = notice(&id, "the gateway stopped before this was answered", now_ms);
-                kept &= self.append_message(&key, &id, &notice).is_ok();
-                log::warn!(target: "gateway",
-                    "run {id} in {key} was cut short by the last stop; its session says so");
-            }
-            if kept && let Err(error) = self.runs.journal.done(self.disk.as_mut(), &id) {
-                log::error!(target: "store", "run {id} not marked done: {error}");
-            }
-            if let Some(entry) = self.sessions.get_mut(&key) {
-                entry.status = Some("failed".to_owned());
-                entry.ended_at = Some(now_ms);
-            }
-        }
-        if self.sessions.is_dirty() {
-            self.sessions.save(self.disk.as_mut());
-        }
-    }
 }
 
 impl Active {
@@ -1051,77 +608,4 @@ fn user_message(new: &NewRun, now_ms: u64) -> Option<Value> {
         "role": "user", "content": content, "timestamp": now_ms, "idempotencyKey": key,
         "__openclaw": own,
     }))
-}
-
-/// What stands in a transcript where an answer would.
-fn notice(run: &str, why: &str, now_ms: u64) -> Value {
-    json!({
-        "role": "assistant", "content": [{"type": "text", "text": format!("[{why}]")}],
-        "provider": "openclaw", "model": "gateway-injected", "stopReason": "error",
-        "errorMessage": why, "timestamp": now_ms,
-        "idempotencyKey": format!("{run}:assistant"), "__openclaw": {"runId": run},
-    })
-}
-
-fn usage_value(machine: &Run) -> Value {
-    let usage = machine.usage();
-    json!({
-        "input": usage.input, "output": usage.output, "totalTokens": usage.total,
-        "cacheRead": usage.cache_read, "cacheWrite": 0,
-    })
-}
-
-/// `status` of `agent.wait`.
-fn status(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done(_) => "ok",
-        Outcome::Failed(_) => "error",
-        Outcome::Aborted(_) | Outcome::TimedOut(_) => "timeout",
-    }
-}
-
-/// `stopReason` of events and results.
-pub(super) fn stop_reason(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done(stop) => stop.as_str(),
-        Outcome::Aborted(reason) => reason,
-        Outcome::Failed(_) => "error",
-        Outcome::TimedOut(_) => "timeout",
-    }
-}
-
-/// What went wrong, in words.
-pub(super) fn outcome_text(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Done(_) => String::new(),
-        Outcome::Aborted(_) => "This operation was aborted".to_owned(),
-        Outcome::Failed(error) => error.message.clone(),
-        Outcome::TimedOut(what) => format!("{what} passed"),
-    }
-}
-
-/// `terminalReceipt`: what was asked and what answered.
-pub(super) fn receipt(run: &Active, machine: &Run) -> Value {
-    let pair = |candidate: Option<&Candidate>| match candidate {
-        Some(c) => json!({"provider": c.provider, "model": c.model}),
-        None => Value::Null,
-    };
-    let (asked, answered) = (run.candidates.first(), machine.candidate());
-    let rerouted =
-        asked.map(|c| (&c.provider, &c.model)) != answered.map(|c| (&c.provider, &c.model));
-    json!({
-        "runId": run.id, "sessionId": run.session_id, "turnId": run.id,
-        "requested": pair(asked), "effective": pair(answered), "successfulToolNames": [],
-        "rerouted": rerouted, "terminalDisposition": "visible",
-    })
-}
-
-/// Tokens a model takes, `null` when nobody said.
-pub(super) fn context_window(config: &Config, provider: &str, model: &str) -> Value {
-    config
-        .models
-        .providers
-        .get(provider)
-        .and_then(|provider| provider.models.iter().find(|known| known.id == model))
-        .map_or(Value::Null, |known| json!(known.context_window))
 }

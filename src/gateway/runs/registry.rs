@@ -1,0 +1,169 @@
+//! The table of runs: by number, by id, by session, by dial; and the outcomes kept for a while.
+
+use super::wait::Waits;
+use super::{Active, Finished};
+use crate::driver::DialId;
+use crate::limits;
+use crate::store::Disk;
+use crate::store::journal::Journal;
+use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::Path;
+
+/// All runs.
+pub(in crate::gateway) struct Runs {
+    pub(super) journal: Journal,
+    pub(super) unfinished: Vec<(String, Value)>,
+    /// Their answers are written; the journal says so once the transcripts are synced.
+    pub(super) answered: Vec<String>,
+    pub(super) unsynced: bool,
+    pub(super) active: BTreeMap<u64, Box<Active>>,
+    pub(super) by_id: BTreeMap<String, u64>,
+    /// Sessions with a run: the first is the one that goes on.
+    pub(super) lines: BTreeMap<String, VecDeque<u64>>,
+    pub(super) dials: BTreeMap<DialId, u64>,
+    /// To begin at the end of this turn.
+    pub(super) accepted: Vec<u64>,
+    pub(super) finished: BTreeMap<String, Finished>,
+    pub(super) finished_order: VecDeque<String>,
+    pub(super) finished_bytes: usize,
+    pub(in crate::gateway) waits: Waits,
+    pub(super) next: u64,
+}
+
+impl Runs {
+    /// Replays the journal.
+    pub(in crate::gateway) fn open(disk: &mut dyn Disk, state_dir: &Path) -> io::Result<Self> {
+        let path = state_dir.join("journal").join("inbound.jsonl");
+        let (journal, unfinished) = Journal::open(disk, path.clone()).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
+        Ok(Self {
+            journal,
+            unfinished,
+            answered: Vec::new(),
+            unsynced: false,
+            active: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            accepted: Vec::new(),
+            finished: BTreeMap::new(),
+            finished_order: VecDeque::new(),
+            finished_bytes: 0,
+            waits: Waits::default(),
+            next: 1,
+        })
+    }
+
+    /// How many runs are accepted and not over.
+    pub(in crate::gateway) fn active_len(&self) -> usize {
+        self.active.len()
+    }
+
+    /// Runs wait for the end of a turn.
+    pub(in crate::gateway) fn to_begin(&self) -> bool {
+        !self.accepted.is_empty()
+    }
+
+    /// Sessions with runs, dials under way, runs to begin, and calls of `agent.wait`.
+    pub(in crate::gateway) fn in_hand(&self) -> (usize, usize, usize, usize) {
+        (self.lines.len(), self.dials.len(), self.accepted.len(), self.waits.len())
+    }
+
+    /// Their numbers.
+    pub(in crate::gateway) fn numbers(&self) -> Vec<u64> {
+        self.active.keys().copied().collect()
+    }
+
+    /// The active runs of a session, the running one first.
+    pub(in crate::gateway) fn of_session(&self, key: &str) -> Vec<u64> {
+        self.lines.get(key).map(|line| line.iter().copied().collect()).unwrap_or_default()
+    }
+
+    pub(in crate::gateway) fn get(&self, number: u64) -> Option<&Active> {
+        self.active.get(&number).map(|run| &**run)
+    }
+
+    pub(in crate::gateway) fn by_id(&self, id: &str) -> Option<&Active> {
+        self.get(*self.by_id.get(id)?)
+    }
+
+    /// Marks what was answered as done and forces the journal to the platter, if it grew. To be
+    /// called when the transcripts are synced: a power cut may keep any part of what is not.
+    pub(in crate::gateway) fn sync(&mut self, disk: &mut dyn Disk) {
+        while let Some(id) = self.answered.pop() {
+            if let Err(error) = self.journal.done(disk, &id) {
+                log::error!(target: "store", "run {id} not marked done: {error}");
+                self.answered.push(id);
+                break;
+            }
+            self.unsynced = true;
+        }
+        if std::mem::take(&mut self.unsynced)
+            && let Err(error) = disk.sync(self.journal.path())
+        {
+            log::error!(target: "store", "{}: {error}", self.journal.path().display());
+        }
+    }
+
+    /// Accepted and journalled, without its end.
+    pub(in crate::gateway) fn unfinished(&self) -> usize {
+        self.journal.unfinished()
+    }
+
+    /// Nothing goes on and nobody waits.
+    pub(in crate::gateway) fn is_idle(&self) -> bool {
+        self.active.is_empty() && self.waits.len() == 0
+    }
+
+    /// The dials whose outcome is awaited, ascending.
+    pub(in crate::gateway) fn dialing(&self) -> Vec<DialId> {
+        self.dials.keys().copied().collect()
+    }
+
+    /// What holds between two turns; for tests, fuzzing and simulation.
+    pub(in crate::gateway) fn check_invariants(&self) {
+        assert!(self.accepted.is_empty(), "accepted and not begun");
+        assert_eq!(self.by_id.len(), self.active.len(), "one name a run");
+        assert_eq!(self.lines.values().map(VecDeque::len).sum::<usize>(), self.active.len());
+        for (number, run) in &self.active {
+            assert_eq!(self.by_id.get(&run.id), Some(number));
+            let place = self.lines.get(&run.key).and_then(|l| l.iter().position(|n| n == number));
+            assert_eq!(
+                place.map(|place| place == 0),
+                Some(run.machine.is_some()),
+                "only the first"
+            );
+            let awaited = run.dial.and_then(|dial| self.dials.get(&dial));
+            assert_eq!(run.dial.map(|_| number), awaited, "a dial knows its run");
+        }
+        for (dial, number) in &self.dials {
+            assert_eq!(self.get(*number).and_then(|run| run.dial), Some(*dial), "a forgotten dial");
+        }
+        assert_eq!(self.finished.len(), self.finished_order.len());
+        assert!(self.finished.len() <= limits::RUNS_REMEMBERED);
+    }
+
+    pub(super) fn remember(&mut self, id: String, finished: Finished) {
+        let bytes = |finished: &Finished| {
+            finished.wait.len() + finished.second.as_ref().map_or(256, Vec::len)
+        };
+        self.finished_bytes += bytes(&finished);
+        if let Some(old) = self.finished.insert(id.clone(), finished) {
+            self.finished_bytes -= bytes(&old);
+        } else {
+            self.finished_order.push_back(id);
+        }
+        while self.finished_order.len() > limits::RUNS_REMEMBERED
+            || (self.finished_bytes > limits::RUNS_REMEMBERED_BYTES
+                && self.finished_order.len() > 1)
+        {
+            let Some(oldest) = self.finished_order.pop_front() else { break };
+            if let Some(old) = self.finished.remove(&oldest) {
+                self.finished_bytes -= bytes(&old);
+            }
+        }
+    }
+}
