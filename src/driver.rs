@@ -83,6 +83,8 @@ pub enum DialError {
     Timeout,
     /// The TLS handshake failed; holds the reason.
     Tls(String),
+    /// The peer's certificate or TLS itself is not acceptable; another try would end the same.
+    Untrusted(String),
     /// The build has no TLS (`--no-default-features`).
     NoTls,
 }
@@ -95,6 +97,11 @@ impl std::fmt::Display for DialError {
             Self::Connect(text) => write!(f, "no connection ({text})"),
             Self::Timeout => write!(f, "no connection before the deadline"),
             Self::Tls(text) => write!(f, "the TLS handshake failed ({text})"),
+            Self::Untrusted(text) => write!(
+                f,
+                "the TLS handshake failed ({text}); if its authority is your own, name its PEM \
+                 file in the environment variable SSL_CERT_FILE"
+            ),
             Self::NoTls => write!(f, "this build has no TLS; use http:// or the default features"),
         }
     }

@@ -35,6 +35,9 @@ fn refused(port: u16, headers: &str, params: &Value) -> (Value, Option<u16>, Str
     (error, code, reason)
 }
 
+/// Name, extra header, params, error code, part of the message, details, close code.
+type Row<'a> = (&'a str, &'a str, Value, &'a str, &'a str, Option<Value>, u16);
+
 #[test]
 fn each_refusal_has_its_error_details_and_close_code() {
     let home = Home::new();
@@ -65,7 +68,7 @@ fn each_refusal_has_its_error_details_and_close_code() {
     let foreign = "Origin: http://evil.example\r\n";
     let with = |pointer: &str, value: Value| changed(&[(pointer, value)]);
     #[rustfmt::skip]
-    let table: Vec<(&str, &str, Value, &str, &str, Option<Value>, u16)> = vec![
+    let table: Vec<Row<'_>> = vec![
         ("a wrong token", "", with("/auth/token", json!("x")),
             "INVALID_REQUEST", "unauthorized: gateway token mismatch", Some(mismatch.clone()), 1008),
         ("a wrong password", "", with("/auth", json!({"password": "x"})),

@@ -95,8 +95,12 @@ pub struct Run {
     phase: Phase,
     /// The whole run.
     deadline: Time,
+    /// The current candidate, by its own time limit, retries included.
+    patience: Option<Time>,
     /// No byte for this long ends the attempt; any byte re-arms it.
     idle: Option<Time>,
+    /// We do not read from the provider: its silence is ours.
+    held: bool,
     /// After `[DONE]`, how long the rest of the body may take.
     tail: Option<Time>,
     /// Told text may be withdrawn by `Restart` (event clients can, HTTP streams cannot).
@@ -120,7 +124,9 @@ impl Run {
             attempt: 0,
             phase: Phase::Waiting,
             deadline,
+            patience: None,
             idle: None,
+            held: false,
             tail: None,
             may_restart,
             told: false,
@@ -185,7 +191,17 @@ impl Run {
             Phase::Backoff(until) => Some(*until),
             _ => None,
         };
-        [Some(self.deadline), self.idle, self.tail, phase].into_iter().flatten().min()
+        let idle = self.idle.filter(|_| !self.held);
+        let all = [Some(self.deadline), self.patience, idle, self.tail, phase];
+        all.into_iter().flatten().min()
+    }
+
+    /// The owner stopped or resumed reading from the provider, because of whoever listens.
+    pub fn hold(&mut self, now: Time, on: bool) {
+        if self.held && !on && self.idle.is_some() {
+            self.idle = Some(now.after_ms(limits::PROVIDER_IDLE_MS));
+        }
+        self.held = on;
     }
 
     /// Asks the first candidate. `dial` is a fresh id for the driver.
@@ -216,10 +232,11 @@ impl Run {
                 let connect_by = now.after_ms(limits::PROVIDER_CONNECT_MS).min(self.deadline);
                 let target = endpoint.target.clone();
                 fx.push(Effect::Dial { dial, target, deadline: connect_by });
-                if let Some(ms) = endpoint.timeout_ms {
-                    self.deadline = self.deadline.min(now.after_ms(ms));
+                if let (Some(ms), None) = (endpoint.timeout_ms, self.patience) {
+                    self.patience = Some(now.after_ms(ms));
                 }
                 self.idle = None;
+                self.held = false;
                 self.phase = Phase::Dialing(dial);
             }
             Via::Broken(why) => {
@@ -281,7 +298,10 @@ impl Run {
             }
             Err(error) => {
                 let message = error.to_string();
-                let class = Class::Transient;
+                let class = match error {
+                    DialError::NoTls | DialError::Untrusted(_) => Class::Request,
+                    _ => Class::Transient,
+                };
                 let error = CallError { class, status: None, message, retry_after_ms: None };
                 self.failed(now, error, fx, tell);
             }
@@ -400,12 +420,14 @@ impl Run {
         } else {
             self.current += 1;
             self.attempt = 0;
+            self.patience = None;
             Some(0)
         };
         let Some(delay_ms) = delay_ms else {
             return self.over(Outcome::Failed(error), tell);
         };
-        if now.after_ms(delay_ms) >= self.deadline {
+        let end = self.patience.map_or(self.deadline, |patience| patience.min(self.deadline));
+        if now.after_ms(delay_ms) >= end {
             return self.over(Outcome::Failed(error), tell);
         }
         if std::mem::take(&mut self.told) {
@@ -434,13 +456,24 @@ impl Run {
             self.let_go(fx);
             return self.over(Outcome::TimedOut("the run's deadline"), tell);
         }
+        if self.patience.is_some_and(|patience| now >= patience) {
+            self.let_go(fx);
+            let last = self.current + 1 >= self.candidates.len();
+            if last || self.told && !self.may_restart {
+                return self.over(Outcome::TimedOut("the provider's timeoutSeconds"), tell);
+            }
+            let message = "no whole answer within its timeoutSeconds".to_owned();
+            let class = Class::Request;
+            let error = CallError { class, status: None, message, retry_after_ms: None };
+            return self.failed(now, error, fx, tell);
+        }
         if self.tail.is_some_and(|tail| now >= tail) {
             // The answer was complete; only the connection's end is missing.
             self.let_go(fx);
             let stop = self.stop.unwrap_or_default();
             return self.over(Outcome::Done(stop), tell);
         }
-        if self.idle.is_some_and(|idle| now >= idle) {
+        if !self.held && self.idle.is_some_and(|idle| now >= idle) {
             self.let_go(fx);
             let message = format!("no byte from it for {} s", limits::PROVIDER_IDLE_MS / 1000);
             let class = Class::Transient;

@@ -343,7 +343,7 @@ impl Gateway {
                 }
             });
         }
-        self.scratch = piece;
+        self.give_back(piece);
         match end {
             None => {
                 if let Some(http) = self.http(id) {

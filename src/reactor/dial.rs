@@ -229,7 +229,13 @@ impl Dials {
             Ok(Progress::Pending) => false,
             Ok(Progress::Done) => self.hand_over(id, index, with),
             Err(error) => {
-                self.fail(id, DialError::Tls(error.to_string()), with);
+                let text = error.to_string();
+                // What rustls itself objects to; the socket's own errors are of other kinds.
+                let error = match error.kind() {
+                    std::io::ErrorKind::InvalidData => DialError::Untrusted(text),
+                    _ => DialError::Tls(text),
+                };
+                self.fail(id, error, with);
                 false
             }
         }

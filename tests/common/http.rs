@@ -13,6 +13,8 @@ pub struct Http {
     /// The socket; reads give up after [`PATIENCE`].
     pub stream: TcpStream,
     buffer: Vec<u8>,
+    /// How much of it was used.
+    at: usize,
 }
 
 /// One answer.
@@ -63,12 +65,13 @@ impl Http {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("nodelay");
-        Self { stream, buffer: Vec::new() }
+        Self { stream, buffer: Vec::new(), at: 0 }
     }
 
     /// The socket, and what was read of it too early.
     pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
-        (self.stream, self.buffer)
+        let rest = self.buffer[self.at..].to_vec();
+        (self.stream, rest)
     }
 
     /// Sends bytes; a peer that has closed already is no error.
@@ -79,6 +82,7 @@ impl Http {
     /// Reads more; false at the end.
     fn more(&mut self) -> bool {
         let mut chunk = [0; 64 * 1024];
+        self.buffer.drain(..std::mem::take(&mut self.at));
         match self.stream.read(&mut chunk) {
             Ok(0) => false,
             Ok(n) => {
@@ -92,8 +96,9 @@ impl Http {
 
     fn line(&mut self) -> Option<String> {
         loop {
-            if let Some(at) = self.buffer.windows(2).position(|pair| pair == b"\r\n") {
-                let line = self.buffer.drain(..at + 2).take(at).collect();
+            if let Some(at) = self.buffer[self.at..].windows(2).position(|pair| pair == b"\r\n") {
+                let line = self.take(at);
+                self.at += 2;
                 return Some(String::from_utf8(line).expect("a line of text"));
             }
             if !self.more() {
@@ -103,10 +108,16 @@ impl Http {
     }
 
     fn exactly(&mut self, count: usize) -> Vec<u8> {
-        while self.buffer.len() < count {
-            assert!(self.more(), "cut after {} of {count} bytes", self.buffer.len());
+        while self.buffer.len() < self.at + count {
+            assert!(self.more(), "cut after {} of {count} bytes", self.buffer.len() - self.at);
         }
-        self.buffer.drain(..count).collect()
+        self.take(count)
+    }
+
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let taken = self.buffer[self.at..self.at + count].to_vec();
+        self.at += count;
+        taken
     }
 
     /// The head of the next answer; `None` when the connection ended instead.
@@ -151,7 +162,7 @@ impl Http {
             response.body = self.exactly(length);
         } else {
             while self.more() {}
-            response.body = std::mem::take(&mut self.buffer);
+            response.body = self.take(self.buffer.len() - self.at);
         }
         Some(response)
     }
@@ -170,7 +181,7 @@ impl Http {
     /// Asserts that the connection ends without another byte.
     pub fn ends(&mut self) {
         while self.more() {}
-        assert!(self.buffer.is_empty(), "{:?}", String::from_utf8_lossy(&self.buffer));
+        assert!(self.at == self.buffer.len(), "{:?}", String::from_utf8_lossy(&self.buffer));
     }
 }
 

@@ -247,3 +247,10 @@ pub fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     meta.permissions().mode() & 0o777
 }
+
+/// Resident memory of a process.
+pub fn rss_kb(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}

@@ -525,7 +525,8 @@ fn upstream_error(failed: &crate::agent::call::CallError) -> Reply {
     use crate::agent::call::Class;
     let status = match (failed.class, failed.status) {
         (Class::Transient, Some(429)) => 429,
-        (Class::Transient, _) => 502,
+        // Not one word of it is about this request.
+        (Class::Transient, _) | (_, None) => 502,
         _ => 400,
     };
     let message = format!("the model provider failed: {}", failed.message);

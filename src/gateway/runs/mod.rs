@@ -536,10 +536,18 @@ impl Gateway {
     /// The HTTP client of a run does not keep up, or does again: so does its provider.
     pub(super) fn press(&mut self, number: u64, queued: usize, fx: &mut Effects) {
         let Some(upstream) = self.runs.get(number).and_then(|run| run.upstream) else { return };
-        if queued > limits::STREAM_HIGH {
-            self.set_reading(upstream, false, fx);
-        } else if queued <= limits::STREAM_HIGH / 2 {
-            self.set_reading(upstream, true, fx);
+        let on = match queued {
+            _ if queued > limits::STREAM_HIGH => false,
+            _ if queued <= limits::STREAM_HIGH / 2 => true,
+            _ => return,
+        };
+        self.set_reading(upstream, on, fx);
+        let now = self.now.time;
+        let Some(run) = self.runs.active.get_mut(&number) else { return };
+        if let Some(machine) = &mut run.machine {
+            machine.hold(now, !on);
+            let due = [machine.due(), run.voice.due()].into_iter().flatten().min();
+            run.armed.at(&mut self.timers, due, Timer::Run(number));
         }
     }
 }
