@@ -141,6 +141,12 @@ impl Dials {
                 Ok(conn) => {
                     racing.push(conn.slot);
                     *next = with.now.time.after_ms(limits::HAPPY_EYEBALLS_MS);
+                    // On the loopback it is connected already: the request need not wait for
+                    // the next turn.
+                    let slot = with.slots.get_mut(conn.slot);
+                    if slot.is_some_and(|conn| conn.stream.peer_addr().is_ok()) {
+                        self.connected(id, conn.slot, with);
+                    }
                     return;
                 }
                 Err(error) => *last = format!("{addr}: {error}"),

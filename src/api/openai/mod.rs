@@ -5,7 +5,7 @@ pub mod chat;
 
 use super::{Reply, error};
 use crate::config::Config;
-use serde_json::{Value, json};
+use crate::protocol::frame::write_json;
 
 /// `invalid_request_error` with a status.
 pub fn invalid(status: u16, message: &str) -> Reply {
@@ -21,24 +21,39 @@ pub fn agent_of_model<'a>(model: &'a str, config: &'a Config) -> Option<&'a str>
     }
 }
 
-fn model_object(id: &str) -> Value {
-    json!({"id": id, "object": "model", "created": 0, "owned_by": "openclaw", "permission": []})
+/// One model. Written without a tree: clients ask for the list before every request.
+fn write_model(out: &mut Vec<u8>, id: &str) {
+    out.extend_from_slice(br#"{"id":"#);
+    write_json(out, id);
+    out.extend_from_slice(
+        br#","object":"model","created":0,"owned_by":"openclaw","permission":[]}"#,
+    );
 }
 
 /// `GET /v1/models`.
 pub fn models(config: &Config) -> Reply {
-    let mut data = vec![model_object("openclaw"), model_object("openclaw/default")];
-    data.extend(
-        config.agents.agent_ids().into_iter().map(|id| model_object(&format!("openclaw/{id}"))),
-    );
-    Reply::json(200, &json!({"object": "list", "data": data}))
+    let mut out = Vec::with_capacity(512);
+    out.extend_from_slice(br#"{"object":"list","data":["#);
+    write_model(&mut out, "openclaw");
+    out.push(b',');
+    write_model(&mut out, "openclaw/default");
+    for id in config.agents.agent_ids() {
+        out.push(b',');
+        write_model(&mut out, &format!("openclaw/{id}"));
+    }
+    out.extend_from_slice(b"]}");
+    Reply::raw(200, out)
 }
 
 /// `GET /v1/models/{id}`.
 pub fn model(id: &str, config: &Config) -> Reply {
     match agent_of_model(id, config) {
         None => invalid(400, "Invalid model id."),
-        Some(agent) if config.agents.has(agent) => Reply::json(200, &model_object(id)),
+        Some(agent) if config.agents.has(agent) => {
+            let mut out = Vec::with_capacity(128);
+            write_model(&mut out, id);
+            Reply::raw(200, out)
+        }
         Some(_) => invalid(404, &format!("Model '{id}' not found.")),
     }
 }
