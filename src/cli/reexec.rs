@@ -16,11 +16,11 @@ use std::path::PathBuf;
 /// The variable that says: your standard input is the listener, if this is your pid.
 pub const MARK: &str = "OPENCLAW_LISTENER_PID";
 
-/// One heap, and pages of their own for buffers from 64 KiB, given back when they are freed.
+/// One heap, and pages of their own for buffers from 16 KiB, given back when they are freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const GLIBC: [(&str, &str); 3] = [
     ("MALLOC_ARENA_MAX", "1"),
-    ("MALLOC_MMAP_THRESHOLD_", "65536"),
+    ("MALLOC_MMAP_THRESHOLD_", "16384"),
     ("MALLOC_TRIM_THRESHOLD_", "65536"),
 ];
 

@@ -174,7 +174,7 @@ impl Gateway {
             leaving: None,
             save_armed: false,
             trailing: Vec::new(),
-            scratch: Vec::new(),
+            scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
