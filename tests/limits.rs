@@ -30,7 +30,7 @@ fn until(what: &str, mut met: impl FnMut() -> bool) {
     }
 }
 
-/// Uses every path once to warm up, takes the level, runs a load twice: once its peers are gone
+/// Uses every path once to warm up, takes the level, runs a load: once its peers are gone
 /// the memory is back within 1 MB.
 fn leaves_nothing(gateway: &Gateway, load: impl Fn()) {
     let idle = descriptors(gateway);
@@ -44,8 +44,6 @@ fn leaves_nothing(gateway: &Gateway, load: impl Fn()) {
     };
     let fresh = gone();
     load();
-    let first = gone();
-    load();
     let mut last = gone();
     // The system may take a moment to take pages back.
     let deadline = Instant::now() + Duration::from_secs(3);
@@ -53,8 +51,7 @@ fn leaves_nothing(gateway: &Gateway, load: impl Fn()) {
         std::thread::sleep(Duration::from_millis(50));
         last = rss_kb(gateway.pid());
     }
-    println!("resident: {fresh} kB fresh, {first} kB after the first load, {last} kB at the end");
-    assert!(last <= fresh + 1024, "{fresh} kB fresh, {first} kB then, {last} kB at the end");
+    assert!(last <= fresh + 1024, "{fresh} kB fresh, {last} kB at the end");
 }
 
 /// The state of affairs after start: each path was used once.
@@ -98,7 +95,10 @@ fn a_frame_of_25_mib() {
     let gateway = start(&home);
     leaves_nothing(&gateway, || {
         let mut socket = Socket::connect(gateway.port);
-        let frame = |text: &str| json!({"type": "req", "id": "big", "method": "health", "params": {"x": text}});
+        let frame = |text: &str| {
+            let params = json!({"x": text});
+            json!({"type": "req", "id": "big", "method": "health", "params": params})
+        };
         let room = 26_214_400 - frame("").to_string().len();
         socket.text(&frame(&"x".repeat(room)).to_string());
         assert_eq!(socket.response("big").unwrap()["ok"], true);
@@ -137,7 +137,7 @@ fn fast(pieces: usize) -> Provider {
 #[test]
 fn a_slow_reader_of_a_fast_stream() {
     let home = Home::new();
-    let provider = fast(60_000);
+    let provider = fast(30_000);
     home.configure(&provider.config(""));
     let gateway = home.start("");
     warm(&gateway);
@@ -156,7 +156,7 @@ fn a_slow_reader_of_a_fast_stream() {
         while let Some(chunk) = late.chunk() {
             total += chunk.len();
         }
-        assert!(total > 5_000_000, "{total}");
+        assert!(total > 3_000_000, "{total}");
     });
 }
 
