@@ -167,3 +167,5 @@ pub const CONTEXT_MESSAGES: usize = 2_000;
 pub const RESTART_EXPECTED_MS: u64 = 1_000;
 /// A frame buffer is kept for the next frame up to this size.
 pub const SCRATCH: usize = 64 * 1024;
+/// Places made at the start in tables that live as long as the gateway.
+pub const ROOM: usize = 1_024;

@@ -53,6 +53,14 @@ impl Credentials {
         }
     }
 
+    /// Whether whoever satisfied these satisfies the others as well.
+    pub fn same(&self, other: &Self) -> bool {
+        let secret = |of: &Self| of.secret().map_or(String::new(), |s| s.expose().to_owned());
+        other.mode == AuthMode::None
+            || self.mode == other.mode
+                && constant_time_eq_digest(secret(self).as_bytes(), secret(other).as_bytes())
+    }
+
     /// Compares what a client presented. Clients put the secret in the token or the password
     /// field, whichever they have; an empty string counts as nothing.
     pub fn check<'a>(&self, presented: impl IntoIterator<Item = &'a str>) -> Verdict {

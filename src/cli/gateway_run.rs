@@ -36,6 +36,9 @@ use crate::store::{Disk, RealDisk};
 pub fn run(args: &Args) -> Result<u8, Failed> {
     // First of all: an upgrade may replace the file while we run.
     let remembered = reexec::Remembered::now();
+    if let Ok(remembered) = &remembered {
+        remembered.with_memory_given_back();
+    }
     let env = place::environment();
     let paths = place::paths(&env, args)?;
     if args.has("dev") {

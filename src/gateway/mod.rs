@@ -180,7 +180,7 @@ impl Gateway {
             save_armed: false,
             stalled: Vec::new(),
             trailing: Vec::new(),
-            scratch: Vec::new(),
+            scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),
         };
         gateway.settle_unfinished();

@@ -27,7 +27,7 @@ pub(super) enum Leaving {
 impl Gateway {
     pub(super) fn signal(&mut self, signal: Signal, fx: &mut Effects) {
         match (signal, self.leaving) {
-            (Signal::Reload, _) => self.reread(),
+            (Signal::Reload, _) => self.reread(fx),
             (_, Some(Leaving::Gone)) => {}
             // Asked twice: the operator does not want to wait for the runs.
             (_, Some(Leaving::Draining { .. })) => self.leave(fx),
@@ -40,6 +40,14 @@ impl Gateway {
                 self.timers.arm(self.now.time.after_ms(limits::DRAIN_MS), Timer::Drain);
                 self.leave_if_idle(fx);
             }
+        }
+    }
+
+    fn close_clients(&mut self, why: &str, fx: &mut Effects) {
+        let mut clients = Vec::new();
+        self.conns.each_client(|id, _| clients.push(id));
+        for id in clients {
+            self.close_socket(id, close::POLICY, why, fx);
         }
     }
 
@@ -91,12 +99,17 @@ impl Gateway {
     }
 
     /// SIGHUP: a valid file replaces the snapshot, an invalid one changes nothing.
-    fn reread(&mut self) {
+    /// Clients that came in with a secret that is gone are closed.
+    fn reread(&mut self, fx: &mut Effects) {
         let Some(reload) = &mut self.reload else { return };
         match reload() {
             Ok((config, credentials)) => {
+                let turned = !self.credentials.same(&credentials);
                 self.config = config;
                 self.credentials = credentials;
+                if turned {
+                    self.close_clients("the gateway's credentials changed", fx);
+                }
                 for agent in self.config.agents.agent_ids() {
                     self.sessions.open(self.disk.as_mut(), agent);
                 }

@@ -171,6 +171,8 @@ impl Gateway {
     pub(super) fn give_back(&mut self, scratch: Vec<u8>) {
         if scratch.capacity() <= limits::SCRATCH {
             self.scratch = scratch;
+        } else {
+            self.scratch = Vec::with_capacity(limits::SCRATCH);
         }
     }
 

@@ -5,6 +5,7 @@
 //! every byte costs nothing.
 
 use crate::driver::{ConnId, Time};
+use crate::limits;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -26,9 +27,17 @@ pub(super) enum Timer {
 }
 
 /// The heap.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<(Time, Timer)>>,
+}
+
+impl Default for Timers {
+    /// With room from the start: what grows amid a load and stays would keep the memory below it
+    /// from going back to the system.
+    fn default() -> Self {
+        Self { heap: BinaryHeap::with_capacity(limits::ROOM) }
+    }
 }
 
 impl Timers {

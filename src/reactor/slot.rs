@@ -2,6 +2,7 @@
 
 use super::tls::Tls;
 use crate::driver::{ConnId, DialId, Time};
+use crate::limits;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
@@ -162,6 +163,12 @@ pub(super) struct Slots {
 }
 
 impl Slots {
+    /// None yet, with room for what a busy hour needs (see [`limits::ROOM`]).
+    pub(super) fn with_room() -> Self {
+        let slots = Vec::with_capacity(limits::ROOM);
+        Self { slots, free: Vec::with_capacity(limits::ROOM), lingering: 0 }
+    }
+
     /// Registers a socket in a free slot.
     pub(super) fn insert(
         &mut self,

@@ -4,7 +4,8 @@
 //! `agents/<agentId>/sessions/sessions.json` maps session keys to entries, and
 //! `<sessionId>.jsonl` beside it holds one record a line: a `session` header, then `message`
 //! records that name their parent. Transcripts are only ever appended to. The index is a cache
-//! of what they say and of what clients set; it is written at most once a second.
+//! of what they say and of what clients set; it is written at most once a second. A session
+//! that a crash took from the index is found again by the header of its transcript.
 //!
 //! Unknown fields of an entry are kept. A damaged line costs that record, is counted, and
 //! stays in the file.
@@ -70,10 +71,62 @@ struct AgentStore {
     index: BTreeMap<String, Entry>,
     tails: BTreeMap<String, Tail>,
     dirty: bool,
-    /// Holds a session that no written index names yet.
-    new: bool,
     /// Transcripts that grew and were not synced.
     unsynced: BTreeSet<PathBuf>,
+}
+
+/// What is read of a transcript for its header: ids and keys are far shorter.
+const HEADER: usize = 8 * 1024;
+
+impl AgentStore {
+    /// Sessions whose transcript is there and whose entry is not: the index is written later
+    /// than the first message.
+    fn find_lost(&mut self, disk: &dyn Disk, agent: &str, dir: &Path) {
+        let known: BTreeSet<String> = self
+            .index
+            .values()
+            .map(|entry| file_name(entry).unwrap_or_default().to_owned())
+            .chain(self.index.values().map(|entry| transcript_name(&entry.session_id)))
+            .collect();
+        let names = disk.list(dir).unwrap_or_default();
+        for name in names.iter().filter(|name| name.ends_with(".jsonl") && !known.contains(*name)) {
+            let path = dir.join(name);
+            let Ok(stat) = disk.stat(&path) else { continue };
+            let length = usize::try_from(stat.len).unwrap_or(HEADER).min(HEADER);
+            let Ok(head) = disk.read_at(&path, 0, length) else { continue };
+            let Some((session, id)) = transcript::owner(&head) else { continue };
+            let ours = key::agent_of(&session) == Some(agent) && transcript_name(&id) == *name;
+            if !ours || self.index.contains_key(&session) {
+                continue;
+            }
+            log::info!(target: "sessions", "{session} found again in {}", path.display());
+            let read = transcript::read(disk, &path).unwrap_or_default();
+            let time = |record: Option<&Record>| {
+                record.and_then(|record| record.message.get("timestamp")).and_then(Value::as_u64)
+            };
+            let entry = Entry {
+                session_id: id,
+                updated_at: time(read.records.last()).unwrap_or_default(),
+                created_at: time(read.records.first()),
+                chat_type: Some("direct".to_owned()),
+                ..Entry::default()
+            };
+            self.index.insert(session, entry);
+            self.dirty = true;
+        }
+    }
+}
+
+/// The file of an entry that names one. A path the reference wrote is used only for its file
+/// name: state directories move.
+fn file_name(entry: &Entry) -> Option<&str> {
+    let name = Path::new(entry.session_file.as_deref()?).file_name()?.to_str()?;
+    is_safe_name(name).then_some(name)
+}
+
+/// The file of a session whose entry names none.
+fn transcript_name(session_id: &str) -> String {
+    format!("{}.jsonl", file_stem(session_id))
 }
 
 /// Where the next record of a transcript goes.
@@ -134,6 +187,9 @@ impl Sessions {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => log::error!(target: "sessions", "{}: {error}", path.display()),
         }
+        if let Some(dir) = path.parent() {
+            store.find_lost(disk, agent, dir);
+        }
         self.agents.insert(agent.to_owned(), store);
     }
 
@@ -173,7 +229,6 @@ impl Sessions {
         };
         store.index.insert(key.to_owned(), entry);
         store.dirty = true;
-        store.new = true;
         true
     }
 
@@ -233,7 +288,7 @@ impl Sessions {
             bytes.push(b'\n');
         }
         if tail.parent.is_none() && disk.stat(&path).is_err() {
-            transcript::write_header(&mut bytes, &entry.session_id, now_ms);
+            transcript::write_header(&mut bytes, key, &entry.session_id, now_ms);
         }
         let parent = tail.parent.take();
         transcript::write_message(&mut bytes, &record_id, parent.as_deref(), message, now_ms);
@@ -263,11 +318,9 @@ impl Sessions {
     pub fn transcript_path(&self, key: &str) -> Option<PathBuf> {
         let agent = key::agent_of(key)?;
         let entry = self.get(key)?;
-        // A path the reference wrote is used only for its file name: state directories move.
-        let named = entry.session_file.as_deref().map(Path::new).and_then(Path::file_name);
-        let file = match named.and_then(|name| name.to_str()) {
-            Some(name) if is_safe_name(name) => name.to_owned(),
-            _ => format!("{}.jsonl", file_stem(&entry.session_id)),
+        let file = match file_name(entry) {
+            Some(name) => name.to_owned(),
+            None => transcript_name(&entry.session_id),
         };
         Some(self.root.join(agent).join("sessions").join(file))
     }
@@ -284,10 +337,7 @@ impl Sessions {
             let path = root.join(agent).join("sessions").join("sessions.json");
             let Ok(text) = serde_json::to_vec_pretty(&store.index) else { continue };
             match disk.replace(&path, &text) {
-                Ok(()) => {
-                    store.dirty = false;
-                    store.new = false;
-                }
+                Ok(()) => store.dirty = false,
                 Err(error) => log::error!(target: "sessions", "{}: {error}", path.display()),
             }
         }
@@ -306,21 +356,6 @@ impl Sessions {
             }
         }
         Ok(())
-    }
-
-    /// Writes the indexes now if a session in them was never written.
-    ///
-    /// # Errors
-    /// When that could not be done: what is said in a new session would be lost by a crash.
-    pub fn keep_new(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
-        let unwritten = |sessions: &Self| sessions.agents.values().any(|store| store.new);
-        if unwritten(self) {
-            self.save(disk);
-        }
-        match unwritten(self) {
-            true => Err(io::Error::other("the session index could not be written")),
-            false => Ok(()),
-        }
     }
 }
 
@@ -385,6 +420,34 @@ mod tests {
         assert_eq!(records.len(), 2);
         assert_eq!(records[0].message, user);
         assert_eq!(records[1].parent.as_deref(), Some("r1"));
+    }
+
+    #[test]
+    fn a_session_that_was_not_indexed_yet_is_found_again() {
+        let scratch = Scratch::new("lost");
+        let mut disk = RealDisk;
+        let mut sessions = Sessions::new(&scratch.0);
+        let odd = "x".repeat(5000);
+        let said = json!({"role": "user", "content": "hi", "timestamp": 7});
+        for (key, id) in [(KEY, "s-1"), ("agent:main:odd", odd.as_str())] {
+            sessions.ensure(&mut disk, key, || id.to_owned(), 5);
+            sessions.append(&mut disk, key, "r1".to_owned(), &said, 7).unwrap();
+        }
+        // No save: the process was killed.
+        let mut again = Sessions::new(&scratch.0);
+        again.open(&mut disk, "main");
+        for (key, id) in [(KEY, "s-1"), ("agent:main:odd", odd.as_str())] {
+            assert_eq!(again.get(key).unwrap().session_id, id);
+            assert_eq!(again.get(key).unwrap().updated_at, 7);
+            assert_eq!(again.messages(&disk, key).unwrap().len(), 1);
+        }
+        assert!(again.is_dirty());
+        // An entry that is there wins, and a file of another agent stays where it is.
+        let mut other = Sessions::new(&scratch.0);
+        let text = json!({KEY: {"sessionId": "s-2", "updatedAt": 1}}).to_string();
+        disk.replace(&other.index_path("main"), text.as_bytes()).unwrap();
+        other.open(&mut disk, "main");
+        assert_eq!(other.get(KEY).unwrap().session_id, "s-2");
     }
 
     #[test]

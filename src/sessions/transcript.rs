@@ -74,13 +74,25 @@ pub fn parse(bytes: &[u8]) -> Transcript {
     transcript
 }
 
-/// Appends the header line of a new file.
-pub fn write_header(out: &mut Vec<u8>, session_id: &str, now_ms: u64) {
+/// Session key and id of a file's header, if we wrote it.
+pub fn owner(bytes: &[u8]) -> Option<(String, String)> {
+    let line = bytes.split(|byte| *byte == b'\n').next()?;
+    let header: Value = serde_json::from_slice(line).ok()?;
+    let field = |name| header.get(name).and_then(Value::as_str).map(str::to_owned);
+    if header.get("type")? != "session" {
+        return None;
+    }
+    Some((field("sessionKey")?, field("id")?))
+}
+
+/// Appends the header line of a new file. It names the session's key, so that the index can be
+/// made anew from the files.
+pub fn write_header(out: &mut Vec<u8>, key: &str, session_id: &str, now_ms: u64) {
     line(
         out,
         &json!({
             "type": "session", "version": VERSION, "id": session_id,
-            "timestamp": rfc3339_ms(now_ms),
+            "timestamp": rfc3339_ms(now_ms), "sessionKey": key,
         }),
     );
 }
@@ -124,7 +136,7 @@ mod tests {
     #[test]
     fn a_cut_or_flipped_byte_costs_one_record() {
         let mut file = Vec::new();
-        write_header(&mut file, "s", 0);
+        write_header(&mut file, "agent:main:main", "s", 0);
         for id in ["a", "b", "c"] {
             write_message(&mut file, id, None, &json!({"role": "user", "content": id}), 0);
         }

@@ -170,7 +170,7 @@ impl Gateway {
         }
         let candidates = candidates(&self.config, &new.agent, new.model.as_deref());
         let now_ms = self.now.wall_ms;
-        let session_id = self.session_of(&new).map_err(disk_error)?;
+        let session_id = self.session_of(&new);
         let said = new.keep.then(|| user_message(&new, now_ms)).flatten();
         let (mut unsaid, mut appended) = (None, None);
         if let Some(message) = said {
@@ -235,17 +235,15 @@ impl Gateway {
         Ok(number)
     }
 
-    /// The session of a run; created, if the conversation is kept. A new one reaches the index
-    /// at once: after a crash nobody else could tell which transcript is its.
-    fn session_of(&mut self, new: &NewRun) -> io::Result<String> {
+    /// The session of a run; created, if the conversation is kept.
+    fn session_of(&mut self, new: &NewRun) -> String {
         let fresh = new.session_id.clone().unwrap_or_else(|| self.uuid());
         if !new.keep {
-            return Ok(fresh);
+            return fresh;
         }
         let now_ms = self.now.wall_ms;
         self.sessions.ensure(self.disk.as_mut(), &new.key, || fresh.clone(), now_ms);
-        self.sessions.keep_new(self.disk.as_mut())?;
-        Ok(self.sessions.get(&new.key).map_or(fresh, |entry| entry.session_id.clone()))
+        self.sessions.get(&new.key).map_or(fresh, |entry| entry.session_id.clone())
     }
 
     /// Appends a message to a session's transcript.
