@@ -295,8 +295,8 @@ impl Effects {
     }
 
     /// An empty queue that need not grow under a load.
-    pub fn with_room() -> Self {
-        Self { list: Vec::with_capacity(crate::limits::ROOM) }
+    pub fn with_room(places: usize) -> Self {
+        Self { list: Vec::with_capacity(places) }
     }
 
     /// The buffer to append bytes for `conn` to. Consecutive sends to one peer share a buffer,

@@ -136,7 +136,7 @@ impl Reactor {
     /// When polling itself fails; connections' errors go to the core.
     pub fn run<C: Core>(&mut self, core: &mut C) -> io::Result<Leave> {
         let mut events = Events::with_capacity(256);
-        let mut fx = Effects::with_room();
+        let mut fx = Effects::with_room(limits::ROOM);
         loop {
             let timeout = self.timeout(core);
             match self.poll.poll(&mut events, timeout) {
