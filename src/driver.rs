@@ -294,6 +294,11 @@ impl Effects {
         Self { list: Vec::new() }
     }
 
+    /// An empty queue that need not grow under a load.
+    pub fn with_room(places: usize) -> Self {
+        Self { list: Vec::with_capacity(places) }
+    }
+
     /// The buffer to append bytes for `conn` to. Consecutive sends to one peer share a buffer,
     /// so that they leave in one system call.
     pub fn send(&mut self, conn: ConnId) -> &mut Vec<u8> {

@@ -16,11 +16,12 @@ use std::path::PathBuf;
 /// The variable that says: your standard input is the listener, if this is your pid.
 pub const MARK: &str = "OPENCLAW_LISTENER_PID";
 
-/// One heap, and pages of their own for buffers from 16 KiB, given back when they are freed.
+/// One heap, and pages of their own for buffers from 8 KiB, given back when they are freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const GLIBC: [(&str, &str); 3] = [
+const GLIBC: [(&str, &str); 4] = [
     ("MALLOC_ARENA_MAX", "1"),
-    ("MALLOC_MMAP_THRESHOLD_", "16384"),
+    ("MALLOC_TOP_PAD_", "16384"),
+    ("MALLOC_MMAP_THRESHOLD_", "8192"),
     ("MALLOC_TRIM_THRESHOLD_", "65536"),
 ];
 

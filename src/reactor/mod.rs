@@ -136,7 +136,7 @@ impl Reactor {
     /// When polling itself fails; connections' errors go to the core.
     pub fn run<C: Core>(&mut self, core: &mut C) -> io::Result<Leave> {
         let mut events = Events::with_capacity(256);
-        let mut fx = Effects::new();
+        let mut fx = Effects::with_room(limits::ROOM);
         loop {
             // What the last turn could not carry out must not wait for an event.
             let timeout = if fx.is_empty() { self.timeout(core) } else { Some(Duration::ZERO) };
