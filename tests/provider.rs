@@ -363,7 +363,6 @@ fn a_provider_that_takes_too_long_is_replaced_by_the_next() {
 #[cfg(feature = "tls")]
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn an_unknown_authority_is_told_as_a_fault_of_tls() {
     let home = Home::new();
     let made = std::process::Command::new("openssl")

@@ -60,7 +60,7 @@ pub fn open(
     force: bool,
     say: &mut dyn FnMut(&str),
 ) -> Result<TcpListener, Failed> {
-    match TcpListener::bind(addr) {
+    match crate::reactor::bind(addr) {
         Ok(listener) => return Ok(listener),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
         Err(error) => {
@@ -77,7 +77,7 @@ pub fn open(
     }
     // The kernel frees the port when the last descriptor is gone, which is now.
     for _ in 0..limits::FORCE_KILL_MS / POLL_MS {
-        match TcpListener::bind(addr) {
+        match crate::reactor::bind(addr) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => pause(),
             Ok(listener) => return Ok(listener),
             Err(error) => return Err(Failed::new(format!("cannot listen on {addr}: {error}"), "")),

@@ -51,6 +51,15 @@ pub enum Leave {
     Reexec,
 }
 
+/// Binds a listener with the system's full accept queue; std's holds 128 connections, and what
+/// does not fit waits for the peer's next SYN, a second or more.
+///
+/// # Errors
+/// The system's: the address is taken, is not ours, or its port needs a privilege.
+pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+    TcpListener::bind(addr).map(Into::into)
+}
+
 /// The mio driver. Build it, [`listen`](Reactor::listen), then [`run`](Reactor::run) a core.
 pub struct Reactor {
     poll: Poll,
