@@ -549,6 +549,24 @@ fn hup_takes_a_new_token_and_a_new_log_level_and_survives_a_broken_file() {
     assert_eq!(home.ask(gateway.port, "health --token two").code, 0);
 }
 
+#[cfg(feature = "process")]
+#[test]
+fn hup_never_opens_an_exposed_listener_to_everybody() {
+    let home = Home::new();
+    home.configure("{gateway: {mode: 'local', bind: 'lan', auth: {token: 'one'}}}");
+    let mut gateway = home.start("");
+    // The new address would be allowed without a secret; the one in use is not.
+    home.configure("{gateway: {mode: 'local', bind: 'loopback', auth: {mode: 'none'}}}");
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.wait_for("without auth");
+    assert_eq!(home.ask(gateway.port, "health --token two").code, 1);
+
+    home.configure("{gateway: {mode: 'local', bind: 'loopback', auth: {token: 'two'}}}");
+    gateway.signal(rustix::process::Signal::HUP);
+    gateway.wait_for("takes a restart");
+    assert_eq!(home.ask(gateway.port, "health --token two").code, 0);
+}
+
 #[test]
 fn a_refused_client_learns_of_a_second_secret() {
     let home = Home::new();

@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let setup = Setup {
         config: config.clone(),
         credentials: secret.credentials(plan.mode),
-        reload: Some(reload(args.clone(), files, env, plan.paths.clone(), logger)),
+        reload: Some(reload(args.clone(), files, env, plan.paths.clone(), addr, logger)),
         host: Host {
             name: host_name,
             address: outward(addr.ip()).map(|ip| ip.to_string()),
@@ -177,16 +177,24 @@ enum Origin {
     Kept(PathBuf),
 }
 
-/// The same decisions again, for a configuration that was edited. The address stays.
+/// The same decisions again, for a configuration that was edited. The address stays, whatever
+/// the file says of it now: what counts for exposure is where we listen.
 fn reload(
     args: Args,
     files: place::Files,
     env: BTreeMap<String, String>,
     paths: Paths,
+    bound: SocketAddr,
     logger: &'static Logger,
 ) -> Reload {
     Box::new(move || {
         let plan = plan(&args, &files, &env, paths.clone()).map_err(|failed| failed.to_string())?;
+        not_exposed(bound, plan.mode).map_err(|failed| failed.to_string())?;
+        if plan.addr.ip() != bound.ip() || ![0, bound.port()].contains(&plan.addr.port()) {
+            log::warn!(target: "config",
+                "still listening on {bound}; {} takes a restart: openclaw gateway restart",
+                plan.addr);
+        }
         let secret = plan.secret().map_err(|failed| failed.to_string())?;
         let (level, console) = levels(&args, &plan.loaded.config);
         logger.set_levels(level, console);
@@ -225,14 +233,20 @@ fn plan(
     let flag = args.number("port").and_then(|port| u16::try_from(port).ok());
     let number = place::port(&paths, flag, &loaded.env, config)?;
     blocked::exposure(ip, number, mode, &start).map_err(refuse)?;
-    // The room `config` decides; this is the one rule that must hold even if it errs.
-    if mode == AuthMode::None && !ip.to_canonical().is_loopback() {
-        return Err(Failed::config(
-            format!("refusing to bind gateway to {ip}:{number} without auth"),
-            "openclaw gateway --auth token, or --bind loopback",
-        ));
+    let addr = SocketAddr::new(ip, number);
+    not_exposed(addr, mode)?;
+    Ok(Plan { mode, addr, token, password, paths, loaded })
+}
+
+/// The room `config` decides; this is the one rule that must hold even if it errs.
+fn not_exposed(addr: SocketAddr, mode: AuthMode) -> Result<(), Failed> {
+    if mode != AuthMode::None || addr.ip().to_canonical().is_loopback() {
+        return Ok(());
     }
-    Ok(Plan { mode, addr: SocketAddr::new(ip, number), token, password, paths, loaded })
+    Err(Failed::config(
+        format!("refusing to bind gateway to {addr} without auth"),
+        "openclaw gateway --auth token, or --bind loopback",
+    ))
 }
 
 /// Flag, file, environment (the reference's order), then what an earlier unconfigured start
