@@ -164,8 +164,10 @@ impl Sessions {
         self.root.join(agent).join("sessions").join("sessions.json")
     }
 
-    /// Reads an agent's index, once. A file that cannot be read as an index is kept aside as
-    /// `sessions.json.damaged` and the index starts empty: transcripts are untouched by that.
+    /// Reads an agent's index, once. A file that is not wholly an index is kept aside as
+    /// `sessions.json.damaged`, and what can be understood of it is used: one odd value of one
+    /// entry costs that value. A file that cannot be read at all is left alone, and its sessions
+    /// take nothing until it can: an empty index would be written over it.
     pub fn open(&mut self, disk: &mut dyn Disk, agent: &str) {
         if self.agents.contains_key(agent) {
             return;
@@ -179,13 +181,21 @@ impl Sessions {
                     let aside = path.with_extension("json.damaged");
                     log::error!(target: "sessions",
                         "{}: {error}; kept as {}", path.display(), aside.display());
-                    if let Err(error) = disk.rename(&path, &aside) {
-                        log::error!(target: "sessions", "{}: {error}", aside.display());
+                    if let Err(error) = disk.replace(&aside, &bytes) {
+                        return log::error!(target: "sessions", "{}: {error}", aside.display());
                     }
+                    store.index = salvage(&bytes);
+                    store.dirty = true;
                 }
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => log::error!(target: "sessions", "{}: {error}", path.display()),
+            Err(error) => return log::error!(target: "sessions", "{}: {error}", path.display()),
+        }
+        for (key, entry) in &mut store.index {
+            if entry.session_id.is_empty() {
+                // Two sessions without an id must not share a transcript.
+                entry.session_id = hash::hex(&hash::sha256(key.as_bytes()));
+            }
         }
         if let Some(dir) = path.parent() {
             store.find_lost(disk, agent, dir);
@@ -206,7 +216,8 @@ impl Sessions {
         Some(entry)
     }
 
-    /// Makes sure a session exists; true when it was created. `session_id` is used for a new one.
+    /// Makes sure a session exists; true when it was created. `session_id` is used for a new one,
+    /// unless another session has it: a transcript belongs to one session.
     pub fn ensure(
         &mut self,
         disk: &mut dyn Disk,
@@ -220,8 +231,12 @@ impl Sessions {
         if store.index.contains_key(key) {
             return false;
         }
+        let mut session_id = session_id();
+        if store.index.values().any(|entry| entry.session_id == session_id) {
+            session_id = hash::hex(&hash::sha256(format!("{key}\0{session_id}").as_bytes()));
+        }
         let entry = Entry {
-            session_id: session_id(),
+            session_id,
             updated_at: now_ms,
             created_at: Some(now_ms),
             chat_type: Some("direct".to_owned()),
@@ -359,6 +374,28 @@ impl Sessions {
     }
 }
 
+/// What can be understood of an index that is not wholly one.
+fn salvage(bytes: &[u8]) -> BTreeMap<String, Entry> {
+    let Ok(index) = serde_json::from_slice::<Map<String, Value>>(bytes) else {
+        return BTreeMap::new();
+    };
+    let entry = |fields: Map<String, Value>| {
+        let fits = |name: &String, value: &Value| {
+            let alone = Map::from_iter([(name.clone(), value.clone())]);
+            Entry::deserialize(Value::Object(alone)).is_ok()
+        };
+        let good = fields.into_iter().filter(|(name, value)| fits(name, value)).collect();
+        Entry::deserialize(Value::Object(good)).ok()
+    };
+    index
+        .into_iter()
+        .filter_map(|(key, value)| match value {
+            Value::Object(fields) => Some((key, entry(fields)?)),
+            _ => None,
+        })
+        .collect()
+}
+
 /// A session id as a file name: itself when it is plain, else its digest.
 fn file_stem(session_id: &str) -> String {
     if is_safe_name(session_id) && session_id.len() <= 100 {
@@ -482,10 +519,43 @@ mod tests {
         assert_eq!(back[KEY]["lastChannel"], "irc");
         assert_eq!(back[KEY]["label"], "L");
 
+        let odd = json!({
+            "agent:main:a": {"sessionId": "a", "updatedAt": 7.5, "label": "kept"},
+            "agent:main:b": {"updatedAt": 1}, "agent:main:c": {"updatedAt": 1}, "d": 3,
+        });
+        disk.replace(&path, odd.to_string().as_bytes()).unwrap();
+        let mut again = Sessions::new(&scratch.0);
+        again.open(&mut disk, "main");
+        assert_eq!(again.get("agent:main:a").unwrap().label.as_deref(), Some("kept"));
+        let file = |sessions: &Sessions, key| sessions.transcript_path(key).unwrap();
+        assert_ne!(file(&again, "agent:main:b"), file(&again, "agent:main:c"));
+        again.ensure(&mut disk, "agent:main:e", || "a".to_owned(), 1);
+        assert_ne!(file(&again, "agent:main:a"), file(&again, "agent:main:e"));
+        let aside = disk.read(&path.with_extension("json.damaged")).unwrap();
+        assert_eq!(aside, odd.to_string().into_bytes());
+
         disk.replace(&path, b"{broken").unwrap();
         let mut again = Sessions::new(&scratch.0);
         again.open(&mut disk, "main");
         assert!(again.get(KEY).is_none());
         assert_eq!(disk.read(&path.with_extension("json.damaged")).unwrap(), b"{broken");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_index_that_cannot_be_read_is_not_written_over() {
+        let scratch = Scratch::new("unreadable");
+        let mut disk = RealDisk;
+        let mut sessions = Sessions::new(&scratch.0);
+        let path = sessions.index_path("main");
+        crate::store::make_parents(&path).unwrap();
+        // A link to itself: the read fails, and not with "not found".
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        assert!(!sessions.ensure(&mut disk, KEY, || "s".to_owned(), 1));
+        assert!(sessions.append(&mut disk, KEY, "r".to_owned(), &json!({}), 1).is_err());
+        sessions.save(&mut disk);
+        assert!(std::fs::symlink_metadata(&path).unwrap().is_symlink());
+        std::fs::remove_file(&path).unwrap();
+        assert!(sessions.ensure(&mut disk, KEY, || "s".to_owned(), 1));
     }
 }
