@@ -25,6 +25,8 @@ pub const HTTP_HEAD: usize = 16 * 1024;
 pub const HTTP_HEADERS: usize = 100;
 /// Request target; longer is 414.
 pub const HTTP_TARGET: usize = 8 * 1024;
+/// Kept of the path of a refused request: enough to tell whose shape of error it gets.
+pub const REFUSED_PATH: usize = 64;
 /// Time for a complete head from the first byte; then 408.
 pub const HTTP_HEAD_MS: u64 = 15_000;
 /// Time for a complete body; then 408.

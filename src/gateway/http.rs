@@ -19,7 +19,7 @@ use crate::limits;
 use crate::protocol::frame::write_event;
 use crate::wire::http::head::{Head, Method};
 use crate::wire::http::respond::{Framing, Response};
-use crate::wire::http::server::{CONTINUE, Event, Phase, Server};
+use crate::wire::http::server::{CONTINUE, Event, Phase, Refusal, Server};
 use crate::wire::ws::{self, Receiver, Role, UpgradeError};
 use serde_json::json;
 
@@ -75,15 +75,7 @@ impl Gateway {
                 Event::Head(head) => self.http_head(id, head, fx),
                 Event::Continue => self.send(id, fx, |out| out.extend_from_slice(CONTINUE)),
                 Event::Body(body) => self.http_body(id, &body, fx),
-                Event::Refused(refusal) => {
-                    let path = self.http(id).map(|http| match &http.doing {
-                        Doing::Body(pending) => pending.1.path().to_owned(),
-                        _ => String::new(),
-                    });
-                    let reply = api::refused(path.as_deref(), refusal.status, refusal.reason);
-                    self.send(id, fx, |out| reply.write(out, false, false));
-                    self.close(id, fx);
-                }
+                Event::Refused(refusal) => self.http_refused(id, refusal, fx),
             }
         }
         self.after_http(id, fx);
@@ -134,9 +126,20 @@ impl Gateway {
         let Some(http) = self.http(id) else { return };
         if matches!(http.server.phase(), Phase::Head | Phase::Body) {
             let refusal = http.server.timed_out();
-            let reply = api::refused(Some(""), refusal.status, refusal.reason);
-            self.send(id, fx, |out| reply.write(out, false, false));
+            return self.http_refused(id, refusal, fx);
         }
+        self.close(id, fx);
+    }
+
+    /// Answers what the HTTP machine refused, in the shape of the path it was for, and closes.
+    fn http_refused(&mut self, id: ConnId, refusal: Refusal, fx: &mut Effects) {
+        let Some(http) = self.http(id) else { return };
+        let path = match &http.doing {
+            Doing::Body(pending) => pending.1.path(),
+            _ => http.server.refused_path().unwrap_or_default(),
+        };
+        let reply = api::refused(Some(path), refusal.status, refusal.reason);
+        self.send(id, fx, |out| reply.write(out, false, false));
         self.close(id, fx);
     }
 
@@ -404,5 +407,106 @@ impl Gateway {
         self.wait_until(id, Some(due));
         self.set_reading(id, true, fx);
         self.shake_hands(id, fx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Gateway, Host, Setup};
+    use crate::auth::Credentials;
+    use crate::config::{AuthMode, Config, Secret};
+    use crate::driver::{ConnId, Core, Effect, Effects, Entropy, Input, Now, Time};
+    use crate::limits;
+    use crate::store::RealDisk;
+    use std::rc::Rc;
+
+    struct Zero;
+
+    impl Entropy for Zero {
+        fn fill(&mut self, out: &mut [u8]) {
+            out.fill(0);
+        }
+    }
+
+    const CONN: ConnId = ConnId { slot: 0, generation: 0 };
+
+    /// One client of a gateway that keeps nothing; what it was sent.
+    struct Client {
+        gateway: Gateway,
+        fx: Effects,
+        now: Now,
+    }
+
+    impl Client {
+        fn new() -> Self {
+            let secret = Secret::new("secret".to_owned());
+            let host = Host {
+                name: "pi".to_owned(),
+                address: None,
+                platform: "linux",
+                pid: 1,
+                port: 18789,
+            };
+            let nowhere = std::env::temp_dir().join("openclaw-http-tests-keep-nothing");
+            let setup = Setup {
+                config: Rc::new(Config::defaults()),
+                credentials: Credentials::new(AuthMode::Token, Some(secret), None),
+                reload: None,
+                host,
+                log_path: nowhere.join("log"),
+                state_dir: nowhere,
+                disk: Box::new(RealDisk),
+                entropy: Box::new(Zero),
+            };
+            let now = Now::default();
+            let mut gateway = Gateway::new(setup, now).unwrap();
+            let mut fx = Effects::new();
+            let addr = "127.0.0.1:1".parse().unwrap();
+            gateway.on(now, Input::Accepted { conn: CONN, peer: addr, local: addr }, &mut fx);
+            Self { gateway, fx, now }
+        }
+
+        fn sent(&mut self) -> String {
+            let bytes = self.fx.drain().filter_map(|effect| match effect {
+                Effect::Send { bytes, .. } => Some(bytes),
+                _ => None,
+            });
+            String::from_utf8(bytes.flatten().collect()).unwrap()
+        }
+
+        fn says(&mut self, text: &str) -> String {
+            let input = Input::Received { conn: CONN, bytes: text.as_bytes() };
+            self.gateway.on(self.now, input, &mut self.fx);
+            self.gateway.turn_end(self.now, &mut self.fx);
+            self.sent()
+        }
+
+        fn waits(&mut self, ms: u64) -> String {
+            self.now.time = Time(self.now.time.0).after_ms(ms);
+            self.gateway.on(self.now, Input::Wake, &mut self.fx);
+            self.sent()
+        }
+    }
+
+    #[test]
+    fn whatever_is_refused_below_v1_is_refused_in_json() {
+        let long = format!("X: {}", "x".repeat(limits::HTTP_HEAD));
+        let table = [
+            ("/v1/models?x", "Host: x\r\nContent-Length: 1\r\nContent-Length: 2", 400, true),
+            ("/v1/models", "Accept: */*", 400, true),
+            ("/v1/chat/completions", "Host: x\r\nContent-Length: 1\r\nExpect: y", 417, true),
+            ("/v1/models", long.as_str(), 431, true),
+            ("/healthz", long.as_str(), 431, false),
+            ("/v10", "Accept: */*", 400, false),
+        ];
+        for (path, header, status, json) in table {
+            let answer = Client::new().says(&format!("GET {path} HTTP/1.1\r\n{header}\r\n\r\n"));
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path} {answer}");
+            assert_eq!(answer.contains("{\"error\":{"), json, "{path} {answer}");
+        }
+        let mut client = Client::new();
+        client.says("POST /v1/chat/completions HTTP/1.1\r\nHo");
+        let late = client.waits(limits::HTTP_HEAD_MS);
+        assert!(late.starts_with("HTTP/1.1 408") && late.contains("{\"error\":{"), "{late}");
     }
 }

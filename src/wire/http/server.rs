@@ -155,6 +155,8 @@ pub struct Server {
     ready: Option<Event>,
     keep_alive: bool,
     blank_lines: u8,
+    /// Of the head that was refused or not complete in time.
+    refused_path: Option<Box<str>>,
 }
 
 impl Default for Server {
@@ -173,6 +175,7 @@ impl Server {
             ready: None,
             keep_alive: true,
             blank_lines: 0,
+            refused_path: None,
         }
     }
 
@@ -308,8 +311,17 @@ impl Server {
 
     /// The owner's deadline passed while a request was incomplete: the 408 to answer with.
     pub fn timed_out(&mut self) -> Refusal {
+        if matches!(self.state, State::Head) {
+            self.refused_path = path_of(self.input.as_slice());
+        }
         self.shut();
         Refusal::TIMEOUT
+    }
+
+    /// The path of a head that was refused or not complete in time, as far as it came: which
+    /// shape the answer takes may depend on it.
+    pub fn refused_path(&self) -> Option<&str> {
+        self.refused_path.as_deref()
     }
 
     /// Bytes held: input not parsed yet and the body under way.
@@ -402,6 +414,7 @@ impl Server {
         if *rest == b"\r" {
             return None;
         }
+        let line = *rest;
         let request = match self.scan.find(rest) {
             Ok(None) => return None,
             Ok(Some(length)) => {
@@ -421,7 +434,10 @@ impl Server {
                 };
                 Some(Event::Head(request.head))
             }
-            Err(refusal) => Some(self.refuse(refusal)),
+            Err(refusal) => {
+                self.refused_path = path_of(line);
+                Some(self.refuse(refusal))
+            }
         }
     }
 
@@ -450,6 +466,15 @@ impl Server {
         self.input = Buffer::new();
         self.ready = None;
     }
+}
+
+/// The path in the first line of a head that is no head, or not yet.
+fn path_of(head: &[u8]) -> Option<Box<str>> {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
+    let target = line.split(|byte| *byte == b' ').nth(1)?;
+    let path = target.split(|byte| *byte == b'?').next()?;
+    let shown = path.get(..path.len().min(limits::REFUSED_PATH))?;
+    Some(String::from_utf8_lossy(shown).into())
 }
 
 /// What happened on a connection whose owner reads bodies of GET and POST and skips others.
