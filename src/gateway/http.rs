@@ -72,7 +72,14 @@ impl Gateway {
     pub(super) fn serve_http(&mut self, id: ConnId, fx: &mut Effects) {
         while let Some(event) = self.next_http(id) {
             match event {
-                Event::Head(head) => self.http_head(id, head, fx),
+                Event::Head(head) => {
+                    if let Some(http) = self.http(id) {
+                        // Another request began: its deadline is its own, also when the phase
+                        // is the same again after this turn.
+                        http.phase = None;
+                    }
+                    self.http_head(id, head, fx);
+                }
                 Event::Continue => self.send(id, fx, |out| out.extend_from_slice(CONTINUE)),
                 Event::Body(body) => self.http_body(id, &body, fx),
                 Event::Refused(refusal) => self.http_refused(id, refusal, fx),
@@ -486,6 +493,21 @@ mod tests {
             self.gateway.on(self.now, Input::Wake, &mut self.fx);
             self.sent()
         }
+    }
+
+    #[test]
+    fn each_pipelined_head_has_its_own_time() {
+        let (first, rest) = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".split_at(10);
+        let mut client = Client::new();
+        assert_eq!(client.says(first), "");
+        for _ in 0..4 {
+            // Never idle, never late: half of the next request comes with the rest of this.
+            assert_eq!(client.waits(limits::HTTP_HEAD_MS - 1), "");
+            let answer = client.says(&format!("{rest}{first}"));
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        let late = client.waits(limits::HTTP_HEAD_MS);
+        assert!(late.starts_with("HTTP/1.1 408"), "{late}");
     }
 
     #[test]
