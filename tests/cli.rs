@@ -568,6 +568,28 @@ fn hup_never_opens_an_exposed_listener_to_everybody() {
 }
 
 #[test]
+fn an_agent_is_asked_in_the_session_whose_id_is_named() {
+    let home = Home::new();
+    home.configure(LOCAL);
+    let gateway = home.start("");
+    let ask = |line: &str| {
+        let ran = home.ask(gateway.port, line);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        serde_json::from_str::<serde_json::Value>(&ran.out).unwrap()
+    };
+    let first = ask("agent --json --message one");
+    let id = first.pointer("/result/meta/agentMeta/sessionId").and_then(|id| id.as_str()).unwrap();
+    ask(&format!("agent --json --message two --session-id {id}"));
+    let history = ask("gateway call chat.history --json --params {\"sessionKey\":\"main\"}");
+    let messages = history.pointer("/messages").or(history.pointer("/payload/messages"));
+    assert_eq!(messages.and_then(|all| all.as_array()).map(Vec::len), Some(4), "{history}");
+    ask("agent --json --message three --session-id another");
+    let list = ask("gateway call sessions.list --json");
+    let count = list.pointer("/totalCount").or(list.pointer("/payload/totalCount"));
+    assert_eq!(count.and_then(serde_json::Value::as_u64), Some(2), "{list}");
+}
+
+#[test]
 fn a_refused_client_learns_of_a_second_secret() {
     let home = Home::new();
     home.configure(LOCAL);

@@ -258,6 +258,12 @@ impl Sessions {
         all
     }
 
+    /// The key of the session that has this id.
+    pub fn key_of_id(&self, session_id: &str) -> Option<&str> {
+        let mut all = self.agents.values().flat_map(|store| &store.index);
+        all.find(|(_, entry)| entry.session_id == session_id).map(|(key, _)| key.as_str())
+    }
+
     /// How many sessions an agent has, and the newest of them.
     pub fn newest(&self, agent: &str, at_most: usize) -> (usize, Vec<(&str, u64)>) {
         let Some(store) = self.agents.get(agent) else { return (0, Vec::new()) };

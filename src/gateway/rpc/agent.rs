@@ -29,6 +29,10 @@ impl Gateway {
         let run_id = text(params, "idempotencyKey").unwrap_or_default().to_owned();
         let session_id = text(params, "sessionId").filter(|id| !id.is_empty());
         let key = match (text(params, "sessionKey").filter(|key| !key.is_empty()), session_id) {
+            // What command lines send when they only know an id.
+            (Some(key), Some(id)) if key.ends_with(&format!(":explicit:{id}")) => {
+                Some(self.sessions.key_of_id(id).unwrap_or(key).to_owned())
+            }
             (Some(key), _) => Some(key.to_owned()),
             (None, Some(id)) => Some(self.key_of_session_id(id)),
             (None, None) => None,
@@ -112,9 +116,8 @@ impl Gateway {
 
     /// The session that has this id, else a key of its own.
     fn key_of_session_id(&self, session_id: &str) -> String {
-        let known = self.sessions.list().into_iter().find(|(_, e)| e.session_id == session_id);
-        match known {
-            Some((key, _)) => key.to_owned(),
+        match self.sessions.key_of_id(session_id) {
+            Some(key) => key.to_owned(),
             None => format!("agent:{}:explicit:{session_id}", self.config.agents.default_agent()),
         }
     }
