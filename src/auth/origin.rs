@@ -84,7 +84,7 @@ pub fn decide(headers: &Headers, peer: IpAddr, policy: Policy<'_>) -> Result<boo
     let listed = policy
         .allowed_origins
         .iter()
-        .any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
+        .any(|allowed| any_origin(allowed, policy) || allowed.eq_ignore_ascii_case(origin));
     if listed {
         return Ok(true);
     }
@@ -111,8 +111,15 @@ fn host_is_ours(name: &str, policy: Policy<'_>) -> bool {
             && (name.eq_ignore_ascii_case(&own)
                 || name.eq_ignore_ascii_case(&format!("{own}.local"))))
         || policy.allowed_origins.iter().any(|origin| {
-            origin == "*" || Url::parse(origin).is_ok_and(|url| same_name(&url.host, name))
+            any_origin(origin, policy)
+                || Url::parse(origin).is_ok_and(|url| same_name(&url.host, name))
         })
+}
+
+/// `*` lets any page try its secret. Where none is asked, every page of the web would be an
+/// operator: there origins are named one by one.
+fn any_origin(allowed: &str, policy: Policy<'_>) -> bool {
+    allowed == "*" && policy.mode != AuthMode::None
 }
 
 /// `localhost` or a loopback literal; never a prefix match.
@@ -204,5 +211,19 @@ mod tests {
         for (mode, peer, text, want) in table {
             assert_eq!(verdict(mode, peer, text), want, "{mode:?} {peer} {text}");
         }
+    }
+
+    #[test]
+    fn any_origin_is_not_for_a_gateway_without_a_secret() {
+        let asked = |mode, text| {
+            let allowed = ["*".to_owned()];
+            let policy = Policy { allowed_origins: &allowed, mode, hostname: "pi", port: 1 };
+            decide(&headers(text), "127.0.0.1".parse().unwrap(), policy)
+        };
+        let evil = "Host: evil.example\r\nOrigin: https://evil.example\r\n";
+        assert_eq!(asked(AuthMode::Token, evil), Ok(true));
+        assert_eq!(asked(AuthMode::None, evil), Err(Refused::Host));
+        let evil = "Host: localhost:1\r\nOrigin: https://evil.example\r\n";
+        assert_eq!(asked(AuthMode::None, evil), Err(Refused::Origin));
     }
 }
