@@ -573,3 +573,18 @@ fn hello_says_what_was_granted() {
         assert_eq!(scopes(&changes, headers), want, "{what}");
     }
 }
+
+#[test]
+fn hello_tells_places_to_administrators_only() {
+    let home = Home::new();
+    let gateway = start(&home);
+    for (scope, told) in [("operator.admin", true), ("operator.write", false)] {
+        let mut socket = Socket::upgrade(gateway.port, "/", "").expect("101");
+        let params = changed(&[("/scopes", json!([scope]))]);
+        let hello = socket.call("connect", &params).expect("hello-ok");
+        for name in ["configPath", "stateDir", "authMode"] {
+            let shown = hello.pointer(&format!("/snapshot/{name}")).is_some();
+            assert_eq!(shown, told, "{scope} {name}");
+        }
+    }
+}

@@ -341,11 +341,14 @@ impl Gateway {
             "health": self.health_value(),
             "stateVersion": {"presence": self.presence.version, "health": self.health_version},
             "uptimeMs": self.uptime_ms(),
-            "configPath": self.config.source.path,
-            "stateDir": self.state_dir,
             "sessionDefaults": self.session_defaults(),
-            "authMode": self.credentials.mode.as_str(),
         });
+        if scopes.contains(&"operator.admin") {
+            // Where things lie is for those who may change them, as in the reference.
+            snapshot["configPath"] = json!(self.config.source.path);
+            snapshot["stateDir"] = json!(self.state_dir);
+            snapshot["authMode"] = json!(self.credentials.mode.as_str());
+        }
         let mut features = json!({"methods": methods, "events": EVENTS});
         if newest {
             server["buildId"] = json!(crate::protocol::VERSION);
