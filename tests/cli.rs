@@ -142,6 +142,19 @@ fn flag_beats_file_beats_environment() {
 }
 
 #[test]
+fn a_kept_token_that_others_can_reach_is_not_used() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    drop(home.start("--allow-unconfigured"));
+    let file = home.state().join("gateway-token");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = home.run("gateway --port 0 --allow-unconfigured");
+    assert_eq!(ran.code, 78, "{ran:?}");
+    assert!(ran.err.contains("other users can get at the file"), "{ran:?}");
+    assert!(ran.err.contains(&format!("rm {}", file.display())), "{ran:?}");
+}
+
+#[test]
 fn a_password_may_come_from_a_file() {
     let home = Home::new();
     let file = home.0.join("pw");

@@ -132,7 +132,7 @@ impl Target {
         // What the gateway here made up for itself is nearer than another gateway's token.
         let token = match token {
             Some(token) if !remote_token => Some(token),
-            other => place::kept_token(paths).or(other),
+            other => place::kept_token(paths)?.or(other),
         };
         Ok(Self { url, token, password, local: true, doubt })
     }

@@ -215,7 +215,7 @@ fn plan(
         Failed::config(blocked::damaged(&error, &start).to_string(), "")
     })?;
     let config = &loaded.config;
-    let token = known_token(args, &loaded, &paths);
+    let token = known_token(args, &loaded, &paths)?;
     let password = known_password(args, &loaded)?;
     let mut start = Start {
         allow_unconfigured,
@@ -251,15 +251,15 @@ fn not_exposed(addr: SocketAddr, mode: AuthMode) -> Result<(), Failed> {
 
 /// Flag, file, environment (the reference's order), then what an earlier unconfigured start
 /// kept.
-fn known_token(args: &Args, loaded: &Loaded, paths: &Paths) -> Option<Known> {
+fn known_token(args: &Args, loaded: &Loaded, paths: &Paths) -> Result<Option<Known>, Failed> {
     let token = args.value("token").map(|token| Secret::new(token.to_owned()));
     let given = Given { token, password: None };
     match credentials::server(&loaded.config, &loaded.env, &given).token {
-        Some(found) => Some(Known::found(found, ["--token", TOKEN.0, TOKEN.1])),
+        Some(found) => Ok(Some(Known::found(found, ["--token", TOKEN.0, TOKEN.1]))),
         None => {
-            let secret = place::kept_token(paths)?;
             let from = Origin::Kept(place::token_file(paths));
-            Some(Known { secret, from, shadows: false })
+            let kept = place::kept_token(paths)?;
+            Ok(kept.map(|secret| Known { secret, from, shadows: false }))
         }
     }
 }
@@ -397,17 +397,12 @@ fn levels(args: &Args, config: &Config) -> (LevelFilter, LevelFilter) {
 }
 
 /// Others can read a file that holds a secret: worth a line, no reason to stop.
-#[cfg(unix)]
 fn warn_if_readable(path: &std::path::Path) {
-    use std::os::unix::fs::PermissionsExt;
-    if std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0) {
+    if place::open_to_others(path) {
         let path = path.display();
         log::warn!(target: "config", "{path} is open to other users: chmod 600 {path}");
     }
 }
-
-#[cfg(not(unix))]
-fn warn_if_readable(_path: &std::path::Path) {}
 
 /// An address worth telling others.
 fn outward(ip: IpAddr) -> Option<IpAddr> {

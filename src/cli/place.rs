@@ -83,11 +83,33 @@ pub fn token_file(paths: &Paths) -> PathBuf {
 }
 
 /// The kept token, if there is one.
-pub fn kept_token(paths: &Paths) -> Option<Secret> {
-    let bytes = RealDisk.read(&token_file(paths)).ok()?;
-    let text = String::from_utf8(bytes).ok()?;
+///
+/// # Errors
+/// When others can read or write the file: the token may be known to them, or be theirs.
+pub fn kept_token(paths: &Paths) -> Result<Option<Secret>, Failed> {
+    let path = token_file(paths);
+    let Ok(bytes) = RealDisk.read(&path) else { return Ok(None) };
+    if open_to_others(&path) {
+        let path = path.display();
+        let what = format!("the token in {path} is not used: other users can get at the file");
+        return Err(Failed::config(what, format!("rm {path}, for a new one at the next start")));
+    }
+    let text = String::from_utf8(bytes).unwrap_or_default();
     let text = text.trim();
-    (!text.is_empty()).then(|| Secret::new(text.to_owned()))
+    Ok((!text.is_empty()).then(|| Secret::new(text.to_owned())))
+}
+
+/// Whether users other than the owner may read or write a file.
+#[cfg(unix)]
+pub fn open_to_others(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0)
+}
+
+/// Other systems keep it by their own means.
+#[cfg(not(unix))]
+pub fn open_to_others(_path: &Path) -> bool {
+    false
 }
 
 /// Where the log lies.

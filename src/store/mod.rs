@@ -124,9 +124,14 @@ impl Disk for RealDisk {
         use std::io::Write;
         let beside = temporary(path);
         let mut options = std::fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        // Never through what somebody else put there: a link, or a file with a wider mode.
+        options.write(true).create_new(true);
         private(&mut options);
         let mut file = match options.open(&beside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                std::fs::remove_file(&beside)?;
+                options.open(&beside)?
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_parents(path)?;
                 options.open(&beside)?
@@ -214,6 +219,22 @@ mod tests {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.0);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_lies_where_a_file_is_prepared_is_not_followed() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = Scratch::new("planted");
+        std::fs::create_dir_all(&scratch.0).unwrap();
+        let (file, other) = (scratch.0.join("a.json"), scratch.0.join("other"));
+        std::fs::write(&other, b"kept").unwrap();
+        std::os::unix::fs::symlink(&other, temporary(&file)).unwrap();
+        RealDisk.replace(&file, b"new").unwrap();
+        assert_eq!(std::fs::read(&other).unwrap(), b"kept");
+        assert_eq!(std::fs::read(&file).unwrap(), b"new");
+        let mode = std::fs::symlink_metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
     }
 
     #[test]
