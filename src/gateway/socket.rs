@@ -59,7 +59,7 @@ impl Gateway {
 
     fn client_frame(&mut self, id: ConnId, text: &str, fx: &mut Effects) {
         match frame::parse(text) {
-            Ok(request) => self.dispatch(id, request, fx),
+            Ok(request) => self.dispatch(id, &request, fx),
             Err(BadFrame::Malformed) => {}
             Err(BadFrame::Invalid { id: request, what }) => {
                 let error = ErrorShape::invalid(format!("invalid request frame: {what}"));
@@ -68,13 +68,13 @@ impl Gateway {
         }
     }
 
-    fn dispatch(&mut self, id: ConnId, request: Request, fx: &mut Effects) {
-        let request_id = request.id.clone();
+    fn dispatch(&mut self, id: ConnId, request: &Request, fx: &mut Effects) {
+        let request_id = &request.id;
         match self.call(id, request, fx) {
-            Ok(Answer::Value(value)) => self.respond_ok(id, &request_id, &value, fx),
-            Ok(Answer::Json(json)) => self.respond_json(id, &request_id, &json, fx),
+            Ok(Answer::Value(value)) => self.respond_ok(id, request_id, &value, fx),
+            Ok(Answer::Json(json)) => self.respond_json(id, request_id, &json, fx),
             Ok(Answer::Handled) => {}
-            Err(error) => self.respond_error(id, &request_id, &error, fx),
+            Err(error) => self.respond_error(id, request_id, &error, fx),
         }
     }
 
@@ -82,7 +82,7 @@ impl Gateway {
     fn call(
         &mut self,
         id: ConnId,
-        request: Request,
+        request: &Request,
         fx: &mut Effects,
     ) -> Result<Answer, ErrorShape> {
         if request.method == "connect" {
