@@ -35,8 +35,6 @@ pub const HTTP_BODY_MS: u64 = 120_000;
 pub const HTTP_IDLE_MS: u64 = 75_000;
 /// Body of a chat completion or response request (reference: 20 MB).
 pub const BODY_OPENAI: usize = 20 * 1024 * 1024;
-/// Body of a tool invocation (reference: 2 MB).
-pub const BODY_TOOLS: usize = 2 * 1024 * 1024;
 /// Body of any other request.
 pub const BODY_OTHER: usize = 256 * 1024;
 /// Chunk-size line with its extension, and each trailer line.

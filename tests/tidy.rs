@@ -96,6 +96,22 @@ fn banned_calls_are_not_there() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// A limit that nobody names bounds nothing.
+#[test]
+fn every_limit_is_enforced_somewhere() {
+    let limits = root().join("src/limits.rs");
+    let text = fs::read_to_string(&limits).expect("limits.rs");
+    let code: String = all()
+        .into_iter()
+        .filter(|(path, _)| path.starts_with(root().join("src")) && *path != limits)
+        .map(|(_, text)| text)
+        .collect();
+    for line in text.lines().filter_map(|line| line.strip_prefix("pub const ")) {
+        let name = line.split(':').next().unwrap_or_default();
+        assert!(code.contains(name), "limits::{name} is used nowhere");
+    }
+}
+
 #[test]
 fn every_module_says_what_it_is_for() {
     for (path, text) in all() {

@@ -121,7 +121,8 @@ impl AgentStore {
 /// name: state directories move.
 fn file_name(entry: &Entry) -> Option<&str> {
     let name = Path::new(entry.session_file.as_deref()?).file_name()?.to_str()?;
-    is_safe_name(name).then_some(name)
+    // The index itself lies in the same directory.
+    (is_safe_name(name) && name.ends_with(".jsonl")).then_some(name)
 }
 
 /// The file of a session whose entry names none.
