@@ -155,8 +155,11 @@ pub const WAITS: usize = 1_024;
 pub const WAIT_MS_MAX: u64 = 3_600_000;
 /// `agent.wait` without `timeoutMs` (reference: 30 s).
 pub const WAIT_MS: u64 = 30_000;
-/// Between two `chat` deltas of one run.
+/// Between two events with text of one run, `agent` assistant and `chat` delta.
 pub const CHAT_DELTA_MS: u64 = 75;
+/// Those events repeat all the text, so each of so many bytes adds a millisecond to that: one
+/// run makes at most twice this a millisecond for one client, however long its answer.
+pub const CHAT_DELTA_BYTES_PER_MS: usize = 2 * 1024;
 /// Sessions one connection may follow by `sessions.messages.subscribe`.
 pub const SUBSCRIPTIONS: usize = 256;
 /// How long active runs may finish after SIGTERM (reference: 315 s).

@@ -101,6 +101,68 @@ fn a_chat_tells_its_events_in_the_recorded_order() {
 }
 
 #[test]
+fn text_is_told_at_once_then_in_steps_and_whole_before_the_end() {
+    let home = Home::new();
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let provider = Provider::start(move |_, reply| {
+        reply.head();
+        for n in 0..200 {
+            reply.delta(&format!("{n:04} ").repeat(200));
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        // The rest is told by the clock.
+        let _ = wait.lock().unwrap().recv();
+        reply.delta("end");
+        reply.finish("stop");
+    });
+    home.configure(&provider.config(""));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    socket.call("chat.send", &chat("main", "hi", "r")).unwrap();
+    let mut frames: Vec<Value> = Vec::new();
+    let mut waiting = true;
+    loop {
+        let frame = socket.event(|_| true);
+        let words = word(&frame);
+        frames.push(frame["payload"].clone());
+        let text = frame["payload"]["data"]["text"].as_str().unwrap_or_default();
+        if waiting && text.len() == 200 * 1000 {
+            waiting = false;
+            go.send(()).unwrap();
+        }
+        match words.as_str() {
+            "chat final" => break,
+            "agent usage" | "agent lifecycle finishing" | "agent lifecycle end" => {
+                let told = frames.iter().rev().find(|told| told["stream"] == "assistant").unwrap();
+                assert_eq!(told["data"]["text"].as_str().unwrap().len(), 200 * 1000 + 3);
+            }
+            _ => {}
+        }
+    }
+    let told: Vec<&Value> = frames.iter().filter(|told| told["stream"] == "assistant").collect();
+    let (mut text, mut before) = (String::new(), 0);
+    for (n, event) in told.iter().enumerate() {
+        let due = 75 + text.len() as u64 / 2048;
+        text.push_str(event["data"]["delta"].as_str().unwrap());
+        assert_eq!(event["data"]["text"], text);
+        let ts = event["ts"].as_u64().unwrap();
+        let pause = ts - before;
+        let last = n + 1 == told.len();
+        assert!(last || pause + 5 >= due, "{pause} ms before event {n}, not {due}");
+        before = ts;
+    }
+    assert!((3..60).contains(&told.len()), "{} events", told.len());
+    let deltas: Vec<&Value> = frames.iter().filter(|chat| chat["state"] == "delta").collect();
+    assert_eq!(deltas.len(), told.len());
+    for (delta, event) in deltas.iter().zip(&told) {
+        assert_eq!(delta["seq"], event["seq"]);
+        assert_eq!(delta["deltaText"], event["data"]["delta"]);
+        assert_eq!(delta["message"]["content"][0]["text"], event["data"]["text"]);
+    }
+}
+
+#[test]
 fn numbers_have_no_gap_whatever_a_connection_may_hear() {
     let home = Home::new();
     home.configure(&config(&[], "primary: 'local/echo'", ""));

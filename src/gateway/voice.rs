@@ -6,8 +6,9 @@
 //!   chat run only:  chat status + agent run_status  preparing_workspace, preparing_context
 //!   agent lifecycle start     chat run only: starting_model
 //!   agent lifecycle model     agent assistant + chat delta, throttled, until the end
+//!   agent assistant + chat delta (the rest)
 //!   agent usage, session.message (assistant), lifecycle finishing, model null, end
-//!   chat delta (the rest), chat final
+//!   chat final
 //! ```
 //!
 //! The number in a payload counts within the run; a chat event carries the number of the agent
@@ -28,12 +29,12 @@ pub(super) struct Voice {
     /// A chat run has `status` events and `isHeartbeat`.
     chat: bool,
     item: String,
-    /// Bytes of the answer told by `assistant` and by `chat` events.
-    assistant: usize,
-    delta: usize,
-    /// The next chat delta may go out then.
-    delta_at: Option<Time>,
-    /// The last delta took text back.
+    /// Bytes of the answer so far, and how many of them were told.
+    known: usize,
+    told: usize,
+    /// More of it may be told then.
+    text_at: Option<Time>,
+    /// Text was taken back since the last delta.
     replace: bool,
 }
 
@@ -43,16 +44,16 @@ impl Voice {
             seq: 0,
             chat: new.cause == Cause::Chat,
             item: format!("{item}:1"),
-            assistant: 0,
-            delta: 0,
-            delta_at: None,
+            known: 0,
+            told: 0,
+            text_at: None,
             replace: false,
         }
     }
 
     /// When held-back text is to be told.
     pub(super) fn due(&self) -> Option<Time> {
-        (self.delta < self.assistant).then_some(self.delta_at).flatten()
+        (self.told < self.known).then_some(self.text_at).flatten()
     }
 }
 
@@ -128,8 +129,8 @@ impl Gateway {
                 self.say_agent(run, "thinking", &json!({"delta": text}), fx);
             }
             RunEvent::Restart => {
-                run.voice.assistant = 0;
-                run.voice.delta = 0;
+                run.voice.known = 0;
+                run.voice.told = 0;
                 run.voice.replace = true;
                 let data =
                     json!({"text": "", "delta": "", "replace": true, "itemId": run.voice.item});
@@ -148,40 +149,32 @@ impl Gateway {
         }
     }
 
-    /// New text of the answer: an `assistant` event for what came in this turn, a chat delta
-    /// when the last is [`limits::CHAT_DELTA_MS`] old or the run is over (`all`).
+    /// New text of the answer, in an `assistant` event and the chat delta that mirrors it: the
+    /// first at once, the next after [`limits::CHAT_DELTA_MS`], or when the run is over (`all`).
+    ///
+    /// Both events carry all the text there is, so the pause grows with it: else a long answer
+    /// would cost the square of its length.
     pub(super) fn speak_text(&mut self, run: &mut Active, all: bool, fx: &mut Effects) {
         let Some(machine) = &run.machine else { return };
-        let length = machine.text().len();
-        if length > run.voice.assistant {
-            run.voice.seq += 1;
-            let (item, from) = (&run.voice.item, run.voice.assistant);
-            let ts = self.now.wall_ms;
-            let shown: &Active = run;
-            self.broadcast("agent", To::Readers, fx, &|_| {
-                let text = machine.text();
-                let data = json!({
-                    "text": text, "delta": text.get(from..).unwrap_or_default(), "itemId": item,
-                });
-                Some(agent_payload(shown, "assistant", &data, ts))
-            });
-            run.voice.assistant = length;
-        }
+        let text = machine.text();
         let now = self.now.time;
-        let ripe = run.voice.delta_at.is_none_or(|at| at <= now);
-        if run.voice.delta < length && (ripe || all) {
-            let text = machine.text();
-            let mut fields = json!({
-                "state": "delta", "deltaText": text.get(run.voice.delta..).unwrap_or_default(),
-                "message": chat_message(text, self.now.wall_ms),
-            });
-            if std::mem::take(&mut run.voice.replace) {
-                fields["replace"] = json!(true);
-            }
-            run.voice.delta = length;
-            run.voice.delta_at = Some(now.after_ms(limits::CHAT_DELTA_MS));
-            self.say_chat(run, &fields, true, fx);
+        run.voice.known = text.len();
+        let early = !all && run.voice.text_at.is_some_and(|at| at > now);
+        if run.voice.told >= text.len() || early {
+            return;
         }
+        let delta = text.get(run.voice.told..).unwrap_or_default();
+        let data = json!({"text": text, "delta": delta, "itemId": run.voice.item});
+        let mut fields = json!({
+            "state": "delta", "deltaText": delta, "message": chat_message(text, self.now.wall_ms),
+        });
+        if std::mem::take(&mut run.voice.replace) {
+            fields["replace"] = json!(true);
+        }
+        run.voice.told = text.len();
+        run.voice.text_at = Some(now.after_ms(pause_ms(text.len())));
+        self.say_agent(run, "assistant", &data, fx);
+        self.say_chat(run, &fields, true, fx);
     }
 
     /// Tokens of a good answer; told before its message.
@@ -222,7 +215,6 @@ impl Gateway {
                     end["terminalReceipt"] = receipt(run, machine);
                 }
                 self.say_agent(run, "lifecycle", &end, fx);
-                self.speak_text(run, true, fx);
                 let done = json!({"state": "final", "stopReason": stop, "message": message});
                 self.say_chat(run, &done, true, fx);
             }
@@ -318,6 +310,11 @@ fn agent_payload(run: &Active, stream: &str, data: &Value, ts: u64) -> Value {
         payload["isHeartbeat"] = json!(false);
     }
     payload
+}
+
+/// Between two events that carry so much text.
+fn pause_ms(length: usize) -> u64 {
+    limits::CHAT_DELTA_MS + (length / limits::CHAT_DELTA_BYTES_PER_MS) as u64
 }
 
 fn chat_message(text: &str, now_ms: u64) -> Value {
