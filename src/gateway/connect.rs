@@ -341,7 +341,7 @@ impl Gateway {
             "health": self.health_value(),
             "stateVersion": {"presence": self.presence.version, "health": self.health_version},
             "uptimeMs": self.uptime_ms(),
-            "sessionDefaults": self.session_defaults(),
+            "sessionDefaults": self.session_defaults(asked.protocol),
         });
         if scopes.contains(&"operator.admin") {
             // Where things lie is for those who may change them, as in the reference.
