@@ -56,6 +56,11 @@ pub const WS_BUFFERED: usize = 52_428_800;
 pub const WS_DROP_EVENTS: usize = 4 * 1024 * 1024;
 /// Above this many queued bytes a connection is closed with 1008 `slow consumer`.
 pub const WS_SLOW_CONSUMER: usize = 16 * 1024 * 1024;
+/// Attachments of one message, decoded: what a frame carries as base64 beside 256 KiB of other
+/// things.
+pub const ATTACHMENTS: usize = (WS_MESSAGE - 256 * 1024) / 4 * 3;
+/// One image among them, decoded.
+pub const IMAGE: usize = 6 * 1024 * 1024;
 /// Time from the upgrade to a valid `connect`.
 pub const WS_HANDSHAKE_MS: u64 = 15_000;
 /// Time between two `tick` events.

@@ -361,6 +361,41 @@ fn an_agent_call_has_two_responses_and_may_be_waited_for() {
 }
 
 #[test]
+fn attachments_are_as_large_as_hello_says() {
+    let home = Home::new();
+    home.configure(&config(&[], "primary: 'local/echo'", ""));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let policy = socket.hello["policy"]["attachments"].clone();
+    let limit = |name: &str| usize::try_from(policy[name].as_u64().unwrap()).unwrap();
+    let (image, all) = (limit("maxImageBytes"), limit("maxBytes"));
+    // Zeros; a count that is no multiple of three ends in padding.
+    let zeros = |bytes: usize| {
+        let data = "A".repeat((bytes * 4).div_ceil(3)) + ["", "==", "="][bytes % 3];
+        json!({"mimeType": "image/png", "content": data})
+    };
+    let mut send = |run: &str, images: &[usize]| {
+        let mut params = chat(run, "", run);
+        params["attachments"] = images.iter().map(|bytes| zeros(*bytes)).collect();
+        let answer = socket.call("chat.send", &params);
+        if answer.is_ok() {
+            socket.chat_end(run);
+        }
+        answer.map_err(|error| error["message"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(send("r1", &[image]).unwrap()["status"], "started");
+    let quarter = all / 4;
+    for (images, want) in [
+        (vec![1, image + 1], "attachments[1]: 6291457 bytes, and an image may have 6291456"),
+        (vec![image + 2], "attachments[0]: 6291458 bytes"),
+        (vec![quarter, quarter, quarter, quarter + 1], "attachments: more than 19464192 bytes"),
+    ] {
+        let error = send("r2", &images).unwrap_err();
+        assert!(error.contains(want), "{error}");
+    }
+}
+
+#[test]
 fn history_comes_in_pages_from_the_end() {
     let home = Home::new();
     home.configure(&config(&[], "primary: 'local/echo'", ""));

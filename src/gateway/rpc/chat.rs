@@ -6,6 +6,7 @@ use super::super::socket::Answer;
 use super::{Handled, Params, count, number, text};
 use crate::agent::Ask;
 use crate::driver::{ConnId, Effects};
+use crate::limits;
 use crate::protocol::error::ErrorShape;
 use crate::protocol::frame::write_json;
 use crate::wire::hash::base64_decode;
@@ -209,16 +210,33 @@ fn shorten(message: &mut Value, max_chars: usize) {
     }
 }
 
-/// Images among `attachments`: media type and base64, checked.
+/// Images among `attachments`: media type and base64, checked against what `hello-ok` allows.
 pub(super) fn images(params: &Params) -> Result<Vec<(String, String)>, ErrorShape> {
     let Some(Value::Array(attachments)) = params.get("attachments") else { return Ok(Vec::new()) };
     let mut images = Vec::new();
+    let mut total = 0;
     for (index, attachment) in attachments.iter().enumerate() {
         let field = |name| attachment.get(name).and_then(Value::as_str);
         let mime = field("mimeType").unwrap_or_default();
         let content = field("content").unwrap_or_default();
         // A data URL is what browsers have at hand.
         let data = content.split_once(";base64,").map_or(content, |(_, data)| data);
+        let padding = data.bytes().rev().take_while(|byte| *byte == b'=').count();
+        let bytes = (data.len() / 4 * 3).saturating_sub(padding);
+        if bytes > limits::IMAGE {
+            return Err(ErrorShape::invalid(format!(
+                "attachments[{index}]: {bytes} bytes, and an image may have {} \
+                 (policy.attachments.maxImageBytes)",
+                limits::IMAGE
+            )));
+        }
+        total += bytes;
+        if total > limits::ATTACHMENTS {
+            return Err(ErrorShape::invalid(format!(
+                "attachments: more than {} bytes together (policy.attachments.maxBytes)",
+                limits::ATTACHMENTS
+            )));
+        }
         if !mime.starts_with("image/") || data.is_empty() || base64_decode(data).is_none() {
             return Err(ErrorShape::invalid(format!(
                 "attachments[{index}]: this gateway takes images: \
