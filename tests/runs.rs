@@ -361,6 +361,31 @@ fn an_agent_call_has_two_responses_and_may_be_waited_for() {
 }
 
 #[test]
+fn a_message_for_a_session_that_is_another_now_is_refused() {
+    let home = Home::new();
+    home.configure(&config(&[], "primary: 'local/echo'", ""));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let mut send = |run: &str, id: &str| {
+        let mut params = chat("main", "hi", run);
+        params["sessionId"] = json!(id);
+        params["deliver"] = json!(false);
+        let answer = socket.call("chat.send", &params);
+        if answer.as_ref().is_ok_and(|answer| answer["status"] == "started") {
+            socket.chat_end(run);
+        }
+        answer
+    };
+    let id = "37e76aa0-6f2b-482b-ade9-fe927f9ca63d";
+    assert_eq!(send("r1", id).unwrap()["status"], "started", "a new session takes the id");
+    assert_eq!(send("r2", id).unwrap()["status"], "started");
+    let error = send("r3", "another").unwrap_err();
+    assert_eq!(error["code"], "INVALID_REQUEST");
+    assert_eq!(error["message"], "session agent:main:main is not \"another\" any more");
+    assert_eq!(send("r1", id).unwrap()["status"], "ok");
+}
+
+#[test]
 fn attachments_are_as_large_as_hello_says() {
     let home = Home::new();
     home.configure(&config(&[], "primary: 'local/echo'", ""));

@@ -162,6 +162,28 @@ fn parameters_are_checked_and_errors_name_them() {
             json!({"sessionKey": "agent:nope:main", "message": "x", "idempotencyKey": "k"}),
             "Agent \"nope\" no longer exists in configuration",
         ),
+        (
+            "chat.send",
+            json!({"sessionKey": main, "message": "x", "idempotencyKey": "k",
+                "expectedSessionRoutingContract": "c"}),
+            "at root: unexpected property 'expectedSessionRoutingContract'",
+        ),
+        (
+            "chat.send",
+            json!({"sessionKey": main, "message": "x", "idempotencyKey": "k", "deliver": true}),
+            "no channel built in yet",
+        ),
+        (
+            "agent",
+            json!({"message": "x", "idempotencyKey": "k", "deliver": true}),
+            "no channel built in yet, so the answer cannot be delivered;",
+        ),
+        (
+            "agent",
+            json!({"message": "x", "idempotencyKey": "k", "deliver": true, "channel": "last",
+                "replyChannel": "telegram"}),
+            "delivered by \"telegram\";",
+        ),
         ("chat.history", json!({"sessionKey": main, "limit": 0}), "/limit"),
         ("chat.history", json!({"sessionKey": main, "limit": 1001}), "/limit"),
         ("logs.tail", json!({"limit": 5001}), "/limit"),

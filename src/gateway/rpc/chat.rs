@@ -33,6 +33,7 @@ impl Gateway {
         if message.trim() == "/stop" && !plain {
             return Ok(self.abort_session(&key, None, fx).answer());
         }
+        not_delivered(params)?;
         let images = images(params)?;
         if message.trim().is_empty() && images.is_empty() {
             return Err(ErrorShape::invalid("message or attachment required"));
@@ -48,13 +49,19 @@ impl Gateway {
         if let Some(status) = status {
             return Ok(Answer::Value(json!({"runId": run_id, "status": status})));
         }
+        let session_id = text(params, "sessionId");
+        if let (Some(asked), Some(entry)) = (session_id, self.sessions.get(&key))
+            && entry.session_id != asked
+        {
+            return Err(another_session(&key, asked));
+        }
         let client = self.conns.client(conn).map(|client| (client.id, client.mode));
         let new = NewRun {
             id: run_id.clone(),
             cause: Cause::Chat,
             key,
             agent,
-            session_id: text(params, "sessionId").map(str::to_owned),
+            session_id: session_id.map(str::to_owned),
             keep: true,
             message: Some(message.to_owned()),
             images,
@@ -246,6 +253,24 @@ pub(super) fn images(params: &Params) -> Result<Vec<(String, String)>, ErrorShap
         images.push((mime.to_owned(), data.to_owned()));
     }
     Ok(images)
+}
+
+/// Refuses to promise that the answer goes out by a channel.
+pub(super) fn not_delivered(params: &Params) -> Result<(), ErrorShape> {
+    if params.get("deliver") != Some(&Value::Bool(true)) {
+        return Ok(());
+    }
+    let mut named = ["replyChannel", "channel"].into_iter().filter_map(|name| text(params, name));
+    let channel = named.find(|name| !name.is_empty());
+    let channel = channel.map(|name| format!(" by \"{name}\"")).unwrap_or_default();
+    Err(ErrorShape::invalid(format!(
+        "deliver: this gateway has no channel built in yet, so the answer cannot be delivered\
+         {channel}; send deliver: false and read it here"
+    )))
+}
+
+pub(super) fn another_session(key: &str, expected: &str) -> ErrorShape {
+    ErrorShape::invalid(format!("session {key} is not \"{expected}\" any more"))
 }
 
 pub(super) fn conflict() -> ErrorShape {
