@@ -54,6 +54,11 @@ pub const WS_BUFFERED: usize = 52_428_800;
 pub const WS_DROP_EVENTS: usize = 4 * 1024 * 1024;
 /// Above this many queued bytes a connection is closed with 1008 `slow consumer`.
 pub const WS_SLOW_CONSUMER: usize = 16 * 1024 * 1024;
+/// Attachments of one message, decoded: what a frame carries as base64 beside 256 KiB of other
+/// things.
+pub const ATTACHMENTS: usize = (WS_MESSAGE - 256 * 1024) / 4 * 3;
+/// One image among them, decoded.
+pub const IMAGE: usize = 6 * 1024 * 1024;
 /// Time from the upgrade to a valid `connect`.
 pub const WS_HANDSHAKE_MS: u64 = 15_000;
 /// Time between two `tick` events.
@@ -153,8 +158,11 @@ pub const WAITS: usize = 1_024;
 pub const WAIT_MS_MAX: u64 = 3_600_000;
 /// `agent.wait` without `timeoutMs` (reference: 30 s).
 pub const WAIT_MS: u64 = 30_000;
-/// Between two `chat` deltas of one run.
+/// Between two events with text of one run, `agent` assistant and `chat` delta.
 pub const CHAT_DELTA_MS: u64 = 75;
+/// Those events repeat all the text, so each of so many bytes adds a millisecond to that: one
+/// run makes at most twice this a millisecond for one client, however long its answer.
+pub const CHAT_DELTA_BYTES_PER_MS: usize = 2 * 1024;
 /// Sessions one connection may follow by `sessions.messages.subscribe`.
 pub const SUBSCRIPTIONS: usize = 256;
 /// How long active runs may finish after SIGTERM (reference: 315 s).

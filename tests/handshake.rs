@@ -524,6 +524,8 @@ fn hello_says_what_was_granted() {
     assert_eq!(hello["protocol"], 4);
     assert_eq!(hello["policy"]["maxPayload"], 26_214_400);
     assert_eq!(hello["policy"]["tickIntervalMs"], 30_000);
+    let attachments = json!({"maxBytes": 19_464_192, "maxImageBytes": 6_291_456});
+    assert_eq!(hello["policy"]["attachments"], attachments);
     let auth = json!({
         "role": "operator", "method": "token",
         "scopes": ["operator.admin", "operator.read", "operator.write"],
@@ -545,6 +547,7 @@ fn hello_says_what_was_granted() {
         let startup = json!("chat.startup");
         let known = hello["features"]["methods"].as_array().unwrap().contains(&startup);
         assert_eq!(known, want == 4);
+        assert_eq!(hello["policy"].get("attachments").is_some(), want == 4);
     }
     let scopes = |changes: &[(&str, Value)], headers: &str| {
         let mut socket = Socket::upgrade(port, "/", headers).unwrap();

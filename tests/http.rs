@@ -391,6 +391,9 @@ fn a_forwarding_header_is_refused_at_every_door() {
         "Forwarded: for=127.0.0.1",
         "X-Forwarded-For: 127.0.0.1, ::1",
         "X-Forwarded-Host: localhost",
+        "X-Forwarded-Port: 443",
+        "CF-Connecting-IP: 127.0.0.1",
+        "Tailscale-User-Login: a@b",
     ] {
         for path in ["/healthz", "/readyz", "/v1/models", "/nowhere"] {
             let with = format!("\r\n{header}\r\n\r\n");
@@ -416,6 +419,7 @@ fn host_and_origin_stop_foreign_pages_and_rebinding() {
         // A browser without an origin: a navigation or an image.
         (&local, "Sec-Fetch-Site: none\r\n", 200),
         ("evil.example", "Sec-Fetch-Site: cross-site\r\n", 403),
+        ("evil!example", "Sec-Fetch-Site: cross-site\r\n", 403),
         ("evil.example:80", "Origin: http://evil.example\r\n", 403),
         (&local, "Origin: http://evil.example\r\n", 403),
         (&local, "Origin: null\r\n", 403),

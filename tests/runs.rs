@@ -101,6 +101,68 @@ fn a_chat_tells_its_events_in_the_recorded_order() {
 }
 
 #[test]
+fn text_is_told_at_once_then_in_steps_and_whole_before_the_end() {
+    let home = Home::new();
+    let (go, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let provider = Provider::start(move |_, reply| {
+        reply.head();
+        for n in 0..200 {
+            reply.delta(&format!("{n:04} ").repeat(200));
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        // The rest is told by the clock.
+        let _ = wait.lock().unwrap().recv();
+        reply.delta("end");
+        reply.finish("stop");
+    });
+    home.configure(&provider.config(""));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    socket.call("chat.send", &chat("main", "hi", "r")).unwrap();
+    let mut frames: Vec<Value> = Vec::new();
+    let mut waiting = true;
+    loop {
+        let frame = socket.event(|_| true);
+        let words = word(&frame);
+        frames.push(frame["payload"].clone());
+        let text = frame["payload"]["data"]["text"].as_str().unwrap_or_default();
+        if waiting && text.len() == 200 * 1000 {
+            waiting = false;
+            go.send(()).unwrap();
+        }
+        match words.as_str() {
+            "chat final" => break,
+            "agent usage" | "agent lifecycle finishing" | "agent lifecycle end" => {
+                let told = frames.iter().rev().find(|told| told["stream"] == "assistant").unwrap();
+                assert_eq!(told["data"]["text"].as_str().unwrap().len(), 200 * 1000 + 3);
+            }
+            _ => {}
+        }
+    }
+    let told: Vec<&Value> = frames.iter().filter(|told| told["stream"] == "assistant").collect();
+    let (mut text, mut before) = (String::new(), 0);
+    for (n, event) in told.iter().enumerate() {
+        let due = 75 + text.len() as u64 / 2048;
+        text.push_str(event["data"]["delta"].as_str().unwrap());
+        assert_eq!(event["data"]["text"], text);
+        let ts = event["ts"].as_u64().unwrap();
+        let pause = ts - before;
+        let last = n + 1 == told.len();
+        assert!(last || pause + 5 >= due, "{pause} ms before event {n}, not {due}");
+        before = ts;
+    }
+    assert!((3..60).contains(&told.len()), "{} events", told.len());
+    let deltas: Vec<&Value> = frames.iter().filter(|chat| chat["state"] == "delta").collect();
+    assert_eq!(deltas.len(), told.len());
+    for (delta, event) in deltas.iter().zip(&told) {
+        assert_eq!(delta["seq"], event["seq"]);
+        assert_eq!(delta["deltaText"], event["data"]["delta"]);
+        assert_eq!(delta["message"]["content"][0]["text"], event["data"]["text"]);
+    }
+}
+
+#[test]
 fn numbers_have_no_gap_whatever_a_connection_may_hear() {
     let home = Home::new();
     home.configure(&config(&[], "primary: 'local/echo'", ""));
@@ -296,6 +358,66 @@ fn an_agent_call_has_two_responses_and_may_be_waited_for() {
     socket.call("chat.abort", &json!({"sessionKey": "main"})).unwrap();
     let end = socket.response(&id).unwrap();
     assert_eq!((&end["summary"], &end["stopReason"]), (&json!("aborted"), &json!("rpc")), "{end}");
+}
+
+#[test]
+fn a_message_for_a_session_that_is_another_now_is_refused() {
+    let home = Home::new();
+    home.configure(&config(&[], "primary: 'local/echo'", ""));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let mut send = |run: &str, id: &str| {
+        let mut params = chat("main", "hi", run);
+        params["sessionId"] = json!(id);
+        params["deliver"] = json!(false);
+        let answer = socket.call("chat.send", &params);
+        if answer.as_ref().is_ok_and(|answer| answer["status"] == "started") {
+            socket.chat_end(run);
+        }
+        answer
+    };
+    let id = "37e76aa0-6f2b-482b-ade9-fe927f9ca63d";
+    assert_eq!(send("r1", id).unwrap()["status"], "started", "a new session takes the id");
+    assert_eq!(send("r2", id).unwrap()["status"], "started");
+    let error = send("r3", "another").unwrap_err();
+    assert_eq!(error["code"], "INVALID_REQUEST");
+    assert_eq!(error["message"], "session agent:main:main is not \"another\" any more");
+    assert_eq!(send("r1", id).unwrap()["status"], "ok");
+}
+
+#[test]
+fn attachments_are_as_large_as_hello_says() {
+    let home = Home::new();
+    home.configure(&config(&[], "primary: 'local/echo'", ""));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let policy = socket.hello["policy"]["attachments"].clone();
+    let limit = |name: &str| usize::try_from(policy[name].as_u64().unwrap()).unwrap();
+    let (image, all) = (limit("maxImageBytes"), limit("maxBytes"));
+    // Zeros; a count that is no multiple of three ends in padding.
+    let zeros = |bytes: usize| {
+        let data = "A".repeat((bytes * 4).div_ceil(3)) + ["", "==", "="][bytes % 3];
+        json!({"mimeType": "image/png", "content": data})
+    };
+    let mut send = |run: &str, images: &[usize]| {
+        let mut params = chat(run, "", run);
+        params["attachments"] = images.iter().map(|bytes| zeros(*bytes)).collect();
+        let answer = socket.call("chat.send", &params);
+        if answer.is_ok() {
+            socket.chat_end(run);
+        }
+        answer.map_err(|error| error["message"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(send("r1", &[image]).unwrap()["status"], "started");
+    let quarter = all / 4;
+    for (images, want) in [
+        (vec![1, image + 1], "attachments[1]: 6291457 bytes, and an image may have 6291456"),
+        (vec![image + 2], "attachments[0]: 6291458 bytes"),
+        (vec![quarter, quarter, quarter, quarter + 1], "attachments: more than 19464192 bytes"),
+    ] {
+        let error = send("r2", &images).unwrap_err();
+        assert!(error.contains(want), "{error}");
+    }
 }
 
 #[test]

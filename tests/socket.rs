@@ -162,6 +162,28 @@ fn parameters_are_checked_and_errors_name_them() {
             json!({"sessionKey": "agent:nope:main", "message": "x", "idempotencyKey": "k"}),
             "Agent \"nope\" no longer exists in configuration",
         ),
+        (
+            "chat.send",
+            json!({"sessionKey": main, "message": "x", "idempotencyKey": "k",
+                "expectedSessionRoutingContract": "c"}),
+            "at root: unexpected property 'expectedSessionRoutingContract'",
+        ),
+        (
+            "chat.send",
+            json!({"sessionKey": main, "message": "x", "idempotencyKey": "k", "deliver": true}),
+            "no channel built in yet",
+        ),
+        (
+            "agent",
+            json!({"message": "x", "idempotencyKey": "k", "deliver": true}),
+            "no channel built in yet, so the answer cannot be delivered;",
+        ),
+        (
+            "agent",
+            json!({"message": "x", "idempotencyKey": "k", "deliver": true, "channel": "last",
+                "replyChannel": "telegram"}),
+            "delivered by \"telegram\";",
+        ),
         ("chat.history", json!({"sessionKey": main, "limit": 0}), "/limit"),
         ("chat.history", json!({"sessionKey": main, "limit": 1001}), "/limit"),
         ("logs.tail", json!({"limit": 5001}), "/limit"),
@@ -314,6 +336,64 @@ fn the_generations_have_their_own_shapes() {
     let unknown = three.call("chat.startup", &json!({"sessionKey": "main"})).unwrap_err();
     assert_eq!(unknown["message"], "unknown method: chat.startup");
     assert!(four.call("chat.startup", &json!({"sessionKey": "main"})).is_ok());
+}
+
+fn keys(value: &Value) -> String {
+    let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys.join(" ")
+}
+
+#[test]
+fn protocol_three_gets_what_its_traces_have() {
+    let home = Home::new();
+    let gateway = start(&home);
+    let mut old = params();
+    old["maxProtocol"] = json!(3);
+    let mut three = Socket::with(gateway.port, &old);
+    let mut four = Socket::connect(gateway.port);
+    assert_eq!(
+        keys(&three.hello["snapshot"]["sessionDefaults"]),
+        "defaultAgentId mainKey mainSessionKey scope"
+    );
+    assert_eq!(
+        keys(&four.hello["snapshot"]["sessionDefaults"]),
+        "defaultAgentId mainKey mainSessionKey modelConfigured ownership scope selectionRequired"
+    );
+    let send = json!({"sessionKey": "main", "message": "hi", "idempotencyKey": "r"});
+    three.call("chat.send", &send).unwrap();
+    let heard = |socket: &mut Socket| {
+        let mut heard = Vec::new();
+        loop {
+            let frame = socket.event(|frame| frame["event"] == "agent" || frame["event"] == "chat");
+            heard.push(frame["payload"].clone());
+            if frame["payload"]["state"] == "final" {
+                return heard;
+            }
+        }
+    };
+    let told: Vec<(String, String, u64)> = heard(&mut three)
+        .iter()
+        .map(|payload| {
+            let data = payload.get("data").map(keys).unwrap_or_default();
+            (keys(payload), data, payload["seq"].as_u64().unwrap())
+        })
+        .collect();
+    let agent = "data runId seq sessionKey stream ts";
+    let chat = "message runId seq sessionKey state";
+    let want = [
+        (agent, "phase startedAt", 1),
+        (agent, "delta text", 2),
+        (chat, "", 2),
+        (agent, "endedAt livenessState phase", 3),
+        (chat, "", 3),
+    ];
+    let want = want.map(|(keys, data, seq)| (keys.to_owned(), data.to_owned(), seq));
+    assert_eq!(told, want);
+    for payload in heard(&mut four).iter().filter(|payload| payload.get("stream").is_some()) {
+        assert_eq!(payload["agentId"], "main", "{payload}");
+        assert_eq!(payload["isHeartbeat"], false, "{payload}");
+    }
 }
 
 #[test]

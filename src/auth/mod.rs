@@ -85,11 +85,16 @@ pub fn is_loopback(ip: IpAddr) -> bool {
 }
 
 /// Headers that a reverse proxy adds. Without a configured trusted proxy nobody can say what
-/// they are worth, so a request that carries one is refused.
+/// they are worth, so a request that carries one is refused. `Via` is none of them: it names
+/// no client.
 pub fn has_forwarding_header(headers: &Headers) -> bool {
-    ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded"]
-        .iter()
-        .any(|name| headers.get(name).is_some())
+    const NAMES: [&str; 5] =
+        ["forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip", "tailscale-user-login"];
+    const PREFIX: &str = "x-forwarded-";
+    headers.iter().any(|(name, _)| {
+        NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+            || name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+    })
 }
 
 /// The scopes a device-less client keeps when it shows the shared secret: what it asked for and
@@ -167,6 +172,30 @@ mod tests {
         assert!(granted_scopes(&asked, "cli", "probe", false).is_empty());
         assert!(granted_scopes(&asked, "test", "test", false).is_empty());
         assert!(granted_scopes(&asked, "gateway-client", "backend", true).is_empty());
+    }
+
+    #[test]
+    fn headers_of_proxies_are_known() {
+        for (name, want) in [
+            ("X-Forwarded-For", true),
+            ("x-forwarded-", true),
+            ("X-FORWARDED-Client-Cert", true),
+            ("X-Real-IP", true),
+            ("Forwarded", true),
+            ("CF-Connecting-IP", true),
+            ("True-Client-IP", true),
+            ("Tailscale-User-Login", true),
+            ("Via", false),
+            ("X-Forwarded", false),
+            ("X-Forward-For", false),
+        ] {
+            let mut server = crate::wire::http::server::Server::new();
+            server.push(format!("GET / HTTP/1.1\r\nHost: x\r\n{name}: \r\n\r\n").as_bytes());
+            let Some(crate::wire::http::server::Event::Head(head)) = server.next() else {
+                panic!("{name}");
+            };
+            assert_eq!(has_forwarding_header(&head.headers), want, "{name}");
+        }
     }
 
     #[test]

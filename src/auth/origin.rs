@@ -70,7 +70,11 @@ pub fn decide(headers: &Headers, peer: IpAddr, policy: Policy<'_>) -> Result<boo
     if !browser && policy.mode != AuthMode::None {
         return Ok(false);
     }
-    let host = headers.get("host").and_then(parse_host_port);
+    let host = match headers.get("host") {
+        None => None,
+        // What is no host is none of ours.
+        Some(text) => Some(parse_host_port(text).ok_or(Refused::Host)?),
+    };
     if let Some((name, _)) = &host
         && !host_is_ours(name, policy)
     {
@@ -156,10 +160,14 @@ mod tests {
     fn origins_and_hosts() {
         use AuthMode::{None, Token};
         let here = "127.0.0.1";
-        let table: [(AuthMode, &str, &str, Result<bool, Refused>); 20] = [
+        let table: [(AuthMode, &str, &str, Result<bool, Refused>); 24] = [
             (Token, here, "Host: anything.example\r\n", Ok(false)),
             (None, here, "Host: anything.example\r\n", Err(Refused::Host)),
             (None, here, "Host: localhost:18789\r\n", Ok(false)),
+            (Token, here, "Host: a!b\r\n", Ok(false)),
+            (None, here, "Host: a!b\r\n", Err(Refused::Host)),
+            (None, here, "Host: evil.example:0\r\n", Err(Refused::Host)),
+            (Token, here, "Host: a!b\r\nOrigin: https://ui.example\r\n", Err(Refused::Host)),
             (None, here, "Host: 127.evil.com\r\n", Err(Refused::Host)),
             (None, here, "Host: localhost.\r\n", Ok(false)),
             (None, here, "Host: pi.local:18789\r\n", Ok(false)),

@@ -341,7 +341,7 @@ impl Gateway {
             "health": self.health_value(),
             "stateVersion": {"presence": self.presence.version, "health": self.health_version},
             "uptimeMs": self.uptime_ms(),
-            "sessionDefaults": self.session_defaults(),
+            "sessionDefaults": self.session_defaults(asked.protocol),
         });
         if scopes.contains(&"operator.admin") {
             // Where things lie is for those who may change them, as in the reference.
@@ -359,6 +359,15 @@ impl Gateway {
             snapshot["suspension"] = json!({"phase": phase});
             snapshot["appliedConfigHash"] = json!(self.config.source.hash);
         }
+        let mut policy = json!({
+            "maxPayload": limits::WS_MESSAGE,
+            "maxBufferedBytes": limits::WS_BUFFERED,
+            "tickIntervalMs": limits::TICK_MS,
+        });
+        if newest {
+            policy["attachments"] =
+                json!({"maxBytes": limits::ATTACHMENTS, "maxImageBytes": limits::IMAGE});
+        }
         json!({
             "type": "hello-ok",
             "protocol": asked.protocol,
@@ -366,11 +375,7 @@ impl Gateway {
             "features": features,
             "snapshot": snapshot,
             "auth": auth,
-            "policy": {
-                "maxPayload": limits::WS_MESSAGE,
-                "maxBufferedBytes": limits::WS_BUFFERED,
-                "tickIntervalMs": limits::TICK_MS,
-            },
+            "policy": policy,
         })
         .to_string()
     }

@@ -6,12 +6,17 @@
 //!   chat run only:  chat status + agent run_status  preparing_workspace, preparing_context
 //!   agent lifecycle start     chat run only: starting_model
 //!   agent lifecycle model     agent assistant + chat delta, throttled, until the end
+//!   agent assistant + chat delta (the rest)
 //!   agent usage, session.message (assistant), lifecycle finishing, model null, end
-//!   chat delta (the rest), chat final
+//!   chat final
 //! ```
 //!
 //! The number in a payload counts within the run; a chat event carries the number of the agent
-//! event it mirrors. Protocol 3 knows no `status`, `deltaText` or `agentId` in `chat`.
+//! event it mirrors.
+//!
+//! Protocol 3 (section 12) has shapes of its own and numbers without a gap: no `status`,
+//! `deltaText` or `agentId` in `chat`; of `agent` no streams `run_status` and `usage`, no phases
+//! `model` and `finishing`, and little in what is left.
 
 use super::Gateway;
 use super::broadcast::To;
@@ -25,15 +30,17 @@ use serde_json::{Map, Value, json};
 /// What was told of a run so far.
 pub(super) struct Voice {
     seq: u64,
+    /// The same among what protocol 3 is told.
+    seq3: u64,
     /// A chat run has `status` events and `isHeartbeat`.
     chat: bool,
     item: String,
-    /// Bytes of the answer told by `assistant` and by `chat` events.
-    assistant: usize,
-    delta: usize,
-    /// The next chat delta may go out then.
-    delta_at: Option<Time>,
-    /// The last delta took text back.
+    /// Bytes of the answer so far, and how many of them were told.
+    known: usize,
+    told: usize,
+    /// More of it may be told then.
+    text_at: Option<Time>,
+    /// Text was taken back since the last delta.
     replace: bool,
 }
 
@@ -41,18 +48,29 @@ impl Voice {
     pub(super) fn new(new: &NewRun, item: String) -> Self {
         Self {
             seq: 0,
+            seq3: 0,
             chat: new.cause == Cause::Chat,
             item: format!("{item}:1"),
-            assistant: 0,
-            delta: 0,
-            delta_at: None,
+            known: 0,
+            told: 0,
+            text_at: None,
             replace: false,
         }
     }
 
+    /// A new number for an event, which protocol 3 gets too or not.
+    fn step(&mut self, protocol3: bool) {
+        self.seq += 1;
+        self.seq3 += u64::from(protocol3);
+    }
+
+    fn number(&self, protocol: u32) -> u64 {
+        if protocol >= 4 { self.seq } else { self.seq3 }
+    }
+
     /// When held-back text is to be told.
     pub(super) fn due(&self) -> Option<Time> {
-        (self.delta < self.assistant).then_some(self.delta_at).flatten()
+        (self.told < self.known).then_some(self.text_at).flatten()
     }
 }
 
@@ -61,14 +79,16 @@ pub(super) struct Trailing(Value);
 
 impl Gateway {
     fn say_agent(&mut self, run: &mut Active, stream: &str, data: &Value, fx: &mut Effects) {
-        run.voice.seq += 1;
+        run.voice.step(known_to_3(stream, data));
         self.say_agent_again(run, stream, data, fx);
     }
 
     /// With the number of the chat event before it.
     fn say_agent_again(&mut self, run: &Active, stream: &str, data: &Value, fx: &mut Effects) {
         let ts = self.now.wall_ms;
-        self.broadcast("agent", To::Readers, fx, &|_| Some(agent_payload(run, stream, data, ts)));
+        self.broadcast("agent", To::Readers, fx, &|protocol| {
+            agent_payload(protocol, run, stream, data, ts)
+        });
     }
 
     /// A `chat` event with the current number. `protocol3` is false for what that generation
@@ -84,10 +104,10 @@ impl Gateway {
             if protocol >= 4 {
                 payload.insert("agentId".to_owned(), json!(run.agent));
             }
-            payload.insert("seq".to_owned(), json!(run.voice.seq));
+            payload.insert("seq".to_owned(), json!(run.voice.number(protocol)));
             if let Value::Object(fields) = fields {
                 for (name, value) in fields {
-                    if protocol >= 4 || !matches!(name.as_str(), "deltaText" | "replace") {
+                    if protocol >= 4 || chat_field_of_3(name, fields) {
                         payload.insert(name.clone(), value.clone());
                     }
                 }
@@ -98,7 +118,7 @@ impl Gateway {
 
     fn say_status(&mut self, run: &mut Active, phase: &str, fx: &mut Effects) {
         if run.voice.chat {
-            run.voice.seq += 1;
+            run.voice.step(false);
             self.say_chat(run, &json!({"state": "status", "phase": phase}), false, fx);
             self.say_agent_again(run, "run_status", &json!({"phase": phase}), fx);
         }
@@ -128,8 +148,8 @@ impl Gateway {
                 self.say_agent(run, "thinking", &json!({"delta": text}), fx);
             }
             RunEvent::Restart => {
-                run.voice.assistant = 0;
-                run.voice.delta = 0;
+                run.voice.known = 0;
+                run.voice.told = 0;
                 run.voice.replace = true;
                 let data =
                     json!({"text": "", "delta": "", "replace": true, "itemId": run.voice.item});
@@ -148,40 +168,32 @@ impl Gateway {
         }
     }
 
-    /// New text of the answer: an `assistant` event for what came in this turn, a chat delta
-    /// when the last is [`limits::CHAT_DELTA_MS`] old or the run is over (`all`).
+    /// New text of the answer, in an `assistant` event and the chat delta that mirrors it: the
+    /// first at once, the next after [`limits::CHAT_DELTA_MS`], or when the run is over (`all`).
+    ///
+    /// Both events carry all the text there is, so the pause grows with it: else a long answer
+    /// would cost the square of its length.
     pub(super) fn speak_text(&mut self, run: &mut Active, all: bool, fx: &mut Effects) {
         let Some(machine) = &run.machine else { return };
-        let length = machine.text().len();
-        if length > run.voice.assistant {
-            run.voice.seq += 1;
-            let (item, from) = (&run.voice.item, run.voice.assistant);
-            let ts = self.now.wall_ms;
-            let shown: &Active = run;
-            self.broadcast("agent", To::Readers, fx, &|_| {
-                let text = machine.text();
-                let data = json!({
-                    "text": text, "delta": text.get(from..).unwrap_or_default(), "itemId": item,
-                });
-                Some(agent_payload(shown, "assistant", &data, ts))
-            });
-            run.voice.assistant = length;
-        }
+        let text = machine.text();
         let now = self.now.time;
-        let ripe = run.voice.delta_at.is_none_or(|at| at <= now);
-        if run.voice.delta < length && (ripe || all) {
-            let text = machine.text();
-            let mut fields = json!({
-                "state": "delta", "deltaText": text.get(run.voice.delta..).unwrap_or_default(),
-                "message": chat_message(text, self.now.wall_ms),
-            });
-            if std::mem::take(&mut run.voice.replace) {
-                fields["replace"] = json!(true);
-            }
-            run.voice.delta = length;
-            run.voice.delta_at = Some(now.after_ms(limits::CHAT_DELTA_MS));
-            self.say_chat(run, &fields, true, fx);
+        run.voice.known = text.len();
+        let early = !all && run.voice.text_at.is_some_and(|at| at > now);
+        if run.voice.told >= text.len() || early {
+            return;
         }
+        let delta = text.get(run.voice.told..).unwrap_or_default();
+        let data = json!({"text": text, "delta": delta, "itemId": run.voice.item});
+        let mut fields = json!({
+            "state": "delta", "deltaText": delta, "message": chat_message(text, self.now.wall_ms),
+        });
+        if std::mem::take(&mut run.voice.replace) {
+            fields["replace"] = json!(true);
+        }
+        run.voice.told = text.len();
+        run.voice.text_at = Some(now.after_ms(pause_ms(text.len())));
+        self.say_agent(run, "assistant", &data, fx);
+        self.say_chat(run, &fields, true, fx);
     }
 
     /// Tokens of a good answer; told before its message.
@@ -222,12 +234,11 @@ impl Gateway {
                     end["terminalReceipt"] = receipt(run, machine);
                 }
                 self.say_agent(run, "lifecycle", &end, fx);
-                self.speak_text(run, true, fx);
                 let done = json!({"state": "final", "stopReason": stop, "message": message});
                 self.say_chat(run, &done, true, fx);
             }
             Outcome::Aborted(_) => {
-                run.voice.seq += 1;
+                run.voice.step(true);
                 let mut aborted = json!({"state": "aborted", "stopReason": stop});
                 if !text.is_empty() {
                     aborted["message"] = message;
@@ -238,14 +249,15 @@ impl Gateway {
                     "startedAt": run.started_ms, "endedAt": ended_ms,
                 });
                 self.say_agent_again(run, "lifecycle", &end, fx);
-                run.voice.seq += 1;
+                run.voice.step(false);
                 let error = json!({
                     "phase": "error", "error": outcome_text(outcome), "aborted": true,
                     "stopReason": "aborted", "startedAt": run.started_ms, "endedAt": ended_ms,
                     "executionSettled": true,
                 });
-                let payload = agent_payload(run, "lifecycle", &error, self.now.wall_ms);
-                self.trailing.push(Trailing(payload));
+                // Protocol 3 heard of the end already.
+                let payload = agent_payload(4, run, "lifecycle", &error, self.now.wall_ms);
+                self.trailing.extend(payload.map(Trailing));
             }
             Outcome::Failed(_) | Outcome::TimedOut(_) => {
                 let why = outcome_text(outcome);
@@ -267,7 +279,9 @@ impl Gateway {
     /// What follows the response of an abort.
     pub(super) fn speak_trailing(&mut self, fx: &mut Effects) {
         for Trailing(payload) in std::mem::take(&mut self.trailing) {
-            self.broadcast("agent", To::Readers, fx, &|_| Some(payload.clone()));
+            self.broadcast("agent", To::Readers, fx, &|protocol| {
+                (protocol >= 4).then(|| payload.clone())
+            });
         }
     }
 
@@ -306,10 +320,26 @@ impl Gateway {
     }
 }
 
-fn agent_payload(run: &Active, stream: &str, data: &Value, ts: u64) -> Value {
+/// An `agent` event in the form of that protocol; `None` for what it does not know.
+fn agent_payload(
+    protocol: u32,
+    run: &Active,
+    stream: &str,
+    data: &Value,
+    ts: u64,
+) -> Option<Value> {
+    let seq = run.voice.number(protocol);
+    if protocol < 4 {
+        return known_to_3(stream, data).then(|| {
+            json!({
+                "runId": run.id, "sessionKey": run.key, "stream": stream,
+                "data": data_of_3(data), "seq": seq, "ts": ts,
+            })
+        });
+    }
     let mut payload = json!({
         "runId": run.id, "sessionKey": run.key, "agentId": run.agent, "stream": stream,
-        "data": data, "seq": run.voice.seq, "ts": ts,
+        "data": data, "seq": seq, "ts": ts,
     });
     if stream == "lifecycle" {
         payload["sessionId"] = json!(run.session_id);
@@ -317,7 +347,50 @@ fn agent_payload(run: &Active, stream: &str, data: &Value, ts: u64) -> Value {
     if run.voice.chat {
         payload["isHeartbeat"] = json!(false);
     }
-    payload
+    Some(payload)
+}
+
+/// Whether protocol 3 has such an `agent` event.
+fn known_to_3(stream: &str, data: &Value) -> bool {
+    let phase = data.get("phase").and_then(Value::as_str);
+    match stream {
+        "lifecycle" => matches!(phase, Some("start" | "end" | "error")),
+        stream => !matches!(stream, "run_status" | "usage"),
+    }
+}
+
+/// What protocol 3 has of the data of an `agent` event.
+fn data_of_3(data: &Value) -> Value {
+    let start = data.get("phase").is_some_and(|phase| phase == "start");
+    let mut kept = Map::new();
+    for (name, value) in data.as_object().into_iter().flatten() {
+        let keep = match name.as_str() {
+            "startedAt" => start,
+            "aborted" => value == true,
+            name => matches!(
+                name,
+                "phase" | "livenessState" | "endedAt" | "error" | "text" | "delta" | "replace"
+            ),
+        };
+        if keep {
+            kept.insert(name.clone(), value.clone());
+        }
+    }
+    Value::Object(kept)
+}
+
+/// Whether protocol 3 has this field in such a `chat` event.
+fn chat_field_of_3(name: &str, fields: &Map<String, Value>) -> bool {
+    match name {
+        "deltaText" | "replace" => false,
+        "stopReason" => fields.get("state").is_none_or(|state| state != "final"),
+        _ => true,
+    }
+}
+
+/// Between two events that carry so much text.
+fn pause_ms(length: usize) -> u64 {
+    limits::CHAT_DELTA_MS + (length / limits::CHAT_DELTA_BYTES_PER_MS) as u64
 }
 
 fn chat_message(text: &str, now_ms: u64) -> Value {

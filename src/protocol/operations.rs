@@ -124,8 +124,8 @@ const AGENT: &[Field] = &[
     must("idempotencyKey", Kind::Text(256)),
 ];
 
-/// Guards of the schema that we could not honour (`expectedLeafEntryId`, tool bindings,
-/// permission modes) are left out on purpose: a client that sends one is told.
+/// Guards of the schema that we could not honour (`expectedLeafEntryId`, routing contracts, tool
+/// bindings, permission modes) are left out on purpose: a client that sends one is told.
 const CHAT_SEND: &[Field] = &[
     must("sessionKey", SESSION_KEY),
     may("sessionId", ID),
@@ -138,7 +138,6 @@ const CHAT_SEND: &[Field] = &[
     may("queueMode", Kind::OneOf(&["steer", "followup", "collect", "interrupt"])),
     may("replyToId", ID),
     may("suppressCommandInterpretation", Kind::Bool),
-    may("expectedSessionRoutingContract", Kind::Str),
     may("attachments", Kind::Arr),
     may("timeoutMs", MS),
     may("originatingChannel", Kind::Str),

@@ -3,7 +3,7 @@
 use super::super::Gateway;
 use super::super::runs::{Cause, NewRun, Repeated, digest, model_exists};
 use super::super::socket::Answer;
-use super::chat::{conflict, images};
+use super::chat::{another_session, conflict, images, not_delivered};
 use super::{Handled, Params, number, text};
 use crate::agent::Ask;
 use crate::agent::turn::Turn;
@@ -26,6 +26,7 @@ impl Gateway {
         if message.trim().is_empty() {
             return Err(ErrorShape::invalid("message required"));
         }
+        not_delivered(params)?;
         let run_id = text(params, "idempotencyKey").unwrap_or_default().to_owned();
         let session_id = text(params, "sessionId").filter(|id| !id.is_empty());
         let key = match (text(params, "sessionKey").filter(|key| !key.is_empty()), session_id) {
@@ -47,9 +48,7 @@ impl Gateway {
         if let Some(expected) = text(params, "expectedExistingSessionId")
             && self.sessions.get(&key).is_none_or(|entry| entry.session_id != expected)
         {
-            return Err(ErrorShape::invalid(format!(
-                "session {key} is not \"{expected}\" any more"
-            )));
+            return Err(another_session(&key, expected));
         }
         let digest = digest("agent", &key, message, params.get("attachments"));
         match self.repeated(&run_id, digest) {

@@ -6,6 +6,7 @@ use super::super::socket::Answer;
 use super::{Handled, Params, count, number, text};
 use crate::agent::Ask;
 use crate::driver::{ConnId, Effects};
+use crate::limits;
 use crate::protocol::error::ErrorShape;
 use crate::protocol::frame::write_json;
 use crate::wire::hash::base64_decode;
@@ -32,6 +33,7 @@ impl Gateway {
         if message.trim() == "/stop" && !plain {
             return Ok(self.abort_session(&key, None, fx).answer());
         }
+        not_delivered(params)?;
         let images = images(params)?;
         if message.trim().is_empty() && images.is_empty() {
             return Err(ErrorShape::invalid("message or attachment required"));
@@ -47,13 +49,19 @@ impl Gateway {
         if let Some(status) = status {
             return Ok(Answer::Value(json!({"runId": run_id, "status": status})));
         }
+        let session_id = text(params, "sessionId");
+        if let (Some(asked), Some(entry)) = (session_id, self.sessions.get(&key))
+            && entry.session_id != asked
+        {
+            return Err(another_session(&key, asked));
+        }
         let client = self.conns.client(conn).map(|client| (client.id, client.mode));
         let new = NewRun {
             id: run_id.clone(),
             cause: Cause::Chat,
             key,
             agent,
-            session_id: text(params, "sessionId").map(str::to_owned),
+            session_id: session_id.map(str::to_owned),
             keep: true,
             message: Some(message.to_owned()),
             images,
@@ -209,16 +217,33 @@ fn shorten(message: &mut Value, max_chars: usize) {
     }
 }
 
-/// Images among `attachments`: media type and base64, checked.
+/// Images among `attachments`: media type and base64, checked against what `hello-ok` allows.
 pub(super) fn images(params: &Params) -> Result<Vec<(String, String)>, ErrorShape> {
     let Some(Value::Array(attachments)) = params.get("attachments") else { return Ok(Vec::new()) };
     let mut images = Vec::new();
+    let mut total = 0;
     for (index, attachment) in attachments.iter().enumerate() {
         let field = |name| attachment.get(name).and_then(Value::as_str);
         let mime = field("mimeType").unwrap_or_default();
         let content = field("content").unwrap_or_default();
         // A data URL is what browsers have at hand.
         let data = content.split_once(";base64,").map_or(content, |(_, data)| data);
+        let padding = data.bytes().rev().take_while(|byte| *byte == b'=').count();
+        let bytes = (data.len() / 4 * 3).saturating_sub(padding);
+        if bytes > limits::IMAGE {
+            return Err(ErrorShape::invalid(format!(
+                "attachments[{index}]: {bytes} bytes, and an image may have {} \
+                 (policy.attachments.maxImageBytes)",
+                limits::IMAGE
+            )));
+        }
+        total += bytes;
+        if total > limits::ATTACHMENTS {
+            return Err(ErrorShape::invalid(format!(
+                "attachments: more than {} bytes together (policy.attachments.maxBytes)",
+                limits::ATTACHMENTS
+            )));
+        }
         if !mime.starts_with("image/") || data.is_empty() || base64_decode(data).is_none() {
             return Err(ErrorShape::invalid(format!(
                 "attachments[{index}]: this gateway takes images: \
@@ -228,6 +253,24 @@ pub(super) fn images(params: &Params) -> Result<Vec<(String, String)>, ErrorShap
         images.push((mime.to_owned(), data.to_owned()));
     }
     Ok(images)
+}
+
+/// Refuses to promise that the answer goes out by a channel.
+pub(super) fn not_delivered(params: &Params) -> Result<(), ErrorShape> {
+    if params.get("deliver") != Some(&Value::Bool(true)) {
+        return Ok(());
+    }
+    let mut named = ["replyChannel", "channel"].into_iter().filter_map(|name| text(params, name));
+    let channel = named.find(|name| !name.is_empty());
+    let channel = channel.map(|name| format!(" by \"{name}\"")).unwrap_or_default();
+    Err(ErrorShape::invalid(format!(
+        "deliver: this gateway has no channel built in yet, so the answer cannot be delivered\
+         {channel}; send deliver: false and read it here"
+    )))
+}
+
+pub(super) fn another_session(key: &str, expected: &str) -> ErrorShape {
+    ErrorShape::invalid(format!("session {key} is not \"{expected}\" any more"))
 }
 
 pub(super) fn conflict() -> ErrorShape {

@@ -85,7 +85,7 @@ impl Gateway {
             .collect();
         json!({
             "defaultId": agents.default_agent(), "ownership": "sole", "selectionRequired": false,
-            "mainKey": self.config.session.main_key, "scope": self.session_defaults()["scope"],
+            "mainKey": self.config.session.main_key, "scope": self.session_defaults(3)["scope"],
             "agents": rows,
         })
     }

@@ -187,8 +187,8 @@ impl Gateway {
         })
     }
 
-    /// `hello-ok.snapshot.sessionDefaults`.
-    pub(in crate::gateway) fn session_defaults(&self) -> Value {
+    /// `hello-ok.snapshot.sessionDefaults`; protocol 3 knows fewer of them.
+    pub(in crate::gateway) fn session_defaults(&self, protocol: u32) -> Value {
         let agent = self.config.agents.default_agent();
         let main_key = &self.config.session.main_key;
         let scope = match self.config.session.scope {
@@ -197,10 +197,12 @@ impl Gateway {
         };
         let mut value = Map::new();
         value.insert("defaultAgentId".to_owned(), json!(agent));
-        let configured = self.config.agents.model_of(agent).primary.is_some();
-        value.insert("modelConfigured".to_owned(), json!(configured));
-        value.insert("ownership".to_owned(), json!("sole"));
-        value.insert("selectionRequired".to_owned(), json!(false));
+        if protocol >= 4 {
+            let configured = self.config.agents.model_of(agent).primary.is_some();
+            value.insert("modelConfigured".to_owned(), json!(configured));
+            value.insert("ownership".to_owned(), json!("sole"));
+            value.insert("selectionRequired".to_owned(), json!(false));
+        }
         value.insert("mainKey".to_owned(), json!(main_key));
         value.insert(
             "mainSessionKey".to_owned(),

@@ -387,7 +387,8 @@ impl Gateway {
         for event in events {
             self.speak(&mut run, event, fx);
         }
-        self.speak_text(&mut run, false, fx);
+        let over = events.iter().any(|event| matches!(event, RunEvent::Over(_)));
+        self.speak_text(&mut run, over, fx);
         if let (Cause::Http(conn), Some(machine), false) =
             (run.cause, &run.machine, events.is_empty())
         {
