@@ -679,7 +679,7 @@ fn after<'a>(bytes: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
     bytes.get(at + mark.len()..)
 }
 
-fn boot(config: usize, mode: AuthMode, disk: &Memory, now: Now) -> Gateway {
+pub(super) fn boot(config: usize, mode: AuthMode, disk: &Memory, now: Now) -> Gateway {
     let secret = Some(Secret::new("t".to_owned()));
     let config = CONFIG_CACHE.with(|cache| cache.get(config).cloned()).expect("one of the table");
     let host =
@@ -734,7 +734,7 @@ impl Entropy for Counter {
 
 /// A disk in memory; the test keeps a handle to it.
 #[derive(Clone, Default)]
-struct Memory(Rc<Files>);
+pub(super) struct Memory(Rc<Files>);
 
 #[derive(Default)]
 struct Files {
