@@ -364,11 +364,15 @@ impl Gateway {
             (Some((message, appended)), _) => (Some(message), Some(&appended.id)),
             (None, unsaid) => (unsaid.as_ref(), None),
         };
-        let records = self.sessions.messages(self.disk.as_ref(), &run.key).unwrap_or_default();
-        let skip = records.len().saturating_sub(limits::CONTEXT_MESSAGES);
+        // An image sent now does not take the place of what was said before.
+        let max_bytes = limits::CONTEXT_BYTES + own.map_or(0, value_bytes);
+        let disk = self.disk.as_ref();
+        let records = self
+            .sessions
+            .newest_messages(disk, &run.key, limits::CONTEXT_MESSAGES, max_bytes)
+            .unwrap_or_default();
         let kept = records
             .iter()
-            .skip(skip)
             .filter(|record| Some(&record.id) != own_id)
             .filter_map(|record: &Record| Turn::from_transcript(&record.message));
         turns.extend(kept);
