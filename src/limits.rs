@@ -171,6 +171,11 @@ pub const DRAIN_MS: u64 = 315_000;
 pub const ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// Messages of a session that go to the model; older ones stay in the transcript.
 pub const CONTEXT_MESSAGES: usize = 2_000;
+/// Bytes of the transcript that go to the model.
+pub const CONTEXT_BYTES: usize = 4 * 1024 * 1024;
+/// One line of a transcript; a longer one is damage. A message is at most a frame, a body, or an
+/// answer of which every byte is written as six.
+pub const TRANSCRIPT_LINE: usize = 64 * 1024 * 1024;
 /// What clients are told of how long a restart takes.
 pub const RESTART_EXPECTED_MS: u64 = 1_000;
 /// A frame buffer is kept for the next frame up to this size.

@@ -84,6 +84,28 @@ pub struct Ask {
     pub sampling: Sampling,
 }
 
+impl Ask {
+    /// Bytes of its turns and tools, about.
+    pub fn bytes(&self) -> usize {
+        let turns: usize = self.turns.iter().map(turn::Turn::bytes).sum();
+        let tools: usize = self.tools.iter().map(value_bytes).sum();
+        turns + tools + self.tool_choice.as_ref().map_or(0, value_bytes)
+    }
+}
+
+/// Bytes that a value takes in memory, about: texts, and a flat sum for everything else.
+pub fn value_bytes(value: &Value) -> usize {
+    let inner = match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(value_bytes).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + 32 + value_bytes(value)).sum()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inner
+}
+
 /// Sampling parameters; `None` leaves the provider's default.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[expect(missing_docs, reason = "OpenAI's own names")]

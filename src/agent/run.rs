@@ -148,6 +148,12 @@ impl Run {
         &self.calls
     }
 
+    /// Bytes of the answer so far: text and tool calls.
+    pub fn answer_bytes(&self) -> usize {
+        let call = |call: &ToolCall| call.id.len() + call.name.len() + call.arguments.len();
+        self.text.len() + self.calls.iter().map(call).sum::<usize>()
+    }
+
     /// Tokens, when the provider told them.
     pub fn usage(&self) -> Usage {
         self.usage

@@ -49,7 +49,30 @@ pub enum Turn {
     },
 }
 
+impl Part {
+    fn bytes(&self) -> usize {
+        let texts = match self {
+            Self::Text(text) => text.len(),
+            Self::Image { mime, data } => mime.len() + data.len(),
+            Self::ToolCall { id, name, arguments } => id.len() + name.len() + arguments.len(),
+        };
+        size_of::<Self>() + texts
+    }
+}
+
 impl Turn {
+    /// Bytes that it takes in memory, about.
+    pub fn bytes(&self) -> usize {
+        let texts = match self {
+            Self::System(text) => text.len(),
+            Self::User(parts) | Self::Assistant(parts) => parts.iter().map(Part::bytes).sum(),
+            Self::ToolResult { call_id, name, text } => {
+                call_id.len() + name.as_ref().map_or(0, String::len) + text.len()
+            }
+        };
+        size_of::<Self>() + texts
+    }
+
     /// From a transcript message; `None` for roles that do not go to a model.
     pub fn from_transcript(message: &Value) -> Option<Self> {
         let content = message.get("content").unwrap_or(&Value::Null);

@@ -107,6 +107,9 @@ pub struct Gateway {
     /// Input bytes held for all connections, and output bytes the driver holds.
     held: usize,
     queued: usize,
+    /// [`limits::MEMORY_GLOBAL`]; tests lower it.
+    #[doc(hidden)]
+    pub memory_max: usize,
     leaving: Option<shutdown::Leaving>,
     save_armed: bool,
     /// HTTP connections whose requests wait for room that this turn's answers used up.
@@ -176,6 +179,7 @@ impl Gateway {
             dials: 0,
             held: 0,
             queued: 0,
+            memory_max: limits::MEMORY_GLOBAL,
             leaving: None,
             save_armed: false,
             stalled: Vec::new(),
@@ -202,9 +206,15 @@ impl Gateway {
         DialId(self.dials)
     }
 
-    /// Bytes held in all: the bound behind 503 and 1013.
+    /// Bytes held in all, runs included: the bound behind 503 and 1013.
     fn memory_full(&self) -> bool {
-        self.held + self.queued > limits::MEMORY_GLOBAL
+        !self.has_room_for(0)
+    }
+
+    /// So many bytes more stay within the bound.
+    fn has_room_for(&self, bytes: usize) -> bool {
+        let all = [self.queued, self.runs.bytes(), bytes];
+        all.into_iter().fold(self.held, usize::saturating_add) <= self.memory_max
     }
 
     /// The buffer for a peer, with `bytes` about to be appended counted against it.
@@ -479,6 +489,7 @@ pub struct Idle {
     pub conns: usize,
     pub held: usize,
     pub queued: usize,
+    pub run_bytes: usize,
 }
 
 impl Idle {
@@ -502,6 +513,7 @@ impl Gateway {
             conns: self.conns.all().count(),
             held: self.held,
             queued: self.queued,
+            run_bytes: self.runs.bytes(),
         }
     }
 }

@@ -293,7 +293,7 @@ impl Gateway {
         appended: &Appended,
         fx: &mut Effects,
     ) {
-        let shown = super::rpc::chat::shown(message, &appended.id, appended.seq);
+        let shown = super::rpc::chat::shown(message.clone(), &appended.id, appended.seq);
         self.broadcast("session.message", To::Session(&run.key), fx, &|protocol| {
             // Protocol 3 counts from 0.
             let seq = if protocol >= 4 { appended.seq } else { appended.seq.saturating_sub(1) };

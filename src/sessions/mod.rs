@@ -17,8 +17,10 @@ use crate::store::Disk;
 use crate::wire::hash;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use transcript::Record;
 
@@ -100,14 +102,11 @@ impl AgentStore {
                 continue;
             }
             log::info!(target: "sessions", "{session} found again in {}", path.display());
-            let read = transcript::read(disk, &path).unwrap_or_default();
-            let time = |record: Option<&Record>| {
-                record.and_then(|record| record.message.get("timestamp")).and_then(Value::as_u64)
-            };
+            let (first, last) = transcript::survey(disk, &path).unwrap_or_default().times;
             let entry = Entry {
                 session_id: id,
-                updated_at: time(read.records.last()).unwrap_or_default(),
-                created_at: time(read.records.first()),
+                updated_at: last.unwrap_or_default(),
+                created_at: first,
                 chat_type: Some("direct".to_owned()),
                 ..Entry::default()
             };
@@ -136,6 +135,13 @@ struct Tail {
     parent: Option<String>,
     messages: u64,
     torn: bool,
+}
+
+impl Tail {
+    fn read(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        let read = transcript::survey(disk, path)?;
+        Ok(Self { parent: read.last, messages: read.messages, torn: read.torn })
+    }
 }
 
 /// A message that was just appended.
@@ -298,11 +304,7 @@ impl Sessions {
         let entry = store.index.get_mut(key).ok_or(io::ErrorKind::NotFound)?;
         let mut tail = match store.tails.get(key) {
             Some(tail) => tail.clone(),
-            None => {
-                let read = transcript::read(&*disk, &path)?;
-                let parent = read.records.last().map(|record| record.id.clone());
-                Tail { parent, messages: read.records.len() as u64, torn: read.torn }
-            }
+            None => Tail::read(&*disk, &path)?,
         };
         let mut bytes = Vec::new();
         if std::mem::take(&mut tail.torn) {
@@ -325,7 +327,57 @@ impl Sessions {
         Ok(Appended { id: record_id, seq })
     }
 
-    /// The messages of a session, oldest first; empty when it has none yet.
+    /// How many messages a session has. The first time its transcript is read over; then the
+    /// number is known.
+    ///
+    /// # Errors
+    /// When the transcript exists and cannot be read.
+    pub fn count(&mut self, disk: &dyn Disk, key: &str) -> io::Result<u64> {
+        let Some(path) = self.transcript_path(key) else { return Ok(0) };
+        let store = key::agent_of(key).and_then(|agent| self.agents.get_mut(agent));
+        let Some(store) = store else { return Ok(0) };
+        if let Some(tail) = store.tails.get(key) {
+            return Ok(tail.messages);
+        }
+        let tail = Tail::read(disk, &path)?;
+        let messages = tail.messages;
+        store.tails.insert(key.to_owned(), tail);
+        Ok(messages)
+    }
+
+    /// The newest messages of a session, in order: at most so many and so many bytes.
+    ///
+    /// # Errors
+    /// When the transcript exists and cannot be read.
+    pub fn newest_messages(
+        &self,
+        disk: &dyn Disk,
+        key: &str,
+        at_most: usize,
+        max_bytes: usize,
+    ) -> io::Result<Vec<Record>> {
+        match self.transcript_path(key) {
+            None => Ok(Vec::new()),
+            Some(path) => transcript::read_tail(disk, &path, at_most, max_bytes),
+        }
+    }
+
+    /// Shows the messages of a session, the newest first, until it is told to stop.
+    ///
+    /// # Errors
+    /// When the transcript exists and cannot be read.
+    pub fn walk_back(
+        &self,
+        disk: &dyn Disk,
+        key: &str,
+        see: &mut dyn FnMut(Record) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        let Some(path) = self.transcript_path(key) else { return Ok(()) };
+        let room = Cell::new(usize::MAX);
+        transcript::walk_back(disk, &path, &room, &mut |record, _| see(record))
+    }
+
+    /// All messages of a session, oldest first; empty when it has none yet.
     ///
     /// # Errors
     /// When the transcript exists and cannot be read.

@@ -1,9 +1,12 @@
 //! Transcript files: JSON lines, a header, then message records that name their parent.
 
+use crate::limits;
 use crate::store::Disk;
 use crate::wire::text::rfc3339_ms;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Format version of the header (reference: 3).
@@ -31,7 +34,8 @@ pub struct Transcript {
     pub torn: bool,
 }
 
-/// Reads a transcript; a missing file is an empty one.
+/// Reads a transcript whole; a missing file is an empty one. Nothing that serves clients does:
+/// files grow without bound.
 ///
 /// # Errors
 /// The disk's, but not for damaged lines.
@@ -42,36 +46,229 @@ pub fn read(disk: &dyn Disk, path: &Path) -> io::Result<Transcript> {
         Err(error) => return Err(error),
     };
     let transcript = parse(&bytes);
-    if transcript.damaged > 0 {
-        log::warn!(target: "sessions",
-            "{}: {} damaged lines skipped", path.display(), transcript.damaged);
-    }
+    warn(path, transcript.damaged);
     Ok(transcript)
+}
+
+fn warn(path: &Path, damaged: usize) {
+    if damaged > 0 {
+        log::warn!(target: "sessions", "{}: {damaged} damaged lines skipped", path.display());
+    }
+}
+
+/// What one line is.
+enum Line {
+    Message(Record),
+    /// A header, a label, a compaction; nothing at all.
+    Other,
+    Damaged,
+}
+
+impl Line {
+    fn read(line: &[u8]) -> Self {
+        if line.is_empty() {
+            return Self::Other;
+        }
+        let Ok(Value::Object(mut record)) = serde_json::from_slice::<Value>(line) else {
+            return Self::Damaged;
+        };
+        if record.get("type").and_then(Value::as_str) != Some("message") {
+            return Self::Other;
+        }
+        let id = record.get("id").and_then(Value::as_str).map(str::to_owned);
+        let parent = record.get("parentId").and_then(Value::as_str).map(str::to_owned);
+        match (id, record.remove("message")) {
+            (Some(id), Some(message)) if message.is_object() => {
+                Self::Message(Record { id, parent, message })
+            }
+            _ => Self::Damaged,
+        }
+    }
 }
 
 /// Reads the bytes of a transcript file.
 pub fn parse(bytes: &[u8]) -> Transcript {
     let torn = bytes.last().is_some_and(|byte| *byte != b'\n');
     let mut transcript = Transcript { torn, ..Transcript::default() };
-    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let Ok(Value::Object(mut record)) = serde_json::from_slice::<Value>(line) else {
-            transcript.damaged += 1;
-            continue;
-        };
-        // Other record types (headers, labels, compaction) are not messages.
-        if record.get("type").and_then(Value::as_str) != Some("message") {
-            continue;
-        }
-        let id = record.get("id").and_then(Value::as_str).map(str::to_owned);
-        let parent = record.get("parentId").and_then(Value::as_str).map(str::to_owned);
-        match (id, record.remove("message")) {
-            (Some(id), Some(message)) if message.is_object() => {
-                transcript.records.push(Record { id, parent, message });
-            }
-            _ => transcript.damaged += 1,
+    for line in bytes.split(|byte| *byte == b'\n') {
+        match Line::read(line) {
+            Line::Message(record) => transcript.records.push(record),
+            Line::Other => {}
+            Line::Damaged => transcript.damaged += 1,
         }
     }
     transcript
+}
+
+/// What is read of a file at once.
+const BLOCK: usize = 64 * 1024;
+
+/// Pieces of a line that lies in several blocks.
+#[derive(Default)]
+struct Pieces {
+    kept: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, piece: &[u8]) {
+        self.bytes = self.bytes.saturating_add(piece.len());
+        if self.bytes > limits::TRANSCRIPT_LINE {
+            self.kept = Vec::new();
+        } else if !piece.is_empty() {
+            self.kept.push(piece.to_vec());
+        }
+    }
+
+    /// The line, and an empty place for the next one. A line that is too long is damage.
+    fn take(&mut self, backwards: bool) -> Line {
+        let Self { mut kept, bytes } = std::mem::take(self);
+        if bytes > limits::TRANSCRIPT_LINE {
+            return Line::Damaged;
+        }
+        if backwards {
+            kept.reverse();
+        }
+        Line::read(&kept.concat())
+    }
+}
+
+fn length(disk: &dyn Disk, path: &Path) -> io::Result<u64> {
+    match disk.stat(path) {
+        Ok(stat) => Ok(stat.len),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a whole transcript comes to.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// How many messages.
+    pub messages: u64,
+    /// Id of the last one.
+    pub last: Option<String>,
+    /// `timestamp` of the first and of the last one.
+    pub times: (Option<u64>, Option<u64>),
+    /// The file does not end with a line end.
+    pub torn: bool,
+}
+
+/// Reads a transcript from its beginning and keeps nothing of it but the sums; a missing file is
+/// an empty one.
+///
+/// # Errors
+/// The disk's.
+pub fn survey(disk: &dyn Disk, path: &Path) -> io::Result<Survey> {
+    let length = length(disk, path)?;
+    let (mut survey, mut damaged) = (Survey::default(), 0);
+    let mut see = |line: Line| match line {
+        Line::Message(record) => {
+            let time = record.message.get("timestamp").and_then(Value::as_u64);
+            if survey.messages == 0 {
+                survey.times.0 = time;
+            }
+            survey.times.1 = time;
+            survey.messages += 1;
+            survey.last = Some(record.id);
+        }
+        Line::Other => {}
+        Line::Damaged => damaged += 1,
+    };
+    let mut line = Pieces::default();
+    let (mut at, mut torn) = (0, false);
+    while at < length {
+        let block = disk.read_at(path, at, BLOCK)?;
+        if block.is_empty() {
+            break;
+        }
+        at += block.len() as u64;
+        torn = block.last() != Some(&b'\n');
+        let mut pieces = block.split(|byte| *byte == b'\n');
+        line.push(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            see(line.take(false));
+            line.push(piece);
+        }
+    }
+    see(line.take(false));
+    survey.torn = torn;
+    warn(path, damaged);
+    Ok(survey)
+}
+
+/// Shows the messages of a transcript, the newest first, each with the length of its line, until
+/// it is told to stop or one line takes more than the `room` there is. In memory are one block
+/// and one line.
+///
+/// # Errors
+/// The disk's, but not for damaged lines and not for a missing file.
+pub fn walk_back(
+    disk: &dyn Disk,
+    path: &Path,
+    room: &Cell<usize>,
+    see: &mut dyn FnMut(Record, usize) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let mut at = length(disk, path)?;
+    let mut line = Pieces::default();
+    let mut show = |line: &mut Pieces| {
+        let bytes = line.bytes;
+        match line.take(true) {
+            Line::Message(record) => see(record, bytes),
+            Line::Other | Line::Damaged => ControlFlow::Continue(()),
+        }
+    };
+    while at > 0 {
+        let from = at.saturating_sub(BLOCK as u64);
+        let block = disk.read_at(path, from, usize::try_from(at - from).unwrap_or(BLOCK))?;
+        at = from;
+        let mut pieces = block.rsplit(|byte| *byte == b'\n');
+        line.push(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            if show(&mut line).is_break() {
+                return Ok(());
+            }
+            line.push(piece);
+        }
+        if line.bytes > room.get() {
+            return Ok(());
+        }
+    }
+    let _ = show(&mut line);
+    Ok(())
+}
+
+/// The newest messages in file order: at most so many, of lines with at most so many bytes
+/// together; the newest one whatever its length.
+///
+/// # Errors
+/// The disk's, but not for damaged lines and not for a missing file.
+pub fn read_tail(
+    disk: &dyn Disk,
+    path: &Path,
+    want_messages: usize,
+    max_bytes: usize,
+) -> io::Result<Vec<Record>> {
+    let mut records = Vec::new();
+    let room = Cell::new(usize::MAX);
+    let mut left = max_bytes;
+    if want_messages == 0 {
+        return Ok(records);
+    }
+    walk_back(disk, path, &room, &mut |record, bytes| {
+        if bytes > room.get() {
+            return ControlFlow::Break(());
+        }
+        records.push(record);
+        left = left.saturating_sub(bytes);
+        room.set(left);
+        match records.len() >= want_messages || left == 0 {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    })?;
+    records.reverse();
+    Ok(records)
 }
 
 /// Session key and id of a file's header, if we wrote it.
@@ -132,6 +329,114 @@ pub fn fuzz(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One file that nobody may read whole.
+    struct Blocks(Vec<u8>);
+
+    impl Disk for Blocks {
+        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+            panic!("read whole");
+        }
+        fn read_at(&self, _: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+            assert!(len <= BLOCK, "{len} at once");
+            let from = usize::try_from(offset).unwrap().min(self.0.len());
+            Ok(self.0[from..(from + len).min(self.0.len())].to_vec())
+        }
+        fn stat(&self, _: &Path) -> io::Result<crate::store::Stat> {
+            Ok(crate::store::Stat { len: self.0.len() as u64, modified_ns: 0, inode: 1 })
+        }
+        fn append(&mut self, _: &Path, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+        fn replace(&mut self, _: &Path, _: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+        fn sync(&mut self, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+        fn rename(&mut self, _: &Path, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+        fn list(&self, _: &Path) -> io::Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+    }
+
+    /// Read from either end in blocks or whole, a file is the same.
+    fn agrees(bytes: &[u8]) {
+        let whole = parse(bytes);
+        let disk = Blocks(bytes.to_vec());
+        let path = Path::new("t");
+        let sums = survey(&disk, path).unwrap();
+        assert_eq!(sums.messages, whole.records.len() as u64);
+        assert_eq!(sums.last.as_ref(), whole.records.last().map(|record| &record.id));
+        assert_eq!(sums.torn, whole.torn);
+        assert_eq!(read_tail(&disk, path, usize::MAX, usize::MAX).unwrap(), whole.records);
+        for want in 0..=whole.records.len() {
+            let from = whole.records.len() - want;
+            assert_eq!(read_tail(&disk, path, want, usize::MAX).unwrap(), whole.records[from..]);
+        }
+    }
+
+    #[test]
+    fn from_the_end_a_file_reads_the_same() {
+        let mut file = Vec::new();
+        agrees(&file);
+        write_header(&mut file, "agent:main:main", "s", 0);
+        // Lines that are cut by blocks, end with one, and are longer than several.
+        for (n, length) in [10, BLOCK - 400, BLOCK, 3 * BLOCK + 7, 0, 5].into_iter().enumerate() {
+            let said = json!({"role": "user", "content": "x".repeat(length), "timestamp": n});
+            write_message(&mut file, &format!("r{n}"), None, &said, 0);
+            file.extend_from_slice(if n == 2 { b"\n{odd\n\xff\n" } else { b"" });
+            agrees(&file);
+        }
+        for cut in [0, 1, 2, 100, 200, BLOCK, 2 * BLOCK, 4 * BLOCK] {
+            agrees(&file[..file.len() - cut]);
+        }
+        let last = file.len();
+        write_message(&mut file, "torn", None, &json!({"role": "user", "content": "t"}), 0);
+        for cut in last..file.len() {
+            agrees(&file[..cut]);
+        }
+        for end in BLOCK - 2..BLOCK + 3 {
+            let mut blank = vec![b'\n'; end];
+            agrees(&blank);
+            blank.extend_from_slice(&file[..500]);
+            agrees(&blank);
+        }
+    }
+
+    #[test]
+    fn the_tail_ends_where_the_room_does() {
+        let mut file = Vec::new();
+        for (id, length) in [("a", 10), ("b", 4 * BLOCK), ("c", 2_000), ("d", 9_000)] {
+            let said = json!({"role": "user", "content": "x".repeat(length)});
+            write_message(&mut file, id, None, &said, 0);
+        }
+        let disk = Blocks(file);
+        let ids = |max_bytes| -> String {
+            let records = read_tail(&disk, Path::new("t"), 9, max_bytes).unwrap();
+            records.iter().map(|record| record.id.as_str()).collect()
+        };
+        // The newest always, and nothing behind the first that does not fit.
+        assert_eq!(ids(0), "d");
+        assert_eq!(ids(10_000), "d");
+        assert_eq!(ids(12_000), "cd");
+        assert_eq!(ids(2 * BLOCK), "cd");
+        assert_eq!(ids(5 * BLOCK), "abcd");
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_held() {
+        let mut pieces = Pieces::default();
+        let block = vec![b'x'; limits::TRANSCRIPT_LINE / 4];
+        for _ in 0..9 {
+            pieces.push(&block);
+            assert!(pieces.kept.len() <= 4);
+        }
+        assert!(matches!(pieces.take(true), Line::Damaged));
+        assert!(matches!(pieces.take(true), Line::Other));
+    }
 
     #[test]
     fn a_cut_or_flipped_byte_costs_one_record() {

@@ -9,9 +9,12 @@ use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
 use crate::protocol::frame::write_json;
+use crate::sessions::transcript::Record;
 use crate::wire::hash::base64_decode;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::io;
+use std::ops::ControlFlow;
 
 /// Messages without `limit` (reference: 200).
 const HISTORY: usize = 200;
@@ -101,41 +104,54 @@ impl Gateway {
 
     /// `chat.history` and `chat.startup`: messages of a session, the newest page first.
     /// `offset` counts messages from the end, `limit` is the page.
-    pub(super) fn chat_history(&self, params: &Params) -> Handled {
+    pub(super) fn chat_history(&mut self, params: &Params) -> Handled {
         let (key, agent) = self.target(text(params, "sessionKey"), text(params, "agentId"))?;
         let limit = count(params, "limit", HISTORY);
         let offset = count(params, "offset", 0);
         let max_chars = count(params, "maxChars", usize::MAX);
         let max_bytes = count(params, "maxBytes", HISTORY_BYTES).min(HISTORY_BYTES);
-        let records = self.sessions.messages(self.disk.as_ref(), &key).map_err(|error| {
+        let unreadable = |error: io::Error| {
             ErrorShape::unavailable(format!("the transcript of {key} cannot be read: {error}"))
-        })?;
-        let total = records.len();
-        let end = match text(params, "messageId") {
-            // The page that ends with this message.
-            Some(id) => match records.iter().position(|record| record.id == id) {
-                Some(at) => at + 1,
-                None => return Err(ErrorShape::invalid(format!("no message \"{id}\" in {key}"))),
-            },
-            None => total.saturating_sub(offset),
         };
+        let total = self.sessions.count(self.disk.as_ref(), &key).map_err(unreadable)?;
+        // The page ends so many messages before the newest, or with the one that is named.
+        let last = text(params, "messageId");
+        let mut end = last.is_none().then(|| total.saturating_sub(offset as u64));
+        let none = end == Some(0);
         let mut messages = Vec::new();
-        let mut bytes = 0;
-        let page = records.iter().take(end).enumerate().rev().take(limit);
-        for (index, record) in page {
-            let mut message = shown(&record.message, &record.id, index as u64 + 1);
+        let (mut seq, mut bytes) = (total + 1, 0);
+        let mut see = |record: Record| {
+            seq = seq.saturating_sub(1);
+            if last.is_some_and(|id| end.is_none() && record.id == id) {
+                end = Some(seq);
+            }
+            if end.is_none_or(|end| seq > end) {
+                return ControlFlow::Continue(());
+            }
+            let mut message = shown(record.message, &record.id, seq);
             shorten(&mut message, max_chars);
             bytes += message.to_string().len();
             if bytes > max_bytes && !messages.is_empty() {
-                break;
+                return ControlFlow::Break(());
             }
             messages.push(message);
+            match messages.len() >= limit {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        if !none {
+            self.sessions.walk_back(self.disk.as_ref(), &key, &mut see).map_err(unreadable)?;
         }
+        let Some(end) = end else {
+            let id = last.unwrap_or_default();
+            return Err(ErrorShape::invalid(format!("no message \"{id}\" in {key}")));
+        };
         messages.reverse();
         let (model, window) = self.default_model(&agent);
         let (provider, model) = model.split_once('/').unwrap_or(("", &model));
         let mut value = json!({
-            "sessionKey": key, "hasMore": end > messages.len(), "totalMessages": total,
+            "sessionKey": key, "hasMore": end > messages.len() as u64, "totalMessages": total,
             "pendingInputs": self.pending_inputs(&key),
             "messages": messages,
             "deltaCursor": total.to_string(),
@@ -180,8 +196,7 @@ impl Aborted {
 }
 
 /// A message as clients see it: its record's id and number beside what was written.
-pub(in crate::gateway) fn shown(message: &Value, id: &str, seq: u64) -> Value {
-    let mut message = message.clone();
+pub(in crate::gateway) fn shown(mut message: Value, id: &str, seq: u64) -> Value {
     let timestamp = message.get("timestamp").cloned();
     if let Some(object) = message.as_object_mut() {
         let own = object.entry("__openclaw").or_insert_with(|| json!({}));
@@ -278,4 +293,84 @@ pub(super) fn conflict() -> ErrorShape {
         "This message ID was already used for different input; send it with a new idempotencyKey",
     )
     .with(json!({"reason": "chat-request-conflict"}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::fuzz::{Memory, boot};
+    use super::*;
+    use crate::config::AuthMode;
+    use crate::driver::{Now, Time};
+    use crate::sessions::transcript::{write_header, write_message};
+    use crate::store::Disk;
+
+    const KEY: &str = "agent:main:main";
+
+    fn history(gateway: &mut Gateway, params: Value) -> Value {
+        let Value::Object(params) = params else { panic!("an object") };
+        match gateway.chat_history(&params) {
+            Ok(Answer::Value(value)) => value,
+            _ => panic!("no history"),
+        }
+    }
+
+    fn seqs(page: &Value) -> Vec<u64> {
+        let messages = page["messages"].as_array().expect("messages");
+        messages.iter().filter_map(|m| m["__openclaw"]["seq"].as_u64()).collect()
+    }
+
+    #[test]
+    fn a_long_transcript_is_shown_from_its_end() {
+        const MESSAGES: u64 = 2_000;
+        let mut disk = Memory::default();
+        let now = Now { time: Time(1), wall_ms: 1_795_000_000_000 };
+        let mut gateway = boot(0, AuthMode::None, &disk, now);
+        gateway.sessions.ensure(&mut disk, KEY, || "s-1".to_owned(), 1);
+        let path = gateway.sessions.transcript_path(KEY).expect("a session");
+        let mut file = Vec::new();
+        write_header(&mut file, KEY, "s-1", 0);
+        for n in 1..=MESSAGES {
+            let said = json!({"role": "user", "content": format!("{n} {}", "x".repeat(10_000))});
+            write_message(&mut file, &format!("r{n}"), None, &said, 0);
+            if n % 100 == 0 {
+                file.extend_from_slice(b"damaged\n");
+            }
+        }
+        assert!(file.len() > 20_000_000);
+        // A write that was cut off.
+        file.extend_from_slice(b"{\"id\":\"r2001\",\"mess");
+        disk.append(&path, &file).expect("memory");
+
+        let newest = history(&mut gateway, json!({"sessionKey": "main", "limit": 10}));
+        assert_eq!(seqs(&newest), (MESSAGES - 9..=MESSAGES).collect::<Vec<_>>());
+        assert_eq!((&newest["totalMessages"], &newest["hasMore"]), (&json!(2000), &json!(true)));
+        let text = newest["messages"][9]["content"].as_str().unwrap_or_default();
+        assert!(text.starts_with("2000 x"), "{text:.20}");
+
+        // Page after page, each smaller than asked where the bytes end it.
+        let mut seen = Vec::new();
+        loop {
+            let page = json!({"sessionKey": "main", "limit": 700, "offset": seen.len()});
+            let page = history(&mut gateway, page);
+            seen.splice(0..0, seqs(&page));
+            if page["hasMore"] == false {
+                break;
+            }
+        }
+        assert_eq!(seen, (1..=MESSAGES).collect::<Vec<_>>());
+
+        let named = json!({"sessionKey": "main", "limit": 3, "messageId": "r777"});
+        assert_eq!(seqs(&history(&mut gateway, named)), [775, 776, 777]);
+        let nobody = json!({"sessionKey": "main", "messageId": "r2001"});
+        let nobody = nobody.as_object().expect("an object");
+        assert!(gateway.chat_history(nobody).is_err());
+
+        // What comes next stands behind the torn line, not in it.
+        let said = json!({"role": "user", "content": "next"});
+        let next = gateway.append_message(KEY, "run", &said).expect("memory");
+        assert_eq!(next.seq, MESSAGES + 1);
+        let newest = history(&mut gateway, json!({"sessionKey": "main", "limit": 2}));
+        assert_eq!(seqs(&newest), [MESSAGES, MESSAGES + 1]);
+        assert_eq!(newest["messages"][1]["content"], "next");
+    }
 }

@@ -173,7 +173,10 @@ impl Gateway {
             "configWarnings": self.config.warnings.len(),
             "pid": self.host.pid, "uptimeMs": self.uptime_ms(),
             "connections": {"clients": self.conns.clients_len(), "all": self.conns.all().count()},
-            "memory": {"heldBytes": self.held, "queuedBytes": self.queued},
+            "memory": {
+                "heldBytes": self.held, "queuedBytes": self.queued,
+                "runBytes": self.runs.bytes(), "maxBytes": self.memory_max,
+            },
         })
     }
 

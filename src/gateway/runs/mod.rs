@@ -22,9 +22,9 @@ pub(super) use registry::Runs;
 use super::Gateway;
 use super::conn::State;
 use super::timers::{Armed, Timer};
-use crate::agent::Ask;
 use crate::agent::run::{Candidate, Outcome, Run, RunEvent};
 use crate::agent::turn::{Part, Turn, text_of_parts};
+use crate::agent::{Ask, value_bytes};
 use crate::driver::{ConnId, DialError, DialId, Effects, Time};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
@@ -34,6 +34,9 @@ use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+
+/// What a run costs beside its texts: ids, keys, tables.
+const RUN_BYTES: usize = 1024;
 
 /// Which door a run came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +103,11 @@ pub(super) struct Active {
     /// What the machine holds of the driver: a dial under way or a connection.
     dial: Option<DialId>,
     upstream: Option<ConnId>,
+    /// Bytes of what was said, with the journal's copy; of what the model is asked; of both
+    /// and the answer so far, as [`Runs::count`] has it.
+    own: usize,
+    asked: usize,
+    held: usize,
 }
 
 /// How a run ended, for whoever asks later.
@@ -155,7 +163,8 @@ impl Gateway {
     /// turn.
     ///
     /// # Errors
-    /// `UNAVAILABLE`, and nothing was kept.
+    /// `UNAVAILABLE`, and nothing was kept: the gateway leaves, too many runs, too many bytes,
+    /// the disk.
     pub(super) fn accept_run(&mut self, new: NewRun) -> Result<u64, ErrorShape> {
         if self.leaving.is_some() {
             let error = ErrorShape::unavailable("the gateway is stopping; try again in a moment");
@@ -170,8 +179,16 @@ impl Gateway {
         }
         let candidates = candidates(&self.config, &new.agent, new.model.as_deref());
         let now_ms = self.now.wall_ms;
-        let session_id = self.session_of(&new);
         let said = new.keep.then(|| user_message(&new, now_ms)).flatten();
+        let copies = 1 + usize::from(new.cause_is_journalled());
+        let own = RUN_BYTES + said.as_ref().map_or(0, |said| copies * value_bytes(said));
+        let asked = new.ask.bytes() + self.context_bytes(&new, waiting);
+        if !self.has_room_for(own + asked) {
+            return Err(retry(ErrorShape::unavailable(
+                "the gateway holds as much as it may (limit memory); try again later",
+            )));
+        }
+        let session_id = self.session_of(&new);
         let (mut unsaid, mut appended) = (None, None);
         if let Some(message) = said {
             let late = self.faults.acknowledge_before_append;
@@ -201,7 +218,7 @@ impl Gateway {
             .saturating_mul(1000)
             .min(new.timeout_ms.filter(|ms| *ms > 0).unwrap_or(u64::MAX));
         let item = self.uuid();
-        let run = Active {
+        let mut run = Active {
             number,
             voice: super::voice::Voice::new(&new, item),
             id: new.id.clone(),
@@ -223,7 +240,11 @@ impl Gateway {
             armed: Armed::default(),
             dial: None,
             upstream: None,
+            own,
+            asked,
+            held: 0,
         };
+        self.runs.count(&mut run, own + asked);
         self.runs.active.insert(number, Box::new(run));
         self.runs.by_id.insert(new.id, number);
         let line = self.runs.lines.entry(new.key).or_default();
@@ -233,6 +254,18 @@ impl Gateway {
         }
         self.save_soon();
         Ok(number)
+    }
+
+    /// How much of the conversation a run will hold at most. One that waits takes the place of
+    /// the one before it.
+    fn context_bytes(&self, new: &NewRun, waiting: usize) -> usize {
+        if !new.keep || waiting > 0 {
+            return 0;
+        }
+        let path = self.sessions.transcript_path(&new.key);
+        let stat = path.and_then(|path| self.disk.stat(&path).ok());
+        let len = stat.map_or(0, |stat| usize::try_from(stat.len).unwrap_or(usize::MAX));
+        len.min(limits::CONTEXT_BYTES)
     }
 
     /// The session of a run; created, if the conversation is kept.
@@ -290,6 +323,7 @@ impl Gateway {
         if run.keep {
             ask.turns = self.conversation(&run, std::mem::take(&mut ask.turns));
         }
+        run.asked = ask.bytes();
         if ask.sampling.max_tokens.is_none() {
             ask.sampling.max_tokens = self.max_tokens(&run.candidates);
         }
@@ -330,11 +364,15 @@ impl Gateway {
             (Some((message, appended)), _) => (Some(message), Some(&appended.id)),
             (None, unsaid) => (unsaid.as_ref(), None),
         };
-        let records = self.sessions.messages(self.disk.as_ref(), &run.key).unwrap_or_default();
-        let skip = records.len().saturating_sub(limits::CONTEXT_MESSAGES);
+        // An image sent now does not take the place of what was said before.
+        let max_bytes = limits::CONTEXT_BYTES + own.map_or(0, value_bytes);
+        let disk = self.disk.as_ref();
+        let records = self
+            .sessions
+            .newest_messages(disk, &run.key, limits::CONTEXT_MESSAGES, max_bytes)
+            .unwrap_or_default();
         let kept = records
             .iter()
-            .skip(skip)
             .filter(|record| Some(&record.id) != own_id)
             .filter_map(|record: &Record| Turn::from_transcript(&record.message));
         turns.extend(kept);
@@ -360,6 +398,9 @@ impl Gateway {
                 machine.abort("answer too long", fx, &mut |event| events.push(event));
             }
         }
+        let answer = run.machine.as_ref().map_or(0, Run::answer_bytes);
+        let held = run.own + run.asked + answer;
+        self.runs.count(&mut run, held);
         let dial = run.machine.as_ref().and_then(Run::dialing);
         if run.dial != dial {
             if let Some(old) = run.dial.take() {
@@ -414,6 +455,7 @@ impl Gateway {
     fn conclude(&mut self, mut run: Box<Active>, outcome: &Outcome, fx: &mut Effects) {
         let ended_ms = self.now.wall_ms;
         self.runs.by_id.remove(&run.id);
+        self.runs.count(&mut run, 0);
         self.speak_usage(&mut run, outcome, fx);
         if run.keep {
             // A run that was cancelled while it waited: what was said stays.
@@ -615,4 +657,100 @@ fn user_message(new: &NewRun, now_ms: u64) -> Option<Value> {
         "role": "user", "content": content, "timestamp": now_ms, "idempotencyKey": key,
         "__openclaw": own,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fuzz::{Memory, boot};
+    use super::*;
+    use crate::config::AuthMode;
+    use crate::driver::Now;
+
+    fn start(disk: &Memory) -> Gateway {
+        let now = Now { time: Time(1), wall_ms: 1_795_000_000_000 };
+        // With a provider: runs wait for it.
+        boot(1, AuthMode::None, disk, now)
+    }
+
+    fn said(id: &str, key: &str, bytes: usize) -> NewRun {
+        NewRun {
+            id: id.to_owned(),
+            cause: Cause::Chat,
+            key: key.to_owned(),
+            agent: "main".to_owned(),
+            session_id: None,
+            keep: true,
+            message: Some("x".repeat(bytes)),
+            images: Vec::new(),
+            ask: Ask::default(),
+            model: None,
+            timeout_ms: None,
+            client: None,
+            digest: [0; 32],
+        }
+    }
+
+    #[test]
+    fn what_runs_hold_counts_against_the_bound_of_all_memory() {
+        let mut gateway = start(&Memory::default());
+        let mut fx = Effects::new();
+        gateway.memory_max = 100_000;
+        // Twice: the message and the journal's copy.
+        let first = gateway.accept_run(said("a", "agent:main:a", 20_000)).expect("room");
+        let held = gateway.runs.bytes();
+        assert!((40_000..45_000).contains(&held), "{held}");
+        gateway.accept_run(said("b", "agent:main:a", 20_000)).expect("room");
+        assert!(!gateway.memory_full());
+        let error = gateway.accept_run(said("c", "agent:main:c", 20_000)).expect_err("no room");
+        assert_eq!(error.retryable, Some(true));
+        assert!(error.message.contains("limit memory"), "{error:?}");
+        assert!(gateway.sessions.get("agent:main:c").is_none(), "nothing was kept");
+        assert_eq!(gateway.runs.unfinished(), 2);
+        gateway.begin_accepted(&mut fx);
+        gateway.runs.check_invariants();
+        // What the model is asked is held beside it: the bound is passed, nothing is taken back.
+        let began = gateway.runs.bytes();
+        assert!(began > held + 55_000, "{began}");
+        gateway.memory_max = began - 1;
+        assert!(gateway.memory_full());
+        // An image counts, as base64, and so does what an HTTP request asks.
+        gateway.memory_max = began + 50_000;
+        let image = ("image/png".to_owned(), "A".repeat(40_000));
+        let with_image = NewRun { images: vec![image], ..said("d", "agent:main:d", 1) };
+        assert!(gateway.accept_run(with_image).is_err());
+        let turns = vec![Turn::User(vec![Part::Text("x".repeat(60_000))])];
+        let ask = Ask { turns, ..Ask::default() };
+        let cause = Cause::Http(ConnId { slot: 9, generation: 1 });
+        let http = NewRun { cause, keep: false, ask, ..said("e", "agent:main:e", 0) };
+        assert!(gateway.accept_run(http).is_err());
+        // An end makes room; at the last one nothing is held.
+        assert!(gateway.cancel_run(first, "rpc", &mut fx));
+        gateway.begin_accepted(&mut fx);
+        gateway.runs.check_invariants();
+        for number in gateway.runs.numbers() {
+            assert!(gateway.cancel_run(number, "rpc", &mut fx));
+        }
+        gateway.runs.check_invariants();
+        assert_eq!(gateway.runs.bytes(), 0);
+    }
+
+    #[test]
+    fn the_answer_so_far_is_held() {
+        let mut gateway = start(&Memory::default());
+        let mut fx = Effects::new();
+        let number = gateway.accept_run(said("a", "agent:main:a", 10)).expect("room");
+        gateway.begin_accepted(&mut fx);
+        let dial = *gateway.runs.dialing().first().expect("a dial");
+        let conn = ConnId { slot: 3, generation: 1 };
+        gateway.run_dialed(dial, Ok(conn), &mut fx);
+        let before = gateway.runs.bytes();
+        let text = "y".repeat(5_000);
+        let event = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+        gateway.run_bytes(number, format!("{head}{event}").as_bytes(), &mut fx);
+        assert_eq!(gateway.runs.bytes(), before + 5_000);
+        gateway.runs.check_invariants();
+        gateway.cancel_run(number, "rpc", &mut fx);
+        assert_eq!(gateway.runs.bytes(), 0);
+    }
 }

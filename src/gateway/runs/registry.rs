@@ -30,6 +30,8 @@ pub(in crate::gateway) struct Runs {
     pub(super) finished_bytes: usize,
     pub(in crate::gateway) waits: Waits,
     pub(super) next: u64,
+    /// What the active runs hold together: the sum of [`Active::held`].
+    bytes: usize,
 }
 
 impl Runs {
@@ -54,7 +56,20 @@ impl Runs {
             finished_bytes: 0,
             waits: Waits::default(),
             next: 1,
+            bytes: 0,
         })
+    }
+
+    /// What the active runs hold: what was said, the journal's copy of it, the conversation, the
+    /// answer so far.
+    pub(in crate::gateway) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// A run holds so much from now on; 0 when it is over.
+    pub(super) fn count(&mut self, run: &mut Active, held: usize) {
+        self.bytes = self.bytes - run.held + held;
+        run.held = held;
     }
 
     /// How many runs are accepted and not over.
@@ -139,6 +154,8 @@ impl Runs {
             let awaited = run.dial.and_then(|dial| self.dials.get(&dial));
             assert_eq!(run.dial.map(|_| number), awaited, "a dial knows its run");
         }
+        let held: usize = self.active.values().map(|run| run.held).sum();
+        assert_eq!(self.bytes, held, "what the runs hold");
         for (dial, number) in &self.dials {
             assert_eq!(self.get(*number).and_then(|run| run.dial), Some(*dial), "a forgotten dial");
         }
