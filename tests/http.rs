@@ -370,7 +370,7 @@ fn without_the_secret_there_is_401_and_nothing_else() {
         ] {
             let request = format!(
                 "{method} {path} HTTP/1.1\r\nHost: x\r\nX-Openclaw-Scopes: operator.admin\r\n\
-                 Tailscale-User-Login: me@x\r\n{header}\r\n"
+                 {header}\r\n"
             );
             let response = ask(gateway.port, request);
             assert_error(&response, 401, "unauthorized", "Unauthorized");

@@ -207,12 +207,13 @@ fn read_on(slow: &mut Socket, until: impl Fn(&Value) -> bool) -> (Vec<u64>, Opti
 #[test]
 fn a_client_that_does_not_read_loses_events_and_sees_the_gap() {
     let home = Home::new();
-    let provider = fast(20_000);
+    // Each answer is some 3 MB of events: together more than socket buffers take.
+    let provider = Provider::start(|_, reply| reply.say(&"x".repeat(500_000)));
     home.configure(&provider.config(""));
     let gateway = home.start("");
     let mut slow = Socket::connect(gateway.port);
     let mut sender = Socket::connect(gateway.port);
-    for n in 0..4 {
+    for n in 0..8 {
         let run = format!("r{n}");
         let params = json!({"sessionKey": run, "message": "x", "idempotencyKey": run});
         sender.call("chat.send", &params).unwrap();
