@@ -2,8 +2,9 @@
 //!
 //! One JSON object a line. `{"op":"accept","id":…,"work":…}` is written before anything is
 //! acknowledged, `{"op":"done","id":…}` when its reply (or notice) is durable. Opening replays
-//! the file: what was accepted and not done is handed back. A torn last line, as a power cut or
-//! a full disk leaves it, costs that record only and is kept beside the journal.
+//! the file: what was accepted and not done is handed back in the order of acceptance. A torn
+//! last line, as a power cut or a full disk leaves it, costs that record only and is kept beside
+//! the journal.
 
 use super::Disk;
 use serde_json::{Value, json};
@@ -18,12 +19,40 @@ const COMPACT_AFTER: usize = 4096;
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    open: BTreeMap<String, Value>,
+    open: Open,
     records: usize,
 }
 
+/// Work without its end, by id and in the order of acceptance: the order of the lines.
+#[derive(Debug, Default)]
+struct Open {
+    places: BTreeMap<String, u64>,
+    work: BTreeMap<u64, (String, Value)>,
+    next: u64,
+}
+
+impl Open {
+    /// Work that is accepted once more keeps its place.
+    fn insert(&mut self, id: &str, work: Value) {
+        let place = *self.places.entry(id.to_owned()).or_insert(self.next);
+        self.next = self.next.max(place + 1);
+        self.work.insert(place, (id.to_owned(), work));
+    }
+
+    fn remove(&mut self, id: &str) {
+        if let Some(place) = self.places.remove(id) {
+            self.work.remove(&place);
+        }
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.work.values().map(|(id, work)| (id, work))
+    }
+}
+
 impl Journal {
-    /// Replays the file; returns the journal and the accepted work that was never finished.
+    /// Replays the file; returns the journal and the accepted work that was never finished, in
+    /// the order of acceptance.
     ///
     /// # Errors
     /// When the file exists and cannot be read, or its damaged tail cannot be set aside.
@@ -33,7 +62,7 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
-        let mut open = BTreeMap::new();
+        let mut open = Open::default();
         let mut damaged = Vec::new();
         let mut records = 0;
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -52,7 +81,8 @@ impl Journal {
             disk.append(&journal.path.with_extension("damaged"), &damaged)?;
             journal.compact(disk)?;
         }
-        let unfinished = journal.open.iter().map(|(id, work)| (id.clone(), work.clone())).collect();
+        let unfinished =
+            journal.open.in_order().map(|(id, work)| (id.clone(), work.clone())).collect();
         Ok((journal, unfinished))
     }
 
@@ -62,7 +92,7 @@ impl Journal {
     /// When it could not be written: the work must then be refused.
     pub fn accept(&mut self, disk: &mut dyn Disk, id: &str, work: Value) -> io::Result<()> {
         self.write(disk, &json!({"op": "accept", "id": id, "work": work}))?;
-        self.open.insert(id.to_owned(), work);
+        self.open.insert(id, work);
         Ok(())
     }
 
@@ -71,12 +101,12 @@ impl Journal {
     /// # Errors
     /// When it could not be written; the work stays open and will get a notice after a restart.
     pub fn done(&mut self, disk: &mut dyn Disk, id: &str) -> io::Result<()> {
-        if !self.open.contains_key(id) {
+        if !self.open.places.contains_key(id) {
             return Ok(());
         }
         self.write(disk, &json!({"op": "done", "id": id}))?;
         self.open.remove(id);
-        if self.records > COMPACT_AFTER && self.records > 4 * self.open.len() {
+        if self.records > COMPACT_AFTER && self.records > 4 * self.unfinished() {
             self.compact(disk)?;
         }
         Ok(())
@@ -84,7 +114,7 @@ impl Journal {
 
     /// Accepted and not finished.
     pub fn unfinished(&self) -> usize {
-        self.open.len()
+        self.open.work.len()
     }
 
     /// Where it lies, for syncing.
@@ -102,26 +132,24 @@ impl Journal {
 
     fn compact(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
         let mut bytes = Vec::new();
-        for (id, work) in &self.open {
+        for (id, work) in self.open.in_order() {
             let record = json!({"op": "accept", "id": id, "work": work});
             bytes.extend_from_slice(record.to_string().as_bytes());
             bytes.push(b'\n');
         }
         disk.replace(&self.path, &bytes)?;
-        self.records = self.open.len();
+        self.records = self.unfinished();
         Ok(())
     }
 }
 
-fn replay(open: &mut BTreeMap<String, Value>, record: &Value) {
+fn replay(open: &mut Open, record: &Value) {
     let Some(id) = record.get("id").and_then(Value::as_str) else { return };
     match record.get("op").and_then(Value::as_str) {
         Some("accept") => {
-            open.insert(id.to_owned(), record.get("work").cloned().unwrap_or(Value::Null));
+            open.insert(id, record.get("work").cloned().unwrap_or(Value::Null));
         }
-        Some("done") => {
-            open.remove(id);
-        }
+        Some("done") => open.remove(id),
         _ => {}
     }
 }
@@ -145,6 +173,27 @@ mod tests {
         journal.done(&mut disk, "never").unwrap();
         let (_, open) = Journal::open(&mut disk, path).unwrap();
         assert_eq!(open, [("b".to_owned(), json!({"n": 2}))]);
+    }
+
+    #[test]
+    fn work_comes_back_in_the_order_of_acceptance() {
+        let scratch = Scratch::new("order");
+        let path = scratch.0.join("accepted.jsonl");
+        let mut disk = RealDisk;
+        let (mut journal, _) = Journal::open(&mut disk, path.clone()).unwrap();
+        for id in ["z", "m", "a", "q"] {
+            journal.accept(&mut disk, id, json!(id)).unwrap();
+        }
+        journal.done(&mut disk, "m").unwrap();
+        let ids =
+            |open: Vec<(String, Value)>| -> String { open.into_iter().map(|(id, _)| id).collect() };
+        let (mut journal, open) = Journal::open(&mut disk, path.clone()).unwrap();
+        assert_eq!(ids(open), "zaq");
+        // Behind those of the life before, also when the file was written anew.
+        journal.accept(&mut disk, "b", json!(1)).unwrap();
+        journal.compact(&mut disk).unwrap();
+        journal.accept(&mut disk, "0", json!(1)).unwrap();
+        assert_eq!(ids(Journal::open(&mut disk, path).unwrap().1), "zaqb0");
     }
 
     #[test]
