@@ -74,7 +74,8 @@ impl Gateway {
             });
             let Some(payload) = payload else { return };
             client.seq += 1;
-            if waiting > limits::WS_DROP_EVENTS && !unlimited {
+            // What this turn itself sends is no sign of a slow reader.
+            if conn.queued > limits::WS_DROP_EVENTS && !unlimited {
                 return;
             }
             frame.clear();

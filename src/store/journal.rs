@@ -2,8 +2,9 @@
 //!
 //! One JSON object a line. `{"op":"accept","id":…,"work":…}` is written before anything is
 //! acknowledged, `{"op":"done","id":…}` when its reply (or notice) is durable. Opening replays
-//! the file: what was accepted and not done is handed back in the order of acceptance. A torn last line, as a power cut or
-//! a full disk leaves it, costs that record only and is kept beside the journal.
+//! the file: what was accepted and not done is handed back in the order of acceptance. A torn
+//! last line, as a power cut or a full disk leaves it, costs that record only and is kept beside
+//! the journal.
 
 use super::Disk;
 use serde_json::{Value, json};

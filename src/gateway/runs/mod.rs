@@ -664,7 +664,8 @@ mod tests {
     use super::super::fuzz::{Memory, boot};
     use super::*;
     use crate::config::AuthMode;
-    use crate::driver::Now;
+    use crate::driver::{Core, Input, Now};
+    use crate::protocol::error::Code;
 
     fn start(disk: &Memory) -> Gateway {
         let now = Now { time: Time(1), wall_ms: 1_795_000_000_000 };
@@ -703,6 +704,7 @@ mod tests {
         assert!(!gateway.memory_full());
         let error = gateway.accept_run(said("c", "agent:main:c", 20_000)).expect_err("no room");
         assert_eq!(error.retryable, Some(true));
+        assert_eq!(error.code, Code::Unavailable);
         assert!(error.message.contains("limit memory"), "{error:?}");
         assert!(gateway.sessions.get("agent:main:c").is_none(), "nothing was kept");
         assert_eq!(gateway.runs.unfinished(), 2);
@@ -732,6 +734,26 @@ mod tests {
         }
         gateway.runs.check_invariants();
         assert_eq!(gateway.runs.bytes(), 0);
+    }
+
+    #[test]
+    fn a_request_over_http_that_does_not_fit_is_told_503() {
+        let mut gateway = start(&Memory::default());
+        let mut fx = Effects::new();
+        gateway.memory_max = 4_000;
+        let conn = ConnId { slot: 0, generation: 1 };
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
+        let now = gateway.now;
+        gateway.on(now, Input::Accepted { conn, peer: here, local: here }, &mut fx);
+        let said = "x".repeat(4_000);
+        let body = json!({"messages": [{"role": "user", "content": said}]}).to_string();
+        let head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n";
+        let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        gateway.on(now, Input::Received { conn, bytes: request.as_bytes() }, &mut fx);
+        let answer = String::from_utf8_lossy(fx.send(conn)).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.contains("Retry-After: 1") && answer.contains("limit memory"), "{answer}");
+        assert_eq!((gateway.runs.active_len(), gateway.runs.bytes()), (0, 0));
     }
 
     #[test]
