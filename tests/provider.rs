@@ -96,6 +96,77 @@ fn what_cannot_get_better_is_not_retried() {
 }
 
 #[test]
+fn a_key_that_a_provider_repeats_is_seen_nowhere() {
+    const KEY: &str = "sk-canary-0123456789";
+    const HEADER: &str = "header-canary-987654";
+    let home = Home::new();
+    let provider = Provider::start(|asked, reply| {
+        let head = asked.head.replace("\r\n", " ");
+        assert!(head.contains(KEY) && head.contains(HEADER), "{head}");
+        let words = format!("who is {KEY} {HEADER}? {head}");
+        // Each run is told in one way first, which is tried again, and then in another.
+        match (asked.said().as_str(), asked.number % 2) {
+            ("plain", 0) => drop(reply.write(format!("HTTP/1.1 503 X\r\n\r\n{words}"))),
+            (_, 0) => {
+                reply.head();
+                reply.event(&json!({"error": {"message": words}}));
+            }
+            ("plain", _) => drop(reply.write(format!("HTTP/1.1 404 X\r\n\r\n{words}"))),
+            _ => reply.refuse("401 Unauthorized", "", &words),
+        }
+    });
+    let log = home.0.join("log");
+    let logging = format!("logging: {{file: '{}', level: 'trace'}}", log.display());
+    let key = format!("headers: {{'X-Extra': '{HEADER}'}}, apiKey: '{KEY}'");
+    home.configure(&provider.config(&logging).replace("apiKey: 'sk-mock'", &key));
+    let gateway = home.start("");
+    let mut seen = String::new();
+    for stream in [false, true] {
+        let body = json!({"messages": user("x"), "stream": stream});
+        seen.push_str(&ask(gateway.port, chat(&body)).text());
+    }
+    let mut socket = Socket::connect(gateway.port);
+    for run in ["event", "plain"] {
+        let params = json!({"sessionKey": "main", "message": run, "idempotencyKey": run});
+        socket.request("chat.send", &params);
+        loop {
+            let frame = socket.frame();
+            seen.push_str(&frame.to_string());
+            if frame["payload"]["runId"] == run && frame["payload"]["state"] == "error" {
+                break;
+            }
+        }
+    }
+    let history = socket.call("chat.history", &json!({"sessionKey": "main"})).unwrap();
+    seen.push_str(&history.to_string());
+    let params = json!({"runId": "plain", "timeoutMs": 1});
+    seen.push_str(&socket.call("agent.wait", &params).unwrap().to_string());
+    drop(socket);
+    gateway.signal(rustix::process::Signal::TERM);
+    let mut gateway = gateway;
+    gateway.wait();
+    seen.push_str(&gateway.seen().join("\n"));
+    let mut written = 0;
+    let mut dirs = vec![home.0.clone()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+            if entry.path().is_dir() {
+                dirs.push(entry.path());
+            } else if !entry.file_name().to_string_lossy().starts_with("openclaw.json") {
+                let text = std::fs::read(entry.path()).unwrap();
+                seen.push_str(&String::from_utf8_lossy(&text));
+                written += 1;
+            }
+        }
+    }
+    assert!(written >= 2, "a transcript and a log");
+    assert!(seen.matches("who is *** ***?").count() >= 6, "{seen}");
+    for secret in [KEY, HEADER, "canary"] {
+        assert!(!seen.contains(secret), "{secret} in {seen}");
+    }
+}
+
+#[test]
 fn whoever_is_not_there_is_replaced_by_the_next() {
     // A port that was free a moment ago.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

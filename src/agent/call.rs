@@ -2,11 +2,16 @@
 
 use super::provider::openai_completions::{self, error_text};
 use super::provider::{Delta, Step};
+use crate::config::Secret;
 use crate::wire::http::client::{Client, ClientEvent};
 use crate::wire::sse::{Parser, SseItem};
 
 /// Bytes of an error body that are read for its message.
 const ERROR_BODY: usize = 16 * 1024;
+/// Characters of a provider's error that are passed on.
+const ERROR_CHARS: usize = 500;
+/// A secret's first characters at the end of a text that was cut: so many give it away.
+const TELLING: usize = 8;
 
 /// Whether the same call may be tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,22 +65,20 @@ pub struct Call {
     client: Client,
     sse: Parser,
     state: State,
+    /// What we sent and must not come back in an error, the longest first.
+    secrets: Vec<Secret>,
     /// The dialect said that the stream is complete, or gave a finish reason: a close after
     /// that is a good end (some servers never send `[DONE]`).
     finished: bool,
     ended: bool,
 }
 
-impl Default for Call {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Call {
-    /// A call whose request is on its way.
-    pub fn new() -> Self {
+    /// A call whose request is on its way; `secrets` are taken out of the provider's errors.
+    pub fn new(mut secrets: Vec<Secret>) -> Self {
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Self {
+            secrets,
             client: Client::new(false),
             sse: Parser::new(),
             state: State::Head,
@@ -198,17 +201,12 @@ impl Call {
                 let said = match serde_json::from_slice(&body) {
                     Ok(json) => error_text(&json),
                     Err(_) => {
-                        crate::wire::text::escape_log(String::from_utf8_lossy(&body).trim(), 200)
+                        let said = self.redacted(String::from_utf8_lossy(&body).trim());
+                        crate::wire::text::escape_log(&said, 200)
                     }
                 };
                 let message = format!("HTTP {status}: {said}");
-                self.state = State::Over;
-                tell(CallEvent::Failed(CallError {
-                    class,
-                    status: Some(status),
-                    message,
-                    retry_after_ms,
-                }));
+                self.refuse(class, Some(status), &message, retry_after_ms, tell);
             }
             State::Head => {
                 let message = "it closed the connection without an answer".to_owned();
@@ -225,8 +223,37 @@ impl Call {
         message: String,
         tell: &mut dyn FnMut(CallEvent),
     ) {
+        self.refuse(class, status, &message, None, tell);
+    }
+
+    /// The one way out for an error: without our secrets, and short. In this order, since half
+    /// a secret would not be found.
+    fn refuse(
+        &mut self,
+        class: Class,
+        status: Option<u16>,
+        message: &str,
+        retry_after_ms: Option<u64>,
+        tell: &mut dyn FnMut(CallEvent),
+    ) {
         self.state = State::Over;
-        tell(CallEvent::Failed(CallError { class, status, message, retry_after_ms: None }));
+        let message = self.redacted(message).chars().take(ERROR_CHARS).collect();
+        tell(CallEvent::Failed(CallError { class, status, message, retry_after_ms }));
+    }
+
+    /// The text with `***` for each secret, and for the beginning of one at its end.
+    fn redacted(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for secret in &self.secrets {
+            text = text.replace(secret.expose(), "***");
+        }
+        for secret in self.secrets.iter().map(Secret::expose) {
+            let cut = (TELLING..secret.len()).rev().find_map(|length| {
+                text.strip_suffix(secret.get(..length)?).map(|rest| format!("{rest}***"))
+            });
+            text = cut.unwrap_or(text);
+        }
+        text
     }
 }
 
@@ -235,7 +262,7 @@ pub fn fuzz(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
     let run = |pieces: &[&[u8]]| {
         let mut events = Vec::new();
-        let mut call = Call::new();
+        let mut call = Call::new(Vec::new());
         for piece in pieces {
             call.push(piece, &mut |event| events.push(event));
         }
@@ -267,7 +294,7 @@ mod tests {
 
     fn answer(pieces: &[&[u8]]) -> Vec<CallEvent> {
         let mut events = Vec::new();
-        let mut call = Call::new();
+        let mut call = Call::new(Vec::new());
         for piece in pieces {
             call.push(piece, &mut |event| events.push(event));
         }
@@ -308,6 +335,44 @@ mod tests {
             assert_eq!((error.class, error.status), (class, Some(status)));
             assert_eq!(error.retry_after_ms, Some(2000));
             assert!(error.message.ends_with("nope"), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn our_secrets_do_not_come_back_in_an_error() {
+        let words = ["key-0123456789", "Bearer key-0123456789", "quo\"te\\key"];
+        let quoted = words[2].replace('\\', "\\\\").replace('"', "\\\"");
+        let secrets = words.iter().copied().chain([quoted.as_str()]);
+        let secrets: Vec<Secret> = secrets.map(|text| Secret::new(text.to_owned())).collect();
+        let json = |value: &str| {
+            let body = format!("{{\"error\":{{\"message\":\"{value}\"}}}}");
+            let length = body.len();
+            format!("HTTP/1.1 401 X\r\nContent-Length: {length}\r\n\r\n{body}")
+        };
+        let plain = |body: &str| format!("HTTP/1.1 500 X\r\n\r\n{body}");
+        let event = |body: &str| format!("HTTP/1.1 200 X\r\n\r\ndata: {body}\n\n");
+        let table = [
+            (json("no Bearer key-0123456789!"), "HTTP 401: no ***!"),
+            // What JSON hides, and what the cut at 500 characters would leave half of.
+            (json("k\\u0065y-0123456789 twice key-0123456789"), "HTTP 401: *** twice ***"),
+            (json(&format!("{}key-0123456789", " ".repeat(480))), "HTTP 401: "),
+            (json(&quoted), "HTTP 401: ***"),
+            (plain(&format!("{{\"x\":\"{quoted}\"}}")), "HTTP 500: {\"x\":\"***\"}"),
+            (plain(&format!("{}key-0123456789", "x ".repeat(95))), "HTTP 500: x"),
+            (plain(&format!("{}key-0123456789", " ".repeat(ERROR_BODY - 9))), "HTTP 500: ***"),
+            (event("{\"error\":\"key-0123456789\"}"), "***"),
+            (event("{\"choices\":\"key-0123456789\"}"), "an event is no completion chunk"),
+        ];
+        for (text, want) in table {
+            let mut events = Vec::new();
+            let mut call = Call::new(secrets.clone());
+            call.push(text.as_bytes(), &mut |event| events.push(event));
+            call.eof(&mut |event| events.push(event));
+            let [CallEvent::Failed(error)] = events.as_slice() else { panic!("{events:?}") };
+            let message = &error.message;
+            assert!(message.starts_with(want), "{message}");
+            assert!(!message.contains("key-01") && !message.contains("te\\"), "{message}");
+            assert!(message.contains('*') || want.ends_with(' '), "{message}");
         }
     }
 

@@ -294,7 +294,7 @@ impl Run {
                 };
                 *fx.send(conn) = endpoint.request(&self.ask);
                 self.idle = Some(now.after_ms(limits::PROVIDER_IDLE_MS));
-                self.phase = Phase::Asking(conn, Box::default());
+                self.phase = Phase::Asking(conn, Box::new(Call::new(endpoint.secrets())));
             }
             Err(error) => {
                 let message = error.to_string();

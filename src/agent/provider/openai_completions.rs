@@ -212,17 +212,16 @@ fn read_delta(delta: WireDelta<'_>, tell: &mut dyn FnMut(Delta)) {
     }
 }
 
-/// The message inside a provider's error object, whatever its shape.
+/// The message inside a provider's error object, whatever its shape and length.
 pub fn error_text(error: &Value) -> String {
     let inner = error.get("error").unwrap_or(error);
-    let text = match inner {
+    match inner {
         Value::String(text) => text.clone(),
         other => match other.get("message").and_then(Value::as_str) {
             Some(text) => text.to_owned(),
             None => other.to_string(),
         },
-    };
-    text.chars().take(500).collect()
+    }
 }
 
 /// Arbitrary bytes as one event's data.
