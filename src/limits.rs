@@ -65,7 +65,7 @@ pub const TICK_MS: u64 = 30_000;
 pub const STREAM_HIGH: usize = 256 * 1024;
 /// One line of a provider's event stream.
 pub const SSE_LINE: usize = 1024 * 1024;
-/// One event of a provider's stream, all its data lines.
+/// One event of a provider's stream, all its data lines; also an answer that is no stream.
 pub const SSE_EVENT: usize = 4 * 1024 * 1024;
 /// Bytes the core and the driver hold for all peers together; beyond it new bodies are refused
 /// with 503 and new frames close with 1013.

@@ -362,6 +362,59 @@ fn nonsense_from_a_provider_is_an_error_and_nothing_worse() {
 }
 
 #[test]
+fn an_answer_that_is_no_stream_is_taken_or_refused_at_once() {
+    let home = Home::new();
+    let provider = Provider::start(|asked, reply| {
+        let (kind, body) = match asked.said().as_str() {
+            "page" => ("text/html; charset=utf-8", "<html>Welcome to the mock".to_owned()),
+            "error" => ("application/json", json!({"error": {"message": "unpaid"}}).to_string()),
+            "other" => ("application/json", json!({"object": "list", "data": []}).to_string()),
+            _ => {
+                let function = json!({"name": "look", "arguments": "{}"});
+                let call = json!({"id": "c0", "type": "function", "function": function});
+                let message =
+                    json!({"role": "assistant", "content": "whole", "tool_calls": [call]});
+                let choice = json!({"message": message, "finish_reason": "tool_calls"});
+                let usage = json!({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3});
+                let answer = json!({
+                    "object": "chat.completion", "id": "x", "choices": [choice], "usage": usage,
+                });
+                ("application/json", answer.to_string())
+            }
+        };
+        let length = body.len();
+        reply.write(format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+        ));
+        reply.wait_for_close();
+    });
+    home.configure(&provider.config(""));
+    let gateway = home.start("");
+    for (said, words) in [
+        ("page", "did not stream (content type text/html; charset=utf-8); check baseUrl and api"),
+        ("error", "unpaid"),
+        ("other", "did not stream (content type application/json)"),
+    ] {
+        let response = ask(gateway.port, chat(&json!({"messages": user(said)})));
+        assert_eq!(response.status, 502, "{said}: {response:?}");
+        let message = response.json()["error"]["message"].to_string();
+        assert!(message.contains(words), "{said}: {message}");
+        assert_eq!(provider.rest().len(), 1, "{said}: asked once");
+    }
+    for stream in [false, true] {
+        let body = json!({"messages": user("answer"), "stream": stream});
+        let response = ask(gateway.port, chat(&body));
+        assert_eq!(response.status, 200, "{response:?}");
+        for part in ["whole", "look", "tool_calls"] {
+            assert!(response.text().contains(part), "{part}: {response:?}");
+        }
+        assert!(stream || response.json()["usage"]["total_tokens"] == 3, "{response:?}");
+    }
+    let mut socket = Socket::connect(gateway.port);
+    assert_eq!(send(&mut socket, "r")["message"]["content"][0]["text"], "whole");
+}
+
+#[test]
 fn a_client_that_does_not_read_stops_its_provider_and_still_gets_every_byte() {
     // Few letters an event, so that far more bytes flow than socket buffers take.
     const PIECES: usize = 300_000;

@@ -1,8 +1,9 @@
 //! One model call on an open connection: HTTP response, event stream, dialect.
 
-use super::provider::openai_completions::{self, error_text};
+use super::provider::openai_completions::{self, Whole, error_text};
 use super::provider::{Delta, Step};
 use crate::config::Secret;
+use crate::limits;
 use crate::wire::http::client::{Client, ClientEvent};
 use crate::wire::sse::{Parser, SseItem};
 
@@ -50,7 +51,11 @@ pub enum CallEvent {
 
 enum State {
     Head,
+    /// A good status: what came of the body is not enough yet to know what it is.
+    Unknown(Plain),
     Stream,
+    /// A body that is read to its end: it may be an answer in one piece, or an error.
+    Whole(Plain),
     /// An error status whose body is read for its message.
     Refused {
         status: u16,
@@ -58,6 +63,63 @@ enum State {
         body: Vec<u8>,
     },
     Over,
+}
+
+/// A body under a good status that is not, or not yet, a stream.
+#[derive(Default)]
+struct Plain {
+    content_type: Option<String>,
+    retry_after_ms: Option<u64>,
+    body: Vec<u8>,
+}
+
+/// What a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Undecided,
+    Stream,
+    Json,
+    Neither,
+}
+
+impl Plain {
+    /// By its first bytes, since content types are wrong more often than these, and only then
+    /// by its content type; `ended`: no more bytes come.
+    fn kind(&self, ended: bool) -> Kind {
+        /// Blanks before the first word.
+        const LOOK: usize = 1024;
+        const BOM: &[u8] = b"\xef\xbb\xbf";
+        const FIELDS: [&[u8]; 5] = [b":", b"data:", b"event:", b"id:", b"retry:"];
+        // The same bytes whatever the pieces they come in.
+        let body = self.body.get(..LOOK).unwrap_or(&self.body);
+        let start = body.strip_prefix(BOM).unwrap_or(body).trim_ascii_start();
+        if start.starts_with(b"{") {
+            return Kind::Json;
+        }
+        if FIELDS.iter().any(|field| start.starts_with(field)) {
+            return Kind::Stream;
+        }
+        let may_become = |word: &[u8]| word.starts_with(start);
+        if !ended && body.len() < LOOK && (may_become(BOM) || FIELDS.into_iter().any(may_become)) {
+            return Kind::Undecided;
+        }
+        let Some(content_type) = &self.content_type else { return Kind::Stream };
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        match essence.to_ascii_lowercase() {
+            text if text == "text/event-stream" || text.is_empty() => Kind::Stream,
+            text if text.ends_with("/json") || text.ends_with("+json") => Kind::Json,
+            _ => Kind::Neither,
+        }
+    }
+}
+
+/// What a status says about trying again.
+fn class_of(status: u16) -> Class {
+    match status {
+        401 | 403 => Class::Auth,
+        408 | 409 | 425 | 429 | 500.. => Class::Transient,
+        _ => Class::Request,
+    }
 }
 
 /// The receiving side of one call.
@@ -112,7 +174,8 @@ impl Call {
                         .and_then(|text| text.trim().parse::<u64>().ok())
                         .map(|seconds| seconds.saturating_mul(1000));
                     self.state = if (200..300).contains(&status) {
-                        State::Stream
+                        let content_type = headers.get("content-type").map(str::to_owned);
+                        State::Unknown(Plain { content_type, retry_after_ms, body: Vec::new() })
                     } else {
                         State::Refused { status, retry_after_ms, body: Vec::new() }
                     };
@@ -121,6 +184,14 @@ impl Call {
                     State::Stream => {
                         self.sse.push(&bytes);
                         self.events(tell);
+                    }
+                    State::Unknown(plain) => {
+                        plain.body.extend(bytes);
+                        self.recognize(false, tell);
+                    }
+                    State::Whole(plain) => {
+                        plain.body.extend(bytes);
+                        self.bound(tell);
                     }
                     State::Refused { body, .. } => {
                         let room = ERROR_BODY.saturating_sub(body.len());
@@ -133,6 +204,64 @@ impl Call {
                     self.fail(Class::Transient, None, format!("bad HTTP from it: {error}"), tell);
                 }
             }
+        }
+    }
+
+    /// Goes on from [`State::Unknown`] once it is known.
+    fn recognize(&mut self, ended: bool, tell: &mut dyn FnMut(CallEvent)) {
+        let State::Unknown(plain) = &mut self.state else { return };
+        match plain.kind(ended) {
+            Kind::Undecided => {}
+            Kind::Stream => {
+                let plain = std::mem::take(plain);
+                self.state = State::Stream;
+                self.sse.push(&plain.body);
+                self.events(tell);
+            }
+            Kind::Json => {
+                self.state = State::Whole(std::mem::take(plain));
+                self.bound(tell);
+            }
+            Kind::Neither => {
+                let plain = std::mem::take(plain);
+                self.no_stream(&plain, tell);
+            }
+        }
+    }
+
+    /// An answer in one piece is as long as an event may be.
+    fn bound(&mut self, tell: &mut dyn FnMut(CallEvent)) {
+        if matches!(&self.state, State::Whole(plain) if plain.body.len() > limits::SSE_EVENT) {
+            let message = "its answer did not come as a stream and is over the limit".to_owned();
+            self.fail(Class::Request, None, message, tell);
+        }
+    }
+
+    fn no_stream(&mut self, plain: &Plain, tell: &mut dyn FnMut(CallEvent)) {
+        let content_type = match &plain.content_type {
+            Some(text) => {
+                let text = crate::wire::text::escape_log(&self.redacted(text), 100);
+                format!("content type {text}")
+            }
+            None => "no content type".to_owned(),
+        };
+        let message =
+            format!("the provider did not stream ({content_type}); check baseUrl and api");
+        self.fail(Class::Request, None, message, tell);
+    }
+
+    fn whole(&mut self, plain: &Plain, tell: &mut dyn FnMut(CallEvent)) {
+        match openai_completions::whole(&plain.body, &mut |delta| tell(CallEvent::Delta(delta))) {
+            Whole::Answer => tell(CallEvent::Done),
+            Whole::Error { status, overload, text } => {
+                let class = match status {
+                    Some(status) => class_of(status),
+                    None if overload => Class::Transient,
+                    None => Class::Request,
+                };
+                self.refuse(class, status, &text, plain.retry_after_ms, tell);
+            }
+            Whole::Neither => self.no_stream(plain, tell),
         }
     }
 
@@ -175,6 +304,7 @@ impl Call {
     }
 
     fn end(&mut self, tell: &mut dyn FnMut(CallEvent)) {
+        self.recognize(true, tell);
         match std::mem::replace(&mut self.state, State::Over) {
             State::Stream => {
                 if let Some(Ok(SseItem::Event { data, .. })) = self.sse.finish() {
@@ -193,11 +323,6 @@ impl Call {
                 }
             }
             State::Refused { status, retry_after_ms, body } => {
-                let class = match status {
-                    401 | 403 => Class::Auth,
-                    408 | 409 | 425 | 429 | 500.. => Class::Transient,
-                    _ => Class::Request,
-                };
                 let said = match serde_json::from_slice(&body) {
                     Ok(json) => error_text(&json),
                     Err(_) => {
@@ -206,13 +331,14 @@ impl Call {
                     }
                 };
                 let message = format!("HTTP {status}: {said}");
-                self.refuse(class, Some(status), &message, retry_after_ms, tell);
+                self.refuse(class_of(status), Some(status), &message, retry_after_ms, tell);
             }
             State::Head => {
                 let message = "it closed the connection without an answer".to_owned();
                 self.fail(Class::Transient, None, message, tell);
             }
-            State::Over => {}
+            State::Whole(plain) => self.whole(&plain, tell),
+            State::Unknown(_) | State::Over => {}
         }
     }
 
@@ -382,5 +508,93 @@ mod tests {
         assert!(matches!(answer(&[cut.as_bytes()]).last(), Some(CallEvent::Failed(_))));
         let finished = STREAM.split("data: [DONE]").next().unwrap();
         assert_eq!(answer(&[finished.as_bytes()]).last(), Some(&CallEvent::Done));
+    }
+
+    #[test]
+    fn an_answer_that_is_no_stream_is_told_at_once() {
+        let text = |text: &str| CallEvent::Delta(Delta::Text(text.to_owned()));
+        let failed = |class, status, message: &str| {
+            let message = message.to_owned();
+            CallEvent::Failed(CallError { class, status, message, retry_after_ms: None })
+        };
+        let no_stream = |kind: &str| {
+            let told = format!("the provider did not stream ({kind}); check baseUrl and api");
+            failed(Class::Request, None, &told)
+        };
+        let whole = r#"{"id":"i","choices":[{"message":{"content":"hi"}}]}"#;
+        let sse = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\
+            \"finish_reason\":\"stop\"}]}\n\n";
+        let transient = |status| failed(Class::Transient, status, "m");
+        let answer_of = |head: &str, body: &str| {
+            answer(&[format!("HTTP/1.1 200 OK\r\n{head}\r\n{body}").as_bytes()])
+        };
+        for (kind, body, want) in [
+            ("text/html", "<html>", no_stream("content type text/html")),
+            ("text/html", "", no_stream("content type text/html")),
+            ("text/plain", " \n d", no_stream("content type text/plain")),
+            ("text/plain", sse, CallEvent::Done),
+            ("application/json", sse, CallEvent::Done),
+            ("application/json", whole, CallEvent::Done),
+            ("text/event-stream", whole, CallEvent::Done),
+            (
+                "Application/JSON; charset=x",
+                "[]",
+                no_stream("content type Application/JSON; charset=x"),
+            ),
+            ("application/json", "", no_stream("content type application/json")),
+            ("application/json", r#"{"models":[]}"#, no_stream("content type application/json")),
+            ("application/json", r#"{"error":"m"}"#, failed(Class::Request, None, "m")),
+            ("x/y", r#"{"error":{"message":"m","code":429}}"#, transient(Some(429))),
+            ("x/y", r#"{"error":{"message":"m","code":"503"}}"#, transient(Some(503))),
+            ("x/y", r#"{"error":{"message":"m","type":"overloaded_error"}}"#, transient(None)),
+            ("x/y", r#"{"error":{"message":"m","code":"rate_limit_exceeded"}}"#, transient(None)),
+            ("x/y", r#"[{"error":{"message":"m"}}]"#, no_stream("content type x/y")),
+            (
+                "x/json",
+                r#"[{"error":{"message":"m","code":401}}]"#,
+                failed(Class::Auth, Some(401), "m"),
+            ),
+        ] {
+            let events = answer_of(&format!("Content-Type: {kind}\r\n"), body);
+            assert_eq!(events.last(), Some(&want), "{kind}: {body}");
+            assert_eq!(events.contains(&text("hi")), want == CallEvent::Done, "{kind}: {body}");
+        }
+        assert_eq!(answer_of("", "  nonsense").len(), 1);
+        assert_eq!(answer_of("", "\u{feff}{}"), [no_stream("no content type")]);
+        let long = format!("{{{}", " ".repeat(limits::SSE_EVENT));
+        let events = answer_of("", &long);
+        let [CallEvent::Failed(error)] = events.as_slice() else { panic!("{}", events.len()) };
+        assert!(error.class == Class::Request && error.message.contains("limit"), "{error:?}");
+    }
+
+    #[test]
+    fn an_answer_in_one_piece_has_everything() {
+        let body = r#" {"id":"i","object":"chat.completion","choices":[{"index":0,"message":{
+            "role":"assistant","content":"t","reasoning_content":"r","tool_calls":[
+            {"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},
+            {"id":"b","type":"function","function":{"name":"g","arguments":"[]"}}]},
+            "finish_reason":"tool_calls"}],
+            "usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}} "#;
+        let length = body.len();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+        let text = format!("{head}Content-Length: {length}\r\n\r\n{body}");
+        let call = |index, id: &str, name: &str, arguments: &str| {
+            let (id, name) = (Some(id.to_owned()), Some(name.to_owned()));
+            CallEvent::Delta(Delta::ToolCall { index, id, name, arguments: arguments.to_owned() })
+        };
+        let want = [
+            CallEvent::Delta(Delta::ResponseId("i".to_owned())),
+            CallEvent::Delta(Delta::Reasoning("r".to_owned())),
+            CallEvent::Delta(Delta::Text("t".to_owned())),
+            call(0, "a", "f", "{}"),
+            call(1, "b", "g", "[]"),
+            CallEvent::Delta(Delta::Usage(Usage { input: 1, output: 2, total: 3, cache_read: 0 })),
+            CallEvent::Delta(Delta::Finish(StopReason::ToolUse)),
+            CallEvent::Done,
+        ];
+        for cut in 0..text.len() {
+            let (a, b) = text.as_bytes().split_at(cut);
+            assert_eq!(answer(&[a, b]), want, "cut at {cut}");
+        }
     }
 }
