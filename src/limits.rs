@@ -116,7 +116,7 @@ pub const PROVIDER_TAIL_MS: u64 = 1_000;
 pub const PROVIDER_RETRIES: u32 = 4;
 /// Retries of a candidate that has another behind it.
 pub const PROVIDER_RETRIES_EARLY: u32 = 1;
-/// Longest pause between attempts, a provider's Retry-After included.
+/// Longest pause between attempts; a provider that asks for a longer one is not asked again.
 pub const PROVIDER_BACKOFF_MAX_MS: u64 = 60_000;
 /// Parallel tool calls of one answer.
 pub const TOOL_CALLS: usize = 128;

@@ -32,10 +32,14 @@ fn with_fallback(home: &Home, first: u16, second: u16) -> Gateway {
 
 #[test]
 fn overload_is_retried_after_the_time_the_provider_asks_for() {
-    for (status, headers) in [
-        ("429 Too Many Requests", "Retry-After: 2\r\n"),
-        ("500 Internal Server Error", ""),
-        ("503 Service Unavailable", "Retry-After: 0\r\n"),
+    let past = "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    for (status, headers, delay) in [
+        ("429 Too Many Requests", "Retry-After: 2\r\n", 2000),
+        ("500 Internal Server Error", "", 1000),
+        ("503 Service Unavailable", "Retry-After: 0\r\n", 1000),
+        ("503 Service Unavailable", "Retry-After: 1.25\r\n", 1250),
+        ("503 Service Unavailable", "retry-after-ms: 1200\r\n", 1200),
+        ("503 Service Unavailable", past, 1000),
     ] {
         let home = Home::new();
         let provider = Provider::start(move |asked, reply| match asked.number {
@@ -51,7 +55,6 @@ fn overload_is_retried_after_the_time_the_provider_asks_for() {
         let refused = Instant::now();
         let status_event = socket.event(|event| event["payload"]["data"]["phase"] == "retrying");
         let data = &status_event["payload"]["data"];
-        let delay = if status.starts_with("429") { 2000 } else { 1000 };
         assert_eq!(data["delayMs"], delay, "{data}");
         assert_eq!(data["retryAttempt"], 1, "{data}");
         assert!(data["message"].as_str().unwrap().contains("not now"), "{data}");
@@ -61,6 +64,52 @@ fn overload_is_retried_after_the_time_the_provider_asks_for() {
         assert_eq!(end["state"], "final", "{end}");
         assert_eq!(end["message"]["content"][0]["text"], "here");
     }
+}
+
+#[test]
+fn whoever_asks_for_too_long_a_pause_is_not_asked_again() {
+    for (status, headers, words) in [
+        ("429 Too Many Requests", "Retry-After: 5400\r\n", "(it asks to wait 90 min)"),
+        ("503 Unavailable", "retry-after-ms: 60001\r\n", "(it asks to wait 61 s)"),
+        ("503 Unavailable", "Retry-After: Tue, 31 Dec 2999 23:59:59 GMT\r\n", " h)"),
+    ] {
+        let home = Home::new();
+        let first = Provider::start(move |_, reply| reply.refuse(status, headers, "not now"));
+        home.configure(&first.config(""));
+        let gateway = home.start("");
+        let began = Instant::now();
+        let response = ask(gateway.port, chat(&json!({"messages": user("x")})));
+        assert!(began.elapsed() < PATIENCE / 2, "{status}: it waited");
+        let message = response.json()["error"]["message"].to_string();
+        assert!(message.contains("not now") && message.contains(words), "{message}");
+        if status.starts_with("429") {
+            assert_eq!((response.status, response.header("retry-after")), (429, Some("5400")));
+        }
+        assert_eq!(first.rest().len(), 1, "{status}: asked once");
+
+        let home = Home::new();
+        let second = Provider::echo();
+        let gateway = with_fallback(&home, first.port, second.port);
+        let mut socket = Socket::connect(gateway.port);
+        let end = send(&mut socket, "r");
+        assert_eq!(end["message"]["content"][0]["text"], "echo: r", "{end}");
+        assert_eq!(first.rest().len(), 1, "{status}: asked once");
+    }
+}
+
+#[test]
+fn a_pause_beyond_its_timeout_leads_to_the_next() {
+    let home = Home::new();
+    let first = Provider::start(|_, reply| reply.refuse("503 X", "Retry-After: 30\r\n", "no"));
+    let second = Provider::echo();
+    let model = "primary: 'first/m1', fallbacks: ['second/m1']";
+    let config = config(&[("first", first.port), ("second", second.port)], model, "");
+    home.configure(&config.replacen("apiKey", "timeoutSeconds: 5, apiKey", 1));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let end = send(&mut socket, "r");
+    assert_eq!(end["message"]["content"][0]["text"], "echo: r", "{end}");
+    assert_eq!(first.rest().len(), 1);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::provider::{Delta, Step};
 use crate::config::Secret;
 use crate::limits;
 use crate::wire::http::client::{Client, ClientEvent};
+use crate::wire::http::head::Headers;
 use crate::wire::sse::{Parser, SseItem};
 
 /// Bytes of an error body that are read for its message.
@@ -34,7 +35,7 @@ pub struct CallError {
     pub status: Option<u16>,
     /// For the operator, without secrets.
     pub message: String,
-    /// The provider's `Retry-After`.
+    /// The provider's `Retry-After`, from the moment it was read.
     pub retry_after_ms: Option<u64>,
 }
 
@@ -122,11 +123,40 @@ fn class_of(status: u16) -> Class {
     }
 }
 
+/// How long the provider asks to be left alone: `retry-after-ms`, or `Retry-After` in seconds,
+/// whole or not, or as a date.
+fn retry_after_ms(headers: &Headers, wall_ms: u64) -> Option<u64> {
+    if let Some(thousandths) = headers.get("retry-after-ms").and_then(thousandths) {
+        return Some(thousandths.div_ceil(1000));
+    }
+    let text = headers.get("retry-after")?.trim();
+    let until = || crate::wire::text::http_date_ms(text);
+    thousandths(text).or_else(|| until().map(|until| until.saturating_sub(wall_ms)))
+}
+
+/// Thousandths of a decimal number, rounded up; the largest number for one that is too large.
+fn thousandths(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let zeros = std::iter::repeat(b'0');
+    let three = fraction.bytes().chain(zeros).take(3);
+    let three = three.fold(0, |sum, digit| sum * 10 + u64::from(digit.wrapping_sub(b'0')));
+    let more = u64::from(fraction.bytes().skip(3).any(|digit| digit != b'0'));
+    let whole: u64 = whole.parse().unwrap_or(u64::MAX);
+    Some(whole.saturating_mul(1000).saturating_add(three + more))
+}
+
 /// The receiving side of one call.
 pub struct Call {
     client: Client,
     sse: Parser,
     state: State,
+    /// Unix time when the last bytes came.
+    wall_ms: u64,
     /// What we sent and must not come back in an error, the longest first.
     secrets: Vec<Secret>,
     /// The dialect said that the stream is complete, or gave a finish reason: a close after
@@ -144,13 +174,15 @@ impl Call {
             client: Client::new(false),
             sse: Parser::new(),
             state: State::Head,
+            wall_ms: 0,
             finished: false,
             ended: false,
         }
     }
 
-    /// Takes bytes from the provider.
-    pub fn push(&mut self, bytes: &[u8], tell: &mut dyn FnMut(CallEvent)) {
+    /// Takes bytes from the provider. `wall_ms` is Unix time, for the dates among them.
+    pub fn push(&mut self, bytes: &[u8], wall_ms: u64, tell: &mut dyn FnMut(CallEvent)) {
+        self.wall_ms = wall_ms;
         self.client.push(bytes);
         self.pump(tell);
     }
@@ -169,10 +201,7 @@ impl Call {
             match self.client.next() {
                 None => return,
                 Some(ClientEvent::Head { status, headers }) => {
-                    let retry_after_ms = headers
-                        .get("retry-after")
-                        .and_then(|text| text.trim().parse::<u64>().ok())
-                        .map(|seconds| seconds.saturating_mul(1000));
+                    let retry_after_ms = retry_after_ms(&headers, self.wall_ms);
                     self.state = if (200..300).contains(&status) {
                         let content_type = headers.get("content-type").map(str::to_owned);
                         State::Unknown(Plain { content_type, retry_after_ms, body: Vec::new() })
@@ -383,6 +412,9 @@ impl Call {
     }
 }
 
+/// Some time, for tests: 2026-11-18T13:20:00Z.
+const WALL_MS: u64 = 1_795_008_000_000;
+
 /// Arbitrary bytes as a provider's answer, in two pieces: the same events as in one piece.
 pub fn fuzz(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
@@ -390,7 +422,7 @@ pub fn fuzz(data: &[u8]) {
         let mut events = Vec::new();
         let mut call = Call::new(Vec::new());
         for piece in pieces {
-            call.push(piece, &mut |event| events.push(event));
+            call.push(piece, WALL_MS, &mut |event| events.push(event));
         }
         call.eof(&mut |event| events.push(event));
         let ends = events
@@ -422,7 +454,7 @@ mod tests {
         let mut events = Vec::new();
         let mut call = Call::new(Vec::new());
         for piece in pieces {
-            call.push(piece, &mut |event| events.push(event));
+            call.push(piece, WALL_MS, &mut |event| events.push(event));
         }
         call.eof(&mut |event| events.push(event));
         events
@@ -492,13 +524,42 @@ mod tests {
         for (text, want) in table {
             let mut events = Vec::new();
             let mut call = Call::new(secrets.clone());
-            call.push(text.as_bytes(), &mut |event| events.push(event));
+            call.push(text.as_bytes(), WALL_MS, &mut |event| events.push(event));
             call.eof(&mut |event| events.push(event));
             let [CallEvent::Failed(error)] = events.as_slice() else { panic!("{events:?}") };
             let message = &error.message;
             assert!(message.starts_with(want), "{message}");
             assert!(!message.contains("key-01") && !message.contains("te\\"), "{message}");
             assert!(message.contains('*') || want.ends_with(' '), "{message}");
+        }
+    }
+
+    #[test]
+    fn how_long_to_wait_is_read_in_every_form() {
+        let table = [
+            ("Retry-After: 7", Some(7000)),
+            ("Retry-After: 0", Some(0)),
+            ("Retry-After: 1.5", Some(1500)),
+            ("Retry-After: 0.0001", Some(1)),
+            ("Retry-After: 2.0010", Some(2001)),
+            ("Retry-After: 99999999999999999999999", Some(u64::MAX)),
+            ("retry-after-ms: 250", Some(250)),
+            ("Retry-After: 9\r\nRetry-After-Ms: 12.5", Some(13)),
+            ("Retry-After: 9\r\nRetry-After-Ms: soon", Some(9000)),
+            ("Retry-After: Wed, 18 Nov 2026 13:21:30 GMT", Some(90_000)),
+            ("Retry-After: Wed, 18 Nov 2026 13:19:59 GMT", Some(0)),
+            ("Retry-After: -1", None),
+            ("Retry-After: 1e3", None),
+            ("Retry-After: .5", None),
+            ("Retry-After: 1.", None),
+            ("Retry-After: inf", None),
+            ("Retry-After:", None),
+            ("Retry-After: tomorrow", None),
+        ];
+        for (line, want) in table {
+            let events = answer(&[format!("HTTP/1.1 503 X\r\n{line}\r\n\r\n").as_bytes()]);
+            let [CallEvent::Failed(error)] = events.as_slice() else { panic!("{events:?}") };
+            assert_eq!(error.retry_after_ms, want, "{line}");
         }
     }
 
