@@ -416,11 +416,13 @@ impl Call {
 const WALL_MS: u64 = 1_795_008_000_000;
 
 /// Arbitrary bytes as a provider's answer, in two pieces: the same events as in one piece.
+/// No error holds the key.
 pub fn fuzz(data: &[u8]) {
+    const KEY: &str = "sk-canary-1";
     let Some((first, rest)) = data.split_first() else { return };
     let run = |pieces: &[&[u8]]| {
         let mut events = Vec::new();
-        let mut call = Call::new(Vec::new());
+        let mut call = Call::new(vec![Secret::new(KEY.to_owned())]);
         for piece in pieces {
             call.push(piece, WALL_MS, &mut |event| events.push(event));
         }
@@ -430,6 +432,9 @@ pub fn fuzz(data: &[u8]) {
             .filter(|event| matches!(event, CallEvent::Done | CallEvent::Failed(_)))
             .count();
         assert_eq!(ends, 1, "a call ends exactly once");
+        if let Some(CallEvent::Failed(error)) = events.last() {
+            assert!(!error.message.contains(KEY), "{}", error.message);
+        }
         events
     };
     let cut = usize::from(*first).min(rest.len());
