@@ -68,7 +68,7 @@ pub const TICK_MS: u64 = 30_000;
 pub const STREAM_HIGH: usize = 256 * 1024;
 /// One line of a provider's event stream.
 pub const SSE_LINE: usize = 1024 * 1024;
-/// One event of a provider's stream, all its data lines.
+/// One event of a provider's stream, all its data lines; also an answer that is no stream.
 pub const SSE_EVENT: usize = 4 * 1024 * 1024;
 /// Bytes the core and the driver hold for all peers together; beyond it new bodies are refused
 /// with 503 and new frames close with 1013.
@@ -119,7 +119,7 @@ pub const PROVIDER_TAIL_MS: u64 = 1_000;
 pub const PROVIDER_RETRIES: u32 = 4;
 /// Retries of a candidate that has another behind it.
 pub const PROVIDER_RETRIES_EARLY: u32 = 1;
-/// Longest pause between attempts, a provider's Retry-After included.
+/// Longest pause between attempts; a provider that asks for a longer one is not asked again.
 pub const PROVIDER_BACKOFF_MAX_MS: u64 = 60_000;
 /// Parallel tool calls of one answer.
 pub const TOOL_CALLS: usize = 128;

@@ -32,10 +32,14 @@ fn with_fallback(home: &Home, first: u16, second: u16) -> Gateway {
 
 #[test]
 fn overload_is_retried_after_the_time_the_provider_asks_for() {
-    for (status, headers) in [
-        ("429 Too Many Requests", "Retry-After: 2\r\n"),
-        ("500 Internal Server Error", ""),
-        ("503 Service Unavailable", "Retry-After: 0\r\n"),
+    let past = "Retry-After: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    for (status, headers, delay) in [
+        ("429 Too Many Requests", "Retry-After: 2\r\n", 2000),
+        ("500 Internal Server Error", "", 1000),
+        ("503 Service Unavailable", "Retry-After: 0\r\n", 1000),
+        ("503 Service Unavailable", "Retry-After: 1.25\r\n", 1250),
+        ("503 Service Unavailable", "retry-after-ms: 1200\r\n", 1200),
+        ("503 Service Unavailable", past, 1000),
     ] {
         let home = Home::new();
         let provider = Provider::start(move |asked, reply| match asked.number {
@@ -51,7 +55,6 @@ fn overload_is_retried_after_the_time_the_provider_asks_for() {
         let refused = Instant::now();
         let status_event = socket.event(|event| event["payload"]["data"]["phase"] == "retrying");
         let data = &status_event["payload"]["data"];
-        let delay = if status.starts_with("429") { 2000 } else { 1000 };
         assert_eq!(data["delayMs"], delay, "{data}");
         assert_eq!(data["retryAttempt"], 1, "{data}");
         assert!(data["message"].as_str().unwrap().contains("not now"), "{data}");
@@ -61,6 +64,52 @@ fn overload_is_retried_after_the_time_the_provider_asks_for() {
         assert_eq!(end["state"], "final", "{end}");
         assert_eq!(end["message"]["content"][0]["text"], "here");
     }
+}
+
+#[test]
+fn whoever_asks_for_too_long_a_pause_is_not_asked_again() {
+    for (status, headers, words) in [
+        ("429 Too Many Requests", "Retry-After: 5400\r\n", "(it asks to wait 90 min)"),
+        ("503 Unavailable", "retry-after-ms: 60001\r\n", "(it asks to wait 61 s)"),
+        ("503 Unavailable", "Retry-After: Tue, 31 Dec 2999 23:59:59 GMT\r\n", " h)"),
+    ] {
+        let home = Home::new();
+        let first = Provider::start(move |_, reply| reply.refuse(status, headers, "not now"));
+        home.configure(&first.config(""));
+        let gateway = home.start("");
+        let began = Instant::now();
+        let response = ask(gateway.port, chat(&json!({"messages": user("x")})));
+        assert!(began.elapsed() < PATIENCE / 2, "{status}: it waited");
+        let message = response.json()["error"]["message"].to_string();
+        assert!(message.contains("not now") && message.contains(words), "{message}");
+        if status.starts_with("429") {
+            assert_eq!((response.status, response.header("retry-after")), (429, Some("5400")));
+        }
+        assert_eq!(first.rest().len(), 1, "{status}: asked once");
+
+        let home = Home::new();
+        let second = Provider::echo();
+        let gateway = with_fallback(&home, first.port, second.port);
+        let mut socket = Socket::connect(gateway.port);
+        let end = send(&mut socket, "r");
+        assert_eq!(end["message"]["content"][0]["text"], "echo: r", "{end}");
+        assert_eq!(first.rest().len(), 1, "{status}: asked once");
+    }
+}
+
+#[test]
+fn a_pause_beyond_its_timeout_leads_to_the_next() {
+    let home = Home::new();
+    let first = Provider::start(|_, reply| reply.refuse("503 X", "Retry-After: 30\r\n", "no"));
+    let second = Provider::echo();
+    let model = "primary: 'first/m1', fallbacks: ['second/m1']";
+    let config = config(&[("first", first.port), ("second", second.port)], model, "");
+    home.configure(&config.replacen("apiKey", "timeoutSeconds: 5, apiKey", 1));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let end = send(&mut socket, "r");
+    assert_eq!(end["message"]["content"][0]["text"], "echo: r", "{end}");
+    assert_eq!(first.rest().len(), 1);
 }
 
 #[test]
@@ -92,6 +141,77 @@ fn what_cannot_get_better_is_not_retried() {
         assert_eq!(end["state"], "error", "{end}");
         assert!(end["errorMessage"].as_str().unwrap().contains("go away"), "{end}");
         assert_eq!(provider.rest().len(), 3, "{status}");
+    }
+}
+
+#[test]
+fn a_key_that_a_provider_repeats_is_seen_nowhere() {
+    const KEY: &str = "sk-canary-0123456789";
+    const HEADER: &str = "header-canary-987654";
+    let home = Home::new();
+    let provider = Provider::start(|asked, reply| {
+        let head = asked.head.replace("\r\n", " ");
+        assert!(head.contains(KEY) && head.contains(HEADER), "{head}");
+        let words = format!("who is {KEY} {HEADER}? {head}");
+        // Each run is told in one way first, which is tried again, and then in another.
+        match (asked.said().as_str(), asked.number % 2) {
+            ("plain", 0) => drop(reply.write(format!("HTTP/1.1 503 X\r\n\r\n{words}"))),
+            (_, 0) => {
+                reply.head();
+                reply.event(&json!({"error": {"message": words}}));
+            }
+            ("plain", _) => drop(reply.write(format!("HTTP/1.1 404 X\r\n\r\n{words}"))),
+            _ => reply.refuse("401 Unauthorized", "", &words),
+        }
+    });
+    let log = home.0.join("log");
+    let logging = format!("logging: {{file: '{}', level: 'trace'}}", log.display());
+    let key = format!("headers: {{'X-Extra': '{HEADER}'}}, apiKey: '{KEY}'");
+    home.configure(&provider.config(&logging).replace("apiKey: 'sk-mock'", &key));
+    let gateway = home.start("");
+    let mut seen = String::new();
+    for stream in [false, true] {
+        let body = json!({"messages": user("x"), "stream": stream});
+        seen.push_str(&ask(gateway.port, chat(&body)).text());
+    }
+    let mut socket = Socket::connect(gateway.port);
+    for run in ["event", "plain"] {
+        let params = json!({"sessionKey": "main", "message": run, "idempotencyKey": run});
+        socket.request("chat.send", &params);
+        loop {
+            let frame = socket.frame();
+            seen.push_str(&frame.to_string());
+            if frame["payload"]["runId"] == run && frame["payload"]["state"] == "error" {
+                break;
+            }
+        }
+    }
+    let history = socket.call("chat.history", &json!({"sessionKey": "main"})).unwrap();
+    seen.push_str(&history.to_string());
+    let params = json!({"runId": "plain", "timeoutMs": 1});
+    seen.push_str(&socket.call("agent.wait", &params).unwrap().to_string());
+    drop(socket);
+    gateway.signal(rustix::process::Signal::TERM);
+    let mut gateway = gateway;
+    gateway.wait();
+    seen.push_str(&gateway.seen().join("\n"));
+    let mut written = 0;
+    let mut dirs = vec![home.0.clone()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+            if entry.path().is_dir() {
+                dirs.push(entry.path());
+            } else if !entry.file_name().to_string_lossy().starts_with("openclaw.json") {
+                let text = std::fs::read(entry.path()).unwrap();
+                seen.push_str(&String::from_utf8_lossy(&text));
+                written += 1;
+            }
+        }
+    }
+    assert!(written >= 2, "a transcript and a log");
+    assert!(seen.matches("who is *** ***?").count() >= 6, "{seen}");
+    for secret in [KEY, HEADER, "canary"] {
+        assert!(!seen.contains(secret), "{secret} in {seen}");
     }
 }
 
@@ -288,6 +408,59 @@ fn nonsense_from_a_provider_is_an_error_and_nothing_worse() {
     }
     let response = ask(gateway.port, chat(&json!({"messages": user("good")})));
     assert!(response.text().contains("fine"), "{response:?}");
+}
+
+#[test]
+fn an_answer_that_is_no_stream_is_taken_or_refused_at_once() {
+    let home = Home::new();
+    let provider = Provider::start(|asked, reply| {
+        let (kind, body) = match asked.said().as_str() {
+            "page" => ("text/html; charset=utf-8", "<html>Welcome to the mock".to_owned()),
+            "error" => ("application/json", json!({"error": {"message": "unpaid"}}).to_string()),
+            "other" => ("application/json", json!({"object": "list", "data": []}).to_string()),
+            _ => {
+                let function = json!({"name": "look", "arguments": "{}"});
+                let call = json!({"id": "c0", "type": "function", "function": function});
+                let message =
+                    json!({"role": "assistant", "content": "whole", "tool_calls": [call]});
+                let choice = json!({"message": message, "finish_reason": "tool_calls"});
+                let usage = json!({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3});
+                let answer = json!({
+                    "object": "chat.completion", "id": "x", "choices": [choice], "usage": usage,
+                });
+                ("application/json", answer.to_string())
+            }
+        };
+        let length = body.len();
+        reply.write(format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}"
+        ));
+        reply.wait_for_close();
+    });
+    home.configure(&provider.config(""));
+    let gateway = home.start("");
+    for (said, words) in [
+        ("page", "did not stream (content type text/html; charset=utf-8); check baseUrl and api"),
+        ("error", "unpaid"),
+        ("other", "did not stream (content type application/json)"),
+    ] {
+        let response = ask(gateway.port, chat(&json!({"messages": user(said)})));
+        assert_eq!(response.status, 502, "{said}: {response:?}");
+        let message = response.json()["error"]["message"].to_string();
+        assert!(message.contains(words), "{said}: {message}");
+        assert_eq!(provider.rest().len(), 1, "{said}: asked once");
+    }
+    for stream in [false, true] {
+        let body = json!({"messages": user("answer"), "stream": stream});
+        let response = ask(gateway.port, chat(&body));
+        assert_eq!(response.status, 200, "{response:?}");
+        for part in ["whole", "look", "tool_calls"] {
+            assert!(response.text().contains(part), "{part}: {response:?}");
+        }
+        assert!(stream || response.json()["usage"]["total_tokens"] == 3, "{response:?}");
+    }
+    let mut socket = Socket::connect(gateway.port);
+    assert_eq!(send(&mut socket, "r")["message"]["content"][0]["text"], "whole");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::call::{Call, CallError, CallEvent, Class};
 use super::provider::{Delta, Endpoint};
 use super::turn::{Turn, text_of_parts};
 use super::{Ask, StopReason, ToolCall, Usage};
-use crate::driver::{ConnId, DialError, DialId, Effect, Effects, Time};
+use crate::driver::{ConnId, DialError, DialId, Effect, Effects, Now, Time};
 use crate::limits;
 
 /// A model to try.
@@ -300,7 +300,7 @@ impl Run {
                 };
                 *fx.send(conn) = endpoint.request(&self.ask);
                 self.idle = Some(now.after_ms(limits::PROVIDER_IDLE_MS));
-                self.phase = Phase::Asking(conn, Box::default());
+                self.phase = Phase::Asking(conn, Box::new(Call::new(endpoint.secrets())));
             }
             Err(error) => {
                 let message = error.to_string();
@@ -317,13 +317,14 @@ impl Run {
     /// Bytes from the provider.
     pub fn on_bytes(
         &mut self,
-        now: Time,
+        now: Now,
         bytes: &[u8],
         fx: &mut Effects,
         tell: &mut dyn FnMut(RunEvent),
     ) {
+        let Now { time: now, wall_ms } = now;
         self.idle = Some(now.after_ms(limits::PROVIDER_IDLE_MS));
-        self.with_call(now, fx, tell, |call, sink| call.push(bytes, sink));
+        self.with_call(now, fx, tell, |call, sink| call.push(bytes, wall_ms, sink));
         if self.tail.is_none() && matches!(&self.phase, Phase::Asking(_, call) if call.said_done())
         {
             self.tail = Some(now.after_ms(limits::PROVIDER_TAIL_MS));
@@ -403,7 +404,7 @@ impl Run {
     fn failed(
         &mut self,
         now: Time,
-        error: CallError,
+        mut error: CallError,
         fx: &mut Effects,
         tell: &mut dyn FnMut(RunEvent),
     ) {
@@ -416,11 +417,17 @@ impl Run {
         let last_candidate = self.current + 1 >= self.candidates.len();
         let retries =
             if last_candidate { limits::PROVIDER_RETRIES } else { limits::PROVIDER_RETRIES_EARLY };
-        let delay_ms = if error.class == Class::Transient && self.attempt < retries {
-            let backoff = 1000u64.checked_shl(self.attempt).unwrap_or(u64::MAX);
-            let asked = error.retry_after_ms.unwrap_or(0);
+        let end = self.patience.map_or(self.deadline, |patience| patience.min(self.deadline));
+        let backoff = 1000u64.checked_shl(self.attempt).unwrap_or(u64::MAX);
+        let asked = error.retry_after_ms.unwrap_or(0);
+        let pause = backoff.min(limits::PROVIDER_BACKOFF_MAX_MS).max(asked);
+        // Whoever asks for more than we wait is not asked early, but not again.
+        let too_long = asked > limits::PROVIDER_BACKOFF_MAX_MS;
+        let in_time = last_candidate || now.after_ms(pause) < end;
+        let again = error.class == Class::Transient && self.attempt < retries;
+        let delay_ms = if again && in_time && !too_long {
             self.attempt += 1;
-            Some(backoff.max(asked).min(limits::PROVIDER_BACKOFF_MAX_MS))
+            Some(pause)
         } else if last_candidate {
             None
         } else {
@@ -429,6 +436,9 @@ impl Run {
             self.patience = None;
             Some(0)
         };
+        if too_long && last_candidate {
+            error.message.push_str(&format!(" (it asks to wait {})", span(asked)));
+        }
         let Some(delay_ms) = delay_ms else {
             return self.over(Outcome::Failed(error), tell);
         };
@@ -518,5 +528,14 @@ impl Run {
         self.idle = None;
         self.tail = None;
         tell(RunEvent::Over(outcome));
+    }
+}
+
+/// A time for people, rounded up.
+fn span(ms: u64) -> String {
+    match ms.div_ceil(1000) {
+        seconds @ ..=120 => format!("{seconds} s"),
+        seconds @ ..=7200 => format!("{} min", seconds.div_ceil(60)),
+        seconds => format!("{} h", seconds.div_ceil(3600)),
     }
 }

@@ -24,6 +24,49 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// Days since 1970-01-01 of a Gregorian date: the inverse of [`civil`], `None` for days that no
+/// month has and for years before 1970.
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let march_year = year - u64::from(month <= 2);
+    let (era, year_of_era) = (march_year / 400, march_year % 400);
+    let in_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let in_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + in_year;
+    let days = (era * 146_097 + in_era).checked_sub(719_468)?;
+    (civil(days) == (year, month, day)).then_some(days)
+}
+
+/// Unix milliseconds of an IMF-fixdate (RFC 9110 section 5.6.7), `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// The weekday need not be right; a leap second is the second after it.
+pub fn http_date_ms(text: &str) -> Option<u64> {
+    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let number = |text: &str, width: usize, most: u64| {
+        let plain = text.len() == width && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u64>().ok().filter(|number| plain && *number <= most)
+    };
+    let (weekday, rest) = text.strip_suffix(" GMT")?.split_once(", ")?;
+    if !DAYS.contains(&weekday) {
+        return None;
+    }
+    let mut words = rest.split(' ');
+    let day = number(words.next()?, 2, 31)?;
+    let month = words.next()?;
+    let month = (1..).zip(MONTHS).find_map(|(at, name)| (name == month).then_some(at))?;
+    let days = days(number(words.next()?, 4, 9999)?, month, day)?;
+    let mut clock = words.next()?.split(':');
+    let hour = number(clock.next()?, 2, 23)?;
+    let minute = number(clock.next()?, 2, 59)?;
+    let second = number(clock.next()?, 2, 60)?;
+    if words.next().is_some() || clock.next().is_some() {
+        return None;
+    }
+    Some((((days * 24 + hour) * 60 + minute) * 60 + second) * 1000)
+}
+
 /// The text of a version 4 UUID (RFC 9562) from 16 random bytes: lower case, 36 characters.
 pub fn uuid_v4(random: [u8; 16]) -> String {
     let bits = u128::from_be_bytes(random);
@@ -170,6 +213,11 @@ pub fn fuzz(data: &[u8]) {
     json_string(&mut json, &text);
     let back: Option<String> = serde_json::from_slice(&json).ok();
     assert_eq!(back.as_deref(), Some(&*text));
+    if let Some(ms) = http_date_ms(&text).filter(|_| !text.contains(":60")) {
+        let read = rfc3339_ms(ms);
+        let same = |ours: std::ops::Range<usize>, theirs| read.get(ours) == text.get(theirs);
+        assert!(same(0..4, 12..16) && same(8..10, 5..7) && same(11..19, 17..25), "{text}: {read}");
+    }
     let (word, other) = text.split_at(text.floor_char_boundary(text.len() / 2));
     if let Some(found) = nearest(word, [other, "gateway", "agents"]) {
         assert!([other, "gateway", "agents"].contains(&found));
@@ -194,6 +242,54 @@ mod tests {
             assert_eq!(rfc3339_ms(ms), want);
         }
         assert!(rfc3339_ms(u64::MAX).ends_with('Z'));
+    }
+
+    #[test]
+    fn http_dates() {
+        for (text, want) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37.000Z"),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", "1970-01-01T00:00:00.000Z"),
+            ("Tue, 29 Feb 2000 23:59:59 GMT", "2000-02-29T23:59:59.000Z"),
+            ("Mon, 01 Mar 2100 00:00:00 GMT", "2100-03-01T00:00:00.000Z"),
+            ("Sat, 31 Dec 2016 23:59:60 GMT", "2017-01-01T00:00:00.000Z"),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", "9999-12-31T23:59:59.000Z"),
+            // Not the weekday, which nobody needs.
+            ("Mon, 06 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37.000Z"),
+        ] {
+            assert_eq!(http_date_ms(text).map(rfc3339_ms).as_deref(), Some(want), "{text}");
+            fuzz(text.as_bytes());
+        }
+        for text in [
+            "",
+            "GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 +0000",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, +6 Nov 1994 08:49:37 GMT",
+            "Sun, 31 Nov 1994 08:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Mon, 29 Feb 2100 00:00:00 GMT",
+            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Xxx, 06 Nov 1994 08:49:37 GMT",
+            "Wed, 31 Dec 1969 23:59:59 GMT",
+            "Sun, 06 Nov 1994 24:00:00 GMT",
+            "Sun, 06 Nov 1994 08:60:00 GMT",
+            "Sun, 06 Nov 1994 08:49:61 GMT",
+            "Sun, 06 Nov 1994 08:49 GMT",
+            "Sun, 06 Nov 1994 08:49:37:00 GMT",
+            "Sun, 06 Nov 1994 08:49:37 x GMT",
+            "Sun,  06 Nov 1994 08:49:37 GMT",
+        ] {
+            assert_eq!(http_date_ms(text), None, "{text}");
+        }
+        // Every day of two centuries is there and back.
+        for day in 0..73_000 {
+            let (year, month, of_month) = civil(day);
+            assert_eq!(days(year, month, of_month), Some(day));
+        }
     }
 
     #[test]

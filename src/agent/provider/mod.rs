@@ -8,6 +8,9 @@ use crate::config::{Api, Provider, Secret};
 use crate::driver::Target;
 use crate::wire::url::{Scheme, Url};
 
+/// Length from which a key or a header value is taken out of errors.
+const SECRET: usize = 8;
+
 /// What a stream says, one piece at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delta {
@@ -94,6 +97,37 @@ impl Endpoint {
             timeout_ms: provider.timeout_seconds.map(|s| s.saturating_mul(1000)),
             model: model.to_owned(),
         })
+    }
+
+    /// What a request carries and an error must not repeat: the key, the values of the further
+    /// headers, an authorization's credentials without their scheme, and each of them as JSON
+    /// writes it. Shorter than [`SECRET`] it would hit ordinary words.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let mut found = Vec::new();
+        let mut add = |text: &str| {
+            let mut json = Vec::new();
+            crate::wire::text::json_string(&mut json, text);
+            let json = String::from_utf8(json).unwrap_or_default();
+            let json = json.trim_start_matches('"').strip_suffix('"').unwrap_or_default();
+            if text.len() >= SECRET {
+                found.push(Secret::new(text.to_owned()));
+                if json != text && !json.is_empty() {
+                    found.push(Secret::new(json.to_owned()));
+                }
+            }
+        };
+        if let Some(key) = &self.key {
+            add(key.expose());
+        }
+        for (name, value) in &self.headers {
+            add(value.expose());
+            if let Some((_, credentials)) = value.expose().split_once(' ')
+                && name.to_ascii_lowercase().ends_with("authorization")
+            {
+                add(credentials.trim());
+            }
+        }
+        found
     }
 
     /// The whole HTTP request.

@@ -176,22 +176,111 @@ pub fn event(data: &str, tell: &mut dyn FnMut(Delta)) -> Result<Step, StreamErro
             if let Some(id) = &chunk.id {
                 tell(Delta::ResponseId(id.clone().into_owned()));
             }
-            tell(Delta::Finish(match &*reason {
-                "length" => StopReason::Length,
-                "tool_calls" | "function_call" => StopReason::ToolUse,
-                "content_filter" => StopReason::ContentFilter,
-                _ => StopReason::Stop,
-            }));
+            tell(Delta::Finish(stop_reason(&reason)));
         }
     }
     if let Some(usage) = chunk.usage {
-        let (input, output) = (usage.prompt_tokens, usage.completion_tokens);
-        let total =
-            if usage.total_tokens > 0 { usage.total_tokens } else { input.saturating_add(output) };
-        let cache_read = usage.prompt_tokens_details.map_or(0, |details| details.cached_tokens);
-        tell(Delta::Usage(Usage { input, output, total, cache_read }));
+        tell(Delta::Usage(read_usage(&usage)));
     }
     Ok(Step::More)
+}
+
+fn stop_reason(word: &str) -> StopReason {
+    match word {
+        "length" => StopReason::Length,
+        "tool_calls" | "function_call" => StopReason::ToolUse,
+        "content_filter" => StopReason::ContentFilter,
+        _ => StopReason::Stop,
+    }
+}
+
+fn read_usage(usage: &WireUsage) -> Usage {
+    let (input, output) = (usage.prompt_tokens, usage.completion_tokens);
+    let total =
+        if usage.total_tokens > 0 { usage.total_tokens } else { input.saturating_add(output) };
+    let cache_read = usage.prompt_tokens_details.as_ref().map_or(0, |d| d.cached_tokens);
+    Usage { input, output, total, cache_read }
+}
+
+#[derive(Deserialize)]
+struct Completion<'a> {
+    #[serde(borrow, default)]
+    id: Option<std::borrow::Cow<'a, str>>,
+    #[serde(borrow)]
+    choices: Vec<WholeChoice<'a>>,
+    #[serde(default)]
+    usage: Option<WireUsage>,
+}
+
+#[derive(Deserialize)]
+struct WholeChoice<'a> {
+    #[serde(borrow)]
+    message: WireDelta<'a>,
+    #[serde(borrow, default)]
+    finish_reason: Option<std::borrow::Cow<'a, str>>,
+}
+
+/// What a body is that did not come as a stream.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// A whole `chat.completion`; all of it was told.
+    Answer,
+    /// The provider's own report.
+    Error {
+        /// Its code, where that is an error status of HTTP.
+        status: Option<u16>,
+        /// Without such a code: its words are those of overload.
+        overload: bool,
+        /// What it says.
+        text: String,
+    },
+    /// Neither.
+    Neither,
+}
+
+/// Reads an answer in one piece: some providers do not stream although they are asked to, and
+/// some report an error under a good status.
+pub fn whole(body: &[u8], tell: &mut dyn FnMut(Delta)) -> Whole {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if let Some(error) = whole_error(body) {
+        return error;
+    }
+    let Ok(completion) = serde_json::from_slice::<Completion<'_>>(body) else {
+        return Whole::Neither;
+    };
+    let Some(choice) = completion.choices.into_iter().next() else { return Whole::Neither };
+    if let Some(id) = completion.id {
+        tell(Delta::ResponseId(id.into_owned()));
+    }
+    let mut message = choice.message;
+    for (index, call) in message.tool_calls.iter_mut().flatten().enumerate() {
+        call.index = index as u64;
+    }
+    read_delta(message, tell);
+    if let Some(usage) = completion.usage {
+        tell(Delta::Usage(read_usage(&usage)));
+    }
+    tell(Delta::Finish(choice.finish_reason.map_or(StopReason::Stop, |word| stop_reason(&word))));
+    Whole::Answer
+}
+
+/// The error that a body holds, bare or as the first of a list.
+fn whole_error(body: &[u8]) -> Option<Whole> {
+    const OVERLOAD: [&str; 4] = ["rate_limit", "overloaded", "server_error", "unavailable"];
+    let json: Value = serde_json::from_slice(body).ok()?;
+    let json = if json.is_array() { json.get(0)? } else { &json };
+    let error = json.get("error").filter(|error| !error.is_null())?;
+    let members =
+        || [error, json].into_iter().flat_map(|at| ["code", "status", "type"].map(|k| &at[k]));
+    let status = members().find_map(|value| {
+        let code = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+        u16::try_from(code).ok().filter(|code| (400..600).contains(code))
+    });
+    let overload = members().filter_map(Value::as_str).any(|word| {
+        let word = word.to_ascii_lowercase();
+        OVERLOAD.iter().any(|overload| word.contains(overload))
+    });
+    Some(Whole::Error { status, overload, text: error_text(error) })
 }
 
 fn read_delta(delta: WireDelta<'_>, tell: &mut dyn FnMut(Delta)) {
@@ -212,17 +301,16 @@ fn read_delta(delta: WireDelta<'_>, tell: &mut dyn FnMut(Delta)) {
     }
 }
 
-/// The message inside a provider's error object, whatever its shape.
+/// The message inside a provider's error object, whatever its shape and length.
 pub fn error_text(error: &Value) -> String {
     let inner = error.get("error").unwrap_or(error);
-    let text = match inner {
+    match inner {
         Value::String(text) => text.clone(),
         other => match other.get("message").and_then(Value::as_str) {
             Some(text) => text.to_owned(),
             None => other.to_string(),
         },
-    };
-    text.chars().take(500).collect()
+    }
 }
 
 /// Arbitrary bytes as one event's data.
@@ -230,6 +318,9 @@ pub fn fuzz(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = event(text, &mut |_| {});
     }
+    let mut told = 0;
+    let read = whole(data, &mut |_| told += 1);
+    assert_eq!(read == Whole::Answer, told > 0, "only an answer tells, and tells its end");
 }
 
 #[cfg(test)]

@@ -529,7 +529,8 @@ impl Gateway {
 
     pub(super) fn run_bytes(&mut self, number: u64, bytes: &[u8], fx: &mut Effects) {
         if let Some(run) = self.runs.active.remove(&number) {
-            self.drive(run, fx, |machine, now, fx, tell| machine.on_bytes(now, bytes, fx, tell));
+            let now = self.now;
+            self.drive(run, fx, |machine, _, fx, tell| machine.on_bytes(now, bytes, fx, tell));
         }
     }
 
