@@ -144,6 +144,7 @@ fn what_cannot_get_better_is_not_retried() {
     }
 }
 
+#[cfg(feature = "process")]
 #[test]
 fn a_key_that_a_provider_repeats_is_seen_nowhere() {
     const KEY: &str = "sk-canary-0123456789";

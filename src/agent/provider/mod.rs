@@ -101,7 +101,7 @@ impl Endpoint {
 
     /// What a request carries and an error must not repeat: the key, the values of the further
     /// headers, an authorization's credentials without their scheme, and each of them as JSON
-    /// writes it. Shorter than [`SECRET`] it would hit ordinary words.
+    /// writes it. Shorter than `SECRET` it would hit ordinary words.
     pub fn secrets(&self) -> Vec<Secret> {
         let mut found = Vec::new();
         let mut add = |text: &str| {

@@ -28,6 +28,7 @@ use crate::agent::{Ask, value_bytes};
 use crate::driver::{ConnId, DialError, DialId, Effects, Time};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
+use crate::sessions::Appended;
 use crate::sessions::transcript::Record;
 use crate::wire::hash::sha256;
 use serde_json::{Value, json};
@@ -88,7 +89,7 @@ pub(super) struct Active {
     /// The user message of a queued run, not in the transcript yet.
     unsaid: Option<Value>,
     /// The user message in the transcript, not told to clients yet.
-    said: Option<(Value, crate::sessions::Appended)>,
+    said: Option<(Value, Appended)>,
     ask: Option<Ask>,
     candidates: Vec<Candidate>,
     timeout_ms: u64,
@@ -117,6 +118,16 @@ pub(super) struct Finished {
     wait: Vec<u8>,
     /// Second response of `agent`: payload or error.
     second: Result<Vec<u8>, ErrorShape>,
+}
+
+/// What became of the message of a run.
+enum Kept {
+    /// There is none.
+    Nothing,
+    /// It goes to the transcript when the run begins.
+    Later(Value),
+    /// It stands there.
+    Said(Value, Appended),
 }
 
 /// What an idempotency key says of a request.
@@ -189,25 +200,11 @@ impl Gateway {
             )));
         }
         let session_id = self.session_of(&new);
-        let (mut unsaid, mut appended) = (None, None);
-        if let Some(message) = said {
-            let late = self.faults.acknowledge_before_append;
-            if new.cause_is_journalled() && !late {
-                let work = json!({"sessionKey": new.key, "message": message});
-                self.runs.journal.accept(self.disk.as_mut(), &new.id, work).map_err(disk_error)?;
-                self.runs.unsynced = true;
-            }
-            if waiting == 0 && !late {
-                let at = self.append_message(&new.key, &new.id, &message).map_err(|error| {
-                    // It is refused, so no later start may take it for accepted.
-                    let _ = self.runs.journal.done(self.disk.as_mut(), &new.id);
-                    disk_error(error)
-                })?;
-                appended = Some((message, at));
-            } else {
-                unsaid = Some(message);
-            }
-        }
+        let (unsaid, said) = match self.keep_message(&new, said, waiting > 0)? {
+            Kept::Nothing => (None, None),
+            Kept::Later(message) => (Some(message), None),
+            Kept::Said(message, at) => (None, Some((message, at))),
+        };
         let number = self.runs.next;
         self.runs.next += 1;
         let timeout_ms = self
@@ -228,7 +225,7 @@ impl Gateway {
             session_id,
             keep: new.keep,
             unsaid,
-            said: appended,
+            said,
             ask: Some(new.ask),
             candidates,
             timeout_ms,
@@ -254,6 +251,35 @@ impl Gateway {
         }
         self.save_soon();
         Ok(number)
+    }
+
+    /// Journals a message and, unless its run has to wait, appends it to the transcript.
+    fn keep_message(
+        &mut self,
+        new: &NewRun,
+        message: Option<Value>,
+        waits: bool,
+    ) -> Result<Kept, ErrorShape> {
+        let Some(message) = message else { return Ok(Kept::Nothing) };
+        if self.faults.acknowledge_before_append {
+            return Ok(Kept::Later(message));
+        }
+        if new.cause_is_journalled() {
+            let work = json!({"sessionKey": new.key, "message": message});
+            self.runs.journal.accept(self.disk.as_mut(), &new.id, work).map_err(disk_error)?;
+            self.runs.unsynced = true;
+        }
+        if waits {
+            return Ok(Kept::Later(message));
+        }
+        match self.append_message(&new.key, &new.id, &message) {
+            Ok(appended) => Ok(Kept::Said(message, appended)),
+            Err(error) => {
+                // It is refused, so no later start may take it for accepted.
+                let _ = self.runs.journal.done(self.disk.as_mut(), &new.id);
+                Err(disk_error(error))
+            }
+        }
     }
 
     /// How much of the conversation a run will hold at most. One that waits takes the place of
@@ -285,7 +311,7 @@ impl Gateway {
         key: &str,
         run: &str,
         message: &Value,
-    ) -> io::Result<crate::sessions::Appended> {
+    ) -> io::Result<Appended> {
         let record = self.uuid();
         let now_ms = self.now.wall_ms;
         let appended = self.sessions.append(self.disk.as_mut(), key, record, message, now_ms);
