@@ -11,7 +11,21 @@ use serde_json::{Value, json};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+/// As many descriptors as the system lets us have: a thousand peers of several tests at once
+/// are more than the usual 1,024. The gateway inherits it.
+#[cfg(feature = "process")]
+fn room_for_peers() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("the soft limit may be raised to the hard one");
+}
+
+#[cfg(not(feature = "process"))]
+fn room_for_peers() {}
+
 fn start(home: &Home) -> Gateway {
+    room_for_peers();
     home.configure(&config(&[], "primary: 'local/echo'", ""));
     home.start("")
 }
