@@ -167,8 +167,9 @@ pub const CHAT_DELTA_BYTES_PER_MS: usize = 2 * 1024;
 pub const SUBSCRIPTIONS: usize = 256;
 /// How long active runs may finish after SIGTERM (reference: 315 s).
 pub const DRAIN_MS: u64 = 315_000;
-/// Answer of one run, text and tool calls; more ends the run.
-pub const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// Answer of one run, text and tool calls; more fails the run. Its last turn tells the text
+/// about six times over, which must fit [`WS_SLOW_CONSUMER`] for a client that does read.
+pub const ANSWER_BYTES: usize = 2 * 1024 * 1024;
 /// Messages of a session that go to the model; older ones stay in the transcript.
 pub const CONTEXT_MESSAGES: usize = 2_000;
 /// Bytes of the transcript that go to the model.

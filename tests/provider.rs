@@ -467,7 +467,7 @@ fn an_answer_that_is_no_stream_is_taken_or_refused_at_once() {
 #[test]
 fn a_client_that_does_not_read_stops_its_provider_and_still_gets_every_byte() {
     // Few letters an event, so that far more bytes flow than socket buffers take.
-    const PIECES: usize = 300_000;
+    const PIECES: usize = 260_000;
     let home = Home::new();
     let written = Arc::new(AtomicUsize::new(0));
     let theirs = Arc::clone(&written);

@@ -514,6 +514,21 @@ impl Run {
         }
     }
 
+    /// The answer passed [`limits::ANSWER_BYTES`]: the run fails, whatever candidates are left.
+    pub fn too_long(&mut self, fx: &mut Effects, tell: &mut dyn FnMut(RunEvent)) {
+        if self.is_over() {
+            return;
+        }
+        self.let_go(fx);
+        let message = format!(
+            "the answer is longer than {} MiB; ask for less, or set the model's maxTokens",
+            limits::ANSWER_BYTES / (1024 * 1024)
+        );
+        let class = Class::Request;
+        let error = CallError { class, status: None, message, retry_after_ms: None };
+        self.over(Outcome::Failed(error), tell);
+    }
+
     fn let_go(&mut self, fx: &mut Effects) {
         match std::mem::replace(&mut self.phase, Phase::Waiting) {
             Phase::Dialing(dial) => fx.push(Effect::CancelDial { dial }),

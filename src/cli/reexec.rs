@@ -60,7 +60,8 @@ impl Remembered {
             if let Some(name) = std::env::args_os().next() {
                 command.arg0(name);
             }
-            // When it fails we simply go on as we are.
+            // When it fails we go on as we are. (A file that the kernel cannot run at all, as
+            // under an emulator without binfmt, never comes here: libc hands it to a shell.)
             let _ = command.args(&self.args).envs(GLIBC).exec();
         }
     }

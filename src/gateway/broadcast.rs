@@ -42,8 +42,8 @@ impl Gateway {
     /// Sends an event. `payload` is asked at most once a protocol, and not at all when nobody
     /// listens; `None` means clients of that protocol do not get it.
     ///
-    /// A client with more than [`limits::WS_DROP_EVENTS`] bytes waiting loses the event: its
-    /// number is spent all the same, so the client sees the gap.
+    /// A client with more than [`limits::WS_DROP_EVENTS`] bytes waiting from earlier turns loses
+    /// the event: its number is spent all the same, so the client sees the gap.
     pub(super) fn broadcast(
         &mut self,
         event: &str,
