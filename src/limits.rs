@@ -183,3 +183,10 @@ pub const RESTART_EXPECTED_MS: u64 = 1_000;
 pub const SCRATCH: usize = 64 * 1024;
 /// Places made at the start in tables that live as long as the gateway.
 pub const ROOM: usize = 1_024;
+
+// Bounds of tools.
+
+/// Bytes that a disk tool reads or writes in one slice, about: some milliseconds.
+pub const TOOL_SLICE: usize = 256 * 1024;
+/// Directory entries that a disk tool looks at in one slice.
+pub const TOOL_SLICE_ENTRIES: usize = 512;

@@ -19,7 +19,7 @@ const HOUSE: [(&str, &[&str]); 15] = [
     ("config", &["wire"]),
     ("auth", &["wire", "config", "store"]),
     ("sessions", &["store", "wire"]),
-    ("agent", &["sessions", "wire", "config"]),
+    ("agent", &["sessions", "wire", "config", "store"]),
     ("api", &["wire", "config", "auth", "agent", "sessions"]),
     ("gateway", &["wire", "config", "auth", "store", "sessions", "agent", "api"]),
     ("sim", &["gateway", "store", "wire", "config", "auth"]),

@@ -17,6 +17,7 @@
 pub mod call;
 pub mod provider;
 pub mod run;
+pub mod tools;
 pub mod turn;
 
 use serde_json::Value;
