@@ -224,9 +224,7 @@ pub static TOOLS: &[Tool] = &[
         name: "session_status",
         title: "Session Status",
         description: "Show this session's time, model, tokens and queue as a status card.",
-        parameters: || {
-            object(&[("sessionKey", json!({"type": "string"}), false)])
-        },
+        parameters: || object(&[("sessionKey", json!({"type": "string"}), false)]),
         section: Section::Sessions,
         changes: false,
         how: How::Host(HostTool::SessionStatus),
@@ -253,7 +251,8 @@ mod tests {
 
     #[test]
     fn arguments_are_read_by_type() {
-        let args = Args::parse(r#"{"a": "x", "n": 3.0, "s": "7", "f": true, "o": {}}"#).expect("ok");
+        let args =
+            Args::parse(r#"{"a": "x", "n": 3.0, "s": "7", "f": true, "o": {}}"#).expect("ok");
         assert_eq!(args.must_text(&["path", "a"]), Ok("x"));
         assert_eq!(args.number("n"), Ok(Some(3)));
         assert_eq!(args.number("s"), Ok(Some(7)));
