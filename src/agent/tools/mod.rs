@@ -1,9 +1,8 @@
 //! Tools: what a model may do besides talking. One file a tool; the table is [`TOOLS`].
 //!
 //! ```text
-//!  model's call --> [find] --> policy --> How::Disk(start) --> [Work]: stepped in slices on the loop
-//!                                     \-> How::Host(..)    --> gateway::tools: state, children, network
-//!                                                   either --> [Output] --> transcript, model, events
+//!  model's call --> [find] --> policy --> How::Disk(start) --> [Work] in slices --+--> [Output]
+//!                                     \-> How::Host(..) --> gateway::tools -------/
 //! ```
 //!
 //! A disk tool is a value that is stepped until it is done and touches nothing but the
