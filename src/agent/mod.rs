@@ -21,6 +21,7 @@ pub mod tools;
 pub mod turn;
 
 use serde_json::Value;
+use std::rc::Rc;
 
 /// Tokens of one answer as the provider counted them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,8 +78,11 @@ impl StopReason {
 pub struct Ask {
     /// The conversation, oldest first.
     pub turns: Vec<turn::Turn>,
-    /// Tools in OpenAI's form: `{type: "function", function: {name, description, parameters}}`.
+    /// Tools of the caller, in OpenAI's form:
+    /// `{type: "function", function: {name, description, parameters}}`.
     pub tools: Vec<Value>,
+    /// Tools of the gateway in the same form, shared by all runs that may use the same.
+    pub house_tools: Rc<[Value]>,
     /// OpenAI's `tool_choice`, passed through.
     pub tool_choice: Option<Value>,
     /// Sampling as the caller set it.
@@ -86,12 +90,28 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// Bytes of its turns and tools, about.
+    /// All tools, the gateway's first.
+    pub fn all_tools(&self) -> impl Iterator<Item = &Value> {
+        self.house_tools.iter().chain(&self.tools)
+    }
+
+    /// Whether the gateway carries this tool out; a caller's tool of the same name goes first.
+    pub fn is_house_tool(&self, name: &str) -> bool {
+        let named = |tool: &Value| tool_name(tool) == Some(name);
+        !self.tools.iter().any(named) && self.house_tools.iter().any(named)
+    }
+
+    /// Bytes of its turns and the caller's tools, about.
     pub fn bytes(&self) -> usize {
         let turns: usize = self.turns.iter().map(turn::Turn::bytes).sum();
         let tools: usize = self.tools.iter().map(value_bytes).sum();
         turns + tools + self.tool_choice.as_ref().map_or(0, value_bytes)
     }
+}
+
+/// The name in a tool's declaration.
+pub fn tool_name(tool: &Value) -> Option<&str> {
+    tool.get("function")?.get("name")?.as_str()
 }
 
 /// Bytes that a value takes in memory, about: texts, and a flat sum for everything else.

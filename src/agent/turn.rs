@@ -44,8 +44,10 @@ pub enum Turn {
         call_id: String,
         /// Which tool, if known.
         name: Option<String>,
-        /// Its output.
-        text: String,
+        /// Its output: text and images.
+        parts: Vec<Part>,
+        /// It failed; the text says why.
+        is_error: bool,
     },
 }
 
@@ -66,8 +68,9 @@ impl Turn {
         let texts = match self {
             Self::System(text) => text.len(),
             Self::User(parts) | Self::Assistant(parts) => parts.iter().map(Part::bytes).sum(),
-            Self::ToolResult { call_id, name, text } => {
-                call_id.len() + name.as_ref().map_or(0, String::len) + text.len()
+            Self::ToolResult { call_id, name, parts, .. } => {
+                let parts: usize = parts.iter().map(Part::bytes).sum();
+                call_id.len() + name.as_ref().map_or(0, String::len) + parts
             }
         };
         size_of::<Self>() + texts
@@ -85,7 +88,8 @@ impl Turn {
             "toolResult" => Some(Self::ToolResult {
                 call_id: string(message, "toolCallId"),
                 name: message.get("toolName").and_then(Value::as_str).map(str::to_owned),
-                text: text_of(content),
+                parts: parts(content),
+                is_error: message.get("isError").and_then(Value::as_bool).unwrap_or_default(),
             }),
             _ => None,
         }
@@ -177,7 +181,8 @@ mod tests {
                 Some(Turn::ToolResult {
                     call_id: "c".to_owned(),
                     name: None,
-                    text: "ok".to_owned(),
+                    parts: vec![Part::Text("ok".to_owned())],
+                    is_error: false,
                 }),
             ),
             (json!({"role": "compaction"}), None),

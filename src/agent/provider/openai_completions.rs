@@ -14,8 +14,8 @@ pub fn body(model: &str, ask: &Ask) -> Vec<u8> {
     body.insert("messages".into(), ask.turns.iter().map(message).collect());
     body.insert("stream".into(), json!(true));
     body.insert("stream_options".into(), json!({"include_usage": true}));
-    if !ask.tools.is_empty() {
-        body.insert("tools".into(), Value::Array(ask.tools.clone()));
+    if ask.all_tools().next().is_some() {
+        body.insert("tools".into(), ask.all_tools().cloned().collect());
         body.insert("tool_choice".into(), ask.tool_choice.clone().unwrap_or(json!("auto")));
     }
     let sampling = &ask.sampling;
@@ -62,7 +62,8 @@ fn message(turn: &Turn) -> Value {
             }
             message
         }
-        Turn::ToolResult { call_id, text, .. } => {
+        Turn::ToolResult { call_id, parts, .. } => {
+            let text = crate::agent::turn::text_of_parts(parts);
             json!({"role": "tool", "tool_call_id": call_id, "content": text})
         }
     }
@@ -386,7 +387,12 @@ mod tests {
                     name: "f".to_owned(),
                     arguments: "{}".to_owned(),
                 }]),
-                Turn::ToolResult { call_id: "c1".to_owned(), name: None, text: "20C".to_owned() },
+                Turn::ToolResult {
+                    call_id: "c1".to_owned(),
+                    name: None,
+                    parts: vec![Part::Text("20C".to_owned())],
+                    is_error: false,
+                },
             ],
             ..Ask::default()
         };

@@ -59,6 +59,7 @@ pub fn parse(body: &[u8], headers: &Headers, config: &Config) -> Result<ChatRequ
     let turns = turns(&body)?;
     let agent = agent(model, headers, config)?;
     let ask = Ask {
+        house_tools: std::rc::Rc::default(),
         turns,
         tools: tools(&body)?,
         tool_choice: body.get("tool_choice").filter(|choice| !choice.is_null()).cloned(),
@@ -181,7 +182,8 @@ fn turn(message: &Value, n: usize) -> Result<Turn> {
         "tool" | "function" => Turn::ToolResult {
             call_id: text("tool_call_id").unwrap_or_default(),
             name: text("name"),
-            text: join(&content_parts(content, n)?),
+            parts: content_parts(content, n)?,
+            is_error: false,
         },
         other => {
             let shown: String = other.chars().take(32).collect();
