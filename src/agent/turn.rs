@@ -96,6 +96,25 @@ impl Turn {
     }
 }
 
+/// A tool's result as a transcript message.
+pub fn result_message(turn: &Turn, now_ms: u64) -> Option<Value> {
+    let Turn::ToolResult { call_id, name, parts, is_error } = turn else { return None };
+    let content: Vec<Value> = parts
+        .iter()
+        .filter_map(|part| match part {
+            Part::Text(text) => Some(json!({"type": "text", "text": text})),
+            Part::Image { mime, data } => {
+                Some(json!({"type": "image", "mimeType": mime, "data": data}))
+            }
+            Part::ToolCall { .. } => None,
+        })
+        .collect();
+    Some(json!({
+        "role": "toolResult", "toolCallId": call_id, "toolName": name, "content": content,
+        "isError": is_error, "timestamp": now_ms,
+    }))
+}
+
 fn string(value: &Value, name: &str) -> String {
     value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -15,6 +15,7 @@
 pub mod blocked;
 mod build;
 pub mod credentials;
+pub mod doors;
 pub mod load;
 pub mod paths;
 pub mod plan;
@@ -26,6 +27,7 @@ pub mod table;
 mod tree;
 mod validate;
 
+pub use doors::*;
 pub use load::{ConfigError, Loaded, Source, load};
 pub use paths::{Flags, Paths};
 pub use secret::Secret;
