@@ -99,7 +99,10 @@ fn nothing_outside_the_workspace_is_reached() {
     let fresh = place.target(&RealDisk, "back/a/b").expect("inside");
     assert_eq!(fresh.path, scratch.root.join("ws/a/b"));
     let open = Place { workspace_only: false, ..place.clone() };
-    assert_eq!(open.existing(&RealDisk, "file-out").expect("open").path, scratch.root.join("secret"));
+    assert_eq!(
+        open.existing(&RealDisk, "file-out").expect("open").path,
+        scratch.root.join("secret")
+    );
     assert_eq!(open.lexical("~/x").expect("home"), scratch.root.join("home/x"));
     assert_eq!(open.lexical("./~/x").expect("literal"), scratch.root.join("ws/~/x"));
 }
@@ -133,5 +136,8 @@ fn only_regular_files_are_opened() {
     assert!(open.target(&RealDisk, ".").expect_err("a directory").contains("directory"));
     assert!(open.dir(&RealDisk, Some("f")).expect_err("a file").contains("not a directory"));
     let gone = Place { workspace: scratch.root.join("ws/none"), ..scratch.place.clone() };
-    assert_eq!(gone.target(&RealDisk, "a").expect("made later").path, scratch.root.join("ws/none/a"));
+    assert_eq!(
+        gone.target(&RealDisk, "a").expect("made later").path,
+        scratch.root.join("ws/none/a")
+    );
 }
