@@ -184,6 +184,9 @@ pub const SCRATCH: usize = 64 * 1024;
 /// Places made at the start in tables that live as long as the gateway.
 pub const ROOM: usize = 1_024;
 
+/// Outbound requests at once that are no model calls: pages, images, probes.
+pub const EXCHANGES: usize = 32;
+
 // Bounds of tools.
 
 /// Bytes that a disk tool reads or writes in one slice, about: some milliseconds.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Accepted --> Http --upgrade--> Handshake --connect--> Client
-//!   Dialed   --> Upstream(run)
+//!   Dialed   --> Upstream(run) | Exchange(id)
 //! ```
 //!
 //! A late event of an earlier connection in the same slot finds another generation here and is
@@ -45,6 +45,8 @@ pub(super) enum State {
     Client(Box<Client>),
     /// A provider's connection; the number of its run.
     Upstream(u64),
+    /// A server's connection for something else.
+    Exchange(super::exchange::ExchangeId),
 }
 
 /// A WebSocket that has been challenged.

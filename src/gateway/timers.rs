@@ -4,6 +4,7 @@
 //! if the deadline has moved on meanwhile, the owner arms again. So re-arming a watchdog with
 //! every byte costs nothing.
 
+use super::exchange::ExchangeId;
 use crate::driver::{ConnId, Time};
 use crate::limits;
 use std::cmp::Reverse;
@@ -24,6 +25,8 @@ pub(super) enum Timer {
     Save,
     /// The end of the drain.
     Drain,
+    /// An exchange has taken too long.
+    Exchange(ExchangeId),
 }
 
 /// The heap.
