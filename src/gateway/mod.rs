@@ -27,6 +27,7 @@ mod runs;
 mod shutdown;
 mod socket;
 mod timers;
+mod tools;
 mod voice;
 
 use crate::auth::Credentials;
@@ -42,6 +43,7 @@ pub use fuzz::fuzz;
 use std::path::PathBuf;
 use std::rc::Rc;
 use timers::{Timer, Timers};
+use tools::Caller;
 
 /// What the process knows of itself and its machine.
 #[derive(Debug, Clone)]
@@ -99,6 +101,7 @@ pub struct Gateway {
     timers: Timers,
     sessions: Sessions,
     runs: runs::Runs,
+    tools: tools::Tools,
     presence: presence::Presence,
     /// `stateVersion.health`.
     health_version: u64,
@@ -173,6 +176,7 @@ impl Gateway {
             timers: Timers::default(),
             sessions,
             runs,
+            tools: tools::Tools::default(),
             presence,
             health_version: 1,
             ticks: 0,
@@ -269,6 +273,8 @@ impl Gateway {
             }
             State::Client(client) => {
                 self.runs.waits.forget(id);
+                let rpc = |caller: &Caller| matches!(caller, Caller::Rpc { conn, .. } if *conn == id);
+                self.cancel_tools(rpc, fx);
                 if client.presence.is_some() {
                     self.presence_changed(fx);
                 }
@@ -358,6 +364,8 @@ impl Gateway {
                 Timer::Conn(id) => self.conn_due(id, fx),
                 Timer::Run(run) => self.run_due(run, fx),
                 Timer::Waits => self.waits_due(fx),
+                Timer::Tool(call) => self.tool_due(call, fx),
+                Timer::Work => self.step_tools(),
                 Timer::Tick => self.tick(fx),
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),
