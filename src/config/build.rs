@@ -1,17 +1,18 @@
 //! The typed snapshot of a configuration that the key table has approved. Nothing here can
 //! fail: what is absent has its default, what is present has the right type.
 
+mod agents;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::agents::ModelChoice;
 use super::paths::Paths;
 use super::secret::Secret;
 use super::snapshot::{
-    Agent, AgentDefaults, Agents, Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Endpoints,
-    Gateway, LogLevel, Logging, Messages, Mode, Model, ModelChoice, Models, Provider, Queue,
-    QueueDrop, QueueMode, Reload, ReloadMode,
-    Remote, Session, SessionScope, SourceInfo,
+    Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Endpoints, Gateway, LogLevel, Logging,
+    Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode, Remote, Session, SessionScope, SourceInfo,
 };
 
 /// What a model is taken for when its file does not say: the reference's figures.
@@ -102,7 +103,8 @@ pub(super) fn build(
     Config {
         gateway: gateway(root.get("gateway")),
         models: models(root.get("models")),
-        agents: agents(root.get("agents"), paths),
+        agents: agents::agents(root.get("agents"), paths),
+        skills: agents::skills(root.get("skills"), paths),
         session: session(root.get("session")),
         messages: messages(root.get("messages")),
         logging: logging(root.get("logging"), paths),
@@ -222,44 +224,6 @@ fn model(at: At<'_>) -> Model {
         context_window: at.get("contextWindow").number().unwrap_or(CONTEXT_WINDOW),
         max_tokens: at.get("maxTokens").number().unwrap_or(MAX_TOKENS),
         api: at.get("api").api(),
-    }
-}
-
-fn agents(at: At<'_>, paths: &Paths) -> Agents {
-    let unset = Agents::default().defaults;
-    let defaults = at.get("defaults");
-    let aliases = defaults.get("models").entries();
-    let listed = at.get("list").items().map(|at| (at.get("id").text().unwrap_or_default(), at));
-    let entries = at.get("entries").entries().map(|(id, at)| (id.to_owned(), at));
-    Agents {
-        defaults: AgentDefaults {
-            workspace: defaults.get("workspace").text().map(|path| paths.expand(&path)),
-            model: defaults.get("model").model().unwrap_or_default(),
-            aliases: aliases
-                .filter_map(|(model, at)| Some((model.to_owned(), at.get("alias").text()?)))
-                .collect(),
-            timeout_seconds: defaults
-                .get("timeoutSeconds")
-                .number()
-                .unwrap_or(unset.timeout_seconds),
-            max_concurrent: defaults
-                .get("maxConcurrent")
-                .number()
-                .and_then(|count| u32::try_from(count).ok())
-                .unwrap_or(unset.max_concurrent),
-        },
-        list: listed
-            .chain(entries)
-            .filter_map(|(id, at)| {
-                Some(Agent {
-                    id: agent_id(&id)?,
-                    default: at.get("default").flag(false),
-                    name: at.get("name").text(),
-                    workspace: at.get("workspace").text().map(|path| paths.expand(&path)),
-                    model: at.get("model").model(),
-                })
-            })
-            .collect(),
     }
 }
 

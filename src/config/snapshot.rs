@@ -9,7 +9,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::agents::Agents;
 use super::secret::Secret;
+use super::skills::Skills;
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub struct Config {
     pub models: Models,
     /// Section `agents`.
     pub agents: Agents,
+    /// Section `skills`.
+    pub skills: Skills,
     /// Section `session`.
     pub session: Session,
     /// Section `messages`.
@@ -355,88 +359,6 @@ pub struct Cost {
     pub cache_write: f64,
 }
 
-/// Section `agents`.
-#[derive(Debug, Clone)]
-pub struct Agents {
-    /// What an agent has unless it says otherwise.
-    pub defaults: AgentDefaults,
-    /// Configured agents, in the order written; may be empty.
-    pub list: Vec<Agent>,
-}
-
-/// `agents.defaults`.
-#[derive(Debug, Clone)]
-pub struct AgentDefaults {
-    /// Where the default agent's files live; `~` is already expanded.
-    pub workspace: Option<PathBuf>,
-    /// Which model.
-    pub model: ModelChoice,
-    /// Aliases by `provider/model`, from `agents.defaults.models`.
-    pub aliases: BTreeMap<String, String>,
-    /// Time for one run.
-    pub timeout_seconds: u64,
-    /// Runs at once, all agents together.
-    pub max_concurrent: u32,
-}
-
-/// A model and what to try when it fails; each is `provider/model` or an alias.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ModelChoice {
-    /// First choice; `None` falls back to the embedded `local/echo`.
-    pub primary: Option<String>,
-    /// Then these, in order.
-    pub fallbacks: Vec<String>,
-}
-
-/// `agents.list[]` or `agents.entries.<id>`.
-#[derive(Debug, Clone)]
-pub struct Agent {
-    /// Normalised id: lower case letters, digits, `_` and `-`.
-    pub id: String,
-    /// The one that answers when nobody is named.
-    pub default: bool,
-    /// For people.
-    pub name: Option<String>,
-    /// Where its files live.
-    pub workspace: Option<PathBuf>,
-    /// Instead of the defaults' choice.
-    pub model: Option<ModelChoice>,
-}
-
-/// The agent of a configuration that lists none.
-pub const MAIN_AGENT: &str = "main";
-
-impl Agents {
-    /// Who answers when nobody is named: marked `default`, else the first, else `main`.
-    pub fn default_agent(&self) -> &str {
-        let marked = self.list.iter().find(|agent| agent.default);
-        marked.or(self.list.first()).map_or(MAIN_AGENT, |agent| &agent.id)
-    }
-
-    /// A configured agent; `None` also for the implied `main` of an empty list.
-    pub fn agent(&self, id: &str) -> Option<&Agent> {
-        self.list.iter().find(|agent| agent.id == id)
-    }
-
-    /// True when `id` may be named in a request.
-    pub fn has(&self, id: &str) -> bool {
-        if self.list.is_empty() { id == MAIN_AGENT } else { self.agent(id).is_some() }
-    }
-
-    /// Every id, never empty.
-    pub fn agent_ids(&self) -> Vec<&str> {
-        if self.list.is_empty() {
-            return vec![MAIN_AGENT];
-        }
-        self.list.iter().map(|agent| agent.id.as_str()).collect()
-    }
-
-    /// The choice of an agent: its own, else the defaults'.
-    pub fn model_of(&self, id: &str) -> &ModelChoice {
-        self.agent(id).and_then(|agent| agent.model.as_ref()).unwrap_or(&self.defaults.model)
-    }
-}
-
 /// `messages`.
 #[derive(Debug, Clone, Default)]
 pub struct Messages {
@@ -573,6 +495,7 @@ impl Config {
             gateway: Gateway::default(),
             models: Models::default(),
             agents: Agents::default(),
+            skills: Skills::default(),
             session: Session::default(),
             messages: Messages::default(),
             logging: Logging::default(),
@@ -608,24 +531,9 @@ impl Default for Gateway {
     }
 }
 
-impl Default for Agents {
-    fn default() -> Self {
-        Self {
-            defaults: AgentDefaults {
-                workspace: None,
-                model: ModelChoice::default(),
-                aliases: BTreeMap::new(),
-                timeout_seconds: 172_800,
-                max_concurrent: 128,
-            },
-            list: Vec::new(),
-        }
-    }
-}
-
 impl Default for Session {
     fn default() -> Self {
-        Self { scope: SessionScope::PerSender, main_key: MAIN_AGENT.to_owned() }
+        Self { scope: SessionScope::PerSender, main_key: super::agents::MAIN_AGENT.to_owned() }
     }
 }
 

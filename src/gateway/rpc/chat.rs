@@ -4,7 +4,6 @@ use super::super::Gateway;
 use super::super::runs::{Cause, NewRun, QueueMode, Repeated, digest};
 use super::super::socket::Answer;
 use super::{Handled, Params, count, number, text};
-use crate::agent::Ask;
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::ErrorShape;

@@ -158,12 +158,8 @@ impl Gateway {
 
     /// Where an agent's tools work.
     fn place_of(&self, agent: &str) -> Place {
-        let of_agent = self.config.agents.list.iter().find(|known| known.id == agent);
-        let workspace = of_agent
-            .and_then(|known| known.workspace.clone())
-            .or_else(|| self.config.agents.defaults.workspace.clone())
-            .unwrap_or_else(|| self.state_dir.join("workspace"));
-        Place { workspace, workspace_only: false, home: None }
+        let workspace = self.config.agents.workspace(agent, &self.state_dir);
+        Place { workspace, ..Place::default() }
     }
 
     /// A slice of a disk tool; the next one comes with the next turn of the loop.
