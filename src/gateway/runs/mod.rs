@@ -349,6 +349,7 @@ impl Gateway {
         if run.keep {
             ask.turns = self.conversation(&run, std::mem::take(&mut ask.turns));
         }
+        self.add_prompt(&run.agent, &run.candidates, &mut ask);
         run.asked = ask.bytes();
         if ask.sampling.max_tokens.is_none() {
             ask.sampling.max_tokens = self.max_tokens(&run.candidates);
