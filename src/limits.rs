@@ -197,3 +197,11 @@ pub const TOOL_SLICE_ENTRIES: usize = 512;
 pub const WORKSPACE_FILE: usize = 512 * 1024;
 /// Directories looked at, from a workspace upwards, for the repository around it.
 pub const REPO_LEVELS: usize = 16;
+/// Text of one answer of a file tool (the reference's read: 50 KB).
+pub const TOOL_TEXT: usize = 50 * 1024;
+/// Lines of one `read` (reference: 2000).
+pub const TOOL_READ_LINES: u64 = 2_000;
+/// First bytes of a file in which a NUL means that it is no text.
+pub const TOOL_SNIFF: usize = 8 * 1024;
+/// Entries of one directory; the rest of a larger one is not seen.
+pub const TOOL_DIR_ENTRIES: usize = 10_000;
