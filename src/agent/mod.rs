@@ -15,10 +15,12 @@
 //! It never sees a socket: it asks for dials and sends through `driver::Effects`.
 
 pub mod call;
+pub mod prompt;
 pub mod provider;
 pub mod run;
 pub mod tools;
 pub mod turn;
+pub mod workspace;
 
 use serde_json::Value;
 use std::rc::Rc;
@@ -103,6 +105,8 @@ pub struct Ask {
     pub tool_choice: Option<Value>,
     /// Sampling as the caller set it.
     pub sampling: Sampling,
+    /// How much of the system prompt goes before the conversation.
+    pub prompt: prompt::Mode,
 }
 
 impl Ask {

@@ -11,7 +11,7 @@ use super::agents::ModelChoice;
 use super::paths::Paths;
 use super::secret::Secret;
 use super::snapshot::{
-    Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Endpoints, Gateway, LogLevel, Logging,
+    Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Endpoints, Env, Gateway, LogLevel, Logging,
     Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode, Remote, Session, SessionScope, SourceInfo,
 };
 
@@ -110,6 +110,8 @@ pub(super) fn build(
         logging: logging(root.get("logging"), paths),
         source,
         warnings: Vec::new(),
+        env: Env::new(env),
+        home: paths.home.clone(),
     }
 }
 

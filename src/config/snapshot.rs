@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -34,6 +35,38 @@ pub struct Config {
     pub source: SourceInfo,
     /// Accepted, but without effect or doubtful; each is logged once at start.
     pub warnings: Vec<Issue>,
+    /// The environment as the configuration sees it.
+    pub env: Env,
+    /// What `~` stands for; empty for defaults made of nothing.
+    pub home: PathBuf,
+}
+
+/// Environment variables: the process's own, then `.env`, then `env` of the file. Values may be
+/// secrets, so none is printed.
+#[derive(Clone, Default)]
+pub struct Env(Rc<BTreeMap<String, String>>);
+
+impl Env {
+    /// Keeps a copy.
+    pub fn new(env: &BTreeMap<String, String>) -> Self {
+        Self(Rc::new(env.clone()))
+    }
+
+    /// A variable that is set to something.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Env({} variables)", self.0.len())
+    }
 }
 
 /// One finding about a configuration file. As `issues` and `warnings` of `config.get`.
@@ -501,6 +534,8 @@ impl Config {
             logging: Logging::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
+            env: Env::default(),
+            home: PathBuf::new(),
         }
     }
 }

@@ -16,6 +16,7 @@
 //! Within a turn: inputs first, then [`Core::turn_end`] starts the runs that were accepted (so
 //! that an acknowledgement leaves before anything of the run), then the driver writes.
 
+mod agents;
 mod broadcast;
 mod conn;
 mod connect;
@@ -103,6 +104,7 @@ pub struct Gateway {
     runs: runs::Runs,
     tools: tools::Tools,
     presence: presence::Presence,
+    agents: agents::Agents,
     /// `stateVersion.health`.
     health_version: u64,
     ticks: u64,
@@ -178,6 +180,7 @@ impl Gateway {
             runs,
             tools: tools::Tools::default(),
             presence,
+            agents: agents::Agents::default(),
             health_version: 1,
             ticks: 0,
             dials: 0,

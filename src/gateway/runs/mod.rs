@@ -199,6 +199,7 @@ impl Gateway {
             turn::repair(&mut ask.turns);
         }
         ask.house_tools = self.house_tools(&run);
+        self.add_prompt(&run.agent, &run.candidates, &mut ask);
         run.asked = ask.bytes();
         if ask.sampling.max_tokens.is_none() {
             ask.sampling.max_tokens = self.max_tokens(&run.candidates);
