@@ -12,7 +12,8 @@ use super::paths::Paths;
 use super::secret::Secret;
 use super::snapshot::{
     Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Endpoints, Env, Gateway, LogLevel, Logging,
-    Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode, Remote, Session, SessionScope, SourceInfo,
+    Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
+    Remote, Session, SessionScope, SourceInfo,
 };
 
 /// What a model is taken for when its file does not say: the reference's figures.

@@ -276,7 +276,8 @@ impl Gateway {
             }
             State::Client(client) => {
                 self.runs.waits.forget(id);
-                let rpc = |caller: &Caller| matches!(caller, Caller::Rpc { conn, .. } if *conn == id);
+                let rpc =
+                    |caller: &Caller| matches!(caller, Caller::Rpc { conn, .. } if *conn == id);
                 self.cancel_tools(rpc, fx);
                 if client.presence.is_some() {
                     self.presence_changed(fx);

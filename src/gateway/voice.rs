@@ -21,10 +21,10 @@
 use super::Gateway;
 use super::broadcast::To;
 use super::runs::{Active, Cause, NewRun, outcome_text, receipt, stop_reason};
-use crate::agent::run::{Outcome, Run, RunEvent};
-use crate::driver::{Effects, Time};
 use crate::agent::ToolCall;
+use crate::agent::run::{Outcome, Run, RunEvent};
 use crate::agent::tools::{Args, Output, Tool};
+use crate::driver::{Effects, Time};
 use crate::limits;
 use crate::sessions::Appended;
 use serde_json::{Map, Value, json};
@@ -169,8 +169,7 @@ impl Gateway {
                 run.voice.known = 0;
                 run.voice.told = 0;
                 run.voice.replace = true;
-                let data =
-                    json!({"text": "", "delta": "", "replace": true, "itemId": run.voice.item_id()});
+                let data = json!({"text": "", "delta": "", "replace": true, "itemId": run.voice.item_id()});
                 self.say_agent(run, "assistant", &data, fx);
             }
             RunEvent::Retrying { attempt, delay_ms, message } => {

@@ -2,9 +2,9 @@
 
 use super::super::fuzz::{Memory, boot};
 use super::*;
+use crate::agent::turn::Part;
 use crate::config::AuthMode;
 use crate::driver::{Core, Input, Now};
-use crate::agent::turn::Part;
 use crate::protocol::error::Code;
 use serde_json::json;
 

@@ -4,9 +4,9 @@
 use super::super::Gateway;
 use super::Active;
 use super::models::context_window;
-use crate::agent::{StopReason, Usage};
 use crate::agent::run::{Candidate, Outcome, Run};
 use crate::agent::turn::assistant_content;
+use crate::agent::{StopReason, Usage};
 use crate::protocol::error::ErrorShape;
 use crate::protocol::frame::write_json;
 use serde_json::{Value, json};

@@ -27,7 +27,9 @@ impl Gateway {
             self.sessions.ensure(self.disk.as_mut(), &key, || fresh, now_ms);
             let written = self.written_of(&key, &id);
             let mut kept = true;
-            if !written.said && let Some(message) = work.get("message") {
+            if !written.said
+                && let Some(message) = work.get("message")
+            {
                 kept &= self.append_message(&key, &id, message).is_ok();
             }
             if !written.answered {
@@ -60,14 +62,12 @@ impl Gateway {
     fn remember_notice(&mut self, id: &str, work: &Value, why: &str) {
         let digest = work.get("digest").and_then(Value::as_str).and_then(hex_decode);
         let Some(digest) = digest.and_then(|digest| digest.try_into().ok()) else { return };
-        let error =
-            ErrorShape::unavailable(why).with(json!({"runId": id, "status": "error"}));
+        let error = ErrorShape::unavailable(why).with(json!({"runId": id, "status": "error"}));
         let wait = json!({
             "runId": id, "status": "error", "endedAt": self.now.wall_ms, "stopReason": "error",
             "error": why,
         });
-        let finished =
-            Finished { digest, wait: wait.to_string().into_bytes(), second: Err(error) };
+        let finished = Finished { digest, wait: wait.to_string().into_bytes(), second: Err(error) };
         self.runs.remember(self.disk.as_mut(), id.to_owned(), finished);
     }
 

@@ -166,13 +166,7 @@ impl Gateway {
         self.start_tools(number, fx);
     }
 
-    fn finish_call(
-        &mut self,
-        run: &mut Active,
-        index: usize,
-        output: Output,
-        fx: &mut Effects,
-    ) {
+    fn finish_call(&mut self, run: &mut Active, index: usize, output: Output, fx: &mut Effects) {
         let ended_ms = self.now.wall_ms;
         let asked = run.turn.as_mut().and_then(|turn| turn.calls.get_mut(index));
         let Some(asked) = asked else { return };
@@ -253,10 +247,7 @@ impl Gateway {
 
     /// Whether something waits to be said to this run.
     fn somebody_rides(&self, number: u64) -> bool {
-        self.runs
-            .active
-            .values()
-            .any(|run| run.standing == super::queue::Standing::Rides(number))
+        self.runs.active.values().any(|run| run.standing == super::queue::Standing::Rides(number))
     }
 }
 
