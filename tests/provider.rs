@@ -342,7 +342,10 @@ fn the_request_upstream_is_what_was_configured_and_asked() {
     assert_eq!(sent["stream"], true);
     assert_eq!(sent["stream_options"]["include_usage"], true);
     assert_eq!(sent["max_completion_tokens"], 777, "{sent}");
-    assert_eq!(sent["messages"], body["messages"], "{sent}");
+    let system = sent["messages"][0]["content"].as_str().unwrap();
+    assert!(system.starts_with("You are main,") && system.ends_with("be brief"), "{system}");
+    assert_eq!(sent["messages"][1], body["messages"][1], "{sent}");
+    assert_eq!(sent["messages"].as_array().unwrap().len(), 2, "{sent}");
     assert_eq!(sent["tools"], tools);
     assert_eq!(
         (&sent["temperature"], &sent["seed"], &sent["stop"]),

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -26,12 +27,46 @@ pub struct Config {
     pub skills: Skills,
     /// Section `session`.
     pub session: Session,
+    /// Section `messages`.
+    pub messages: Messages,
     /// Section `logging`.
     pub logging: Logging,
     /// Where all this came from, for `config.get`.
     pub source: SourceInfo,
     /// Accepted, but without effect or doubtful; each is logged once at start.
     pub warnings: Vec<Issue>,
+    /// The environment as the configuration sees it.
+    pub env: Env,
+    /// What `~` stands for; empty for defaults made of nothing.
+    pub home: PathBuf,
+}
+
+/// Environment variables: the process's own, then `.env`, then `env` of the file. Values may be
+/// secrets, so none is printed.
+#[derive(Clone, Default)]
+pub struct Env(Rc<BTreeMap<String, String>>);
+
+impl Env {
+    /// Keeps a copy.
+    pub fn new(env: &BTreeMap<String, String>) -> Self {
+        Self(Rc::new(env.clone()))
+    }
+
+    /// A variable that is set to something.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Env({} variables)", self.0.len())
+    }
 }
 
 /// One finding about a configuration file. As `issues` and `warnings` of `config.get`.
@@ -357,6 +392,85 @@ pub struct Cost {
     pub cache_write: f64,
 }
 
+/// `messages`.
+#[derive(Debug, Clone, Default)]
+pub struct Messages {
+    /// What messages do that come while their session is busy.
+    pub queue: Queue,
+}
+
+/// `messages.queue`.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    /// For messages that do not say.
+    pub mode: QueueMode,
+    /// Messages that wait in one session; then `drop` decides.
+    pub cap: usize,
+    /// What happens beyond the cap.
+    pub drop: QueueDrop,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { mode: QueueMode::Steer, cap: 20, drop: QueueDrop::Summarize }
+    }
+}
+
+/// What a message does while its session has a run (reference: docs/concepts/queue.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueMode {
+    /// It is said to the model of that run, at its next turn.
+    Steer,
+    /// It waits for a run of its own.
+    Followup,
+    /// It waits for a run together with its likes.
+    Collect,
+    /// It ends that run and takes its place.
+    Interrupt,
+}
+
+impl QueueMode {
+    /// Every word of `messages.queue.mode`.
+    pub const WORDS: [&str; 4] = ["steer", "followup", "collect", "interrupt"];
+
+    /// By its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "steer" => Self::Steer,
+            "followup" => Self::Followup,
+            "collect" => Self::Collect,
+            "interrupt" => Self::Interrupt,
+            _ => return None,
+        })
+    }
+}
+
+/// What a full queue does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueDrop {
+    /// What waits becomes one turn.
+    Summarize,
+    /// The oldest that waits is cancelled.
+    Old,
+    /// The newest is refused.
+    New,
+}
+
+impl QueueDrop {
+    /// Every word of `messages.queue.drop`.
+    pub const WORDS: [&str; 3] = ["summarize", "old", "new"];
+
+    /// By its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "summarize" => Self::Summarize,
+            "old" => Self::Old,
+            "new" => Self::New,
+            _ => return None,
+        })
+    }
+}
+
 /// `session.scope`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionScope {
@@ -416,9 +530,12 @@ impl Config {
             agents: Agents::default(),
             skills: Skills::default(),
             session: Session::default(),
+            messages: Messages::default(),
             logging: Logging::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
+            env: Env::default(),
+            home: PathBuf::new(),
         }
     }
 }

@@ -84,6 +84,8 @@ pub(super) struct Client {
     /// `client.id` and `client.mode`, for the transcript and presence.
     pub(super) id: &'static str,
     pub(super) mode: &'static str,
+    /// Capabilities it said it has, of those that make a difference here.
+    pub(super) caps: Vec<&'static str>,
     /// Its row of the presence list, if it has one.
     pub(super) presence: Option<Box<serde_json::Value>>,
     /// Number of the last event.

@@ -17,6 +17,7 @@
 //! Within a turn: inputs first, then [`Core::turn_end`] starts the runs that were accepted (so
 //! that an acknowledgement leaves before anything of the run), then the driver writes.
 
+mod agents;
 mod broadcast;
 mod conn;
 mod connect;
@@ -29,6 +30,7 @@ mod runs;
 mod shutdown;
 mod socket;
 mod timers;
+mod tools;
 mod voice;
 
 use crate::auth::Credentials;
@@ -44,6 +46,7 @@ pub use fuzz::fuzz;
 use std::path::PathBuf;
 use std::rc::Rc;
 use timers::{Timer, Timers};
+use tools::Caller;
 
 /// What the process knows of itself and its machine.
 #[derive(Debug, Clone)]
@@ -102,7 +105,9 @@ pub struct Gateway {
     sessions: Sessions,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
+    tools: tools::Tools,
     presence: presence::Presence,
+    agents: agents::Agents,
     /// `stateVersion.health`.
     health_version: u64,
     ticks: u64,
@@ -177,7 +182,9 @@ impl Gateway {
             sessions,
             runs,
             exchanges: exchange::Exchanges::default(),
+            tools: tools::Tools::default(),
             presence,
+            agents: agents::Agents::default(),
             health_version: 1,
             ticks: 0,
             dials: 0,
@@ -274,6 +281,9 @@ impl Gateway {
             }
             State::Client(client) => {
                 self.runs.waits.forget(id);
+                let rpc =
+                    |caller: &Caller| matches!(caller, Caller::Rpc { conn, .. } if *conn == id);
+                self.cancel_tools(rpc, fx);
                 if client.presence.is_some() {
                     self.presence_changed(fx);
                 }
@@ -378,6 +388,8 @@ impl Gateway {
                 Timer::Conn(id) => self.conn_due(id, fx),
                 Timer::Run(run) => self.run_due(run, fx),
                 Timer::Waits => self.waits_due(fx),
+                Timer::Tool(call) => self.tool_due(call, fx),
+                Timer::Work => self.step_tools(),
                 Timer::Tick => self.tick(fx),
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),

@@ -114,6 +114,8 @@ impl Gateway {
                 for agent in self.config.agents.agent_ids() {
                     self.sessions.open(self.disk.as_mut(), agent);
                 }
+                self.forget_agents();
+                self.seed_workspaces();
                 log::info!(target: "gateway", "configuration reread and applied");
             }
             Err(text) => log::error!(target: "gateway",

@@ -19,6 +19,10 @@ pub(super) enum Timer {
     Run(u64),
     /// The next `agent.wait` to give up.
     Waits,
+    /// A tool call's deadline.
+    Tool(u64),
+    /// The next slices of disk tools.
+    Work,
     /// The `tick` event.
     Tick,
     /// Writing indexes and syncing journals.
