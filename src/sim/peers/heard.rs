@@ -73,11 +73,9 @@ impl Heard {
                 let answered = whole.is_empty()
                     || whole.starts_with("[local")
                     || checks.messages.values().any(own);
-                checks.require(
-                    key.is_none() || answered,
-                    Invariant::OneEnd,
-                    || format!("client {name}: {run} got another's answer: {whole:?}"),
-                );
+                checks.require(key.is_none() || answered, Invariant::OneEnd, || {
+                    format!("client {name}: {run} got another's answer: {whole:?}")
+                });
             }
             Some("aborted") => {
                 self.ended = true;
