@@ -9,6 +9,9 @@ use super::turn::{Part, Turn, result_message};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// In place of a result that is nowhere.
+const LOST: &str = "no result was recorded: this tool was cut short and may have taken effect";
+
 fn calls(turn: &Turn) -> impl Iterator<Item = &str> {
     let parts = match turn {
         Turn::Assistant(parts) => parts.as_slice(),
@@ -74,7 +77,7 @@ pub fn mend(turns: Vec<Turn>) -> Vec<Turn> {
             mended.push(found.and_then(Option::take).unwrap_or_else(|| Turn::ToolResult {
                 call_id: id,
                 name: Some(name),
-                parts: vec![Part::Text("[no result of this call is known]".to_owned())],
+                parts: vec![Part::Text(LOST.to_owned())],
                 is_error: true,
             }));
         }

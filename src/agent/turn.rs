@@ -115,6 +115,11 @@ pub fn result_message(turn: &Turn, now_ms: u64) -> Option<Value> {
     }))
 }
 
+/// Makes a conversation one that every provider takes: see [`super::mend`].
+pub fn repair(turns: &mut Vec<Turn>) {
+    *turns = super::mend::mend(std::mem::take(turns));
+}
+
 fn string(value: &Value, name: &str) -> String {
     value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

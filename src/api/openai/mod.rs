@@ -61,48 +61,89 @@ pub enum Wrote {
 }
 
 /// Writes the answer of one request from the events of its run.
+///
+/// What the model says before it uses the gateway's tools is part of the answer: texts of one
+/// run's turns are joined by a blank line.
 #[derive(Debug)]
-pub enum Writer {
-    /// `/v1/chat/completions`.
+pub struct Writer {
+    door: Door,
+    /// Text of the turns that are over.
+    earlier: String,
+    /// A blank line goes before the next text.
+    gap: bool,
+}
+
+#[derive(Debug)]
+enum Door {
     Chat(chat_writer::Writer),
-    /// `/v1/responses`.
     Responses(Box<responses_writer::Writer>),
 }
+
+const GAP: &str = "\n\n";
 
 impl Writer {
     /// For a request; `uuid` and `item` make its ids, `now_ms` its creation time.
     pub fn new(request: &Request, uuid: &str, item: &str, now_ms: u64) -> Self {
-        match &request.door {
+        let door = match &request.door {
             OfDoor::Chat { include_usage } => {
-                Self::Chat(chat_writer::Writer::new(request, *include_usage, uuid, now_ms))
+                Door::Chat(chat_writer::Writer::new(request, *include_usage, uuid, now_ms))
             }
-            OfDoor::Responses { metadata, .. } => Self::Responses(Box::new(
+            OfDoor::Responses { metadata, .. } => Door::Responses(Box::new(
                 responses_writer::Writer::new(request, metadata.clone(), uuid, item, now_ms),
             )),
-        }
+        };
+        Self { door, earlier: String::new(), gap: false }
     }
 
     /// Whether the answer is a stream.
     pub fn is_stream(&self) -> bool {
-        match self {
-            Self::Chat(writer) => writer.is_stream(),
-            Self::Responses(writer) => writer.is_stream(),
+        match &self.door {
+            Door::Chat(writer) => writer.is_stream(),
+            Door::Responses(writer) => writer.is_stream(),
         }
     }
 
     /// What a stream begins with, at once, so that the client sees life.
     pub fn opening(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Chat(writer) => writer.opening(out),
-            Self::Responses(writer) => writer.opening(out),
+        match &self.door {
+            Door::Chat(writer) => writer.opening(out),
+            Door::Responses(writer) => writer.opening(out),
         }
     }
 
-    /// Takes an event of the run.
+    /// Takes an event of the run; `view.text` is that of the model's turn.
     pub fn event(&mut self, event: &RunEvent, view: View<'_>, out: &mut Vec<u8>) -> Wrote {
-        match self {
-            Self::Chat(writer) => writer.event(event, view, out),
-            Self::Responses(writer) => writer.event(event, view, out),
+        if self.earlier.is_empty() && !matches!(event, RunEvent::Turn) {
+            return self.told(event, view, out);
+        }
+        let joined = |earlier: &str| match (earlier, view.text) {
+            ("", text) => text.to_owned(),
+            (earlier, "") => earlier.to_owned(),
+            (earlier, text) => format!("{earlier}{GAP}{text}"),
+        };
+        match event {
+            RunEvent::Turn => {
+                self.earlier = joined(&self.earlier);
+                self.gap = !self.earlier.is_empty();
+                Wrote::More
+            }
+            RunEvent::Text(piece) => {
+                let gap = if std::mem::take(&mut self.gap) { GAP } else { "" };
+                let text = joined(&self.earlier);
+                let event = RunEvent::Text(format!("{gap}{piece}"));
+                self.told(&event, View { text: &text, ..view }, out)
+            }
+            event => {
+                let text = joined(&self.earlier);
+                self.told(event, View { text: &text, ..view }, out)
+            }
+        }
+    }
+
+    fn told(&mut self, event: &RunEvent, view: View<'_>, out: &mut Vec<u8>) -> Wrote {
+        match &mut self.door {
+            Door::Chat(writer) => writer.event(event, view, out),
+            Door::Responses(writer) => writer.event(event, view, out),
         }
     }
 }

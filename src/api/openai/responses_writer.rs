@@ -89,7 +89,7 @@ impl Tokens {
             input_tokens: usage.input,
             input_tokens_details: InputDetails {
                 cached_tokens: usage.cache_read,
-                cache_write_tokens: 0,
+                cache_write_tokens: usage.cache_write,
             },
             output_tokens: usage.output,
             output_tokens_details: OutputDetails { reasoning_tokens: 0 },
@@ -209,8 +209,13 @@ impl Writer {
             RunEvent::Text(_) if self.stream && self.required.is_some() && !self.called => {
                 Wrote::More
             }
-            RunEvent::Text(_) if self.stream => {
+            RunEvent::Text(_) if self.stream && self.required.is_some() => {
                 self.rest(view.text, out);
+                Wrote::More
+            }
+            RunEvent::Text(piece) if self.stream => {
+                self.told += piece.len();
+                self.text_event(out, "response.output_text.delta", Some(piece), None, None);
                 Wrote::More
             }
             RunEvent::ToolCall { .. } if self.stream => {

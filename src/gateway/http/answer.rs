@@ -65,19 +65,10 @@ impl Gateway {
             OfDoor::Responses { .. } => format!("resp_{uuid}"),
         };
         let new = NewRun {
-            id: run_id.clone(),
-            cause: Cause::Http(id),
-            key: key.clone(),
-            agent: request.agent,
-            session_id: None,
             keep,
-            message: None,
-            images: Vec::new(),
             ask: request.ask,
             model: request.backend_model,
-            timeout_ms: None,
-            client: None,
-            digest: [0; 32],
+            ..NewRun::new(run_id.clone(), Cause::Http(id), key.clone(), request.agent)
         };
         let run = self.accept_run(new).map_err(|error| {
             let reply = api::error(503, "api_error", &error.message);
