@@ -16,6 +16,7 @@ mod agents;
 pub mod blocked;
 mod build;
 pub mod credentials;
+pub mod edit_agents;
 pub mod load;
 pub mod paths;
 pub mod plan;
