@@ -184,8 +184,19 @@ pub const SCRATCH: usize = 64 * 1024;
 /// Places made at the start in tables that live as long as the gateway.
 pub const ROOM: usize = 1_024;
 
+/// Outbound requests at once that are no model calls: pages, images, probes.
+pub const EXCHANGES: usize = 32;
+
 // Bounds of tools.
 
+/// Turns of the model in one run, each with its tools; then the run fails with advice.
+pub const TOOL_ROUNDS: u32 = 200;
+/// Time for one tool call, but for those with a time limit of their own.
+pub const TOOL_MS: u64 = 120_000;
+/// Text of one tool result that goes to the model; the middle of a longer one is cut out.
+pub const TOOL_RESULT: usize = 128 * 1024;
+/// Sets of tools whose declarations are kept, by the names in them.
+pub const TOOL_SETS: usize = 64;
 /// Bytes that a disk tool reads or writes in one slice, about: some milliseconds.
 pub const TOOL_SLICE: usize = 256 * 1024;
 /// Directory entries that a disk tool looks at in one slice.

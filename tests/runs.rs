@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
+/// A message that waits for a run of its own.
 fn chat(session: &str, message: &str, run: &str) -> Value {
-    json!({"sessionKey": session, "message": message, "idempotencyKey": run})
+    json!({
+        "sessionKey": session, "message": message, "idempotencyKey": run, "queueMode": "followup",
+    })
 }
 
 /// A provider that says "begun", waits for the test, and repeats what was said.

@@ -12,7 +12,8 @@ use super::paths::Paths;
 use super::secret::Secret;
 use super::snapshot::{
     Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Endpoints, Env, Gateway, LogLevel, Logging,
-    Mode, Model, Models, Provider, Reload, ReloadMode, Remote, Session, SessionScope, SourceInfo,
+    Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
+    Remote, Session, SessionScope, SourceInfo,
 };
 
 /// What a model is taken for when its file does not say: the reference's figures.
@@ -106,6 +107,7 @@ pub(super) fn build(
         agents: agents::agents(root.get("agents"), paths),
         skills: agents::skills(root.get("skills"), paths),
         session: session(root.get("session")),
+        messages: messages(root.get("messages")),
         logging: logging(root.get("logging"), paths),
         source,
         warnings: Vec::new(),
@@ -250,6 +252,23 @@ fn session(at: At<'_>) -> Session {
             .get("mainKey")
             .text()
             .map_or(unset.main_key, |key| key.trim().to_ascii_lowercase()),
+    }
+}
+
+fn messages(at: At<'_>) -> Messages {
+    let unset = Queue::default();
+    let queue = at.get("queue");
+    let word = |name: &str| queue.get(name).text();
+    Messages {
+        queue: Queue {
+            mode: word("mode").and_then(|w| QueueMode::from_word(&w)).unwrap_or(unset.mode),
+            cap: queue
+                .get("cap")
+                .number()
+                .and_then(|cap| usize::try_from(cap).ok())
+                .unwrap_or(unset.cap),
+            drop: word("drop").and_then(|w| QueueDrop::from_word(&w)).unwrap_or(unset.drop),
+        },
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Config {
     pub skills: Skills,
     /// Section `session`.
     pub session: Session,
+    /// Section `messages`.
+    pub messages: Messages,
     /// Section `logging`.
     pub logging: Logging,
     /// Where all this came from, for `config.get`.
@@ -390,6 +392,85 @@ pub struct Cost {
     pub cache_write: f64,
 }
 
+/// `messages`.
+#[derive(Debug, Clone, Default)]
+pub struct Messages {
+    /// What messages do that come while their session is busy.
+    pub queue: Queue,
+}
+
+/// `messages.queue`.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    /// For messages that do not say.
+    pub mode: QueueMode,
+    /// Messages that wait in one session; then `drop` decides.
+    pub cap: usize,
+    /// What happens beyond the cap.
+    pub drop: QueueDrop,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { mode: QueueMode::Steer, cap: 20, drop: QueueDrop::Summarize }
+    }
+}
+
+/// What a message does while its session has a run (reference: docs/concepts/queue.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueMode {
+    /// It is said to the model of that run, at its next turn.
+    Steer,
+    /// It waits for a run of its own.
+    Followup,
+    /// It waits for a run together with its likes.
+    Collect,
+    /// It ends that run and takes its place.
+    Interrupt,
+}
+
+impl QueueMode {
+    /// Every word of `messages.queue.mode`.
+    pub const WORDS: [&str; 4] = ["steer", "followup", "collect", "interrupt"];
+
+    /// By its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "steer" => Self::Steer,
+            "followup" => Self::Followup,
+            "collect" => Self::Collect,
+            "interrupt" => Self::Interrupt,
+            _ => return None,
+        })
+    }
+}
+
+/// What a full queue does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueDrop {
+    /// What waits becomes one turn.
+    Summarize,
+    /// The oldest that waits is cancelled.
+    Old,
+    /// The newest is refused.
+    New,
+}
+
+impl QueueDrop {
+    /// Every word of `messages.queue.drop`.
+    pub const WORDS: [&str; 3] = ["summarize", "old", "new"];
+
+    /// By its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "summarize" => Self::Summarize,
+            "old" => Self::Old,
+            "new" => Self::New,
+            _ => return None,
+        })
+    }
+}
+
 /// `session.scope`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionScope {
@@ -449,6 +530,7 @@ impl Config {
             agents: Agents::default(),
             skills: Skills::default(),
             session: Session::default(),
+            messages: Messages::default(),
             logging: Logging::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),

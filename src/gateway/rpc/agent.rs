@@ -77,12 +77,7 @@ impl Gateway {
         ask.prompt = text(params, "promptMode").and_then(Mode::parse).unwrap_or_default();
         let client = self.conns.client(conn).map(|client| (client.id, client.mode));
         let new = NewRun {
-            id: run_id,
-            cause: Cause::Agent,
-            key,
-            agent,
             session_id: session_id.map(str::to_owned),
-            keep: true,
             message: Some(message.to_owned()),
             images: images(params)?,
             ask,
@@ -90,6 +85,7 @@ impl Gateway {
             timeout_ms: number(params, "timeout").map(|seconds| seconds.saturating_mul(1000)),
             client,
             digest,
+            ..NewRun::new(run_id, Cause::Agent, key, agent)
         };
         let run = self.accept_run(new)?;
         self.answer_later(run, conn, request);
