@@ -217,13 +217,6 @@ pub const TOOL_SETS: usize = 64;
 pub const TOOL_SLICE: usize = 256 * 1024;
 /// Directory entries that a disk tool looks at in one slice.
 pub const TOOL_SLICE_ENTRIES: usize = 512;
-
-// Bounds of agents.
-
-/// Bytes read of one file of a workspace; the prompt holds a part of it.
-pub const WORKSPACE_FILE: usize = 512 * 1024;
-/// Directories looked at, from a workspace upwards, for the repository around it.
-pub const REPO_LEVELS: usize = 16;
 /// Text of one answer of a file tool (the reference's read: 50 KB).
 pub const TOOL_TEXT: usize = 50 * 1024;
 /// Lines of one `read` (reference: 2000).
@@ -232,3 +225,10 @@ pub const TOOL_READ_LINES: u64 = 2_000;
 pub const TOOL_SNIFF: usize = 8 * 1024;
 /// Entries of one directory; the rest of a larger one is not seen.
 pub const TOOL_DIR_ENTRIES: usize = 10_000;
+
+// Bounds of agents.
+
+/// Bytes read of one file of a workspace; the prompt holds a part of it.
+pub const WORKSPACE_FILE: usize = 512 * 1024;
+/// Directories looked at, from a workspace upwards, for the repository around it.
+pub const REPO_LEVELS: usize = 16;

@@ -17,6 +17,7 @@ pub mod blocked;
 mod build;
 pub mod credentials;
 pub mod doors;
+pub mod edit_agents;
 pub mod load;
 pub mod paths;
 pub mod plan;

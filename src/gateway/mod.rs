@@ -63,8 +63,9 @@ pub struct Host {
     pub port: u16,
 }
 
-/// Reads the configuration anew; the text of an error is for the log.
-pub type Reload = Box<dyn FnMut() -> Result<(Rc<Config>, Credentials), String>>;
+/// Reads the configuration anew, with a text in place of the root file's when one is given: to
+/// know what it would mean. The text of an error is for people.
+pub type Reload = Box<dyn FnMut(Option<&str>) -> Result<(Rc<Config>, Credentials), String>>;
 
 /// Everything a gateway needs to be born; the same for both drivers.
 pub struct Setup {
