@@ -37,8 +37,6 @@ pub const HTTP_IDLE_MS: u64 = 75_000;
 pub const BODY_OPENAI: usize = 20 * 1024 * 1024;
 /// Body of a hook's request (reference: 256 KiB).
 pub const BODY_HOOK: usize = 256 * 1024;
-/// Body of `POST /tools/invoke` (reference: 2 MB).
-pub const BODY_TOOLS: usize = 2 * 1024 * 1024;
 /// One image of an HTTP request, decoded, unless configured else (reference: 10 MB).
 pub const HTTP_IMAGE: usize = 10 * 1024 * 1024;
 /// One file of an HTTP request, decoded, unless configured else (reference: 5 MB).

@@ -5,11 +5,11 @@
 //!
 //! | the request has | conversation |
 //! |---|---|
-//! | `x-openclaw-session-key` | that session; reserved names (`subagent:`, `cron:`, `acp:`) are 400 |
+//! | `x-openclaw-session-key` | that session; reserved names (`subagent:`, ...) are 400 |
 //! | `previous_response_id` that is known (responses only) | the session of that response |
 //! | `user` | `agent:<agent>:openai-user:<user>`, or `openresponses-user:` |
 //! | none of them, chat completions | none: nothing is kept |
-//! | none of them, responses | a new one, so that its id can be continued; none with `store: false` |
+//! | none of them, responses | a new one, to be continued; none with `store: false` |
 
 use super::{agent_of_model, invalid};
 use crate::agent::{Ask, Sampling};
