@@ -36,6 +36,7 @@ const TARGETS: [Target; 11] = [
     ),
     target!("transcript": sessions::transcript::fuzz),
     target!("url": wire::url::fuzz),
+    target!("html": wire::html::fuzz),
     target!("ws_frames": wire::ws::fuzz),
 ];
 
