@@ -16,6 +16,9 @@ mod agents;
 pub mod blocked;
 mod build;
 pub mod credentials;
+pub mod doors;
+pub mod edit_agents;
+mod hands;
 pub mod load;
 pub mod paths;
 pub mod plan;
@@ -29,6 +32,8 @@ mod tree;
 mod validate;
 
 pub use agents::*;
+pub use doors::*;
+pub use hands::{Exec, ExecAsk, ExecSecurity, WebFetch};
 pub use load::{ConfigError, Loaded, Source, load};
 pub use paths::{Flags, Paths};
 pub use secret::Secret;

@@ -10,6 +10,7 @@
 //! quick whatever a model asks for. Everything that needs gateway state, a child process or the
 //! network is a [`HostTool`], carried out by `gateway::tools`.
 
+mod hands;
 mod ls;
 mod place;
 mod read;
@@ -66,6 +67,7 @@ pub enum How {
 pub enum HostTool {
     AgentsList,
     SessionStatus,
+    WebFetch,
 }
 
 /// Where a call works and for whom.
@@ -221,6 +223,7 @@ const PATH: [&str; 3] = ["path", "file_path", "filePath"];
 pub static TOOLS: &[Tool] = &[
     read::TOOL,
     ls::TOOL,
+    hands::WEB_FETCH,
     Tool {
         name: "agents_list",
         title: "Agents",

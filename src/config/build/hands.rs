@@ -52,9 +52,7 @@ pub(super) fn web_fetch(at: At<'_>) -> WebFetch {
             .and_then(|count| u32::try_from(count).ok())
             .unwrap_or(unset.max_redirects),
         user_agent: at.get("userAgent").text().unwrap_or(unset.user_agent),
-        headers: headers
-            .filter_map(|(name, at)| Some((name.to_owned(), at.secret()?)))
-            .collect(),
+        headers: headers.filter_map(|(name, at)| Some((name.to_owned(), at.secret()?))).collect(),
         private: policy.get("dangerouslyAllowPrivateNetwork").flag(false),
         allowed: policy.get("allowedHostnames").texts(),
         blocked: policy.get("blockedHostnames").texts(),

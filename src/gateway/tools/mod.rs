@@ -11,6 +11,9 @@
 //! and lets go of it in [`Gateway::cancel_host_tool`].
 
 mod state;
+mod web_fetch;
+
+pub(super) use web_fetch::Web;
 
 use super::Gateway;
 use super::runs::Active;
@@ -262,6 +265,7 @@ impl Gateway {
         match host {
             HostTool::AgentsList => self.agents_list_tool(number),
             HostTool::SessionStatus => self.session_status_tool(number),
+            HostTool::WebFetch => self.web_fetch_tool(number, fx),
         }
     }
 
@@ -270,6 +274,7 @@ impl Gateway {
         let _ = (number, &fx);
         match host {
             HostTool::AgentsList | HostTool::SessionStatus => {}
+            HostTool::WebFetch => self.cancel_web_fetch(number, fx),
         }
     }
 }
@@ -285,6 +290,7 @@ fn declaration(tool: &Tool) -> Value {
 fn has_deadline(host: Option<HostTool>) -> bool {
     match host {
         None | Some(HostTool::AgentsList | HostTool::SessionStatus) => true,
+        Some(HostTool::WebFetch) => false,
     }
 }
 
