@@ -2,6 +2,7 @@
 //! fail: what is absent has its default, what is present has the right type.
 
 mod agents;
+mod reach;
 
 use std::collections::BTreeMap;
 
@@ -108,6 +109,7 @@ pub(super) fn build(
         skills: agents::skills(root.get("skills"), paths),
         session: session(root.get("session")),
         messages: messages(root.get("messages")),
+        reach: reach::reach(root),
         logging: logging(root.get("logging"), paths),
         source,
         warnings: Vec::new(),

@@ -18,6 +18,7 @@ mod build;
 pub mod credentials;
 pub mod load;
 pub mod paths;
+pub mod reach;
 pub mod plan;
 pub mod redact;
 pub mod secret;

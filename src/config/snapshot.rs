@@ -11,6 +11,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::agents::Agents;
+use super::reach::Reach;
 use super::secret::Secret;
 use super::skills::Skills;
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub session: Session,
     /// Section `messages`.
     pub messages: Messages,
+    /// How far session tools reach.
+    pub reach: Reach,
     /// Section `logging`.
     pub logging: Logging,
     /// Where all this came from, for `config.get`.
@@ -531,6 +534,7 @@ impl Config {
             skills: Skills::default(),
             session: Session::default(),
             messages: Messages::default(),
+            reach: Reach::default(),
             logging: Logging::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
