@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::agents::Agents;
 use super::reach::Reach;
+use super::doors::{Embeddings, Endpoints, Hooks};
 use super::secret::Secret;
 use super::skills::Skills;
 
@@ -34,6 +35,10 @@ pub struct Config {
     pub reach: Reach,
     /// Section `logging`.
     pub logging: Logging,
+    /// Section `hooks`.
+    pub hooks: Hooks,
+    /// Section `memory.search`.
+    pub embeddings: Embeddings,
     /// Where all this came from, for `config.get`.
     pub source: SourceInfo,
     /// Accepted, but without effect or doubtful; each is logged once at start.
@@ -259,15 +264,6 @@ pub struct Auth {
     pub token: Option<Secret>,
     /// The shared password.
     pub password: Option<Secret>,
-}
-
-/// `gateway.http.endpoints.*.enabled`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Endpoints {
-    /// `POST /v1/chat/completions`; on for us unless switched off.
-    pub chat_completions: bool,
-    /// `POST /v1/responses`; on for us unless switched off.
-    pub responses: bool,
 }
 
 /// `gateway.controlUi`.
@@ -536,6 +532,8 @@ impl Config {
             messages: Messages::default(),
             reach: Reach::default(),
             logging: Logging::default(),
+            hooks: Hooks::default(),
+            embeddings: Embeddings::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
             env: Env::default(),
@@ -553,7 +551,7 @@ impl Default for Gateway {
             custom_bind_host: None,
             auth: Auth::default(),
             handshake_timeout_ms: crate::limits::WS_HANDSHAKE_MS,
-            endpoints: Endpoints { chat_completions: true, responses: true },
+            endpoints: Endpoints::default(),
             control_ui: ControlUi {
                 enabled: true,
                 base_path: String::new(),
