@@ -106,11 +106,7 @@ fn a_spawned_run_reports_to_its_parent_and_ends_with_it() {
     assert!(text.contains("the task: ok") && text.contains("done: count to three"), "{text}");
     // Stopping the parent's session stops what it spawned.
     send(&mut socket, "main", "spawn wait for ever", "r2");
-    socket.event(|frame| {
-        let payload = &frame["payload"];
-        let key = payload["sessionKey"].as_str().unwrap_or_default();
-        key.contains(":subagent:") && payload["data"]["phase"] == "model"
-    });
+    while provider.asked().said() != "wait for ever" {}
     socket.call("chat.abort", &json!({"sessionKey": "main"})).unwrap();
     let aborted = socket.event(|frame| {
         frame["event"] == "chat" && frame["payload"]["state"] == "aborted"
