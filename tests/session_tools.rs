@@ -108,8 +108,7 @@ fn a_spawned_run_reports_to_its_parent_and_ends_with_it() {
     send(&mut socket, "main", "spawn wait for ever", "r2");
     while provider.asked().said() != "wait for ever" {}
     socket.call("chat.abort", &json!({"sessionKey": "main"})).unwrap();
-    let aborted = socket.event(|frame| {
-        frame["event"] == "chat" && frame["payload"]["state"] == "aborted"
-    });
+    let aborted =
+        socket.event(|frame| frame["event"] == "chat" && frame["payload"]["state"] == "aborted");
     assert!(aborted["payload"]["sessionKey"].as_str().unwrap().contains(":subagent:"));
 }

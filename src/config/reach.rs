@@ -69,8 +69,7 @@ impl Reach {
     /// Whether two agents may reach each other.
     pub fn may_cross(&self, from: &str, to: &str) -> bool {
         let listed = |agent: &str| self.across_allow.iter().any(|known| matches(known, agent));
-        from == to
-            || self.across && (self.across_allow.is_empty() || (listed(from) && listed(to)))
+        from == to || self.across && (self.across_allow.is_empty() || (listed(from) && listed(to)))
     }
 
     /// Whether an agent may spawn runs of another.

@@ -11,8 +11,8 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::agents::Agents;
-use super::reach::Reach;
 use super::doors::{Embeddings, Endpoints, Hooks};
+use super::reach::Reach;
 use super::secret::Secret;
 use super::skills::Skills;
 

@@ -64,7 +64,9 @@ impl Gateway {
             Visibility::All => true,
         };
         if !seen {
-            return Err(format!("session {target} is not visible here (tools.sessions.visibility)"));
+            return Err(format!(
+                "session {target} is not visible here (tools.sessions.visibility)"
+            ));
         }
         if !reach.may_cross(agent, owner) && !spawned() {
             return Err(format!(
@@ -95,9 +97,8 @@ impl Gateway {
         let limit = args.number("limit")?.unwrap_or(ROWS.0).clamp(1, ROWS.1);
         let offset = usize::try_from(args.number("offset")?.unwrap_or_default()).unwrap_or(0);
         let minutes = args.number("activeMinutes")?;
-        let since = minutes.map(|minutes| {
-            self.now.wall_ms.saturating_sub(minutes.saturating_mul(60_000))
-        });
+        let since =
+            minutes.map(|minutes| self.now.wall_ms.saturating_sub(minutes.saturating_mul(60_000)));
         let label = args.text(&["label"])?;
         let agent = args.text(&["agentId"])?;
         let search = args.text(&["search"])?.map(str::to_lowercase);
@@ -177,9 +178,11 @@ impl Gateway {
 
     /// A session by its key or label, as a model writes it.
     fn session_named(&self, name: &str) -> Result<String, String> {
-        let labelled = self.sessions.list().into_iter().find(|(_, entry)| {
-            entry.label.as_deref() == Some(name)
-        });
+        let labelled = self
+            .sessions
+            .list()
+            .into_iter()
+            .find(|(_, entry)| entry.label.as_deref() == Some(name));
         match labelled {
             Some((session, _)) => Ok(session.to_owned()),
             None => Ok(self.target(Some(name), None).map_err(|error| error.message)?.0),
@@ -248,8 +251,7 @@ impl Gateway {
         let reach = &self.config.reach;
         let model = args.text(&["model"])?.or(reach.subagent_model.primary.as_deref());
         let model = model.map(str::to_owned);
-        let seconds =
-            args.number("runTimeoutSeconds")?.unwrap_or(reach.subagent_timeout_seconds);
+        let seconds = args.number("runTimeoutSeconds")?.unwrap_or(reach.subagent_timeout_seconds);
         if !self.config.agents.has(&agent) || !reach.may_spawn(&from, &agent) {
             return Err(format!(
                 "agent {agent} may not be spawned from {from} \

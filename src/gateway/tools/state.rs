@@ -50,10 +50,13 @@ impl Gateway {
             Ok(named) => named.unwrap_or("?").to_owned(),
             Err(error) => return self.tool_done(number, Output::error(error)),
         };
-        self.tool_done(number, Output::error(format!(
-            "no channel \"{named}\" is connected to this gateway; answer in this conversation \
+        self.tool_done(
+            number,
+            Output::error(format!(
+                "no channel \"{named}\" is connected to this gateway; answer in this conversation \
              instead, or ask the operator to configure channels.{named}"
-        )));
+            )),
+        );
     }
 
     /// What a person or a model reads of a session.
