@@ -22,7 +22,7 @@ macro_rules! target {
     };
 }
 
-const TARGETS: [Target; 11] = [
+const TARGETS: [Target; 12] = [
     target!("chunked_body": wire::http::body::fuzz),
     target!("connect_request": protocol::frame::fuzz, gateway::fuzz_connect),
     target!("gateway": gateway::fuzz),

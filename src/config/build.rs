@@ -3,6 +3,7 @@
 
 mod agents;
 mod hands;
+mod reach;
 
 use std::collections::BTreeMap;
 
@@ -111,6 +112,7 @@ pub(super) fn build(
         messages: messages(root.get("messages")),
         exec: hands::exec(root.get("tools").get("exec"), paths),
         web_fetch: hands::web_fetch(root.get("tools").get("web").get("fetch")),
+        reach: reach::reach(root),
         logging: logging(root.get("logging"), paths),
         hooks: super::doors::hooks(root.get("hooks")),
         embeddings: super::doors::embeddings(root.get("memory").get("search")),

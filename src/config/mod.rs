@@ -22,6 +22,7 @@ mod hands;
 pub mod load;
 pub mod paths;
 pub mod plan;
+pub mod reach;
 pub mod redact;
 pub mod secret;
 mod skills;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::agents::Agents;
 use super::doors::{Embeddings, Endpoints, Hooks};
 use super::hands::{Exec, WebFetch};
+use super::reach::Reach;
 use super::secret::Secret;
 use super::skills::Skills;
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub session: Session,
     /// Section `messages`.
     pub messages: Messages,
+    /// How far session tools reach.
+    pub reach: Reach,
     /// Section `logging`.
     pub logging: Logging,
     /// Section `tools.exec`.
@@ -532,6 +535,7 @@ impl Config {
             skills: Skills::default(),
             session: Session::default(),
             messages: Messages::default(),
+            reach: Reach::default(),
             logging: Logging::default(),
             exec: Exec::default(),
             web_fetch: WebFetch::default(),

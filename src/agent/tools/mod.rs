@@ -11,6 +11,7 @@
 //! network is a [`HostTool`], carried out by `gateway::tools`.
 
 mod hands;
+mod host;
 mod ls;
 mod place;
 mod read;
@@ -68,6 +69,11 @@ pub enum HostTool {
     AgentsList,
     SessionStatus,
     WebFetch,
+    SessionsList,
+    SessionsHistory,
+    SessionsSend,
+    SessionsSpawn,
+    Message,
 }
 
 /// Where a call works and for whom.
@@ -224,24 +230,13 @@ pub static TOOLS: &[Tool] = &[
     read::TOOL,
     ls::TOOL,
     hands::WEB_FETCH,
-    Tool {
-        name: "agents_list",
-        title: "Agents",
-        description: "List the agents of this gateway that you may name in sessions_spawn.",
-        parameters: || object(&[]),
-        section: Section::Agents,
-        changes: false,
-        how: How::Host(HostTool::AgentsList),
-    },
-    Tool {
-        name: "session_status",
-        title: "Session Status",
-        description: "Show this session's time, model, tokens and queue as a status card.",
-        parameters: || object(&[("sessionKey", json!({"type": "string"}), false)]),
-        section: Section::Sessions,
-        changes: false,
-        how: How::Host(HostTool::SessionStatus),
-    },
+    host::AGENTS_LIST,
+    host::SESSION_STATUS,
+    host::SESSIONS_LIST,
+    host::SESSIONS_HISTORY,
+    host::SESSIONS_SEND,
+    host::SESSIONS_SPAWN,
+    host::MESSAGE,
 ];
 
 /// A tool by its name.
