@@ -278,7 +278,7 @@ impl Default for Agents {
                 image_model: ModelChoice::default(),
                 aliases: BTreeMap::new(),
                 timeout_seconds: 172_800,
-                max_concurrent: 4,
+                max_concurrent: 128,
                 system_agent: None,
                 skip_bootstrap: false,
                 skip_files: Vec::new(),

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -26,12 +27,46 @@ pub struct Config {
     pub skills: Skills,
     /// Section `session`.
     pub session: Session,
+    /// Section `messages`.
+    pub messages: Messages,
     /// Section `logging`.
     pub logging: Logging,
     /// Where all this came from, for `config.get`.
     pub source: SourceInfo,
     /// Accepted, but without effect or doubtful; each is logged once at start.
     pub warnings: Vec<Issue>,
+    /// The environment as the configuration sees it.
+    pub env: Env,
+    /// What `~` stands for; empty for defaults made of nothing.
+    pub home: PathBuf,
+}
+
+/// Environment variables: the process's own, then `.env`, then `env` of the file. Values may be
+/// secrets, so none is printed.
+#[derive(Clone, Default)]
+pub struct Env(Rc<BTreeMap<String, String>>);
+
+impl Env {
+    /// Keeps a copy.
+    pub fn new(env: &BTreeMap<String, String>) -> Self {
+        Self(Rc::new(env.clone()))
+    }
+
+    /// A variable that is set to something.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Env({} variables)", self.0.len())
+    }
 }
 
 /// One finding about a configuration file. As `issues` and `warnings` of `config.get`.
@@ -285,36 +320,42 @@ pub struct Models {
     pub providers: BTreeMap<String, Provider>,
 }
 
-/// `models.providers.*.api`: the dialect.
+/// `models.providers.*.api`: the dialect, by the reference's word. Those that are not spoken are
+/// refused when a model is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Api {
-    /// `openai-completions`: `POST <base>/chat/completions`.
-    OpenAiCompletions,
-    /// Another documented dialect that is not built yet; its word.
-    Other(String),
-}
+pub struct Api(String);
 
 impl Api {
+    /// From the word in the file.
+    pub fn new(word: &str) -> Self {
+        Self(word.to_owned())
+    }
+
     /// The word in the file.
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::OpenAiCompletions => "openai-completions",
-            Self::Other(word) => word,
-        }
+        &self.0
+    }
+}
+
+/// What a provider speaks that does not say.
+impl Default for Api {
+    fn default() -> Self {
+        Self::new("openai-completions")
     }
 }
 
 /// `models.providers.<id>`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Provider {
     /// `http://` or `https://`, without a slash at the end.
     pub base_url: String,
     /// The dialect.
     pub api: Api,
-    /// Sent as a bearer token.
+    /// Its key; the header it goes into is the dialect's.
     pub api_key: Option<Secret>,
-    /// Send the key in `Authorization` (default true).
-    pub auth_header: bool,
+    /// True: the key goes into `Authorization`, whatever the dialect. False: it does not go
+    /// there, so not at all where that is the dialect's own header.
+    pub auth_header: Option<bool>,
     /// Extra request headers; values may be credentials.
     pub headers: BTreeMap<String, Secret>,
     /// Time for a whole answer.
@@ -324,7 +365,7 @@ pub struct Provider {
 }
 
 /// `models.providers.<id>.models[]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Model {
     /// The id the provider knows, without the provider's prefix.
     pub id: String,
@@ -342,6 +383,50 @@ pub struct Model {
     pub max_tokens: u64,
     /// Its own dialect, when it differs from the provider's.
     pub api: Option<Api>,
+    /// Its own address, when it differs from the provider's.
+    pub base_url: Option<String>,
+    /// Its own headers, instead of the provider's of the same names.
+    pub headers: BTreeMap<String, Secret>,
+    /// In what its endpoint differs from the inventor's of its dialect.
+    pub compat: Compat,
+}
+
+/// `models.providers.*.models[].compat`: in what an endpoint differs. `None` is the dialect's
+/// default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compat {
+    /// `supportsDeveloperRole`: takes `developer` messages.
+    pub developer_role: Option<bool>,
+    /// `supportsReasoningEffort`: takes a level in words.
+    pub reasoning_effort: Option<bool>,
+    /// `supportsTemperature`.
+    pub temperature: Option<bool>,
+    /// `supportsUsageInStreaming`: takes `stream_options`.
+    pub usage_in_streaming: Option<bool>,
+    /// `supportsInstructions`: takes the system prompt beside the conversation.
+    pub instructions: Option<bool>,
+    /// `supportsTools`.
+    pub tools: Option<bool>,
+    /// `requiresStringContent`: a message is one string.
+    pub string_content: bool,
+    /// `requiresToolResultName`.
+    pub tool_result_name: bool,
+    /// `requiresAssistantAfterToolResult`.
+    pub assistant_after_tool_result: bool,
+    /// `requiresThinkingAsText`: thinking goes back as text.
+    pub thinking_as_text: bool,
+    /// `requiresReasoningContentOnAssistantMessages`.
+    pub reasoning_content: bool,
+    /// `supportedReasoningEfforts`: the levels it takes; empty when nobody said.
+    pub reasoning_efforts: Vec<String>,
+    /// `reasoningEffortMap`: its word by our level.
+    pub reasoning_effort_map: BTreeMap<String, String>,
+    /// `maxTokensField`: `max_tokens` or `max_completion_tokens`.
+    pub max_tokens_field: Option<String>,
+    /// `thinkingFormat`.
+    pub thinking_format: Option<String>,
+    /// `unsupportedToolSchemaKeywords`.
+    pub unsupported_schema_keywords: Vec<String>,
 }
 
 /// US dollars per million tokens.
@@ -355,6 +440,85 @@ pub struct Cost {
     pub cache_read: f64,
     /// Prompt written to the provider's cache.
     pub cache_write: f64,
+}
+
+/// `messages`.
+#[derive(Debug, Clone, Default)]
+pub struct Messages {
+    /// What messages do that come while their session is busy.
+    pub queue: Queue,
+}
+
+/// `messages.queue`.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    /// For messages that do not say.
+    pub mode: QueueMode,
+    /// Messages that wait in one session; then `drop` decides.
+    pub cap: usize,
+    /// What happens beyond the cap.
+    pub drop: QueueDrop,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { mode: QueueMode::Steer, cap: 20, drop: QueueDrop::Summarize }
+    }
+}
+
+/// What a message does while its session has a run (reference: docs/concepts/queue.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueMode {
+    /// It is said to the model of that run, at its next turn.
+    Steer,
+    /// It waits for a run of its own.
+    Followup,
+    /// It waits for a run together with its likes.
+    Collect,
+    /// It ends that run and takes its place.
+    Interrupt,
+}
+
+impl QueueMode {
+    /// Every word of `messages.queue.mode`.
+    pub const WORDS: [&str; 4] = ["steer", "followup", "collect", "interrupt"];
+
+    /// By its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "steer" => Self::Steer,
+            "followup" => Self::Followup,
+            "collect" => Self::Collect,
+            "interrupt" => Self::Interrupt,
+            _ => return None,
+        })
+    }
+}
+
+/// What a full queue does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueDrop {
+    /// What waits becomes one turn.
+    Summarize,
+    /// The oldest that waits is cancelled.
+    Old,
+    /// The newest is refused.
+    New,
+}
+
+impl QueueDrop {
+    /// Every word of `messages.queue.drop`.
+    pub const WORDS: [&str; 3] = ["summarize", "old", "new"];
+
+    /// By its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "summarize" => Self::Summarize,
+            "old" => Self::Old,
+            "new" => Self::New,
+            _ => return None,
+        })
+    }
 }
 
 /// `session.scope`.
@@ -416,9 +580,12 @@ impl Config {
             agents: Agents::default(),
             skills: Skills::default(),
             session: Session::default(),
+            messages: Messages::default(),
             logging: Logging::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
+            env: Env::default(),
+            home: PathBuf::new(),
         }
     }
 }

@@ -360,6 +360,9 @@ mod tests {
         fn list(&self, _: &Path) -> io::Result<Vec<String>> {
             Ok(Vec::new())
         }
+        fn remove(&mut self, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     /// Read from either end in blocks or whole, a file is the same.

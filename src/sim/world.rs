@@ -104,9 +104,9 @@ fn config(provider: bool) -> Rc<Config> {
         config.agents.defaults.model.primary = Some("sim/model".to_owned());
         let provider = crate::config::Provider {
             base_url: "http://provider.sim/v1".to_owned(),
-            api: Api::OpenAiCompletions,
+            api: Api::default(),
             api_key: Some(Secret::new("provider-key".to_owned())),
-            auth_header: true,
+            auth_header: None,
             headers: BTreeMap::new(),
             timeout_seconds: None,
             models: Vec::new(),

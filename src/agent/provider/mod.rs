@@ -182,17 +182,8 @@ impl Reader {
 pub fn fuzz(data: &[u8]) {
     for dialect in Dialect::ALL {
         let mut reader = dialect.reader();
-        let mut next = 0;
         for line in String::from_utf8_lossy(data).lines() {
-            let step = reader.event(line, &mut |delta| {
-                if let Delta::ToolCall { index, name: Some(_), .. } = delta
-                    && dialect != Dialect::OpenAiCompletions
-                {
-                    assert_eq!(index, next, "calls are numbered in order");
-                    next += 1;
-                }
-            });
-            if step.is_err() {
+            if reader.event(line, &mut |_| {}).is_err() {
                 break;
             }
         }

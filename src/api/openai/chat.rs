@@ -2,9 +2,10 @@
 //! stream of chunks. Facts: FACTS.md section 8.3.
 
 use super::{agent_of_model, invalid};
+use crate::agent::prompt::Mode;
 use crate::agent::run::{Outcome, RunEvent};
 use crate::agent::turn::{Part, Turn};
-use crate::agent::{Ask, Sampling, StopReason, ToolCall, Usage};
+use crate::agent::{Ask, Thinking, Sampling, StopReason, ToolCall, Usage};
 use crate::api::{Reply, error};
 use crate::config::Config;
 use crate::protocol::frame::write_json;
@@ -64,6 +65,8 @@ pub fn parse(body: &[u8], headers: &Headers, config: &Config) -> Result<ChatRequ
         tools: tools(&body)?,
         tool_choice: body.get("tool_choice").filter(|choice| !choice.is_null()).cloned(),
         sampling: sampling(&body)?,
+        prompt: Mode::Full,
+        thinking: body.get("reasoning_effort").and_then(Value::as_str).and_then(Thinking::parse),
     };
     let include_usage = body
         .get("stream_options")

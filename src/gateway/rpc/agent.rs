@@ -6,6 +6,7 @@ use super::super::socket::Answer;
 use super::chat::{another_session, conflict, images, not_delivered};
 use super::{Handled, Params, number, text};
 use crate::agent::Ask;
+use crate::agent::prompt::Mode;
 use crate::agent::turn::Turn;
 use crate::driver::{ConnId, Effects};
 use crate::limits;
@@ -73,14 +74,10 @@ impl Gateway {
         if let Some(extra) = text(params, "extraSystemPrompt").filter(|text| !text.is_empty()) {
             ask.turns.push(Turn::System(extra.to_owned()));
         }
+        ask.prompt = text(params, "promptMode").and_then(Mode::parse).unwrap_or_default();
         let client = self.conns.client(conn).map(|client| (client.id, client.mode));
         let new = NewRun {
-            id: run_id,
-            cause: Cause::Agent,
-            key,
-            agent,
             session_id: session_id.map(str::to_owned),
-            keep: true,
             message: Some(message.to_owned()),
             images: images(params)?,
             ask,
@@ -88,6 +85,7 @@ impl Gateway {
             timeout_ms: number(params, "timeout").map(|seconds| seconds.saturating_mul(1000)),
             client,
             digest,
+            ..NewRun::new(run_id, Cause::Agent, key, agent)
         };
         let run = self.accept_run(new)?;
         self.answer_later(run, conn, request);

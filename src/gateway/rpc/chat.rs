@@ -1,10 +1,9 @@
 //! `chat.send`, `chat.history`, `chat.startup`, `chat.abort` (FACTS.md section 5).
 
 use super::super::Gateway;
-use super::super::runs::{Cause, NewRun, Repeated, digest};
+use super::super::runs::{Cause, NewRun, QueueMode, Repeated, digest};
 use super::super::socket::Answer;
 use super::{Handled, Params, count, number, text};
-use crate::agent::Ask;
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
@@ -60,19 +59,14 @@ impl Gateway {
         }
         let client = self.conns.client(conn).map(|client| (client.id, client.mode));
         let new = NewRun {
-            id: run_id.clone(),
-            cause: Cause::Chat,
-            key,
-            agent,
             session_id: session_id.map(str::to_owned),
-            keep: true,
             message: Some(message.to_owned()),
             images,
-            ask: Ask::default(),
-            model: None,
             timeout_ms: number(params, "timeoutMs"),
             client,
             digest,
+            mode: text(params, "queueMode").and_then(QueueMode::from_word),
+            ..NewRun::new(run_id.clone(), Cause::Chat, key, agent)
         };
         self.accept_run(new)?;
         self.respond_ok(conn, request, &json!({"runId": run_id, "status": "started"}), fx);

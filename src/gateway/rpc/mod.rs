@@ -58,7 +58,7 @@ impl Gateway {
     }
 
     /// The canonical key and agent that `sessionKey` and `agentId` name.
-    fn target(
+    pub(super) fn target(
         &self,
         name: Option<&str>,
         agent: Option<&str>,

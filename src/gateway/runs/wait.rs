@@ -59,7 +59,7 @@ impl Gateway {
         run: &str,
         timeout_ms: u64,
     ) -> Result<Answer, ErrorShape> {
-        if let Some(finished) = self.runs.finished.get(run) {
+        if let Some(finished) = self.runs.finished(run) {
             return Ok(Answer::Json(finished.wait.clone()));
         }
         if self.runs.waits.len() >= limits::WAITS {
