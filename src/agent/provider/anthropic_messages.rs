@@ -131,6 +131,9 @@ fn effort(spec: &Spec, level: Thinking) -> Option<String> {
 fn is_adaptive(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or(model);
     let Some(rest) = name.strip_prefix("claude-") else { return false };
+    if !rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return false;
+    }
     let mut numbers = rest.split(['-', '.', '@']).skip(1).map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) if minor < 100 => (major, minor) >= (4, 6),
@@ -369,7 +372,11 @@ enum Open {
     Thinking(Thought),
     /// Which call; whether a piece of its input came; its input from the start, as some
     /// imitations send it.
-    Call { index: u64, told: bool, input: String },
+    Call {
+        index: u64,
+        told: bool,
+        input: String,
+    },
 }
 
 /// The reading side of one answer.
@@ -387,11 +394,7 @@ impl Reader {
     ///
     /// # Errors
     /// The provider's own report, or that the data is no event.
-    pub fn event(
-        &mut self,
-        data: &str,
-        tell: &mut dyn FnMut(Delta),
-    ) -> Result<Step, StreamError> {
+    pub fn event(&mut self, data: &str, tell: &mut dyn FnMut(Delta)) -> Result<Step, StreamError> {
         if data.trim() == "[DONE]" {
             return Ok(Step::End);
         }

@@ -78,11 +78,8 @@ fn a_conversation_is_written_in_the_dialect() {
 fn thinking_takes_its_share_of_the_answer() {
     let body = |model: &str, level, max: Option<u64>, asked: Option<u64>| {
         let spec = Spec { reasoning: true, max_tokens: max, ..Spec::named("anthropic", model) };
-        let sampling = Sampling {
-            max_tokens: asked,
-            temperature: Some(0.5),
-            ..Sampling::default()
-        };
+        let sampling =
+            Sampling { max_tokens: asked, temperature: Some(0.5), ..Sampling::default() };
         let ask = Ask { thinking: Some(level), sampling, ..Ask::default() };
         object(|w| super::body(w, &spec, &ask))
     };

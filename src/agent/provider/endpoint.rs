@@ -173,8 +173,7 @@ fn path(dialect: Dialect, url: &Url, model: &str) -> String {
         }
         Dialect::AnthropicMessages => url.join_path("v1/messages"),
         Dialect::GoogleGenerativeAi => {
-            let version =
-                if url.path().trim_matches('/').is_empty() { "v1beta/" } else { "" };
+            let version = if url.path().trim_matches('/').is_empty() { "v1beta/" } else { "" };
             let model = if model.contains('/') { model } else { &format!("models/{model}") };
             url.join_path(&format!("{version}{model}:streamGenerateContent?alt=sse"))
         }

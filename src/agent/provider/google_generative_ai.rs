@@ -307,11 +307,7 @@ impl Reader {
     ///
     /// # Errors
     /// The provider's own report, or that the data is no response.
-    pub fn event(
-        &mut self,
-        data: &str,
-        tell: &mut dyn FnMut(Delta),
-    ) -> Result<Step, StreamError> {
+    pub fn event(&mut self, data: &str, tell: &mut dyn FnMut(Delta)) -> Result<Step, StreamError> {
         if data.trim() == "[DONE]" {
             return Ok(Step::End);
         }
@@ -400,8 +396,7 @@ impl Reader {
             Ok(list) => list,
             Err(_) => serde_json::from_slice(body).map(|one| vec![one]).unwrap_or_default(),
         };
-        let known =
-            |one: &Response<'_>| one.candidates.is_some() || one.prompt_feedback.is_some();
+        let known = |one: &Response<'_>| one.candidates.is_some() || one.prompt_feedback.is_some();
         if !list.iter().any(known) {
             return Whole::Neither;
         }
@@ -416,7 +411,11 @@ impl Reader {
             }
         }
         if !finished {
-            tell(Delta::Finish(if self.calls > 0 { StopReason::ToolUse } else { StopReason::Stop }));
+            tell(Delta::Finish(if self.calls > 0 {
+                StopReason::ToolUse
+            } else {
+                StopReason::Stop
+            }));
         }
         Whole::Answer
     }

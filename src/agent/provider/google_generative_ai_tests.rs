@@ -35,7 +35,11 @@ fn a_conversation_is_written_in_the_dialect() {
         tools: vec![json!({"type": "function", "function": {"name": "f", "description": "d",
             "parameters": {"type": "object", "additionalProperties": false}}})],
         tool_choice: Some(json!({"type": "function", "function": {"name": "f"}})),
-        sampling: Sampling { max_tokens: Some(9), stop: vec!["x".to_owned()], ..Sampling::default() },
+        sampling: Sampling {
+            max_tokens: Some(9),
+            stop: vec!["x".to_owned()],
+            ..Sampling::default()
+        },
         thinking: Some(Thinking::High),
         ..Ask::default()
     };

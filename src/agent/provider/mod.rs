@@ -152,11 +152,7 @@ impl Reader {
     ///
     /// # Errors
     /// The provider's own report, or that the data is no event of the dialect.
-    pub fn event(
-        &mut self,
-        data: &str,
-        tell: &mut dyn FnMut(Delta),
-    ) -> Result<Step, StreamError> {
+    pub fn event(&mut self, data: &str, tell: &mut dyn FnMut(Delta)) -> Result<Step, StreamError> {
         match self {
             Self::OpenAiCompletions => openai_completions::event(data, tell),
             Self::OpenAiResponses(reader) => reader.event(data, tell),

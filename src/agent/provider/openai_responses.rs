@@ -71,9 +71,7 @@ fn system(turn: &Turn) -> Option<&str> {
 }
 
 /// The texts with a blank line between them.
-pub(super) fn separated<'a>(
-    texts: impl Iterator<Item = &'a str>,
-) -> impl Iterator<Item = &'a str> {
+pub(super) fn separated<'a>(texts: impl Iterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
     texts.enumerate().flat_map(|(at, text)| [if at == 0 { "" } else { "\n\n" }, text])
 }
 
@@ -215,11 +213,7 @@ impl Reader {
     ///
     /// # Errors
     /// The provider's own report, or that the data is no event.
-    pub fn event(
-        &mut self,
-        data: &str,
-        tell: &mut dyn FnMut(Delta),
-    ) -> Result<Step, StreamError> {
+    pub fn event(&mut self, data: &str, tell: &mut dyn FnMut(Delta)) -> Result<Step, StreamError> {
         if data.trim() == "[DONE]" {
             return Ok(Step::End);
         }

@@ -22,12 +22,8 @@ fn a_conversation_is_written_in_the_dialect() {
     };
     let image = Part::Image { mime: "image/png".to_owned(), data: "AA==".to_owned() };
     let text = |text: &str| Part::Text(text.to_owned());
-    let result = |parts| Turn::ToolResult {
-        call_id: "c1".to_owned(),
-        name: None,
-        parts,
-        is_error: false,
-    };
+    let result =
+        |parts| Turn::ToolResult { call_id: "c1".to_owned(), name: None, parts, is_error: false };
     let ask = Ask {
         turns: vec![
             Turn::System("be kind".to_owned()),
@@ -128,11 +124,7 @@ fn errors_in_a_stream_are_classed() {
             Class::Transient,
             "the provider's answer failed",
         ),
-        (
-            json!({"error": {"message": "m", "type": "invalid_request_error"}}),
-            Class::Request,
-            "m",
-        ),
+        (json!({"error": {"message": "m", "type": "invalid_request_error"}}), Class::Request, "m"),
     ] {
         let error = Reader::default().event(&event.to_string(), &mut |_| {}).unwrap_err();
         assert_eq!((error.class, error.text.as_str()), (class, text));

@@ -5,7 +5,7 @@ use super::{agent_of_model, invalid};
 use crate::agent::prompt::Mode;
 use crate::agent::run::{Outcome, RunEvent};
 use crate::agent::turn::{Part, Turn};
-use crate::agent::{Ask, Thinking, Sampling, StopReason, ToolCall, Usage};
+use crate::agent::{Ask, Sampling, StopReason, Thinking, ToolCall, Usage};
 use crate::api::{Reply, error};
 use crate::config::Config;
 use crate::protocol::frame::write_json;

@@ -249,7 +249,10 @@ pub static KEYS: &[Key] = &[
     key("models.providers.*.models[].compat.supportedReasoningEfforts", Texts),
     key("models.providers.*.models[].compat.reasoningEffortMap", Map),
     key("models.providers.*.models[].compat.reasoningEffortMap.*", Text),
-    key("models.providers.*.models[].compat.maxTokensField", Words(&["max_tokens", "max_completion_tokens"])),
+    key(
+        "models.providers.*.models[].compat.maxTokensField",
+        Words(&["max_tokens", "max_completion_tokens"]),
+    ),
     key("models.providers.*.models[].compat.thinkingFormat", Text),
     key("models.providers.*.models[].compat.unsupportedToolSchemaKeywords", Texts),
     key("models.providers.*.models[].compat.supportsStore", Bool).later(),
