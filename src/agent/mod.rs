@@ -15,6 +15,8 @@
 //! It never sees a socket: it asks for dials and sends through `driver::Effects`.
 
 pub mod call;
+pub mod identity;
+pub mod mend;
 pub mod prompt;
 pub mod provider;
 pub mod run;

@@ -16,6 +16,8 @@ mod agents;
 pub mod blocked;
 mod build;
 pub mod credentials;
+pub mod doors;
+pub mod edit_agents;
 pub mod load;
 pub mod paths;
 pub mod plan;
@@ -29,6 +31,7 @@ mod tree;
 mod validate;
 
 pub use agents::*;
+pub use doors::*;
 pub use load::{ConfigError, Loaded, Source, load};
 pub use paths::{Flags, Paths};
 pub use secret::Secret;

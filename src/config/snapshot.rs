@@ -11,6 +11,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::agents::Agents;
+use super::doors::{Embeddings, Endpoints, Hooks};
 use super::secret::Secret;
 use super::skills::Skills;
 
@@ -31,6 +32,10 @@ pub struct Config {
     pub messages: Messages,
     /// Section `logging`.
     pub logging: Logging,
+    /// Section `hooks`.
+    pub hooks: Hooks,
+    /// Section `memory.search`.
+    pub embeddings: Embeddings,
     /// Where all this came from, for `config.get`.
     pub source: SourceInfo,
     /// Accepted, but without effect or doubtful; each is logged once at start.
@@ -256,15 +261,6 @@ pub struct Auth {
     pub token: Option<Secret>,
     /// The shared password.
     pub password: Option<Secret>,
-}
-
-/// `gateway.http.endpoints.*.enabled`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Endpoints {
-    /// `POST /v1/chat/completions`; on for us unless switched off.
-    pub chat_completions: bool,
-    /// `POST /v1/responses`; on for us unless switched off.
-    pub responses: bool,
 }
 
 /// `gateway.controlUi`.
@@ -582,6 +578,8 @@ impl Config {
             session: Session::default(),
             messages: Messages::default(),
             logging: Logging::default(),
+            hooks: Hooks::default(),
+            embeddings: Embeddings::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
             env: Env::default(),
@@ -599,7 +597,7 @@ impl Default for Gateway {
             custom_bind_host: None,
             auth: Auth::default(),
             handshake_timeout_ms: crate::limits::WS_HANDSHAKE_MS,
-            endpoints: Endpoints { chat_completions: true, responses: true },
+            endpoints: Endpoints::default(),
             control_ui: ControlUi {
                 enabled: true,
                 base_path: String::new(),

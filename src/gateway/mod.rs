@@ -63,8 +63,9 @@ pub struct Host {
     pub port: u16,
 }
 
-/// Reads the configuration anew; the text of an error is for the log.
-pub type Reload = Box<dyn FnMut() -> Result<(Rc<Config>, Credentials), String>>;
+/// Reads the configuration anew, with a text in place of the root file's when one is given: to
+/// know what it would mean. The text of an error is for people.
+pub type Reload = Box<dyn FnMut(Option<&str>) -> Result<(Rc<Config>, Credentials), String>>;
 
 /// Everything a gateway needs to be born; the same for both drivers.
 pub struct Setup {
@@ -122,6 +123,8 @@ pub struct Gateway {
     save_armed: bool,
     /// HTTP connections whose requests wait for room that this turn's answers used up.
     stalled: Vec<ConnId>,
+    /// What `previous_response_id` may name.
+    responses: http::Responses,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
     scratch: Vec<u8>,
@@ -194,6 +197,7 @@ impl Gateway {
             leaving: None,
             save_armed: false,
             stalled: Vec::new(),
+            responses: http::Responses::default(),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),
