@@ -2,6 +2,7 @@
 //! fail: what is absent has its default, what is present has the right type.
 
 mod agents;
+mod reach;
 
 use std::collections::BTreeMap;
 
@@ -110,6 +111,7 @@ pub(super) fn build(
         skills: agents::skills(root.get("skills"), paths),
         session: session(root.get("session")),
         messages: messages(root.get("messages")),
+        reach: reach::reach(root),
         logging: logging(root.get("logging"), paths),
         hooks: super::doors::hooks(root.get("hooks")),
         embeddings: super::doors::embeddings(root.get("memory").get("search")),

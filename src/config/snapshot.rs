@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::agents::Agents;
 use super::doors::{Embeddings, Endpoints, Hooks};
+use super::reach::Reach;
 use super::secret::Secret;
 use super::skills::Skills;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub session: Session,
     /// Section `messages`.
     pub messages: Messages,
+    /// How far session tools reach.
+    pub reach: Reach,
     /// Section `logging`.
     pub logging: Logging,
     /// Section `hooks`.
@@ -577,6 +580,7 @@ impl Config {
             skills: Skills::default(),
             session: Session::default(),
             messages: Messages::default(),
+            reach: Reach::default(),
             logging: Logging::default(),
             hooks: Hooks::default(),
             embeddings: Embeddings::default(),
