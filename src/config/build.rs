@@ -12,9 +12,9 @@ use super::agents::ModelChoice;
 use super::paths::Paths;
 use super::secret::Secret;
 use super::snapshot::{
-    Api, Auth, AuthMode, Bind, Compat, Config, ControlUi, Cost, Env, Gateway, LogLevel, Logging, Messages,
-    Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode, Remote,
-    Session, SessionScope, SourceInfo,
+    Api, Auth, AuthMode, Bind, Compat, Config, ControlUi, Cost, Env, Gateway, LogLevel, Logging,
+    Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
+    Remote, Session, SessionScope, SourceInfo,
 };
 
 /// What a model is taken for when its file does not say: the reference's figures.

@@ -31,10 +31,8 @@ impl Client {
     /// With a model behind a provider that never answers: a dial is all that happens.
     fn of_a_silent_provider() -> Self {
         let mut config = Config::defaults();
-        let provider = Provider {
-            base_url: "http://127.0.0.1:9/v1".to_owned(),
-            ..Provider::default()
-        };
+        let provider =
+            Provider { base_url: "http://127.0.0.1:9/v1".to_owned(), ..Provider::default() };
         config.models.providers.insert("p".to_owned(), provider);
         config.agents.defaults.model.primary = Some("p/m".to_owned());
         Self::with(config)
