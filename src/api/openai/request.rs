@@ -12,7 +12,7 @@
 //! | none of them, responses | a new one, to be continued; none with `store: false` |
 
 use super::{agent_of_model, invalid};
-use crate::agent::{Ask, Sampling};
+use crate::agent::{Ask, Sampling, Thinking};
 use crate::api::Reply;
 use crate::config::Config;
 use crate::sessions::key;
