@@ -19,6 +19,7 @@ pub mod identity;
 pub mod prompt;
 pub mod provider;
 pub mod run;
+pub mod skills;
 pub mod tools;
 pub mod turn;
 pub mod workspace;
