@@ -35,6 +35,20 @@ pub const HTTP_BODY_MS: u64 = 120_000;
 pub const HTTP_IDLE_MS: u64 = 75_000;
 /// Body of a chat completion or response request (reference: 20 MB).
 pub const BODY_OPENAI: usize = 20 * 1024 * 1024;
+/// Body of a hook's request (reference: 256 KiB).
+pub const BODY_HOOK: usize = 256 * 1024;
+/// One image of an HTTP request, decoded, unless configured else (reference: 10 MB).
+pub const HTTP_IMAGE: usize = 10 * 1024 * 1024;
+/// One file of an HTTP request, decoded, unless configured else (reference: 5 MB).
+pub const HTTP_FILE: usize = 5 * 1024 * 1024;
+/// Characters of such a file that reach the model (reference: 60,000).
+pub const HTTP_FILE_CHARS: usize = 60_000;
+/// Response ids that `previous_response_id` may name (reference: 500).
+pub const RESPONSES_REMEMBERED: usize = 500;
+/// How long one may be named (reference: 30 min).
+pub const RESPONSES_REMEMBERED_MS: u64 = 30 * 60 * 1000;
+/// A stream that said nothing for this long says `: ping`, so that proxies leave it alone.
+pub const STREAM_PING_MS: u64 = 15_000;
 /// Body of any other request.
 pub const BODY_OTHER: usize = 256 * 1024;
 /// Chunk-size line with its extension, and each trailer line.

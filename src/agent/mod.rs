@@ -16,6 +16,7 @@
 
 pub mod call;
 pub mod identity;
+pub mod mend;
 pub mod prompt;
 pub mod provider;
 pub mod run;

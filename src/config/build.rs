@@ -2,6 +2,7 @@
 //! fail: what is absent has its default, what is present has the right type.
 
 mod agents;
+mod reach;
 
 use std::collections::BTreeMap;
 
@@ -11,9 +12,9 @@ use super::agents::ModelChoice;
 use super::paths::Paths;
 use super::secret::Secret;
 use super::snapshot::{
-    Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Endpoints, Env, Gateway, LogLevel, Logging,
-    Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
-    Remote, Session, SessionScope, SourceInfo,
+    Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Env, Gateway, LogLevel, Logging, Messages,
+    Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode, Remote,
+    Session, SessionScope, SourceInfo,
 };
 
 /// What a model is taken for when its file does not say: the reference's figures.
@@ -22,48 +23,48 @@ const MAX_TOKENS: u64 = 8_192;
 
 /// A part of the resolved configuration; absent parts are [`Value::Null`].
 #[derive(Clone, Copy)]
-struct At<'a> {
-    value: &'a Value,
+pub(super) struct At<'a> {
+    pub(super) value: &'a Value,
     env: &'a BTreeMap<String, String>,
 }
 
 impl<'a> At<'a> {
-    fn get(self, key: &str) -> Self {
+    pub(super) fn get(self, key: &str) -> Self {
         Self { value: self.value.get(key).unwrap_or(&Value::Null), env: self.env }
     }
 
-    fn is_null(self) -> bool {
+    pub(super) fn is_null(self) -> bool {
         self.value.is_null()
     }
 
-    fn text(self) -> Option<String> {
+    pub(super) fn text(self) -> Option<String> {
         self.value.as_str().map(str::to_owned)
     }
 
-    fn number(self) -> Option<u64> {
+    pub(super) fn number(self) -> Option<u64> {
         self.value.as_u64()
     }
 
-    fn flag(self, default: bool) -> bool {
+    pub(super) fn flag(self, default: bool) -> bool {
         self.value.as_bool().unwrap_or(default)
     }
 
-    fn texts(self) -> Vec<String> {
+    pub(super) fn texts(self) -> Vec<String> {
         self.items().filter_map(Self::text).collect()
     }
 
-    fn items(self) -> impl Iterator<Item = Self> {
+    pub(super) fn items(self) -> impl Iterator<Item = Self> {
         let list = self.value.as_array().map(Vec::as_slice).unwrap_or_default();
         list.iter().map(move |value| Self { value, env: self.env })
     }
 
-    fn entries(self) -> impl Iterator<Item = (&'a str, Self)> {
+    pub(super) fn entries(self) -> impl Iterator<Item = (&'a str, Self)> {
         let map = self.value.as_object().into_iter().flatten();
         map.map(move |(key, value)| (key.as_str(), Self { value, env: self.env }))
     }
 
     /// A string, or a SecretRef into the environment; empty is none.
-    fn secret(self) -> Option<Secret> {
+    pub(super) fn secret(self) -> Option<Secret> {
         let text = match self.value {
             Value::String(text) => Some(text),
             Value::Object(_) => self.env.get(self.get("id").value.as_str()?),
@@ -108,7 +109,10 @@ pub(super) fn build(
         skills: agents::skills(root.get("skills"), paths),
         session: session(root.get("session")),
         messages: messages(root.get("messages")),
+        reach: reach::reach(root),
         logging: logging(root.get("logging"), paths),
+        hooks: super::doors::hooks(root.get("hooks")),
+        embeddings: super::doors::embeddings(root.get("memory").get("search")),
         source,
         warnings: Vec::new(),
         env: Env::new(env),
@@ -121,7 +125,6 @@ fn gateway(at: At<'_>) -> Gateway {
     let auth = at.get("auth");
     let page = at.get("controlUi");
     let reload = at.get("reload");
-    let endpoints = at.get("http").get("endpoints");
     let remote = at.get("remote");
     Gateway {
         mode: match at.get("mode").value.as_str() {
@@ -141,10 +144,7 @@ fn gateway(at: At<'_>) -> Gateway {
             .get("handshakeTimeoutMs")
             .number()
             .unwrap_or(unset.handshake_timeout_ms),
-        endpoints: Endpoints {
-            chat_completions: endpoints.get("chatCompletions").get("enabled").flag(true),
-            responses: endpoints.get("responses").get("enabled").flag(true),
-        },
+        endpoints: super::doors::endpoints(at.get("http").get("endpoints")),
         control_ui: ControlUi {
             enabled: page.get("enabled").flag(unset.control_ui.enabled),
             base_path: base_path(page.get("basePath").value.as_str().unwrap_or_default()),

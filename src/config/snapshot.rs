@@ -11,6 +11,8 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::agents::Agents;
+use super::doors::{Embeddings, Endpoints, Hooks};
+use super::reach::Reach;
 use super::secret::Secret;
 use super::skills::Skills;
 
@@ -29,8 +31,14 @@ pub struct Config {
     pub session: Session,
     /// Section `messages`.
     pub messages: Messages,
+    /// How far session tools reach.
+    pub reach: Reach,
     /// Section `logging`.
     pub logging: Logging,
+    /// Section `hooks`.
+    pub hooks: Hooks,
+    /// Section `memory.search`.
+    pub embeddings: Embeddings,
     /// Where all this came from, for `config.get`.
     pub source: SourceInfo,
     /// Accepted, but without effect or doubtful; each is logged once at start.
@@ -256,15 +264,6 @@ pub struct Auth {
     pub token: Option<Secret>,
     /// The shared password.
     pub password: Option<Secret>,
-}
-
-/// `gateway.http.endpoints.*.enabled`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Endpoints {
-    /// `POST /v1/chat/completions`; on for us unless switched off.
-    pub chat_completions: bool,
-    /// `POST /v1/responses`; on for us unless switched off.
-    pub responses: bool,
 }
 
 /// `gateway.controlUi`.
@@ -531,7 +530,10 @@ impl Config {
             skills: Skills::default(),
             session: Session::default(),
             messages: Messages::default(),
+            reach: Reach::default(),
             logging: Logging::default(),
+            hooks: Hooks::default(),
+            embeddings: Embeddings::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
             env: Env::default(),
@@ -549,7 +551,7 @@ impl Default for Gateway {
             custom_bind_host: None,
             auth: Auth::default(),
             handshake_timeout_ms: crate::limits::WS_HANDSHAKE_MS,
-            endpoints: Endpoints { chat_completions: true, responses: true },
+            endpoints: Endpoints::default(),
             control_ui: ControlUi {
                 enabled: true,
                 base_path: String::new(),

@@ -125,6 +125,8 @@ pub struct Gateway {
     save_armed: bool,
     /// HTTP connections whose requests wait for room that this turn's answers used up.
     stalled: Vec<ConnId>,
+    /// What `previous_response_id` may name.
+    responses: http::Responses,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
     scratch: Vec<u8>,
@@ -197,6 +199,7 @@ impl Gateway {
             leaving: None,
             save_armed: false,
             stalled: Vec::new(),
+            responses: http::Responses::default(),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),
