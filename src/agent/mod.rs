@@ -20,6 +20,7 @@ pub mod mend;
 pub mod prompt;
 pub mod provider;
 pub mod run;
+pub mod skills;
 pub mod tools;
 pub mod turn;
 pub mod workspace;

@@ -664,7 +664,7 @@ pub static KEYS: &[Key] = &[
     key("skills.allowBundled", Texts).later().advice("no skills are built in"),
     key("skills.load", Object),
     key("skills.load.extraDirs", Texts),
-    key("skills.load.allowSymlinkTargets", Texts).later(),
+    key("skills.load.allowSymlinkTargets", Texts),
     key("skills.load.watch", Bool).later().advice("folders are looked at when a run begins"),
     key("skills.load.watchDebounceMs", Integer(0, MAX)).later(),
     key("skills.install", Open).later(),
