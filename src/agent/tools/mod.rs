@@ -136,6 +136,7 @@ impl Output {
             Part::Image { mime, data } => json!({"type": "image", "data": data, "mimeType": mime}),
             Part::Text(text) => json!({"type": "text", "text": text}),
             Part::ToolCall { name, .. } => json!({"type": "text", "text": name}),
+            Part::Thinking(thought) => super::turn::thinking_content(thought),
         };
         Value::Array(self.content.iter().map(part).collect())
     }
