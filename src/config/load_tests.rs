@@ -495,7 +495,7 @@ fn no_report_holds_a_secret() {
         "{gateway: {auth: {mode: 'X'}, port: 'X', bind: 'X', customBindHost: 'X'}}",
         "{gateway: 'X', models: 'X', agents: ['X']}",
         "{models: {providers: {p: {baseUrl: 'X', apiKey: 1, headers: 'X', api: 'X'}}}}",
-        "{tools: {exec: {X: 'X'}}, gateway: {remote: {url: 'http://X@x'}}}",
+        "{tools: {elevated: {X: 'X'}}, gateway: {remote: {url: 'http://X@x'}}}",
         "{agents: {list: [{id: 'X X'}]}, env: {'a b': 'X'}}",
         "{gateway: {auth: {token: '${CAN}', nope: '${CAN}', mode: '${CAN}'}}}",
     ] {
