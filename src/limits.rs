@@ -244,6 +244,16 @@ pub const TOOL_READ_LINES: u64 = 2_000;
 pub const TOOL_SNIFF: usize = 8 * 1024;
 /// Entries of one directory; the rest of a larger one is not seen.
 pub const TOOL_DIR_ENTRIES: usize = 10_000;
+/// What `tools.web.fetch.maxResponseBytes` may be, as documented.
+pub const WEB_BODY: [usize; 2] = [32_000, 10_000_000];
+/// Pages kept by `web_fetch` for a repeated question.
+pub const WEB_CACHE: usize = 64;
+/// Bytes of those pages together.
+pub const WEB_CACHE_BYTES: usize = 2 * 1024 * 1024;
+/// What `yieldMs` of `exec` and `tools.exec.backgroundMs` may be, as documented.
+pub const EXEC_YIELD_MS: [u64; 2] = [10, 120_000];
+/// What `tools.exec.cleanupMs` may be, as documented.
+pub const EXEC_KEEP_MS: [u64; 2] = [60_000, 10_800_000];
 
 // Bounds of agents.
 
@@ -251,3 +261,17 @@ pub const TOOL_DIR_ENTRIES: usize = 10_000;
 pub const WORKSPACE_FILE: usize = 512 * 1024;
 /// Directories looked at, from a workspace upwards, for the repository around it.
 pub const REPO_LEVELS: usize = 16;
+/// Skills of one agent; more are not seen.
+pub const SKILLS: usize = 300;
+/// Directories looked at for them.
+pub const SKILL_DIRS: usize = 1_000;
+/// Folders from a root down to a skill (the reference's).
+pub const SKILL_DEPTH: usize = 6;
+/// Bytes read of a `SKILL.md`: its head stands there.
+pub const SKILL_HEAD: usize = 32 * 1024;
+/// Characters of a name or description.
+pub const SKILL_TEXT: usize = 1_024;
+/// Skills are looked for at most this often.
+pub const SKILLS_MS: u64 = 2_000;
+/// Directories of `PATH` that are looked through.
+pub const PATH_DIRS: usize = 64;
