@@ -40,8 +40,7 @@ fn only_the_hook_token_in_a_header_opens_the_door() {
     let ok = |token: &str| ask(gateway.port, request("/hooks/wake", token, body));
     assert_eq!(ok(&format!("Authorization: Bearer {HOOK}\r\n")).status, 200);
     assert_eq!(ok(&format!("X-OpenClaw-Token: {HOOK}\r\n")).status, 200);
-    for token in
-        ["", "Authorization: Bearer no\r\n", &format!("Authorization: Bearer {TOKEN}\r\n")]
+    for token in ["", "Authorization: Bearer no\r\n", &format!("Authorization: Bearer {TOKEN}\r\n")]
     {
         let denied = ok(token);
         assert_eq!((denied.status, denied.text().as_str()), (401, "Unauthorized"));
