@@ -53,6 +53,7 @@ fn value(name: &str, view: &View<'_>) -> String {
             .any(|known| known.eq_ignore_ascii_case(name))
     };
     match name.split_once('.') {
+        _ if name.is_empty() => String::new(),
         _ if name == "path" => view.path.to_owned(),
         _ if name == "now" => view.now.to_owned(),
         Some(("headers", header)) if !secret(header) => {
