@@ -16,7 +16,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Monotonic time in microseconds since the driver started.
@@ -79,6 +79,8 @@ pub enum DialError {
     ResolverBusy,
     /// No address answered; holds the last socket error.
     Connect(String),
+    /// The target is [`Target::public_only`], and this is no address of the open Internet.
+    Forbidden(IpAddr),
     /// The deadline passed first.
     Timeout,
     /// The TLS handshake failed; holds the reason.
@@ -95,6 +97,9 @@ impl std::fmt::Display for DialError {
             Self::Resolve(text) => write!(f, "the host name could not be resolved ({text})"),
             Self::ResolverBusy => write!(f, "resolver busy: an earlier name look-up hangs"),
             Self::Connect(text) => write!(f, "no connection ({text})"),
+            Self::Forbidden(ip) => {
+                write!(f, "{ip} is not an address of the open Internet, so it is not connected to")
+            }
             Self::Timeout => write!(f, "no connection before the deadline"),
             Self::Tls(text) => write!(f, "the TLS handshake failed ({text})"),
             Self::Untrusted(text) => write!(
@@ -198,6 +203,9 @@ pub struct Target {
     pub port: u16,
     /// Speak TLS and check the certificate against `host`.
     pub tls: bool,
+    /// Connect only when every address of `host` is public ([`crate::wire::address::is_public`]),
+    /// judged by the look-up whose addresses are connected to.
+    pub public_only: bool,
 }
 
 /// A child process to start. The environment is exactly `env`; no shell is involved.

@@ -165,6 +165,19 @@ pub const CHAT_DELTA_MS: u64 = 75;
 pub const CHAT_DELTA_BYTES_PER_MS: usize = 2 * 1024;
 /// Sessions one connection may follow by `sessions.messages.subscribe`.
 pub const SUBSCRIPTIONS: usize = 256;
+/// Rows of one `sessions.list`, whatever `limit` says; the rest is on the next page.
+pub const SESSION_ROWS: usize = 1_000;
+/// Sessions of one answer whose transcript is looked into for a title or the last message: some
+/// milliseconds.
+pub const SESSION_PREVIEWS: usize = 200;
+/// What is read of a transcript for such a look, from its beginning or its end.
+pub const PREVIEW_BYTES: usize = 16 * 1024;
+/// Messages of one session in `sessions.preview`.
+pub const PREVIEW_ITEMS: usize = 50;
+/// Characters of `lastMessagePreview`.
+pub const PREVIEW_CHARS: usize = 160;
+/// Characters of a title made from the first message.
+pub const TITLE_CHARS: usize = 60;
 /// How long active runs may finish after SIGTERM (reference: 315 s).
 pub const DRAIN_MS: u64 = 315_000;
 /// Answer of one run, text and tool calls; more fails the run. Its last turn tells the text
@@ -184,9 +197,35 @@ pub const SCRATCH: usize = 64 * 1024;
 /// Places made at the start in tables that live as long as the gateway.
 pub const ROOM: usize = 1_024;
 
+/// Outbound requests at once that are no model calls: pages, images, probes.
+pub const EXCHANGES: usize = 32;
+
 // Bounds of tools.
 
+/// Turns of the model in one run, each with its tools; then the run fails with advice.
+pub const TOOL_ROUNDS: u32 = 200;
+/// Time for one tool call, but for those with a time limit of their own.
+pub const TOOL_MS: u64 = 120_000;
+/// Text of one tool result that goes to the model; the middle of a longer one is cut out.
+pub const TOOL_RESULT: usize = 128 * 1024;
+/// Sets of tools whose declarations are kept, by the names in them.
+pub const TOOL_SETS: usize = 64;
 /// Bytes that a disk tool reads or writes in one slice, about: some milliseconds.
 pub const TOOL_SLICE: usize = 256 * 1024;
 /// Directory entries that a disk tool looks at in one slice.
 pub const TOOL_SLICE_ENTRIES: usize = 512;
+
+// Bounds of agents.
+
+/// Bytes read of one file of a workspace; the prompt holds a part of it.
+pub const WORKSPACE_FILE: usize = 512 * 1024;
+/// Directories looked at, from a workspace upwards, for the repository around it.
+pub const REPO_LEVELS: usize = 16;
+/// Text of one answer of a file tool (the reference's read: 50 KB).
+pub const TOOL_TEXT: usize = 50 * 1024;
+/// Lines of one `read` (reference: 2000).
+pub const TOOL_READ_LINES: u64 = 2_000;
+/// First bytes of a file in which a NUL means that it is no text.
+pub const TOOL_SNIFF: usize = 8 * 1024;
+/// Entries of one directory; the rest of a larger one is not seen.
+pub const TOOL_DIR_ENTRIES: usize = 10_000;

@@ -342,8 +342,13 @@ fn the_request_upstream_is_what_was_configured_and_asked() {
     assert_eq!(sent["stream"], true);
     assert_eq!(sent["stream_options"]["include_usage"], true);
     assert_eq!(sent["max_completion_tokens"], 777, "{sent}");
-    assert_eq!(sent["messages"], body["messages"], "{sent}");
-    assert_eq!(sent["tools"], tools);
+    let system = sent["messages"][0]["content"].as_str().unwrap();
+    assert!(system.starts_with("You are main,") && system.ends_with("be brief"), "{system}");
+    assert_eq!(sent["messages"][1], body["messages"][1], "{sent}");
+    assert_eq!(sent["messages"].as_array().unwrap().len(), 2, "{sent}");
+    let sent_tools = sent["tools"].as_array().unwrap();
+    let callers = sent_tools.get(sent_tools.len() - 2..).unwrap();
+    assert_eq!(json!(callers), tools, "behind the gateway's own");
     assert_eq!(
         (&sent["temperature"], &sent["seed"], &sent["stop"]),
         (&json!(0.5), &json!(7), &json!(["END"])),
@@ -419,11 +424,13 @@ fn an_answer_that_is_no_stream_is_taken_or_refused_at_once() {
             "page" => ("text/html; charset=utf-8", "<html>Welcome to the mock".to_owned()),
             "error" => ("application/json", json!({"error": {"message": "unpaid"}}).to_string()),
             "other" => ("application/json", json!({"object": "list", "data": []}).to_string()),
-            _ => {
+            said => {
                 let function = json!({"name": "look", "arguments": "{}"});
                 let call = json!({"id": "c0", "type": "function", "function": function});
-                let message =
-                    json!({"role": "assistant", "content": "whole", "tool_calls": [call]});
+                let mut message = json!({"role": "assistant", "content": "whole"});
+                if said == "answer" {
+                    message["tool_calls"] = json!([call]);
+                }
                 let choice = json!({"message": message, "finish_reason": "tool_calls"});
                 let usage = json!({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3});
                 let answer = json!({
@@ -452,7 +459,8 @@ fn an_answer_that_is_no_stream_is_taken_or_refused_at_once() {
         assert_eq!(provider.rest().len(), 1, "{said}: asked once");
     }
     for stream in [false, true] {
-        let body = json!({"messages": user("answer"), "stream": stream});
+        let tools = json!([{"type": "function", "function": {"name": "look"}}]);
+        let body = json!({"messages": user("answer"), "stream": stream, "tools": tools});
         let response = ask(gateway.port, chat(&body));
         assert_eq!(response.status, 200, "{response:?}");
         for part in ["whole", "look", "tool_calls"] {

@@ -471,7 +471,12 @@ mod tests {
             CallEvent::Delta(Delta::Text("one ".to_owned())),
             CallEvent::Delta(Delta::Text("two".to_owned())),
             CallEvent::Delta(Delta::Finish(StopReason::Stop)),
-            CallEvent::Delta(Delta::Usage(Usage { input: 1, output: 2, total: 3, cache_read: 0 })),
+            CallEvent::Delta(Delta::Usage(Usage {
+                input: 1,
+                output: 2,
+                total: 3,
+                ..Usage::default()
+            })),
             CallEvent::Done,
         ];
         for cut in 0..STREAM.len() {
@@ -654,7 +659,12 @@ mod tests {
             CallEvent::Delta(Delta::Text("t".to_owned())),
             call(0, "a", "f", "{}"),
             call(1, "b", "g", "[]"),
-            CallEvent::Delta(Delta::Usage(Usage { input: 1, output: 2, total: 3, cache_read: 0 })),
+            CallEvent::Delta(Delta::Usage(Usage {
+                input: 1,
+                output: 2,
+                total: 3,
+                ..Usage::default()
+            })),
             CallEvent::Delta(Delta::Finish(StopReason::ToolUse)),
             CallEvent::Done,
         ];

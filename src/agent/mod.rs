@@ -15,10 +15,12 @@
 //! It never sees a socket: it asks for dials and sends through `driver::Effects`.
 
 pub mod call;
+pub mod prompt;
 pub mod provider;
 pub mod run;
 pub mod tools;
 pub mod turn;
+pub mod workspace;
 
 use serde_json::Value;
 use std::rc::Rc;
@@ -34,6 +36,22 @@ pub struct Usage {
     pub total: u64,
     /// Prompt tokens read from the provider's cache.
     pub cache_read: u64,
+    /// Prompt tokens written to the provider's cache.
+    pub cache_write: u64,
+}
+
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            output: self.output.saturating_add(other.output),
+            total: self.total.saturating_add(other.total),
+            cache_read: self.cache_read.saturating_add(other.cache_read),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+        }
+    }
 }
 
 /// A tool the model asked for.
@@ -87,6 +105,8 @@ pub struct Ask {
     pub tool_choice: Option<Value>,
     /// Sampling as the caller set it.
     pub sampling: Sampling,
+    /// How much of the system prompt goes before the conversation.
+    pub prompt: prompt::Mode,
 }
 
 impl Ask {

@@ -2,7 +2,7 @@
 
 use super::call::{Call, CallError, CallEvent, Class};
 use super::provider::{Delta, Endpoint};
-use super::turn::{Turn, text_of_parts};
+use super::turn::{Part, Turn, text_of_parts};
 use super::{Ask, StopReason, ToolCall, Usage};
 use crate::driver::{ConnId, DialError, DialId, Effect, Effects, Now, Time};
 use crate::limits;
@@ -38,7 +38,7 @@ pub enum RunEvent {
     Text(String),
     /// More thinking.
     Reasoning(String),
-    /// More of a tool call, as the provider streams it.
+    /// More of a call of one of the caller's own tools, as the provider streams it.
     ToolCall {
         /// Which of the parallel calls.
         index: usize,
@@ -49,6 +49,10 @@ pub enum RunEvent {
         /// More of the JSON text.
         arguments: String,
     },
+    /// The model finished a turn and the run goes on: with the gateway's tools that it asked
+    /// for ([`Run::calls`]), or with what was said meanwhile. The owner answers by
+    /// [`Run::go_on`].
+    Turn,
     /// Text told so far no longer counts: a retry starts over.
     Restart,
     /// Waiting before another attempt.
@@ -83,6 +87,8 @@ enum Phase {
     /// A connection; bytes of the answer may come.
     Asking(ConnId, Box<Call>),
     Backoff(Time),
+    /// Tools work; [`Run::go_on`] brings their results.
+    Tools,
     Over,
 }
 
@@ -108,9 +114,17 @@ pub struct Run {
     told: bool,
     text: String,
     calls: Vec<ToolCall>,
+    /// How much of each call was told: calls of the gateway's tools are not.
+    shown: Vec<bool>,
+    /// Of this turn of the model, and of those before it.
     usage: Usage,
+    spent: Usage,
     stop: Option<StopReason>,
     response_id: Option<String>,
+    /// Something was said that this run shall still answer.
+    more: bool,
+    /// Turns of the model so far, this one included.
+    rounds: u32,
 }
 
 impl Run {
@@ -132,31 +146,61 @@ impl Run {
             told: false,
             text: String::new(),
             calls: Vec::new(),
+            shown: Vec::new(),
             usage: Usage::default(),
+            spent: Usage::default(),
             stop: None,
             response_id: None,
+            more: false,
+            rounds: 1,
         }
     }
 
-    /// The answer so far.
+    /// What the model said in this turn so far.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Tool calls so far.
+    /// Tool calls of this turn so far. When the run is over: those of the caller's own tools.
     pub fn calls(&self) -> &[ToolCall] {
         &self.calls
     }
 
-    /// Bytes of the answer so far: text and tool calls.
+    /// Bytes of this turn's answer so far: text and tool calls.
     pub fn answer_bytes(&self) -> usize {
         let call = |call: &ToolCall| call.id.len() + call.name.len() + call.arguments.len();
         self.text.len() + self.calls.iter().map(call).sum::<usize>()
     }
 
-    /// Tokens, when the provider told them.
+    /// Tokens of all turns, as far as the provider told them.
     pub fn usage(&self) -> Usage {
+        self.spent.plus(self.usage)
+    }
+
+    /// Tokens of the last turn.
+    pub fn last_usage(&self) -> Usage {
         self.usage
+    }
+
+    /// Turns of the model so far.
+    pub fn rounds(&self) -> u32 {
+        self.rounds
+    }
+
+    /// The conversation as it will be sent, for its size.
+    pub fn ask(&self) -> &Ask {
+        &self.ask
+    }
+
+    /// True while the run waits for [`Run::go_on`].
+    pub fn waits_for_tools(&self) -> bool {
+        matches!(self.phase, Phase::Tools)
+    }
+
+    /// Whether something said meanwhile is to be answered by this run: its end becomes a
+    /// [`RunEvent::Turn`].
+    pub fn expect_more(&mut self, more: bool) {
+        self.more = more;
     }
 
     /// The provider's id of the answer.
@@ -272,7 +316,7 @@ impl Run {
         // Words stand in for tokens: the figures are there, and clearly not a model's.
         let words = |text: &str| text.split_whitespace().count() as u64;
         let (input, output) = (words(&last), words(&answer));
-        self.usage = Usage { input, output, total: input + output, cache_read: 0 };
+        self.usage = Usage { input, output, total: input + output, ..Usage::default() };
         self.over(Outcome::Done(StopReason::Stop), tell);
     }
 
@@ -360,10 +404,91 @@ impl Run {
             }
             Some(_) => {
                 fx.push(Effect::Abort { conn });
-                let stop = self.stop.unwrap_or_default();
-                self.over(Outcome::Done(stop), tell);
+                self.answered(tell);
             }
         }
+    }
+
+    /// The model's turn is complete: the run is over, or goes on with tools.
+    fn answered(&mut self, tell: &mut dyn FnMut(RunEvent)) {
+        self.idle = None;
+        self.tail = None;
+        let rounds = self.rounds;
+        for (at, call) in self.calls.iter_mut().enumerate() {
+            if call.id.is_empty() {
+                call.id = format!("call_{rounds}_{at}");
+            }
+        }
+        let ours = self.calls.iter().any(|call| !self.is_callers(&call.name));
+        if ours || (self.more && self.calls.is_empty()) {
+            self.phase = Phase::Tools;
+            self.patience = None;
+            tell(RunEvent::Turn);
+        } else {
+            let stop = self.stop.unwrap_or_default();
+            self.over(Outcome::Done(stop), tell);
+        }
+    }
+
+    /// A tool of whoever asked; every other name is the gateway's business, known or not.
+    pub fn is_callers(&self, name: &str) -> bool {
+        self.ask.tools.iter().any(|tool| super::tool_name(tool) == Some(name))
+    }
+
+    /// Answers [`RunEvent::Turn`]: the results of the gateway's tools and what was said
+    /// meanwhile. Asks the model again; or, when the model also asked for tools of the caller,
+    /// ends with those. `dial` is a fresh id.
+    pub fn go_on(
+        &mut self,
+        now: Time,
+        dial: DialId,
+        new: Vec<Turn>,
+        fx: &mut Effects,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        if !matches!(self.phase, Phase::Tools) {
+            return;
+        }
+        self.phase = Phase::Waiting;
+        let calls = std::mem::take(&mut self.calls);
+        let (left, ours): (Vec<_>, Vec<_>) =
+            calls.into_iter().partition(|call| self.is_callers(&call.name));
+        if !left.is_empty() {
+            self.calls = left;
+            return self.over(Outcome::Done(StopReason::ToolUse), tell);
+        }
+        if self.rounds >= limits::TOOL_ROUNDS {
+            let message = format!(
+                "the model asked for tools {} times in one run; send a new message to go on",
+                limits::TOOL_ROUNDS
+            );
+            let class = Class::Request;
+            let error = CallError { class, status: None, message, retry_after_ms: None };
+            return self.over(Outcome::Failed(error), tell);
+        }
+        let text = std::mem::take(&mut self.text);
+        let said = (!text.is_empty()).then_some(Part::Text(text));
+        let asked = ours.into_iter().map(|call| Part::ToolCall {
+            id: call.id,
+            name: call.name,
+            arguments: call.arguments,
+        });
+        let said: Vec<Part> = said.into_iter().chain(asked).collect();
+        if !said.is_empty() {
+            self.ask.turns.push(Turn::Assistant(said));
+        }
+        self.ask.turns.extend(new);
+        // It was the model's to choose once; forced again it would never answer.
+        self.ask.tool_choice = None;
+        self.spent = self.usage();
+        self.usage = Usage::default();
+        self.shown.clear();
+        self.stop = None;
+        self.more = false;
+        self.told = false;
+        self.attempt = 0;
+        self.rounds += 1;
+        self.attempt(now, dial, fx, tell);
     }
 
     fn delta(&mut self, delta: Delta, tell: &mut dyn FnMut(RunEvent)) {
@@ -375,28 +500,50 @@ impl Run {
             }
             Delta::Reasoning(text) => tell(RunEvent::Reasoning(text)),
             Delta::ToolCall { index, id, name, arguments } => {
-                self.told = true;
-                let index = usize::try_from(index).unwrap_or(usize::MAX);
-                if index >= limits::TOOL_CALLS {
-                    return;
-                }
-                while self.calls.len() <= index {
-                    self.calls.push(ToolCall::default());
-                }
-                if let Some(call) = self.calls.get_mut(index) {
-                    if let Some(id) = &id {
-                        call.id.clone_from(id);
-                    }
-                    if let Some(name) = &name {
-                        call.name.push_str(name);
-                    }
-                    call.arguments.push_str(&arguments);
-                }
-                tell(RunEvent::ToolCall { index, id, name, arguments });
+                self.tool_call(index, id, name, arguments, tell);
             }
             Delta::Usage(usage) => self.usage = usage,
             Delta::ResponseId(id) => self.response_id = Some(id),
             Delta::Finish(reason) => self.stop = Some(reason),
+        }
+    }
+
+    fn tool_call(
+        &mut self,
+        index: u64,
+        id: Option<String>,
+        name: Option<String>,
+        arguments: String,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
+        self.told = true;
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        if index >= limits::TOOL_CALLS {
+            return;
+        }
+        while self.calls.len() <= index {
+            self.calls.push(ToolCall::default());
+            self.shown.push(false);
+        }
+        let Some(call) = self.calls.get_mut(index) else { return };
+        if let Some(id) = &id {
+            call.id.clone_from(id);
+        }
+        if let Some(name) = &name {
+            call.name.push_str(name);
+        }
+        call.arguments.push_str(&arguments);
+        if self.shown.get(index) == Some(&true) {
+            return tell(RunEvent::ToolCall { index, id, name, arguments });
+        }
+        // The name may come in pieces: nothing is told before it is known whose tool it is.
+        let call = call.clone();
+        if self.is_callers(&call.name) {
+            if let Some(shown) = self.shown.get_mut(index) {
+                *shown = true;
+            }
+            let (id, name) = (Some(call.id), Some(call.name));
+            tell(RunEvent::ToolCall { index, id, name, arguments: call.arguments });
         }
     }
 
@@ -451,6 +598,7 @@ impl Run {
         }
         self.text.clear();
         self.calls.clear();
+        self.shown.clear();
         self.stop = None;
         let attempt = self.attempt;
         tell(RunEvent::Retrying { attempt, delay_ms, message: error.message });
@@ -486,8 +634,7 @@ impl Run {
         if self.tail.is_some_and(|tail| now >= tail) {
             // The answer was complete; only the connection's end is missing.
             self.let_go(fx);
-            let stop = self.stop.unwrap_or_default();
-            return self.over(Outcome::Done(stop), tell);
+            return self.answered(tell);
         }
         if !self.held && self.idle.is_some_and(|idle| now >= idle) {
             self.let_go(fx);
@@ -516,15 +663,20 @@ impl Run {
 
     /// The answer passed [`limits::ANSWER_BYTES`]: the run fails, whatever candidates are left.
     pub fn too_long(&mut self, fx: &mut Effects, tell: &mut dyn FnMut(RunEvent)) {
-        if self.is_over() {
-            return;
-        }
-        self.let_go(fx);
         let message = format!(
             "the answer is longer than {} MiB; ask for less, or set the model's maxTokens",
             limits::ANSWER_BYTES / (1024 * 1024)
         );
-        let class = Class::Request;
+        self.give_up(&message, fx, tell);
+    }
+
+    /// The run fails for a reason of its owner's, whatever candidates are left.
+    pub fn give_up(&mut self, why: &str, fx: &mut Effects, tell: &mut dyn FnMut(RunEvent)) {
+        if self.is_over() {
+            return;
+        }
+        self.let_go(fx);
+        let (class, message) = (Class::Request, why.to_owned());
         let error = CallError { class, status: None, message, retry_after_ms: None };
         self.over(Outcome::Failed(error), tell);
     }
@@ -533,7 +685,7 @@ impl Run {
         match std::mem::replace(&mut self.phase, Phase::Waiting) {
             Phase::Dialing(dial) => fx.push(Effect::CancelDial { dial }),
             Phase::Asking(conn, _) => fx.push(Effect::Abort { conn }),
-            Phase::Waiting | Phase::Backoff(_) | Phase::Over => {}
+            Phase::Waiting | Phase::Backoff(_) | Phase::Tools | Phase::Over => {}
         }
     }
 

@@ -78,6 +78,10 @@ impl Turn {
 
     /// From a transcript message; `None` for roles that do not go to a model.
     pub fn from_transcript(message: &Value) -> Option<Self> {
+        // Commands and their answers are between the operator and the gateway.
+        if message.pointer("/__openclaw/command") == Some(&Value::Bool(true)) {
+            return None;
+        }
         let content = message.get("content").unwrap_or(&Value::Null);
         match message.get("role").and_then(Value::as_str)? {
             "user" => Some(Self::User(parts(content))),
@@ -93,6 +97,48 @@ impl Turn {
             }),
             _ => None,
         }
+    }
+}
+
+/// Makes a conversation one that every provider takes: each tool call has its result right behind
+/// its turn, and each result its call. A call without one (the process was killed, the window
+/// begins later) gets a result that says so; a result without its call is left out.
+pub fn repair(turns: &mut Vec<Turn>) {
+    let mut open: Vec<(String, String)> = Vec::new();
+    let mut whole = Vec::with_capacity(turns.len());
+    for turn in std::mem::take(turns) {
+        match &turn {
+            Turn::ToolResult { call_id, .. } => {
+                if let Some(at) = open.iter().position(|(id, _)| id == call_id) {
+                    open.swap_remove(at);
+                    whole.push(turn);
+                }
+                continue;
+            }
+            Turn::System(_) => {}
+            Turn::User(_) | Turn::Assistant(_) => {
+                whole.extend(open.drain(..).map(|(id, name)| no_result(id, name)));
+            }
+        }
+        if let Turn::Assistant(parts) = &turn {
+            open.extend(parts.iter().filter_map(|part| match part {
+                Part::ToolCall { id, name, .. } => Some((id.clone(), name.clone())),
+                _ => None,
+            }));
+        }
+        whole.push(turn);
+    }
+    whole.extend(open.drain(..).map(|(id, name)| no_result(id, name)));
+    *turns = whole;
+}
+
+fn no_result(call_id: String, name: String) -> Turn {
+    let text = "no result was recorded: this tool was cut short and may have taken effect";
+    Turn::ToolResult {
+        call_id,
+        name: Some(name),
+        parts: vec![Part::Text(text.to_owned())],
+        is_error: true,
     }
 }
 
@@ -190,6 +236,44 @@ mod tests {
         ];
         for (message, want) in table {
             assert_eq!(Turn::from_transcript(&message), want, "{message}");
+        }
+    }
+
+    #[test]
+    fn calls_and_results_come_in_pairs() {
+        let user = || Turn::User(vec![Part::Text("u".to_owned())]);
+        let call = |ids: &[&str]| {
+            let part = |id: &&str| Part::ToolCall {
+                id: (*id).to_owned(),
+                name: "t".to_owned(),
+                arguments: "{}".to_owned(),
+            };
+            Turn::Assistant(ids.iter().map(part).collect())
+        };
+        let result = |id: &str| Turn::ToolResult {
+            call_id: id.to_owned(),
+            name: None,
+            parts: vec![Part::Text("r".to_owned())],
+            is_error: false,
+        };
+        let lost = |id: &str| no_result(id.to_owned(), "t".to_owned());
+        let table = [
+            (vec![result("x"), user()], vec![user()]),
+            (
+                vec![call(&["a", "b"]), result("b"), result("a"), user()],
+                vec![call(&["a", "b"]), result("b"), result("a"), user()],
+            ),
+            (
+                vec![call(&["a", "b"]), result("b"), user(), result("a")],
+                vec![call(&["a", "b"]), result("b"), lost("a"), user()],
+            ),
+            (vec![user(), call(&["a"])], vec![user(), call(&["a"]), lost("a")]),
+        ];
+        for (mut turns, want) in table {
+            repair(&mut turns);
+            assert_eq!(turns, want);
+            repair(&mut turns);
+            assert_eq!(turns, want, "what is whole stays as it is");
         }
     }
 }

@@ -76,6 +76,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         Failed::new(format!("the gateway cannot start: {error}"), "openclaw gateway status")
     })?;
 
+    gateway.seed_workspaces();
     greet(&plan, &secret, addr);
     logger.note(log::Level::Info, "gateway", &format!("listening on ws://{addr}"));
     logger.open_console();

@@ -1,16 +1,20 @@
 //! The typed snapshot of a configuration that the key table has approved. Nothing here can
 //! fail: what is absent has its default, what is present has the right type.
 
+mod agents;
+mod session;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::agents::ModelChoice;
 use super::paths::Paths;
 use super::secret::Secret;
 use super::snapshot::{
-    Agent, AgentDefaults, Agents, Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Endpoints,
-    Gateway, LogLevel, Logging, Mode, Model, ModelChoice, Models, Provider, Reload, ReloadMode,
-    Remote, Session, SessionScope, SourceInfo,
+    Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Endpoints, Env, Gateway, LogLevel, Logging,
+    Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
+    Remote, SourceInfo,
 };
 
 /// What a model is taken for when its file does not say: the reference's figures.
@@ -101,11 +105,15 @@ pub(super) fn build(
     Config {
         gateway: gateway(root.get("gateway")),
         models: models(root.get("models")),
-        agents: agents(root.get("agents"), paths),
-        session: session(root.get("session")),
+        agents: agents::agents(root.get("agents"), paths),
+        skills: agents::skills(root.get("skills"), paths),
+        session: session::session(root.get("session")),
+        messages: messages(root.get("messages")),
         logging: logging(root.get("logging"), paths),
         source,
         warnings: Vec::new(),
+        env: Env::new(env),
+        home: paths.home.clone(),
     }
 }
 
@@ -223,44 +231,6 @@ fn model(at: At<'_>) -> Model {
     }
 }
 
-fn agents(at: At<'_>, paths: &Paths) -> Agents {
-    let unset = Agents::default().defaults;
-    let defaults = at.get("defaults");
-    let aliases = defaults.get("models").entries();
-    let listed = at.get("list").items().map(|at| (at.get("id").text().unwrap_or_default(), at));
-    let entries = at.get("entries").entries().map(|(id, at)| (id.to_owned(), at));
-    Agents {
-        defaults: AgentDefaults {
-            workspace: defaults.get("workspace").text().map(|path| paths.expand(&path)),
-            model: defaults.get("model").model().unwrap_or_default(),
-            aliases: aliases
-                .filter_map(|(model, at)| Some((model.to_owned(), at.get("alias").text()?)))
-                .collect(),
-            timeout_seconds: defaults
-                .get("timeoutSeconds")
-                .number()
-                .unwrap_or(unset.timeout_seconds),
-            max_concurrent: defaults
-                .get("maxConcurrent")
-                .number()
-                .and_then(|count| u32::try_from(count).ok())
-                .unwrap_or(unset.max_concurrent),
-        },
-        list: listed
-            .chain(entries)
-            .filter_map(|(id, at)| {
-                Some(Agent {
-                    id: agent_id(&id)?,
-                    default: at.get("default").flag(false),
-                    name: at.get("name").text(),
-                    workspace: at.get("workspace").text().map(|path| paths.expand(&path)),
-                    model: at.get("model").model(),
-                })
-            })
-            .collect(),
-    }
-}
-
 /// An agent id in lower case; `None` when it is none. The reference turns other characters into
 /// `-`; here that would make two ids one, so it is an error.
 pub(super) fn agent_id(text: &str) -> Option<String> {
@@ -272,17 +242,20 @@ pub(super) fn agent_id(text: &str) -> Option<String> {
     fits.then_some(id)
 }
 
-fn session(at: At<'_>) -> Session {
-    let unset = Session::default();
-    Session {
-        scope: match at.get("scope").value.as_str() {
-            Some("global") => SessionScope::Global,
-            _ => SessionScope::PerSender,
+fn messages(at: At<'_>) -> Messages {
+    let unset = Queue::default();
+    let queue = at.get("queue");
+    let word = |name: &str| queue.get(name).text();
+    Messages {
+        queue: Queue {
+            mode: word("mode").and_then(|w| QueueMode::from_word(&w)).unwrap_or(unset.mode),
+            cap: queue
+                .get("cap")
+                .number()
+                .and_then(|cap| usize::try_from(cap).ok())
+                .unwrap_or(unset.cap),
+            drop: word("drop").and_then(|w| QueueDrop::from_word(&w)).unwrap_or(unset.drop),
         },
-        main_key: at
-            .get("mainKey")
-            .text()
-            .map_or(unset.main_key, |key| key.trim().to_ascii_lowercase()),
     }
 }
 

@@ -11,6 +11,7 @@ use super::tree::{self, Files, Tree};
 use super::{build, subst, validate};
 use crate::limits::{CONFIG_BYTES, DOTENV_BYTES};
 use crate::wire::json5::Step;
+use serde_json::Value;
 
 /// The only way this room sees a file.
 pub trait Source {
@@ -116,7 +117,7 @@ fn run(
         Ok(Some(text)) => text,
         Ok(None) if files.errors.is_empty() => {
             info.hash = source.digest(&[]);
-            let mut config = Config::defaults();
+            let mut config = build::build(&Value::Null, &env, paths, SourceInfo::default());
             config.source = info;
             config.warnings = files.warnings;
             return Ok(Loaded { config: Rc::new(config), env, files: files.watched });

@@ -12,6 +12,7 @@
 //! The room reads nothing itself: files come through [`load::Source`], the environment is a
 //! map. It never writes a file, never starts a program, and no error of it holds a secret.
 
+mod agents;
 pub mod blocked;
 mod build;
 pub mod credentials;
@@ -20,13 +21,18 @@ pub mod paths;
 pub mod plan;
 pub mod redact;
 pub mod secret;
+mod session;
+mod skills;
 pub mod snapshot;
 mod subst;
 pub mod table;
 mod tree;
 mod validate;
 
+pub use agents::*;
 pub use load::{ConfigError, Loaded, Source, load};
 pub use paths::{Flags, Paths};
 pub use secret::Secret;
+pub use session::{Session, SessionReset, SessionScope};
+pub use skills::{SkillEntry, Skills};
 pub use snapshot::*;

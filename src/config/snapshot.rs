@@ -6,10 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::agents::Agents;
 use super::secret::Secret;
+use super::session::Session;
+use super::skills::Skills;
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -20,14 +24,50 @@ pub struct Config {
     pub models: Models,
     /// Section `agents`.
     pub agents: Agents,
+    /// Section `skills`.
+    pub skills: Skills,
     /// Section `session`.
     pub session: Session,
+    /// Section `messages`.
+    pub messages: Messages,
     /// Section `logging`.
     pub logging: Logging,
     /// Where all this came from, for `config.get`.
     pub source: SourceInfo,
     /// Accepted, but without effect or doubtful; each is logged once at start.
     pub warnings: Vec<Issue>,
+    /// The environment as the configuration sees it.
+    pub env: Env,
+    /// What `~` stands for; empty for defaults made of nothing.
+    pub home: PathBuf,
+}
+
+/// Environment variables: the process's own, then `.env`, then `env` of the file. Values may be
+/// secrets, so none is printed.
+#[derive(Clone, Default)]
+pub struct Env(Rc<BTreeMap<String, String>>);
+
+impl Env {
+    /// Keeps a copy.
+    pub fn new(env: &BTreeMap<String, String>) -> Self {
+        Self(Rc::new(env.clone()))
+    }
+
+    /// A variable that is set to something.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Env {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Env({} variables)", self.0.len())
+    }
 }
 
 /// One finding about a configuration file. As `issues` and `warnings` of `config.get`.
@@ -353,104 +393,83 @@ pub struct Cost {
     pub cache_write: f64,
 }
 
-/// Section `agents`.
+/// `messages`.
+#[derive(Debug, Clone, Default)]
+pub struct Messages {
+    /// What messages do that come while their session is busy.
+    pub queue: Queue,
+}
+
+/// `messages.queue`.
 #[derive(Debug, Clone)]
-pub struct Agents {
-    /// What an agent has unless it says otherwise.
-    pub defaults: AgentDefaults,
-    /// Configured agents, in the order written; may be empty.
-    pub list: Vec<Agent>,
+pub struct Queue {
+    /// For messages that do not say.
+    pub mode: QueueMode,
+    /// Messages that wait in one session; then `drop` decides.
+    pub cap: usize,
+    /// What happens beyond the cap.
+    pub drop: QueueDrop,
 }
 
-/// `agents.defaults`.
-#[derive(Debug, Clone)]
-pub struct AgentDefaults {
-    /// Where the default agent's files live; `~` is already expanded.
-    pub workspace: Option<PathBuf>,
-    /// Which model.
-    pub model: ModelChoice,
-    /// Aliases by `provider/model`, from `agents.defaults.models`.
-    pub aliases: BTreeMap<String, String>,
-    /// Time for one run.
-    pub timeout_seconds: u64,
-    /// Runs at once, all agents together.
-    pub max_concurrent: u32,
-}
-
-/// A model and what to try when it fails; each is `provider/model` or an alias.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ModelChoice {
-    /// First choice; `None` falls back to the embedded `local/echo`.
-    pub primary: Option<String>,
-    /// Then these, in order.
-    pub fallbacks: Vec<String>,
-}
-
-/// `agents.list[]` or `agents.entries.<id>`.
-#[derive(Debug, Clone)]
-pub struct Agent {
-    /// Normalised id: lower case letters, digits, `_` and `-`.
-    pub id: String,
-    /// The one that answers when nobody is named.
-    pub default: bool,
-    /// For people.
-    pub name: Option<String>,
-    /// Where its files live.
-    pub workspace: Option<PathBuf>,
-    /// Instead of the defaults' choice.
-    pub model: Option<ModelChoice>,
-}
-
-/// The agent of a configuration that lists none.
-pub const MAIN_AGENT: &str = "main";
-
-impl Agents {
-    /// Who answers when nobody is named: marked `default`, else the first, else `main`.
-    pub fn default_agent(&self) -> &str {
-        let marked = self.list.iter().find(|agent| agent.default);
-        marked.or(self.list.first()).map_or(MAIN_AGENT, |agent| &agent.id)
-    }
-
-    /// A configured agent; `None` also for the implied `main` of an empty list.
-    pub fn agent(&self, id: &str) -> Option<&Agent> {
-        self.list.iter().find(|agent| agent.id == id)
-    }
-
-    /// True when `id` may be named in a request.
-    pub fn has(&self, id: &str) -> bool {
-        if self.list.is_empty() { id == MAIN_AGENT } else { self.agent(id).is_some() }
-    }
-
-    /// Every id, never empty.
-    pub fn agent_ids(&self) -> Vec<&str> {
-        if self.list.is_empty() {
-            return vec![MAIN_AGENT];
-        }
-        self.list.iter().map(|agent| agent.id.as_str()).collect()
-    }
-
-    /// The choice of an agent: its own, else the defaults'.
-    pub fn model_of(&self, id: &str) -> &ModelChoice {
-        self.agent(id).and_then(|agent| agent.model.as_ref()).unwrap_or(&self.defaults.model)
+impl Default for Queue {
+    fn default() -> Self {
+        Self { mode: QueueMode::Steer, cap: 20, drop: QueueDrop::Summarize }
     }
 }
 
-/// `session.scope`.
+/// What a message does while its session has a run (reference: docs/concepts/queue.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionScope {
-    /// One session a sender.
-    PerSender,
-    /// One session for everybody.
-    Global,
+pub enum QueueMode {
+    /// It is said to the model of that run, at its next turn.
+    Steer,
+    /// It waits for a run of its own.
+    Followup,
+    /// It waits for a run together with its likes.
+    Collect,
+    /// It ends that run and takes its place.
+    Interrupt,
 }
 
-/// Section `session`.
-#[derive(Debug, Clone)]
-pub struct Session {
-    /// How messages group into sessions.
-    pub scope: SessionScope,
-    /// Last part of the main session's key, `agent:<id>:<mainKey>`.
-    pub main_key: String,
+impl QueueMode {
+    /// Every word of `messages.queue.mode`.
+    pub const WORDS: [&str; 4] = ["steer", "followup", "collect", "interrupt"];
+
+    /// By its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "steer" => Self::Steer,
+            "followup" => Self::Followup,
+            "collect" => Self::Collect,
+            "interrupt" => Self::Interrupt,
+            _ => return None,
+        })
+    }
+}
+
+/// What a full queue does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueDrop {
+    /// What waits becomes one turn.
+    Summarize,
+    /// The oldest that waits is cancelled.
+    Old,
+    /// The newest is refused.
+    New,
+}
+
+impl QueueDrop {
+    /// Every word of `messages.queue.drop`.
+    pub const WORDS: [&str; 3] = ["summarize", "old", "new"];
+
+    /// By its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "summarize" => Self::Summarize,
+            "old" => Self::Old,
+            "new" => Self::New,
+            _ => return None,
+        })
+    }
 }
 
 /// `logging.level` and `logging.consoleLevel`.
@@ -492,10 +511,14 @@ impl Config {
             gateway: Gateway::default(),
             models: Models::default(),
             agents: Agents::default(),
+            skills: Skills::default(),
             session: Session::default(),
+            messages: Messages::default(),
             logging: Logging::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
+            env: Env::default(),
+            home: PathBuf::new(),
         }
     }
 }
@@ -523,27 +546,6 @@ impl Default for Gateway {
             trusted_proxies: Vec::new(),
             remote: None,
         }
-    }
-}
-
-impl Default for Agents {
-    fn default() -> Self {
-        Self {
-            defaults: AgentDefaults {
-                workspace: None,
-                model: ModelChoice::default(),
-                aliases: BTreeMap::new(),
-                timeout_seconds: 172_800,
-                max_concurrent: 4,
-            },
-            list: Vec::new(),
-        }
-    }
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        Self { scope: SessionScope::PerSender, main_key: MAIN_AGENT.to_owned() }
     }
 }
 

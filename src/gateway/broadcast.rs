@@ -18,6 +18,8 @@ pub(super) enum To<'a> {
     All,
     /// Operators with `operator.read`.
     Readers,
+    /// Readers that said they have this capability.
+    Cap(&'static str),
     /// Readers that follow all sessions.
     Sessions,
     /// Readers that follow this session or all.
@@ -30,6 +32,7 @@ impl To<'_> {
         match self {
             Self::All => true,
             Self::Readers => reads(),
+            Self::Cap(cap) => client.caps.contains(&cap) && reads(),
             Self::Sessions => client.all_sessions && reads(),
             Self::Session(key) => {
                 (client.all_sessions || client.sessions.iter().any(|s| s == key)) && reads()

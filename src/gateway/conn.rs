@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Accepted --> Http --upgrade--> Handshake --connect--> Client
-//!   Dialed   --> Upstream(run)
+//!   Dialed   --> Upstream(run) | Exchange(id)
 //! ```
 //!
 //! A late event of an earlier connection in the same slot finds another generation here and is
@@ -45,6 +45,8 @@ pub(super) enum State {
     Client(Box<Client>),
     /// A provider's connection; the number of its run.
     Upstream(u64),
+    /// A server's connection for something else.
+    Exchange(super::exchange::ExchangeId),
 }
 
 /// A WebSocket that has been challenged.
@@ -82,6 +84,8 @@ pub(super) struct Client {
     /// `client.id` and `client.mode`, for the transcript and presence.
     pub(super) id: &'static str,
     pub(super) mode: &'static str,
+    /// Capabilities it said it has, of those that make a difference here.
+    pub(super) caps: Vec<&'static str>,
     /// Its row of the presence list, if it has one.
     pub(super) presence: Option<Box<serde_json::Value>>,
     /// Number of the last event.
@@ -189,6 +193,13 @@ impl Conns {
                 visit(id, conn);
             }
         }
+    }
+
+    /// Whether a client has called `sessions.subscribe`.
+    pub(super) fn any_follows_sessions(&self) -> bool {
+        let conns = self.clients.iter().filter_map(|slot| self.slots.get(*slot as usize)?.as_ref());
+        let mut states = conns.map(|conn| &conn.state);
+        states.any(|state| matches!(state, State::Client(client) if client.all_sessions))
     }
 
     /// Every connection.

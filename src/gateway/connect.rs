@@ -100,6 +100,15 @@ struct Asked {
     browser: bool,
 }
 
+/// Capabilities that make a difference here; clients send others, and may.
+const CAPS: [&str; 3] = ["tool-events", "approvals", "exec-approvals"];
+
+fn known_caps(params: &Map<String, Value>) -> Vec<&'static str> {
+    let said = params.get("caps").and_then(Value::as_array);
+    let said = |cap: &str| said.is_some_and(|caps| caps.iter().any(|said| said == cap));
+    CAPS.into_iter().filter(|cap| said(cap)).collect()
+}
+
 impl Gateway {
     /// Serves what has arrived before `connect` succeeded.
     pub(super) fn shake_hands(&mut self, id: ConnId, fx: &mut Effects) {
@@ -308,6 +317,7 @@ impl Gateway {
             scopes: scopes.clone(),
             id: asked.id,
             mode: asked.mode,
+            caps: known_caps(&request.params),
             presence: row,
             seq: 0,
             all_sessions: false,

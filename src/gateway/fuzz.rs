@@ -804,4 +804,8 @@ impl Disk for Memory {
             .collect();
         Ok(names.into_iter().collect())
     }
+
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        self.write()?.remove(path).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+    }
 }

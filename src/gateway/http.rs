@@ -282,20 +282,12 @@ impl Gateway {
             Some(key) => key,
             None => format!("agent:{}:openai:{uuid}", request.agent),
         };
+        let run_id = format!("chatcmpl_{uuid}");
         let new = NewRun {
-            id: format!("chatcmpl_{uuid}"),
-            cause: Cause::Http(id),
-            key,
-            agent: request.agent,
-            session_id: None,
             keep: !stateless,
-            message: None,
-            images: Vec::new(),
             ask: request.ask,
             model: request.backend_model,
-            timeout_ms: None,
-            client: None,
-            digest: [0; 32],
+            ..NewRun::new(run_id, Cause::Http(id), key, request.agent)
         };
         let run = self.accept_run(new).map_err(|error| {
             let reply = api::error(503, "api_error", &error.message);

@@ -6,6 +6,7 @@
 //!              |-- Handshake -> [connect]                              |
 //!              |-- Client ----> [socket] --> rpc:: one file a family --+--> [runs] --> agent::Run
 //!              |-- Upstream --> [runs] <---------------------------------------------+
+//!              |-- Exchange --> [exchange] --> whoever asked: tools, doors
 //!  [runs] --> [voice] events --> [broadcast] --> clients;  http streams;  second responses
 //! ```
 //!
@@ -16,9 +17,12 @@
 //! Within a turn: inputs first, then [`Core::turn_end`] starts the runs that were accepted (so
 //! that an acknowledgement leaves before anything of the run), then the driver writes.
 
+mod agents;
 mod broadcast;
+mod commands;
 mod conn;
 mod connect;
+mod exchange;
 mod fuzz;
 mod http;
 mod presence;
@@ -27,6 +31,7 @@ mod runs;
 mod shutdown;
 mod socket;
 mod timers;
+mod tools;
 mod voice;
 
 use crate::auth::Credentials;
@@ -42,6 +47,7 @@ pub use fuzz::fuzz;
 use std::path::PathBuf;
 use std::rc::Rc;
 use timers::{Timer, Timers};
+use tools::Caller;
 
 /// What the process knows of itself and its machine.
 #[derive(Debug, Clone)]
@@ -99,7 +105,10 @@ pub struct Gateway {
     timers: Timers,
     sessions: Sessions,
     runs: runs::Runs,
+    exchanges: exchange::Exchanges,
+    tools: tools::Tools,
     presence: presence::Presence,
+    agents: agents::Agents,
     /// `stateVersion.health`.
     health_version: u64,
     ticks: u64,
@@ -173,7 +182,10 @@ impl Gateway {
             timers: Timers::default(),
             sessions,
             runs,
+            exchanges: exchange::Exchanges::default(),
+            tools: tools::Tools::default(),
             presence,
+            agents: agents::Agents::default(),
             health_version: 1,
             ticks: 0,
             dials: 0,
@@ -244,6 +256,7 @@ impl Gateway {
                 State::Handshake(shake) => shake.recv.buffered(),
                 State::Client(client) => client.recv.buffered(),
                 State::Upstream(_) => 0,
+                State::Exchange(id) => self.exchanges.held(*id),
             };
             self.held = self.held - conn.held + held;
             conn.held = held;
@@ -269,12 +282,15 @@ impl Gateway {
             }
             State::Client(client) => {
                 self.runs.waits.forget(id);
+                let rpc =
+                    |caller: &Caller| matches!(caller, Caller::Rpc { conn, .. } if *conn == id);
+                self.cancel_tools(rpc, fx);
                 if client.presence.is_some() {
                     self.presence_changed(fx);
                 }
                 log::debug!(target: "gateway/ws", "{} {} left", client.id, conn.peer);
             }
-            State::Handshake(_) | State::Upstream(_) => {}
+            State::Handshake(_) | State::Upstream(_) | State::Exchange(_) => {}
         }
     }
 
@@ -297,6 +313,10 @@ impl Gateway {
                 let run = *run;
                 self.run_bytes(run, bytes, fx);
             }
+            State::Exchange(exchange) => {
+                let exchange = *exchange;
+                self.exchange_bytes(exchange, bytes, fx);
+            }
         }
         self.count_held(id);
     }
@@ -309,6 +329,10 @@ impl Gateway {
                 let run = *run;
                 self.run_closed(run, fx);
             }
+            Some(State::Exchange(exchange)) => {
+                let exchange = *exchange;
+                self.exchange_eof(exchange, fx);
+            }
             // A client that closes its half does not want the rest: an aborted fetch looks
             // just so. What is queued still leaves.
             Some(_) => self.close(id, fx),
@@ -319,9 +343,16 @@ impl Gateway {
         if let Closed::Error(text) = why {
             log::debug!(target: "gateway", "connection lost: {text}");
         }
-        if let Some(State::Upstream(run)) = self.conns.get(id).map(|conn| &conn.state) {
-            let run = *run;
-            self.run_closed(run, fx);
+        match self.conns.get(id).map(|conn| &conn.state) {
+            Some(State::Upstream(run)) => {
+                let run = *run;
+                self.run_closed(run, fx);
+            }
+            Some(State::Exchange(exchange)) => {
+                let exchange = *exchange;
+                self.exchange_eof(exchange, fx);
+            }
+            _ => {}
         }
         self.forget(id, fx);
     }
@@ -344,7 +375,7 @@ impl Gateway {
             State::Handshake(_) if bytes > limits::WS_FRAME_PREAUTH => {
                 self.close_socket(id, crate::protocol::close::POLICY, "slow consumer", fx);
             }
-            State::Handshake(_) | State::Upstream(_) => {}
+            State::Handshake(_) | State::Upstream(_) | State::Exchange(_) => {}
         }
     }
 
@@ -358,9 +389,12 @@ impl Gateway {
                 Timer::Conn(id) => self.conn_due(id, fx),
                 Timer::Run(run) => self.run_due(run, fx),
                 Timer::Waits => self.waits_due(fx),
+                Timer::Tool(call) => self.tool_due(call, fx),
+                Timer::Work => self.step_tools(),
                 Timer::Tick => self.tick(fx),
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),
+                Timer::Exchange(id) => self.exchange_due(id, fx),
             }
         }
     }
@@ -374,7 +408,7 @@ impl Gateway {
         match &conn.state {
             State::Http(_) => self.http_timeout(id, fx),
             State::Handshake(_) => self.handshake_timeout(id, fx),
-            State::Client(_) | State::Upstream(_) => {}
+            State::Client(_) | State::Upstream(_) | State::Exchange(_) => {}
         }
     }
 
@@ -424,7 +458,10 @@ impl Core for Gateway {
             Input::Ended { conn } => self.ended(conn, fx),
             Input::Queued { conn, bytes } => self.queue_length(conn, bytes, fx),
             Input::Closed { conn, why } => self.closed(self.checked(conn), &why, fx),
-            Input::Dialed { dial, result } => self.run_dialed(dial, result, fx),
+            Input::Dialed { dial, result } => match self.exchanges.dialing(dial) {
+                Some(id) => self.exchange_dialed(id, dial, result, fx),
+                None => self.run_dialed(dial, result, fx),
+            },
             // No part of the house starts children yet.
             Input::Child { .. } => {}
             Input::Signal(signal) => self.signal(signal, fx),
@@ -490,6 +527,7 @@ pub struct Idle {
     pub held: usize,
     pub queued: usize,
     pub run_bytes: usize,
+    pub exchanges: usize,
 }
 
 impl Idle {
@@ -514,6 +552,7 @@ impl Gateway {
             held: self.held,
             queued: self.queued,
             run_bytes: self.runs.bytes(),
+            exchanges: self.exchanges.len(),
         }
     }
 }

@@ -72,6 +72,7 @@ impl Gateway {
         for run in self.runs.numbers() {
             self.cancel_run(run, "restart", fx);
         }
+        self.cancel_exchanges(fx);
         let mut payload = json!({
             "reason": if restart { "gateway restarting" } else { "gateway stopping" },
         });
@@ -86,7 +87,7 @@ impl Gateway {
                     self.close_socket(id, close::SERVICE_RESTART, "service restart", fx);
                 }
                 Some(State::Http(_)) => self.close(id, fx),
-                Some(State::Upstream(_)) | None => {}
+                Some(State::Upstream(_) | State::Exchange(_)) | None => {}
             }
         }
         self.save();
@@ -113,6 +114,8 @@ impl Gateway {
                 for agent in self.config.agents.agent_ids() {
                     self.sessions.open(self.disk.as_mut(), agent);
                 }
+                self.forget_agents();
+                self.seed_workspaces();
                 log::info!(target: "gateway", "configuration reread and applied");
             }
             Err(text) => log::error!(target: "gateway",

@@ -4,6 +4,7 @@
 //! if the deadline has moved on meanwhile, the owner arms again. So re-arming a watchdog with
 //! every byte costs nothing.
 
+use super::exchange::ExchangeId;
 use crate::driver::{ConnId, Time};
 use crate::limits;
 use std::cmp::Reverse;
@@ -18,12 +19,18 @@ pub(super) enum Timer {
     Run(u64),
     /// The next `agent.wait` to give up.
     Waits,
+    /// A tool call's deadline.
+    Tool(u64),
+    /// The next slices of disk tools.
+    Work,
     /// The `tick` event.
     Tick,
     /// Writing indexes and syncing journals.
     Save,
     /// The end of the drain.
     Drain,
+    /// An exchange has taken too long.
+    Exchange(ExchangeId),
 }
 
 /// The heap.

@@ -21,7 +21,9 @@
 use super::Gateway;
 use super::broadcast::To;
 use super::runs::{Active, Cause, NewRun, outcome_text, receipt, stop_reason};
+use crate::agent::ToolCall;
 use crate::agent::run::{Outcome, Run, RunEvent};
+use crate::agent::tools::{Args, Output, Tool};
 use crate::driver::{Effects, Time};
 use crate::limits;
 use crate::sessions::Appended;
@@ -35,6 +37,8 @@ pub(super) struct Voice {
     /// A chat run has `status` events and `isHeartbeat`.
     chat: bool,
     item: String,
+    /// Turns of the model, from 1: the end of the item's id.
+    turns: u32,
     /// Bytes of the answer so far, and how many of them were told.
     known: usize,
     told: usize,
@@ -50,12 +54,26 @@ impl Voice {
             seq: 0,
             seq3: 0,
             chat: new.cause == Cause::Chat,
-            item: format!("{item}:1"),
+            item,
+            turns: 1,
             known: 0,
             told: 0,
             text_at: None,
             replace: false,
         }
+    }
+
+    /// The model's next turn: its text stands alone.
+    pub(super) fn next_turn(&mut self) {
+        self.turns += 1;
+        self.replace |= self.told > 0;
+        self.known = 0;
+        self.told = 0;
+        self.text_at = None;
+    }
+
+    fn item_id(&self) -> String {
+        format!("{}:{}", self.item, self.turns)
     }
 
     /// A new number for an event, which protocol 3 gets too or not.
@@ -132,6 +150,7 @@ impl Gateway {
         self.say_agent(run, "lifecycle", &started, fx);
         self.say_status(run, "starting_model", fx);
         self.session_changed(run, "agent.run.started", fx);
+        self.session_phase(run, "start", fx);
     }
 
     /// One event of the machine, but for text and the end.
@@ -143,6 +162,7 @@ impl Gateway {
                     "phase": "model", "provider": candidate.provider, "model": candidate.model,
                 });
                 self.say_agent(run, "lifecycle", &data, fx);
+                self.session_phase(run, "model", fx);
             }
             RunEvent::Reasoning(text) => {
                 self.say_agent(run, "thinking", &json!({"delta": text}), fx);
@@ -151,8 +171,7 @@ impl Gateway {
                 run.voice.known = 0;
                 run.voice.told = 0;
                 run.voice.replace = true;
-                let data =
-                    json!({"text": "", "delta": "", "replace": true, "itemId": run.voice.item});
+                let data = json!({"text": "", "delta": "", "replace": true, "itemId": run.voice.item_id()});
                 self.say_agent(run, "assistant", &data, fx);
             }
             RunEvent::Retrying { attempt, delay_ms, message } => {
@@ -164,7 +183,7 @@ impl Gateway {
                 });
                 self.say_agent(run, "run_status", &data, fx);
             }
-            RunEvent::Text(_) | RunEvent::ToolCall { .. } | RunEvent::Over(_) => {}
+            RunEvent::Turn | RunEvent::Text(_) | RunEvent::ToolCall { .. } | RunEvent::Over(_) => {}
         }
     }
 
@@ -183,7 +202,7 @@ impl Gateway {
             return;
         }
         let delta = text.get(run.voice.told..).unwrap_or_default();
-        let data = json!({"text": text, "delta": delta, "itemId": run.voice.item});
+        let data = json!({"text": text, "delta": delta, "itemId": run.voice.item_id()});
         let mut fields = json!({
             "state": "delta", "deltaText": delta, "message": chat_message(text, self.now.wall_ms),
         });
@@ -198,10 +217,91 @@ impl Gateway {
 
     /// Tokens of a good answer; told before its message.
     pub(super) fn speak_usage(&mut self, run: &mut Active, outcome: &Outcome, fx: &mut Effects) {
-        if let (Outcome::Done(_), Some(machine)) = (outcome, &run.machine) {
+        if let Outcome::Done(_) = outcome {
+            self.speak_tokens(run, fx);
+        }
+    }
+
+    /// Tokens so far.
+    pub(super) fn speak_tokens(&mut self, run: &mut Active, fx: &mut Effects) {
+        if let Some(machine) = &run.machine {
             let output = machine.usage().output;
             self.say_agent(run, "usage", &json!({"outputTokens": output}), fx);
         }
+    }
+
+    /// A tool begins: its item, and its call for those that follow tools.
+    pub(super) fn speak_tool_start(
+        &mut self,
+        run: &mut Active,
+        call: &ToolCall,
+        tool: Option<&Tool>,
+        args: Option<&Args>,
+        now_ms: u64,
+        fx: &mut Effects,
+    ) {
+        let mut item = tool_item(call, tool, now_ms);
+        item["phase"] = json!("start");
+        item["status"] = json!("running");
+        self.say_agent(run, "item", &item, fx);
+        let args = args.map_or_else(|| json!({}), |args| Value::Object(args.0.clone()));
+        let data = json!({
+            "phase": "start", "name": call.name, "toolCallId": call.id, "args": args,
+        });
+        self.say_tool(run, &data, fx);
+    }
+
+    /// A tool has something to show before it is done.
+    pub(super) fn speak_tool_update(
+        &mut self,
+        run: &mut Active,
+        (id, name): (&str, &str),
+        partial: &Output,
+        fx: &mut Effects,
+    ) {
+        let data = json!({
+            "phase": "update", "name": name, "toolCallId": id,
+            "partialResult": {"content": partial.content_json(), "details": partial.details},
+        });
+        self.say_tool(run, &data, fx);
+    }
+
+    /// A tool is done.
+    pub(super) fn speak_tool_end(
+        &mut self,
+        run: &mut Active,
+        call: &ToolCall,
+        tool: Option<&Tool>,
+        output: &Output,
+        (started_ms, ended_ms): (u64, u64),
+        fx: &mut Effects,
+    ) {
+        let mut result = json!({"content": output.content_json()});
+        if let Some(details) = &output.details {
+            result["details"] = details.clone();
+        }
+        let data = json!({
+            "phase": "result", "name": call.name, "toolCallId": call.id,
+            "isError": output.is_error, "commandBearing": bears_command(&call.name),
+            "result": result,
+        });
+        self.say_tool(run, &data, fx);
+        let mut item = tool_item(call, tool, started_ms);
+        item["phase"] = json!("end");
+        item["status"] = json!(if output.is_error { "failed" } else { "completed" });
+        item["endedAt"] = json!(ended_ms);
+        self.say_agent(run, "item", &item, fx);
+    }
+
+    /// An event of the tool stream: `agent` for clients with the capability `tool-events`,
+    /// `session.tool` for those that follow the session.
+    fn say_tool(&mut self, run: &mut Active, data: &Value, fx: &mut Effects) {
+        run.voice.step(true);
+        let ts = self.now.wall_ms;
+        let run = &*run;
+        let payload = |protocol| agent_payload(protocol, run, "tool", data, ts);
+        self.broadcast("agent", To::Cap("tool-events"), fx, &payload);
+        self.broadcast("session.tool", To::Session(&run.key), fx, &payload);
     }
 
     /// The end of a run: exactly one terminal chat event, the last of its kind.
@@ -274,6 +374,9 @@ impl Gateway {
             }
         }
         self.session_changed(run, "agent.input.settled", fx);
+        self.session_phase(run, "model", fx);
+        let failed = matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut(_));
+        self.session_phase(run, if failed { "error" } else { "end" }, fx);
     }
 
     /// What follows the response of an abort.
@@ -293,12 +396,24 @@ impl Gateway {
         appended: &Appended,
         fx: &mut Effects,
     ) {
+        self.tell_appended(&run.key, &run.agent, message, appended, fx);
+    }
+
+    /// The same for what no run said.
+    pub(super) fn tell_appended(
+        &mut self,
+        key: &str,
+        agent: &str,
+        message: &Value,
+        appended: &Appended,
+        fx: &mut Effects,
+    ) {
         let shown = super::rpc::chat::shown(message.clone(), &appended.id, appended.seq);
-        self.broadcast("session.message", To::Session(&run.key), fx, &|protocol| {
+        self.broadcast("session.message", To::Session(key), fx, &|protocol| {
             // Protocol 3 counts from 0.
             let seq = if protocol >= 4 { appended.seq } else { appended.seq.saturating_sub(1) };
             Some(json!({
-                "sessionKey": run.key, "agentId": run.agent, "message": shown,
+                "sessionKey": key, "agentId": agent, "message": shown,
                 "messageId": appended.id, "messageSeq": seq,
             }))
         });
@@ -309,15 +424,31 @@ impl Gateway {
         if !run.keeps_transcript() {
             return;
         }
-        let row = self.session_row(&run.key);
-        let ts = self.now.wall_ms;
-        self.broadcast("sessions.changed", To::Sessions, fx, &|_| {
-            Some(json!({
-                "sessionKey": run.key, "agentId": run.agent, "reason": reason,
-                "sessionId": run.session_id, "runId": run.id, "ts": ts, "session": row,
-            }))
-        });
+        let more = json!({"sessionId": run.session_id, "runId": run.id});
+        self.tell_session(&run.key, Some(reason), &more, fx);
     }
+
+    /// The same with a `phase` for a reason.
+    fn session_phase(&mut self, run: &Active, phase: &str, fx: &mut Effects) {
+        if run.keeps_transcript() {
+            let more = json!({"phase": phase, "sessionId": run.session_id, "runId": run.id});
+            self.tell_session(&run.key, None, &more, fx);
+        }
+    }
+}
+
+/// What `item` events of a tool have in common.
+fn tool_item(call: &ToolCall, tool: Option<&Tool>, started_ms: u64) -> Value {
+    json!({
+        "itemId": format!("tool:{}", call.id), "toolCallId": call.id, "name": call.name,
+        "kind": "tool", "title": tool.map_or(call.name.as_str(), |tool| tool.title),
+        "commandBearing": bears_command(&call.name), "startedAt": started_ms,
+    })
+}
+
+/// Tools whose arguments are a command line.
+fn bears_command(name: &str) -> bool {
+    matches!(name, "exec" | "process")
 }
 
 /// An `agent` event in the form of that protocol; `None` for what it does not know.
@@ -333,7 +464,7 @@ fn agent_payload(
         return known_to_3(stream, data).then(|| {
             json!({
                 "runId": run.id, "sessionKey": run.key, "stream": stream,
-                "data": data_of_3(data), "seq": seq, "ts": ts,
+                "data": data_of_3(stream, data), "seq": seq, "ts": ts,
             })
         });
     }
@@ -355,12 +486,15 @@ fn known_to_3(stream: &str, data: &Value) -> bool {
     let phase = data.get("phase").and_then(Value::as_str);
     match stream {
         "lifecycle" => matches!(phase, Some("start" | "end" | "error")),
-        stream => !matches!(stream, "run_status" | "usage"),
+        stream => !matches!(stream, "run_status" | "usage" | "item"),
     }
 }
 
 /// What protocol 3 has of the data of an `agent` event.
-fn data_of_3(data: &Value) -> Value {
+fn data_of_3(stream: &str, data: &Value) -> Value {
+    if stream == "tool" {
+        return data.clone();
+    }
     let start = data.get("phase").is_some_and(|phase| phase == "start");
     let mut kept = Map::new();
     for (name, value) in data.as_object().into_iter().flatten() {

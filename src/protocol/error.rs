@@ -1,10 +1,10 @@
 //! The one error shape of the wire: `{code, message, details?, retryable?, retryAfterMs?}`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// Stable codes the reference uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Code {
     /// The request is wrong; repeating it will not help.
@@ -18,7 +18,7 @@ pub enum Code {
 }
 
 /// An error as clients see it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorShape {
     /// Which kind.
@@ -26,13 +26,13 @@ pub struct ErrorShape {
     /// For people: what happened and what to do.
     pub message: String,
     /// For programs: `{code, …}` as published for this cause.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub details: Option<Value>,
     /// Whether the same request may succeed later.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub retryable: Option<bool>,
     /// How long to wait before repeating, milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub retry_after_ms: Option<u64>,
 }
 

@@ -20,6 +20,8 @@ pub enum Scope {
 pub const READ: Scope = Scope::Operator("operator.read");
 /// `operator.write`.
 pub const WRITE: Scope = Scope::Operator("operator.write");
+/// `operator.admin`.
+pub const ADMIN: Scope = Scope::Operator("operator.admin");
 
 /// Which protocol generations know the method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,16 +62,28 @@ pub enum Op {
     ChannelsStatus,
     ChatAbort,
     ChatHistory,
+    ChatInject,
+    ChatMessageGet,
+    ChatMetadata,
     ChatSend,
     ChatStartup,
+    CommandsList,
     ConfigGet,
     Health,
     LogsTail,
     ModelsList,
     SessionsAbort,
+    SessionsCreate,
+    SessionsDelete,
+    SessionsDescribe,
     SessionsList,
     SessionsMessagesSubscribe,
     SessionsMessagesUnsubscribe,
+    SessionsPatch,
+    SessionsPreview,
+    SessionsReset,
+    SessionsResolve,
+    SessionsSend,
     SessionsSubscribe,
     SessionsUnsubscribe,
     Status,
@@ -188,6 +202,69 @@ const SESSIONS_LIST: &[Field] = &[
     may("sortBy", Kind::OneOf(&["updatedAt", "lastInteractionAt"])),
 ];
 
+const NAME: Kind = Kind::Text(512);
+const NAME_OR_NULL: Kind = Kind::Nullable(&NAME);
+const STR_OR_NULL: Kind = Kind::Nullable(&Kind::Str);
+
+/// Of the schema's parameters those for forks, worktrees, projects, nodes and incognito sessions
+/// are left out: a client that sends one is told that it is not known here.
+const SESSIONS_CREATE: &[Field] = &[
+    may("key", SESSION_KEY),
+    may("idempotencyKey", Kind::Text(256)),
+    may("agentId", ID),
+    may("label", NAME),
+    may("displayName", Kind::Text(500)),
+    may("category", NAME),
+    may("model", ID),
+    may("thinkingLevel", ID),
+    may("fastMode", Kind::Any),
+    may("visibility", Kind::OneOf(&["shared"])),
+    may("parentSessionKey", SESSION_KEY),
+    may("emitCommandHooks", Kind::Bool),
+    may("succeedsParent", Kind::Bool),
+    may("task", Kind::Str),
+    may("message", Kind::Str),
+    may("attachments", Kind::Arr),
+];
+
+/// Permission modes, tool overlays and context windows of the schema are left out: nothing here
+/// would honour them.
+const SESSIONS_PATCH: &[Field] = &[
+    must("key", SESSION_KEY),
+    may("agentId", ID),
+    may("expectedSessionId", ID),
+    may("expectedLifecycleRevision", ID),
+    may("expectedMarkedUnreadAt", Kind::Nullable(&Kind::Num)),
+    may("label", NAME_OR_NULL),
+    may("icon", STR_OR_NULL),
+    may("color", STR_OR_NULL),
+    may("category", NAME_OR_NULL),
+    may("boardFace", Kind::OneOf(&["chat", "dashboard"])),
+    may("statusNote", Kind::Nullable(&Kind::Text(120))),
+    may(
+        "attention",
+        Kind::Nullable(&Kind::OneOf(&["hand", "key", "alert", "flag", "lock", "hourglass"])),
+    ),
+    may("archived", Kind::Bool),
+    may("pinned", Kind::Bool),
+    may("unread", Kind::Bool),
+    may("thinkingLevel", NAME_OR_NULL),
+    may("fastMode", Kind::Any),
+    may("verboseLevel", NAME_OR_NULL),
+    may("traceLevel", NAME_OR_NULL),
+    may("reasoningLevel", NAME_OR_NULL),
+    may("responseUsage", Kind::Nullable(&Kind::OneOf(&["off", "tokens", "full", "on"]))),
+    may("elevatedLevel", NAME_OR_NULL),
+    may("execHost", NAME_OR_NULL),
+    may("execSecurity", NAME_OR_NULL),
+    may("execAsk", NAME_OR_NULL),
+    may("execNode", NAME_OR_NULL),
+    may("model", NAME_OR_NULL),
+    may("queueMode", NAME_OR_NULL),
+    may("sendPolicy", Kind::Nullable(&Kind::OneOf(&["allow", "deny"]))),
+    may("groupActivation", Kind::Nullable(&Kind::OneOf(&["mention", "always"]))),
+];
+
 const fn row(
     name: &'static str,
     op: Op,
@@ -232,8 +309,52 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V3,
     ),
     row("chat.history", Op::ChatHistory, READ, CHAT_HISTORY, Since::V3),
+    row(
+        "chat.inject",
+        Op::ChatInject,
+        ADMIN,
+        &[
+            must("sessionKey", SESSION_KEY),
+            may("agentId", ID),
+            must("message", Kind::Text(usize::MAX)),
+            may("label", Kind::Str),
+        ],
+        Since::V3,
+    ),
+    row(
+        "chat.message.get",
+        Op::ChatMessageGet,
+        READ,
+        &[
+            must("sessionKey", SESSION_KEY),
+            may("agentId", ID),
+            must("messageId", ID),
+            may("maxChars", Kind::Int(1, 2_000_000)),
+        ],
+        Since::V4,
+    ),
+    row(
+        "chat.metadata",
+        Op::ChatMetadata,
+        READ,
+        &[may("agentId", ID), may("sessionKey", SESSION_KEY)],
+        Since::V4,
+    ),
     row("chat.send", Op::ChatSend, WRITE, CHAT_SEND, Since::V3),
     row("chat.startup", Op::ChatStartup, READ, CHAT_HISTORY, Since::V4),
+    row(
+        "commands.list",
+        Op::CommandsList,
+        READ,
+        &[
+            may("sessionKey", SESSION_KEY),
+            may("agentId", ID),
+            may("provider", ID),
+            may("scope", Kind::OneOf(&["text", "native", "both"])),
+            may("includeArgs", Kind::Bool),
+        ],
+        Since::V3,
+    ),
     open("config.get", Op::ConfigGet, READ),
     open("health", Op::Health, Scope::None),
     row(
@@ -274,6 +395,34 @@ pub const OPERATIONS: &[Operation] = &[
         ],
         Since::V3,
     ),
+    row("sessions.create", Op::SessionsCreate, WRITE, SESSIONS_CREATE, Since::V3),
+    row(
+        "sessions.delete",
+        Op::SessionsDelete,
+        ADMIN,
+        &[
+            must("key", SESSION_KEY),
+            may("agentId", ID),
+            may("deleteTranscript", Kind::Bool),
+            may("expectedSessionId", ID),
+            may("expectedLifecycleRevision", ID),
+            may("expectedSessionUpdatedAt", Kind::Num),
+            may("emitLifecycleHooks", Kind::Bool),
+            may("archivedOnly", Kind::Bool),
+        ],
+        Since::V3,
+    ),
+    row(
+        "sessions.describe",
+        Op::SessionsDescribe,
+        READ,
+        &[
+            must("key", SESSION_KEY),
+            may("includeDerivedTitles", Kind::Bool),
+            may("includeLastMessage", Kind::Bool),
+        ],
+        Since::V3,
+    ),
     row("sessions.list", Op::SessionsList, READ, SESSIONS_LIST, Since::V3),
     row(
         "sessions.messages.subscribe",
@@ -287,6 +436,62 @@ pub const OPERATIONS: &[Operation] = &[
         Op::SessionsMessagesUnsubscribe,
         READ,
         &[must("key", SESSION_KEY), may("agentId", Kind::Str)],
+        Since::V3,
+    ),
+    row("sessions.patch", Op::SessionsPatch, WRITE, SESSIONS_PATCH, Since::V3),
+    row(
+        "sessions.preview",
+        Op::SessionsPreview,
+        READ,
+        &[
+            must("keys", Kind::Strings),
+            may("limit", Kind::Int(1, 9_007_199_254_740_991)),
+            may("maxChars", Kind::Int(20, 9_007_199_254_740_991)),
+        ],
+        Since::V3,
+    ),
+    row(
+        "sessions.reset",
+        Op::SessionsReset,
+        ADMIN,
+        &[
+            must("key", SESSION_KEY),
+            may("agentId", ID),
+            may("reason", Kind::OneOf(&["new", "reset"])),
+        ],
+        Since::V3,
+    ),
+    row(
+        "sessions.resolve",
+        Op::SessionsResolve,
+        READ,
+        &[
+            may("key", SESSION_KEY),
+            may("sessionId", ID),
+            may("label", NAME),
+            may("shortId", ID),
+            may("slugHint", ID),
+            may("agentId", ID),
+            may("spawnedBy", ID),
+            may("includeGlobal", Kind::Bool),
+            may("includeUnknown", Kind::Bool),
+            may("allowMissing", Kind::Bool),
+        ],
+        Since::V3,
+    ),
+    row(
+        "sessions.send",
+        Op::SessionsSend,
+        WRITE,
+        &[
+            must("key", SESSION_KEY),
+            may("agentId", ID),
+            must("message", Kind::Str),
+            may("thinking", Kind::Str),
+            may("attachments", Kind::Arr),
+            may("timeoutMs", MS),
+            may("idempotencyKey", Kind::Text(256)),
+        ],
         Since::V3,
     ),
     row("sessions.subscribe", Op::SessionsSubscribe, READ, SESSIONS_LIST, Since::V3),

@@ -13,6 +13,7 @@ use super::slot::{Kind, Slots};
 use super::tls::{self, Progress};
 use crate::driver::{DialError, DialId, Input, Now, Target, Time};
 use crate::limits;
+use crate::wire::address::is_public;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::collections::{BTreeMap, VecDeque};
@@ -116,6 +117,12 @@ impl Dials {
 
     fn race(&mut self, id: DialId, ips: &[IpAddr], port: u16, with: &mut Lent<'_>) {
         if let Some(dial) = self.dials.get_mut(&id) {
+            // These are the addresses that are connected to: there is no second look-up that
+            // could say something else. One closed address among them spoils the name.
+            let closed = ips.iter().find(|ip| dial.target.public_only && !is_public(**ip));
+            if let Some(ip) = closed {
+                return self.fail(id, DialError::Forbidden(*ip), with);
+            }
             dial.state = State::Connecting {
                 left: interleave(ips, port),
                 slots: Vec::new(),

@@ -42,7 +42,7 @@ fn play_on(reactor: &mut Reactor, start: Vec<Effect>, step: impl FnMut(&Input<'_
 }
 
 fn to(host: &str, port: u16) -> Target {
-    Target { host: host.to_owned(), port, tls: false }
+    Target { host: host.to_owned(), port, tls: false, public_only: false }
 }
 
 fn dial(id: u64, target: Target, deadline_ms: u64) -> Effect {
@@ -108,6 +108,37 @@ fn dials_fail_with_the_reason() {
     assert!(matches!(&seen[&1], DialError::Connect(text) if text.contains("refused")), "{seen:?}");
     assert_eq!(seen[&2], DialError::Timeout);
     assert!(matches!(&seen[&3], DialError::Resolve(_)), "{seen:?}");
+}
+
+#[test]
+fn a_public_only_dial_is_refused_by_the_address_it_would_connect_to() {
+    let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut reactor = Reactor::new().unwrap();
+    // A name that answers with a public address and, as rebinding does, with one of ours.
+    let public = Ipv4Addr::new(8, 8, 8, 8);
+    reactor.dials.know("rebind.invalid", vec![public.into(), Ipv4Addr::LOCALHOST.into()]);
+    let guarded = |host: &str| Target { public_only: true, ..to(host, port) };
+    let start = vec![
+        dial(1, guarded("127.0.0.1"), 15_000),
+        dial(2, guarded("rebind.invalid"), 15_000),
+        dial(3, guarded("localhost"), 15_000),
+        dial(4, guarded("::ffff:127.0.0.1"), 15_000),
+    ];
+    let mut seen = BTreeMap::new();
+    play_on(&mut reactor, start, |input, fx| {
+        if let Input::Dialed { dial, result } = input {
+            seen.insert(dial.0, result.clone().unwrap_err());
+            if seen.len() == 4 {
+                fx.push(Effect::Exit { code: 0 });
+            }
+        }
+    });
+    for (number, error) in &seen {
+        assert!(matches!(error, DialError::Forbidden(_)), "dial {number}: {error:?}");
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "nobody connected");
 }
 
 #[test]

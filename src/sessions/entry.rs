@@ -178,4 +178,3 @@ pub(super) fn salvage(bytes: &[u8]) -> BTreeMap<String, Entry> {
         })
         .collect()
 }
-

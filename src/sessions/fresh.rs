@@ -18,30 +18,23 @@ pub struct Policy {
     pub idle_minutes: Option<u64>,
 }
 
-/// The policies of `session.reset`, `session.resetByType` and `session.resetByChannel`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Policies {
-    /// `session.reset`.
-    pub all: Policy,
-    /// By `direct`, `group` or `thread`.
-    pub by_type: BTreeMap<String, Policy>,
-    /// By channel id; goes before the type.
-    pub by_channel: BTreeMap<String, Policy>,
-}
-
-impl Policies {
-    /// What holds for a session.
-    pub fn of(&self, session: &str) -> Policy {
-        let channel = key::channel_of(session).and_then(|channel| self.by_channel.get(channel));
-        let kind = if key::is_thread(session) {
-            "thread"
-        } else if key::is_group(session) {
-            "group"
-        } else {
-            "direct"
-        };
-        channel.or_else(|| self.by_type.get(kind)).copied().unwrap_or(self.all)
-    }
+/// What holds for a session: the policy of its channel, of its type (`direct`, `group` or
+/// `thread`), or that of all.
+pub fn choose<'a, T>(
+    session: &str,
+    all: &'a T,
+    by_type: &'a BTreeMap<String, T>,
+    by_channel: &'a BTreeMap<String, T>,
+) -> &'a T {
+    let kind = if key::is_thread(session) {
+        "thread"
+    } else if key::is_group(session) {
+        "group"
+    } else {
+        "direct"
+    };
+    let channel = key::channel_of(session).and_then(|channel| by_channel.get(channel));
+    channel.or_else(|| by_type.get(kind)).unwrap_or(all)
 }
 
 /// Why a conversation is over.
@@ -126,12 +119,8 @@ mod tests {
 
     #[test]
     fn the_channel_goes_before_the_type() {
-        let policy = |minutes| Policy { daily_at_hour: None, idle_minutes: Some(minutes) };
-        let policies = Policies {
-            all: policy(1),
-            by_type: [("group".to_owned(), policy(2)), ("thread".to_owned(), policy(3))].into(),
-            by_channel: [("discord".to_owned(), policy(4))].into(),
-        };
+        let by_type = [("group".to_owned(), 2), ("thread".to_owned(), 3)].into();
+        let by_channel = [("discord".to_owned(), 4)].into();
         let table = [
             ("agent:main:main", 1),
             ("agent:main:telegram:group:9", 2),
@@ -140,7 +129,7 @@ mod tests {
             ("agent:main:discord:direct:9", 4),
         ];
         for (key, want) in table {
-            assert_eq!(policies.of(key), policy(want), "{key}");
+            assert_eq!(*choose(key, &1, &by_type, &by_channel), want, "{key}");
         }
     }
 }

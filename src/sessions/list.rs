@@ -60,7 +60,8 @@ pub struct Found<'a> {
 
 impl Query<'_> {
     fn takes(&self, key: &str, entry: &Entry) -> bool {
-        let text = |text: &str| self.search.is_none_or(|search| text.to_lowercase().contains(search));
+        let text =
+            |text: &str| self.search.is_none_or(|search| text.to_lowercase().contains(search));
         let name = entry.word("displayName");
         self.agent.is_none_or(|agent| key::agent_of(key) == Some(agent))
             && match self.shelf {

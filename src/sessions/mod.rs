@@ -178,6 +178,12 @@ impl Sessions {
         self.agents.get(key::agent_of(key)?)?.index.get(key)
     }
 
+    /// The same with the key as it is kept.
+    pub fn key_and_entry(&self, key: &str) -> Option<(&str, &Entry)> {
+        let store = self.agents.get(key::agent_of(key)?)?;
+        store.index.get_key_value(key).map(|(key, entry)| (key.as_str(), entry))
+    }
+
     /// The entry for writing; the index is saved soon after.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Entry> {
         let store = self.agents.get_mut(key::agent_of(key)?)?;

@@ -9,8 +9,8 @@ pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
     pub(super) fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir()
-            .join(format!("openclaw-sessions-{name}-{}", std::process::id()));
+        let dir =
+            std::env::temp_dir().join(format!("openclaw-sessions-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         Self(dir)
     }
@@ -79,9 +79,8 @@ fn ids_from_outside_never_become_paths() {
     let scratch = Scratch::new("paths");
     let mut disk = RealDisk;
     let mut sessions = Sessions::new(&scratch.0);
-    for (n, id) in ["../../etc/x", "/abs", "a\0b", ".hidden", &"x".repeat(5000), "ünï"]
-        .into_iter()
-        .enumerate()
+    for (n, id) in
+        ["../../etc/x", "/abs", "a\0b", ".hidden", &"x".repeat(5000), "ünï"].into_iter().enumerate()
     {
         let key = format!("agent:main:k{n}");
         sessions.ensure(&mut disk, &key, || id.to_owned(), 1);

@@ -156,6 +156,11 @@ impl Disk for SimDisk {
         names.dedup();
         Ok(names)
     }
+
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        let removed = self.0.borrow_mut().files.remove(path);
+        removed.map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+    }
 }
 
 #[cfg(test)]
@@ -179,6 +184,9 @@ mod tests {
         assert_eq!(after.read(b).unwrap(), b"whole");
         disk.rename(a, Path::new("/s/c")).unwrap();
         assert!(disk.stat(a).is_err());
+        assert_eq!(disk.kind(Path::new("/s")).unwrap(), crate::store::Kind::Dir);
+        disk.remove(Path::new("/s/c")).unwrap();
+        assert!(disk.kind(Path::new("/s/c")).is_err());
     }
 
     #[test]

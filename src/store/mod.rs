@@ -22,6 +22,28 @@ pub struct Stat {
     pub inode: u64,
 }
 
+/// What stands at a path; a link is told apart, not followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link, wherever it points.
+    Link,
+    /// A pipe, socket or device: reading it may wait for ever.
+    Other,
+}
+
+/// One entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name; bytes that are not UTF-8 are shown as U+FFFD and cannot be opened.
+    pub name: String,
+    /// What it is itself.
+    pub kind: Kind,
+}
+
 /// A disk. All paths are absolute.
 pub trait Disk {
     /// The whole file.
@@ -64,6 +86,68 @@ pub trait Disk {
     /// # Errors
     /// The system's.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Removes a file or a link, not what the link points to.
+    ///
+    /// # Errors
+    /// The system's; a directory is one.
+    fn remove(&mut self, path: &Path) -> io::Result<()>;
+
+    // What follows serves tools in a workspace. The bodies here are those of a disk without
+    // links, modes and empty directories, as the ones in memory are.
+
+    /// What stands at a path itself.
+    ///
+    /// # Errors
+    /// The system's.
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        match self.stat(path) {
+            Ok(_) => Ok(Kind::File),
+            Err(error) => match self.list(path) {
+                Ok(names) if !names.is_empty() => Ok(Kind::Dir),
+                _ => Err(error),
+            },
+        }
+    }
+    /// The path with every link in it followed; it is then absolute and has no `..`.
+    ///
+    /// # Errors
+    /// The system's; that nothing stands there is one.
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        self.kind(path).map(|_| path.to_path_buf())
+    }
+    /// Entries of a directory sorted by name, at most `max`, and whether there are more.
+    ///
+    /// # Errors
+    /// The system's.
+    fn entries(&self, dir: &Path, max: usize) -> io::Result<(Vec<Entry>, bool)> {
+        let names = self.list(dir)?;
+        if names.is_empty() {
+            self.kind(dir)?;
+        }
+        let more = names.len() > max;
+        let entry = |name: String| {
+            let kind = self.kind(&dir.join(&name)).ok()?;
+            Some(Entry { name, kind })
+        };
+        Ok((names.into_iter().take(max).filter_map(entry).collect(), more))
+    }
+    /// Creates a directory and those above it, with the user's own mode (umask), as `mkdir -p`.
+    ///
+    /// # Errors
+    /// The system's.
+    fn create_dir(&mut self, _dir: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    /// Writes a file that belongs to the user, not to us: as a whole, beside and renamed, so that
+    /// nothing ever reads half of it. An existing file keeps its mode, a new one gets what the
+    /// umask leaves of 0666; parents are made. A link at `path` is replaced, never followed. Hard
+    /// links part, as with most editors. It is not forced to the platter.
+    ///
+    /// # Errors
+    /// The system's; the old file then still stands.
+    fn write_file(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.replace(path, bytes)
+    }
 }
 
 /// The system's disk.
@@ -170,6 +254,84 @@ impl Disk for RealDisk {
         names.sort_unstable();
         Ok(names)
     }
+
+    fn remove(&mut self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        std::fs::symlink_metadata(path).map(|meta| kind_of(meta.file_type()))
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        std::fs::canonicalize(path)
+    }
+
+    fn entries(&self, dir: &Path, max: usize) -> io::Result<(Vec<Entry>, bool)> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(dir)? {
+            let entry = entry?;
+            if found.len() == max {
+                found.sort_unstable_by(|a: &Entry, b| a.name.cmp(&b.name));
+                return Ok((found, true));
+            }
+            let kind = entry.file_type().map_or(Kind::Other, kind_of);
+            found.push(Entry { name: entry.file_name().to_string_lossy().into_owned(), kind });
+        }
+        found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok((found, false))
+    }
+
+    fn create_dir(&mut self, dir: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(dir)
+    }
+
+    fn write_file(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        use std::io::Write;
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        let mode = std::fs::symlink_metadata(path)
+            .ok()
+            .filter(std::fs::Metadata::is_file)
+            .map(|meta| meta.permissions());
+        if mode.as_ref().is_some_and(std::fs::Permissions::readonly) {
+            // A rename would get around the mode that says no.
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let beside = temporary(path);
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        let mut file = match options.open(&beside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                std::fs::remove_file(&beside)?;
+                options.open(&beside)?
+            }
+            other => other?,
+        };
+        // The mode first: what is private stays so while it is written.
+        let written = mode
+            .map_or(Ok(()), |mode| file.set_permissions(mode))
+            .and_then(|()| file.write_all(bytes));
+        drop(file);
+        if let Err(error) = written.and_then(|()| std::fs::rename(&beside, path)) {
+            let _ = std::fs::remove_file(&beside);
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+fn kind_of(kind: std::fs::FileType) -> Kind {
+    if kind.is_file() {
+        Kind::File
+    } else if kind.is_dir() {
+        Kind::Dir
+    } else if kind.is_symlink() {
+        Kind::Link
+    } else {
+        Kind::Other
+    }
 }
 
 fn temporary(path: &Path) -> PathBuf {
@@ -235,6 +397,49 @@ mod tests {
         assert_eq!(std::fs::read(&file).unwrap(), b"new");
         let mode = std::fs::symlink_metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_users_file_keeps_its_mode_and_a_link_is_not_followed() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let scratch = Scratch::new("user");
+        let mut disk = RealDisk;
+        let (file, fresh) = (scratch.0.join("run.sh"), scratch.0.join("a/b/new"));
+        disk.write_file(&fresh, b"n").unwrap();
+        std::fs::write(&file, b"old").unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o751)).unwrap();
+        disk.write_file(&file, b"new").unwrap();
+        assert_eq!((disk.read(&file).unwrap(), mode(&file)), (b"new".to_vec(), 0o751));
+        let plain = scratch.0.join("plain");
+        std::fs::write(&plain, b"").unwrap();
+        assert_eq!(mode(&fresh), mode(&plain), "what the umask leaves");
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o444)).unwrap();
+        assert!(disk.write_file(&file, b"no").is_err(), "read-only");
+
+        let link = scratch.0.join("link");
+        symlink(&plain, &link).unwrap();
+        assert_eq!(disk.kind(&link).unwrap(), Kind::Link);
+        assert_eq!(disk.canonical(&link).unwrap(), disk.canonical(&plain).unwrap());
+        disk.write_file(&link, b"replaced").unwrap();
+        assert_eq!(disk.kind(&link).unwrap(), Kind::File);
+        assert_eq!(disk.read(&plain).unwrap(), b"");
+        symlink(scratch.0.join("a"), scratch.0.join("to-a")).unwrap();
+        let (entries, more) = disk.entries(&scratch.0, 100).unwrap();
+        let shown: Vec<_> = entries.iter().map(|e| (e.name.as_str(), e.kind)).collect();
+        let want = [
+            ("a", Kind::Dir),
+            ("link", Kind::File),
+            ("plain", Kind::File),
+            ("run.sh", Kind::File),
+            ("to-a", Kind::Link),
+        ];
+        assert_eq!((shown, more), (want.to_vec(), false));
+        assert!(disk.entries(&scratch.0, 2).unwrap().1, "more than it may show");
+        disk.remove(&scratch.0.join("to-a")).unwrap();
+        assert!(disk.kind(&scratch.0.join("a")).is_ok(), "the link went, not its target");
+        assert!(disk.remove(&scratch.0.join("a")).is_err(), "a directory stays");
     }
 
     #[test]

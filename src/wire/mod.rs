@@ -6,6 +6,7 @@
 //! a fault in the input is a value, never a panic. Each byte-facing machine has a `fuzz`
 //! function beside it that the targets in `fuzz/` call.
 //!
+//! * [`address`]: which addresses are of the open Internet.
 //! * [`http`]: HTTP/1.1 (RFC 9110, 9112), both sides of a connection.
 //! * [`ws`]: WebSocket frames and handshake (RFC 6455).
 //! * [`sse`]: event streams (WHATWG HTML, section 9.2).
@@ -15,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod address;
 mod buffer;
 pub mod hash;
 pub mod http;

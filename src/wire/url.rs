@@ -118,6 +118,33 @@ impl Url {
         self.path_and_query.split('?').next().unwrap_or("/")
     }
 
+    /// Where a `Location` header leads from here (RFC 3986 section 5.2): absolute, or relative to
+    /// this URL; dot segments are removed.
+    ///
+    /// # Errors
+    /// As [`Url::parse`].
+    pub fn resolve(&self, location: &str) -> Result<Self, UrlError> {
+        let location = location.trim_matches([' ', '\t']).split('#').next().unwrap_or_default();
+        let scheme = location.split_once(':').map_or("", |(scheme, _)| scheme);
+        let letters = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+');
+        if !scheme.is_empty() && letters(scheme) {
+            return Self::parse(location);
+        }
+        let here = format!("{}://{}", self.scheme.as_str(), self.host_header());
+        if location.starts_with("//") {
+            return Self::parse(&format!("{}:{location}", self.scheme.as_str()));
+        }
+        let (path, query) = location.split_at(location.find('?').unwrap_or(location.len()));
+        let base = self.path();
+        let path = match path {
+            "" if query.is_empty() => return Ok(self.clone()),
+            "" => base.to_owned(),
+            path if path.starts_with('/') => path.to_owned(),
+            path => format!("{}/{path}", base.rsplit_once('/').map_or("", |(dir, _)| dir)),
+        };
+        Self::parse(&format!("{here}{}{query}", without_dots(&path)))
+    }
+
     /// The same server with `suffix` (`chat/completions`, with or without a leading slash)
     /// appended to the path, the query dropped: how a provider's base URL is used.
     pub fn join_path(&self, suffix: &str) -> String {
@@ -129,6 +156,27 @@ impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.scheme.as_str(), self.host_header(), self.path_and_query)
     }
+}
+
+/// Removes `.` and `..` segments of an absolute path (RFC 3986 section 5.2.4).
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        match segment {
+            "." | ".." => {
+                if segment == ".." {
+                    kept.pop();
+                }
+                if last {
+                    kept.push("");
+                }
+            }
+            segment => kept.push(segment),
+        }
+    }
+    format!("/{}", kept.join("/"))
 }
 
 fn bracketed(host: &str) -> String {
@@ -316,6 +364,29 @@ mod tests {
         assert_eq!(url.join_path("/chat/completions"), "/v1/chat/completions");
         assert_eq!(Url::parse("https://h").unwrap().join_path("models"), "/models");
         assert_eq!(Url::parse("http://[::1]").unwrap().host, "::1");
+    }
+
+    #[test]
+    fn resolves_references() {
+        let base = Url::parse("http://h.example:81/a/b/c?q").unwrap();
+        for (location, want) in [
+            ("https://o.example/x#f", "https://o.example/x"),
+            ("//o.example", "http://o.example/"),
+            ("/x", "http://h.example:81/x"),
+            ("x?y=/z", "http://h.example:81/a/b/x?y=/z"),
+            ("?n", "http://h.example:81/a/b/c?n"),
+            ("", "http://h.example:81/a/b/c?q"),
+            ("./d", "http://h.example:81/a/b/d"),
+            ("../..", "http://h.example:81/"),
+            ("../../../d/.", "http://h.example:81/d/"),
+            ("/x:y", "http://h.example:81/x:y"),
+        ] {
+            let got = base.resolve(location).map(|url| url.to_string());
+            assert_eq!(got.as_deref(), Ok(want), "{location}");
+        }
+        assert_eq!(base.resolve("data:x"), Err(UrlError::Scheme));
+        assert_eq!(base.resolve("http://u@h/"), Err(UrlError::Userinfo));
+        assert_eq!(base.resolve("/a b"), Err(UrlError::Character));
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Endpoint {
         Ok(Self {
             host: url.host_header(),
             path: url.join_path("chat/completions"),
-            target: Target { host: url.host, port: url.port, tls },
+            target: Target { host: url.host, port: url.port, tls, public_only: false },
             key: provider.api_key.clone().filter(|_| provider.auth_header),
             headers: provider.headers.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             timeout_ms: provider.timeout_seconds.map(|s| s.saturating_mul(1000)),

@@ -200,7 +200,7 @@ fn read_usage(usage: &WireUsage) -> Usage {
     let total =
         if usage.total_tokens > 0 { usage.total_tokens } else { input.saturating_add(output) };
     let cache_read = usage.prompt_tokens_details.as_ref().map_or(0, |d| d.cached_tokens);
-    Usage { input, output, total, cache_read }
+    Usage { input, output, total, cache_read, cache_write: 0 }
 }
 
 #[derive(Deserialize)]
@@ -350,7 +350,7 @@ mod tests {
         );
         assert_eq!(
             read(r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#),
-            [Delta::Usage(Usage { input: 3, output: 4, total: 7, cache_read: 0 })]
+            [Delta::Usage(Usage { input: 3, output: 4, total: 7, ..Usage::default() })]
         );
         assert_eq!(
             read(

@@ -10,6 +10,10 @@
 //! quick whatever a model asks for. Everything that needs gateway state, a child process or the
 //! network is a [`HostTool`], carried out by `gateway::tools`.
 
+mod ls;
+mod place;
+mod read;
+
 use super::turn::Part;
 use crate::store::Disk;
 use serde_json::{Map, Value, json};
@@ -71,6 +75,8 @@ pub struct Place {
     pub workspace: PathBuf,
     /// `tools.fs.workspaceOnly`: nothing outside the workspace, symbolic links included.
     pub workspace_only: bool,
+    /// `tools.exec.applyPatch.workspaceOnly`: the same for `apply_patch` alone; either is enough.
+    pub patch_workspace_only: bool,
     /// The home directory, for `~/` in paths.
     pub home: Option<PathBuf>,
 }
@@ -208,8 +214,13 @@ pub fn object(fields: &[(&str, Value, bool)]) -> Value {
     json!({"type": "object", "properties": properties, "required": required})
 }
 
+/// Names under which models write a path, the documented one first.
+const PATH: [&str; 3] = ["path", "file_path", "filePath"];
+
 /// Every tool of the house, in the order in which models see them.
 pub static TOOLS: &[Tool] = &[
+    read::TOOL,
+    ls::TOOL,
     Tool {
         name: "agents_list",
         title: "Agents",
@@ -233,6 +244,32 @@ pub static TOOLS: &[Tool] = &[
 /// A tool by its name.
 pub fn find(name: &str) -> Option<&'static Tool> {
     TOOLS.iter().find(|tool| tool.name == name)
+}
+
+#[cfg(test)]
+mod testing {
+    //! What the tests of disk tools share.
+
+    use super::*;
+    use crate::store::RealDisk;
+
+    pub(super) use super::place::tests::Scratch;
+
+    /// Runs a tool to its end on the real disk; also how many steps it took.
+    pub(super) fn run(tool: &Tool, place: &Place, args: &Value) -> (Output, usize) {
+        let How::Disk(start) = tool.how else { panic!("{} is no disk tool", tool.name) };
+        let args = Args::parse(&args.to_string()).expect("an object");
+        let mut work = match start(place, &args) {
+            Ok(work) => work,
+            Err(error) => return (Output::error(error), 0),
+        };
+        for steps in 1..100_000 {
+            if let Some(out) = work.step(&mut RealDisk) {
+                return (out, steps);
+            }
+        }
+        panic!("{} does not end", tool.name);
+    }
 }
 
 #[cfg(test)]

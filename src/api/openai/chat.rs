@@ -2,6 +2,7 @@
 //! stream of chunks. Facts: FACTS.md section 8.3.
 
 use super::{agent_of_model, invalid};
+use crate::agent::prompt::Mode;
 use crate::agent::run::{Outcome, RunEvent};
 use crate::agent::turn::{Part, Turn};
 use crate::agent::{Ask, Sampling, StopReason, ToolCall, Usage};
@@ -64,6 +65,7 @@ pub fn parse(body: &[u8], headers: &Headers, config: &Config) -> Result<ChatRequ
         tools: tools(&body)?,
         tool_choice: body.get("tool_choice").filter(|choice| !choice.is_null()).cloned(),
         sampling: sampling(&body)?,
+        prompt: Mode::Full,
     };
     let include_usage = body
         .get("stream_options")

@@ -33,7 +33,6 @@ impl Gateway {
         let args = command.args;
         Ok(Outcome::Say(match command.name {
             Name::Commands | Name::Help => list(command.name == Name::Commands),
-            Name::Compact => return self.compact_command(call, args, fx),
             Name::Context => self.context_text(call),
             Name::Model => self.choose_model(call, args),
             Name::Models => self.models_text(args),
@@ -142,10 +141,8 @@ impl Gateway {
         let list = self.models_list(&serde_json::Map::new());
         let rows = list["models"].as_array().map(Vec::as_slice).unwrap_or_default();
         let field = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
-        let wanted: Vec<&Value> = rows
-            .iter()
-            .filter(|row| provider.is_empty() || row["provider"] == provider)
-            .collect();
+        let wanted: Vec<&Value> =
+            rows.iter().filter(|row| provider.is_empty() || row["provider"] == provider).collect();
         if wanted.is_empty() {
             let mut known: Vec<String> = rows.iter().map(|row| field(row, "provider")).collect();
             known.dedup();
@@ -266,7 +263,7 @@ impl Gateway {
         }
     }
 
-    fn context_text(&self, call: &Call<'_>) -> String {
+    fn context_text(&mut self, call: &Call<'_>) -> String {
         let entry = self.entry_of(call);
         let (provider, model) = self.session_model(&call.agent, &entry);
         let window = context_window(&self.config, &provider, &model);
@@ -277,13 +274,30 @@ impl Gateway {
             call.key
         );
         if let Some(window) = window.as_u64().filter(|window| *window > 0) {
-            let _ = write!(text, " of {window} ({}%)", (estimate as u64).saturating_mul(100) / window);
+            let _ = write!(text, " of {window} ({}%)", estimate.saturating_mul(100) / window);
         }
         text.push('.');
         if let Some(last) = entry.total_tokens.filter(|tokens| *tokens > 0) {
             let _ = write!(text, " The last run used {last} tokens in all.");
         }
         text
+    }
+
+    /// Messages of a session, and bytes of its transcript.
+    fn context_size(&mut self, key: &str) -> (u64, u64) {
+        let messages = self.sessions.count(self.disk.as_ref(), key).unwrap_or(0);
+        let path = self.sessions.transcript_path(key);
+        let stat = path.and_then(|path| self.disk.stat(&path).ok());
+        (messages, stat.map_or(0, |stat| stat.len))
+    }
+
+    fn usage_text(&self, key: &str) -> String {
+        let entry = self.sessions.get(key);
+        let tokens = |value: Option<u64>| value.unwrap_or(0);
+        let (input, output, total) = entry.map_or((0, 0, 0), |entry| {
+            (tokens(entry.input_tokens), tokens(entry.output_tokens), tokens(entry.total_tokens))
+        });
+        format!("Last run: {input} tokens in, {output} out, {total} in all.")
     }
 
     fn usage_command(&mut self, call: &Call<'_>, args: &str) -> String {
@@ -293,9 +307,13 @@ impl Gateway {
             "reset" | "inherit" | "clear" | "default" => {
                 self.set_word(call, "responseUsage", "Usage footer", "default", USAGE)
             }
-            "on" | "off" | "tokens" | "full" => {
-                self.set_word(call, "responseUsage", "Usage footer", args, &["on", "off", "tokens", "full"])
-            }
+            "on" | "off" | "tokens" | "full" => self.set_word(
+                call,
+                "responseUsage",
+                "Usage footer",
+                args,
+                &["on", "off", "tokens", "full"],
+            ),
             _ => format!(
                 "Usage footer: {}. Options: {}",
                 entry.word("responseUsage").unwrap_or("off"),
@@ -316,7 +334,8 @@ fn list(whole: bool) -> String {
     let mut text = if whole { "Commands:" } else { "What can be typed here:" }.to_owned();
     for row in COMMANDS {
         let words: Vec<String> = row.words.iter().map(|word| format!("/{word}")).collect();
-        let shown = if whole { words.join(", ") } else { words.first().cloned().unwrap_or_default() };
+        let shown =
+            if whole { words.join(", ") } else { words.first().cloned().unwrap_or_default() };
         let arg = row.arg.map(|(name, _, _)| format!(" [{name}]")).unwrap_or_default();
         let _ = write!(text, "\n{shown}{arg} - {}", row.about);
     }

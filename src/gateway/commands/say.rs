@@ -43,7 +43,7 @@ impl Gateway {
                 let mut params = params.clone();
                 params.insert("message".to_owned(), message.into());
                 params.remove("sessionId");
-                self.accept_chat_as(call.conn, &params, call.digest)?;
+                self.accept_chat(call.conn, &params, Some(call.digest))?;
                 self.respond_ok(call.conn, call.request, &started, fx);
                 self.tell_session(&call.key, Some("send"), &Value::Null, fx);
             }
@@ -69,7 +69,7 @@ impl Gateway {
     ) -> Result<Option<String>, ErrorShape> {
         let (text, kept) = match command.name {
             Name::Stop => {
-                let stopped = self.abort_runs(&call.key, fx);
+                let stopped = self.abort_session(&call.key, None, fx).run_ids.len();
                 let text = match stopped {
                     0 => "Nothing was running.".to_owned(),
                     n => format!("⚙️ Stopped {n} run{}.", if n == 1 { "" } else { "s" }),
@@ -167,8 +167,8 @@ impl Gateway {
         write_json(&mut json[0], &wait);
         write_json(&mut json[1], &second);
         let [wait, second] = json;
-        let finished = Finished::new(call.digest, wait.clone(), Ok(second.clone()));
-        self.runs.remember(call.run_id.clone(), finished);
+        let finished = Finished::new(call.digest, wait.clone(), second.clone());
+        self.runs.remember(self.disk.as_mut(), call.run_id.clone(), finished);
         self.answer_waits(&call.run_id, &wait, fx);
         self.save_soon();
         second

@@ -67,10 +67,7 @@ impl Gateway {
             .into_iter()
             .map(|id| {
                 let own = agents.agent(id);
-                let workspace = own
-                    .and_then(|agent| agent.workspace.clone())
-                    .or_else(|| agents.defaults.workspace.clone())
-                    .unwrap_or_else(|| self.state_dir.join("workspace"));
+                let workspace = self.workspace(id);
                 let mut row = json!({
                     "id": id, "kind": "agent", "workspace": workspace,
                     "model": {"primary": self.default_model(id).0},

@@ -2,9 +2,11 @@
 
 use super::super::fuzz::{Memory, boot};
 use super::*;
+use crate::agent::turn::Part;
 use crate::config::AuthMode;
 use crate::driver::{Core, Input, Now};
 use crate::protocol::error::Code;
+use serde_json::json;
 
 fn start(disk: &Memory) -> Gateway {
     let now = Now { time: Time(1), wall_ms: 1_795_000_000_000 };
@@ -14,19 +16,8 @@ fn start(disk: &Memory) -> Gateway {
 
 fn said(id: &str, key: &str, bytes: usize) -> NewRun {
     NewRun {
-        id: id.to_owned(),
-        cause: Cause::Chat,
-        key: key.to_owned(),
-        agent: "main".to_owned(),
-        session_id: None,
-        keep: true,
         message: Some("x".repeat(bytes)),
-        images: Vec::new(),
-        ask: Ask::default(),
-        model: None,
-        timeout_ms: None,
-        client: None,
-        digest: [0; 32],
+        ..NewRun::new(id.to_owned(), Cause::Chat, key.to_owned(), "main".to_owned())
     }
 }
 

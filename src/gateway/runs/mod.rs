@@ -9,21 +9,27 @@
 //! One run at a time a session; the others wait in order. What was journalled gets exactly one
 //! answer or one notice, also after `kill -9`: [`Gateway::settle_unfinished`].
 
+mod accept;
+mod ledger;
 mod models;
 mod outcome;
+mod queue;
 mod registry;
 mod settle;
+mod tooling;
 mod wait;
 
+pub(super) use accept::NewRun;
 pub(super) use models::{ECHO, candidate, candidates, context_window, model_exists};
 pub(super) use outcome::{outcome_text, receipt, stop_reason};
+pub(super) use queue::QueueMode;
 pub(super) use registry::Runs;
 
 use super::Gateway;
 use super::conn::State;
 use super::timers::{Armed, Timer};
 use crate::agent::run::{Candidate, Outcome, Run, RunEvent};
-use crate::agent::turn::{Part, Turn, text_of_parts};
+use crate::agent::turn::{self, Turn};
 use crate::agent::{Ask, value_bytes};
 use crate::driver::{ConnId, DialError, DialId, Effects, Time};
 use crate::limits;
@@ -31,13 +37,9 @@ use crate::protocol::error::ErrorShape;
 use crate::sessions::Appended;
 use crate::sessions::transcript::Record;
 use crate::wire::hash::sha256;
-use serde_json::{Value, json};
-use std::collections::VecDeque;
+use serde_json::Value;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-
-/// What a run costs beside its texts: ids, keys, tables.
-const RUN_BYTES: usize = 1024;
 
 /// Which door a run came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,33 +50,6 @@ pub(super) enum Cause {
     Agent,
     /// `/v1/chat/completions` on this connection.
     Http(ConnId),
-}
-
-/// A run about to be accepted.
-pub(super) struct NewRun {
-    /// `runId`; for `chat.send` and `agent` the idempotency key.
-    pub(super) id: String,
-    pub(super) cause: Cause,
-    /// Canonical session key.
-    pub(super) key: String,
-    pub(super) agent: String,
-    /// For a new session.
-    pub(super) session_id: Option<String>,
-    /// The conversation is kept in a transcript.
-    pub(super) keep: bool,
-    /// What the person said; an HTTP request has it in `ask`.
-    pub(super) message: Option<String>,
-    /// Images beside it: media type and base64.
-    pub(super) images: Vec<(String, String)>,
-    /// Turns, tools and sampling of the request itself.
-    pub(super) ask: Ask,
-    /// `provider/model` instead of the agent's choice.
-    pub(super) model: Option<String>,
-    pub(super) timeout_ms: Option<u64>,
-    /// `client.id` and `client.mode` of the sender.
-    pub(super) client: Option<(&'static str, &'static str)>,
-    /// Digest of the input, to tell a repetition from a conflict.
-    pub(super) digest: [u8; 32],
 }
 
 /// A run that is accepted and not over.
@@ -100,6 +75,12 @@ pub(super) struct Active {
     pub(super) accepted_ms: u64,
     pub(super) started_ms: u64,
     pub(super) voice: super::voice::Voice,
+    mode: QueueMode,
+    standing: queue::Standing,
+    /// The model's turn whose tools work.
+    turn: Option<tooling::ToolTurn>,
+    /// Tools that gave something, each once.
+    pub(super) tools_used: Vec<&'static str>,
     armed: Armed,
     /// What the machine holds of the driver: a dial under way or a connection.
     dial: Option<DialId>,
@@ -120,14 +101,11 @@ pub(super) struct Finished {
     second: Result<Vec<u8>, ErrorShape>,
 }
 
-/// What became of the message of a run.
-enum Kept {
-    /// There is none.
-    Nothing,
-    /// It goes to the transcript when the run begins.
-    Later(Value),
-    /// It stands there.
-    Said(Value, Appended),
+impl Finished {
+    /// The outcome of what was no run: a command.
+    pub(in crate::gateway) fn new(digest: [u8; 32], wait: Vec<u8>, second: Vec<u8>) -> Self {
+        Self { digest, wait, second: Ok(second) }
+    }
 }
 
 /// What an idempotency key says of a request.
@@ -163,146 +141,11 @@ impl Gateway {
                 Repeated::Conflict
             };
         }
-        match self.runs.finished.get(id) {
+        match self.runs.finished(id) {
             None => Repeated::No,
             Some(finished) if finished.digest == digest => Repeated::Finished(&finished.second),
             Some(_) => Repeated::Conflict,
         }
-    }
-
-    /// Takes a run on: after this it will have exactly one outcome. It begins at the end of the
-    /// turn.
-    ///
-    /// # Errors
-    /// `UNAVAILABLE`, and nothing was kept: the gateway leaves, too many runs, too many bytes,
-    /// the disk.
-    pub(super) fn accept_run(&mut self, new: NewRun) -> Result<u64, ErrorShape> {
-        if self.leaving.is_some() {
-            let error = ErrorShape::unavailable("the gateway is stopping; try again in a moment");
-            return Err(retry(error.with(json!({"reason": "gateway-restarting"}))));
-        }
-        let waiting = self.runs.lines.get(&new.key).map_or(0, VecDeque::len);
-        if self.runs.active.len() >= limits::RUNS || waiting > limits::RUNS_QUEUED_PER_SESSION {
-            return Err(retry(ErrorShape::unavailable(format!(
-                "{} runs are active and {waiting} wait in this session; try again later",
-                self.runs.active.len()
-            ))));
-        }
-        let candidates = candidates(&self.config, &new.agent, new.model.as_deref());
-        let now_ms = self.now.wall_ms;
-        let said = new.keep.then(|| user_message(&new, now_ms)).flatten();
-        let copies = 1 + usize::from(new.cause_is_journalled());
-        let own = RUN_BYTES + said.as_ref().map_or(0, |said| copies * value_bytes(said));
-        let asked = new.ask.bytes() + self.context_bytes(&new, waiting);
-        if !self.has_room_for(own + asked) {
-            return Err(retry(ErrorShape::unavailable(
-                "the gateway holds as much as it may (limit memory); try again later",
-            )));
-        }
-        let session_id = self.session_of(&new);
-        let (unsaid, said) = match self.keep_message(&new, said, waiting > 0)? {
-            Kept::Nothing => (None, None),
-            Kept::Later(message) => (Some(message), None),
-            Kept::Said(message, at) => (None, Some((message, at))),
-        };
-        let number = self.runs.next;
-        self.runs.next += 1;
-        let timeout_ms = self
-            .config
-            .agents
-            .defaults
-            .timeout_seconds
-            .saturating_mul(1000)
-            .min(new.timeout_ms.filter(|ms| *ms > 0).unwrap_or(u64::MAX));
-        let item = self.uuid();
-        let mut run = Active {
-            number,
-            voice: super::voice::Voice::new(&new, item),
-            id: new.id.clone(),
-            cause: new.cause,
-            key: new.key.clone(),
-            agent: new.agent,
-            session_id,
-            keep: new.keep,
-            unsaid,
-            said,
-            ask: Some(new.ask),
-            candidates,
-            timeout_ms,
-            machine: None,
-            digest: new.digest,
-            answers: Vec::new(),
-            accepted_ms: now_ms,
-            started_ms: now_ms,
-            armed: Armed::default(),
-            dial: None,
-            upstream: None,
-            own,
-            asked,
-            held: 0,
-        };
-        self.runs.count(&mut run, own + asked);
-        self.runs.active.insert(number, Box::new(run));
-        self.runs.by_id.insert(new.id, number);
-        let line = self.runs.lines.entry(new.key).or_default();
-        line.push_back(number);
-        if line.len() == 1 {
-            self.runs.accepted.push(number);
-        }
-        self.save_soon();
-        Ok(number)
-    }
-
-    /// Journals a message and, unless its run has to wait, appends it to the transcript.
-    fn keep_message(
-        &mut self,
-        new: &NewRun,
-        message: Option<Value>,
-        waits: bool,
-    ) -> Result<Kept, ErrorShape> {
-        let Some(message) = message else { return Ok(Kept::Nothing) };
-        if self.faults.acknowledge_before_append {
-            return Ok(Kept::Later(message));
-        }
-        if new.cause_is_journalled() {
-            let work = json!({"sessionKey": new.key, "message": message});
-            self.runs.journal.accept(self.disk.as_mut(), &new.id, work).map_err(disk_error)?;
-            self.runs.unsynced = true;
-        }
-        if waits {
-            return Ok(Kept::Later(message));
-        }
-        match self.append_message(&new.key, &new.id, &message) {
-            Ok(appended) => Ok(Kept::Said(message, appended)),
-            Err(error) => {
-                // It is refused, so no later start may take it for accepted.
-                let _ = self.runs.journal.done(self.disk.as_mut(), &new.id);
-                Err(disk_error(error))
-            }
-        }
-    }
-
-    /// How much of the conversation a run will hold at most. One that waits takes the place of
-    /// the one before it.
-    fn context_bytes(&self, new: &NewRun, waiting: usize) -> usize {
-        if !new.keep || waiting > 0 {
-            return 0;
-        }
-        let path = self.sessions.transcript_path(&new.key);
-        let stat = path.and_then(|path| self.disk.stat(&path).ok());
-        let len = stat.map_or(0, |stat| usize::try_from(stat.len).unwrap_or(usize::MAX));
-        len.min(limits::CONTEXT_BYTES)
-    }
-
-    /// The session of a run; created, if the conversation is kept.
-    fn session_of(&mut self, new: &NewRun) -> String {
-        let fresh = new.session_id.clone().unwrap_or_else(|| self.uuid());
-        if !new.keep {
-            return fresh;
-        }
-        let now_ms = self.now.wall_ms;
-        self.sessions.ensure(self.disk.as_mut(), &new.key, || fresh.clone(), now_ms);
-        self.sessions.get(&new.key).map_or(fresh, |entry| entry.session_id.clone())
     }
 
     /// Appends a message to a session's transcript.
@@ -331,9 +174,19 @@ impl Gateway {
 
     /// Starts what was accepted in this turn.
     pub(super) fn begin_accepted(&mut self, fx: &mut Effects) {
-        while !self.runs.accepted.is_empty() {
+        self.cancel_replaced(fx);
+        loop {
+            self.settle_tools(fx);
+            for number in std::mem::take(&mut self.runs.going_on) {
+                self.continue_run(number, fx);
+            }
             for number in std::mem::take(&mut self.runs.accepted) {
-                self.begin(number, fx);
+                if self.may_begin(number) {
+                    self.begin(number, fx);
+                }
+            }
+            if !self.runs.to_begin() && !self.tools.to_settle() {
+                break;
             }
         }
         self.speak_trailing(fx);
@@ -342,13 +195,18 @@ impl Gateway {
     fn begin(&mut self, number: u64, fx: &mut Effects) {
         let Some(mut run) = self.runs.active.remove(&number) else { return };
         run.started_ms = self.now.wall_ms;
+        self.runs.running += 1;
         if !self.faults.acknowledge_before_append {
             self.say(&mut run);
         }
         let mut ask = run.ask.take().unwrap_or_default();
         if run.keep {
             ask.turns = self.conversation(&run, std::mem::take(&mut ask.turns));
+            ask.turns.extend(self.collect_riders(&run, fx));
+            turn::repair(&mut ask.turns);
         }
+        ask.house_tools = self.house_tools(&run);
+        self.add_prompt(&run.agent, &run.candidates, &mut ask);
         run.asked = ask.bytes();
         if ask.sampling.max_tokens.is_none() {
             ask.sampling.max_tokens = self.max_tokens(&run.candidates);
@@ -454,8 +312,9 @@ impl Gateway {
         for event in events {
             self.speak(&mut run, event, fx);
         }
+        let turn = events.iter().any(|event| matches!(event, RunEvent::Turn));
         let over = events.iter().any(|event| matches!(event, RunEvent::Over(_)));
-        self.speak_text(&mut run, over, fx);
+        self.speak_text(&mut run, over || turn, fx);
         if let (Cause::Http(conn), Some(machine), false) =
             (run.cause, &run.machine, events.is_empty())
         {
@@ -471,7 +330,13 @@ impl Gateway {
                 if !self.faults.lost_wake_up {
                     run.armed.at(&mut self.timers, due, Timer::Run(number));
                 }
+                if turn {
+                    self.turn_over(&mut run, fx);
+                }
                 self.runs.active.insert(number, run);
+                if turn {
+                    self.start_tools(number, fx);
+                }
             }
         }
     }
@@ -481,11 +346,17 @@ impl Gateway {
         let ended_ms = self.now.wall_ms;
         self.runs.by_id.remove(&run.id);
         self.runs.count(&mut run, 0);
+        let in_tools = self.abandon_turn(&mut run, fx);
         self.speak_usage(&mut run, outcome, fx);
-        if run.keep {
+        let riders = self.riders_of(run.number);
+        if run.is_said() {
+            self.runs.answered.push(run.id.clone());
+        } else if run.keep {
             // A run that was cancelled while it waited: what was said stays.
             self.say(&mut run);
-            let message = self.assistant_message(&run, outcome);
+            let carried = riders.iter().filter_map(|rider| self.runs.get(*rider));
+            let answers: Vec<String> = carried.map(|rider| rider.id.clone()).collect();
+            let message = self.assistant_message(&run, outcome, in_tools, &answers);
             // An answer to nothing would be worse than none: the journal stays open, and the
             // next start writes both the message and a notice.
             let appended = match run.unsaid {
@@ -513,27 +384,20 @@ impl Gateway {
         self.answer_waits(&run.id, &wait, fx);
         if !matches!(run.cause, Cause::Http(_)) {
             let finished = Finished { digest: run.digest, wait, second };
-            self.runs.remember(run.id.clone(), finished);
+            self.runs.remember(self.disk.as_mut(), run.id.clone(), finished);
+        }
+        for rider in riders {
+            if let Some(rider) = self.runs.active.remove(&rider) {
+                self.conclude(rider, outcome, fx);
+            }
+        }
+        if run.machine.is_some() {
+            self.runs.running -= 1;
+            self.begin_ready();
         }
         self.next_in_line(&run);
         self.save_soon();
         self.leave_if_idle(fx);
-    }
-
-    fn next_in_line(&mut self, run: &Active) {
-        let Some(line) = self.runs.lines.get_mut(&run.key) else { return };
-        let was_first = line.front() == Some(&run.number);
-        line.retain(|number| *number != run.number);
-        match line.front() {
-            None => {
-                self.runs.lines.remove(&run.key);
-            }
-            Some(next) if was_first => {
-                let next = *next;
-                self.runs.accepted.push(next);
-            }
-            Some(_) => {}
-        }
     }
 
     /// Ends a run; false when it was over already.
@@ -631,63 +495,10 @@ impl Active {
     }
 }
 
-impl NewRun {
-    /// Work that was acknowledged before its outcome; an HTTP client sees the outcome itself.
-    fn cause_is_journalled(&self) -> bool {
-        !matches!(self.cause, Cause::Http(_))
-    }
-}
-
 fn retry(mut error: ErrorShape) -> ErrorShape {
     error.retryable = Some(true);
     error.retry_after_ms = Some(500);
     error
-}
-
-fn disk_error(error: io::Error) -> ErrorShape {
-    ErrorShape::unavailable(format!(
-        "the message was not accepted: the state directory cannot be written ({error}); \
-         check its disk and permissions"
-    ))
-}
-
-/// The user's message for the transcript; `None` when a request ends with something else.
-fn user_message(new: &NewRun, now_ms: u64) -> Option<Value> {
-    let text = match &new.message {
-        Some(text) => text.clone(),
-        None => match new.ask.turns.last()? {
-            Turn::User(parts) => text_of_parts(parts),
-            _ => return None,
-        },
-    };
-    let images: Vec<(&str, &str)> = match new.ask.turns.last() {
-        Some(Turn::User(parts)) => parts
-            .iter()
-            .filter_map(|part| match part {
-                Part::Image { mime, data } => Some((mime.as_str(), data.as_str())),
-                _ => None,
-            })
-            .collect(),
-        _ => new.images.iter().map(|(mime, data)| (mime.as_str(), data.as_str())).collect(),
-    };
-    let content = if images.is_empty() {
-        Value::String(text)
-    } else {
-        let mut parts = vec![json!({"type": "text", "text": text})];
-        for (mime, data) in images {
-            parts.push(json!({"type": "image", "mimeType": mime, "data": data}));
-        }
-        Value::Array(parts)
-    };
-    let key = format!("{}:user", new.id);
-    let mut own = json!({"senderIsOwner": true, "idempotencyKey": key});
-    if let Some((id, mode)) = new.client {
-        own["transport"] = json!({"clients": [{"id": id, "mode": mode}]});
-    }
-    Some(json!({
-        "role": "user", "content": content, "timestamp": now_ms, "idempotencyKey": key,
-        "__openclaw": own,
-    }))
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 use super::super::Gateway;
 use super::Active;
 use super::models::context_window;
-use crate::agent::StopReason;
 use crate::agent::run::{Candidate, Outcome, Run};
 use crate::agent::turn::assistant_content;
+use crate::agent::{StopReason, Usage};
 use crate::protocol::error::ErrorShape;
 use crate::protocol::frame::write_json;
 use serde_json::{Value, json};
@@ -38,25 +38,60 @@ impl Gateway {
         }
     }
 
-    pub(super) fn assistant_message(&self, run: &Active, outcome: &Outcome) -> Value {
-        let now_ms = self.now.wall_ms;
-        let Some(machine) = &run.machine else {
-            return notice(&run.id, "cancelled before it began", now_ms);
-        };
-        let mut text = machine.text().to_owned();
+    /// A turn of the model with which the run is not over. `continues` keeps it from being
+    /// taken for the run's answer after a crash.
+    pub(super) fn turn_message(&self, run: &Active) -> Value {
+        let Some(machine) = &run.machine else { return Value::Null };
+        let mut message = self.message_of(run, machine);
+        message["__openclaw"]["continues"] = json!(true);
+        if !machine.calls().is_empty() {
+            message["stopReason"] = json!(StopReason::ToolUse.as_str());
+        }
+        message["content"] = assistant_content(machine.text(), machine.calls());
+        message
+    }
+
+    fn message_of(&self, run: &Active, machine: &Run) -> Value {
         let (provider, model) = match machine.candidate() {
             Some(candidate) => (candidate.provider.as_str(), candidate.model.as_str()),
             None => ("", ""),
         };
         let mut message = json!({
             "role": "assistant", "api": "openai-completions", "provider": provider,
-            "model": model, "timestamp": now_ms, "usage": usage_value(machine),
+            "model": model, "timestamp": self.now.wall_ms, "usage": usage_value(machine),
             "stopReason": "stop", "__openclaw": {"runId": run.id},
         });
+        if let Some(id) = machine.response_id() {
+            message["responseId"] = json!(id);
+        }
+        message
+    }
+
+    /// The run's answer. `in_tools`: the model's last turn stands there already. `answers`: runs
+    /// whose messages were said to this one.
+    pub(super) fn assistant_message(
+        &self,
+        run: &Active,
+        outcome: &Outcome,
+        in_tools: bool,
+        answers: &[String],
+    ) -> Value {
+        let now_ms = self.now.wall_ms;
+        let Some(machine) = &run.machine else {
+            return notice(&run.id, "cancelled before it began", now_ms);
+        };
+        let (mut text, calls) = match in_tools {
+            true => (String::new(), &[][..]),
+            false => (machine.text().to_owned(), machine.calls()),
+        };
+        let mut message = self.message_of(run, machine);
+        if !answers.is_empty() {
+            message["__openclaw"]["answers"] = json!(answers);
+        }
         match outcome {
             Outcome::Done(stop) => {
                 let stop = match stop {
-                    StopReason::Stop if !machine.calls().is_empty() => StopReason::ToolUse,
+                    StopReason::Stop if !calls.is_empty() => StopReason::ToolUse,
                     other => *other,
                 };
                 message["stopReason"] = json!(stop.as_str());
@@ -77,10 +112,7 @@ impl Gateway {
                 }
             }
         }
-        message["content"] = assistant_content(&text, machine.calls());
-        if let Some(id) = machine.response_id() {
-            message["responseId"] = json!(id);
-        }
+        message["content"] = assistant_content(&text, calls);
         message
     }
 
@@ -128,10 +160,18 @@ impl Gateway {
     }
 
     fn completed(&self, run: &Active, outcome: &Outcome, ended_ms: u64) -> Value {
-        let Some(machine) = &run.machine else { return Value::Null };
+        let Some(machine) = &run.machine else {
+            // It was said to another run, whose answer is its own.
+            return json!({
+                "runId": run.id, "status": "ok", "summary": "completed",
+                "result": {"payloads": [], "meta": {
+                    "durationMs": ended_ms.saturating_sub(run.started_ms), "aborted": false,
+                }},
+            });
+        };
         let (provider, model) =
             machine.candidate().map_or(("", ""), |c| (c.provider.as_str(), c.model.as_str()));
-        let usage = machine.usage();
+        let (usage, last) = (machine.usage(), machine.last_usage());
         json!({
             "runId": run.id, "status": "ok", "summary": "completed",
             "result": {
@@ -142,12 +182,10 @@ impl Gateway {
                         "sessionId": run.session_id, "sessionFile": run.key,
                         "provider": provider, "model": model,
                         "contextTokens": context_window(&self.config, provider, model),
-                        "usage": {
-                            "input": usage.input, "output": usage.output,
-                            "cacheRead": usage.cache_read, "cacheWrite": 0, "total": usage.total,
-                        },
-                        "promptTokens": usage.input,
-                        "assistantTurns": 1,
+                        "usage": usage_meta(usage),
+                        "lastCallUsage": usage_meta(last),
+                        "promptTokens": last.input,
+                        "assistantTurns": machine.rounds(),
                     },
                     "aborted": false,
                     "finalAssistantVisibleText": machine.text(),
@@ -168,11 +206,19 @@ pub(super) fn notice(run: &str, why: &str, now_ms: u64) -> Value {
     })
 }
 
+/// Tokens of one turn, in a message.
 fn usage_value(machine: &Run) -> Value {
-    let usage = machine.usage();
+    let usage = machine.last_usage();
     json!({
         "input": usage.input, "output": usage.output, "totalTokens": usage.total,
-        "cacheRead": usage.cache_read, "cacheWrite": 0,
+        "cacheRead": usage.cache_read, "cacheWrite": usage.cache_write,
+    })
+}
+
+fn usage_meta(usage: Usage) -> Value {
+    json!({
+        "input": usage.input, "output": usage.output, "cacheRead": usage.cache_read,
+        "cacheWrite": usage.cache_write, "total": usage.total,
     })
 }
 
@@ -216,7 +262,7 @@ pub(in crate::gateway) fn receipt(run: &Active, machine: &Run) -> Value {
         asked.map(|c| (&c.provider, &c.model)) != answered.map(|c| (&c.provider, &c.model));
     json!({
         "runId": run.id, "sessionId": run.session_id, "turnId": run.id,
-        "requested": pair(asked), "effective": pair(answered), "successfulToolNames": [],
+        "requested": pair(asked), "effective": pair(answered), "successfulToolNames": run.tools_used,
         "rerouted": rerouted, "terminalDisposition": "visible",
     })
 }

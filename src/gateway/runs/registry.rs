@@ -1,9 +1,9 @@
 //! The table of runs: by number, by id, by session, by dial; and the outcomes kept for a while.
 
+use super::ledger::Ledger;
 use super::wait::Waits;
 use super::{Active, Finished};
 use crate::driver::DialId;
-use crate::limits;
 use crate::store::Disk;
 use crate::store::journal::Journal;
 use serde_json::Value;
@@ -25,9 +25,15 @@ pub(in crate::gateway) struct Runs {
     pub(super) dials: BTreeMap<DialId, u64>,
     /// To begin at the end of this turn.
     pub(super) accepted: Vec<u64>,
-    pub(super) finished: BTreeMap<String, Finished>,
-    pub(super) finished_order: VecDeque<String>,
-    pub(super) finished_bytes: usize,
+    /// First in their lines, waiting for `agents.defaults.maxConcurrent`.
+    pub(super) ready: VecDeque<u64>,
+    /// Runs with a machine.
+    pub(super) running: usize,
+    /// Tools are done: to go on at the end of this turn.
+    pub(super) going_on: Vec<u64>,
+    /// Runs that others took the place of, and the word for it.
+    pub(super) to_cancel: Vec<(u64, &'static str)>,
+    pub(super) ledger: Ledger,
     pub(in crate::gateway) waits: Waits,
     pub(super) next: u64,
     /// What the active runs hold together: the sum of [`Active::held`].
@@ -41,6 +47,7 @@ impl Runs {
         let (journal, unfinished) = Journal::open(disk, path.clone()).map_err(|error| {
             io::Error::new(error.kind(), format!("{}: {error}", path.display()))
         })?;
+        let ledger = Ledger::open(disk, state_dir.join("journal").join("outcomes.jsonl"))?;
         Ok(Self {
             journal,
             unfinished,
@@ -51,9 +58,11 @@ impl Runs {
             lines: BTreeMap::new(),
             dials: BTreeMap::new(),
             accepted: Vec::new(),
-            finished: BTreeMap::new(),
-            finished_order: VecDeque::new(),
-            finished_bytes: 0,
+            ready: VecDeque::new(),
+            running: 0,
+            going_on: Vec::new(),
+            to_cancel: Vec::new(),
+            ledger,
             waits: Waits::default(),
             next: 1,
             bytes: 0,
@@ -79,7 +88,7 @@ impl Runs {
 
     /// Runs wait for the end of a turn.
     pub(in crate::gateway) fn to_begin(&self) -> bool {
-        !self.accepted.is_empty()
+        !self.accepted.is_empty() || !self.going_on.is_empty()
     }
 
     /// Sessions with runs, dials under way, runs to begin, and calls of `agent.wait`.
@@ -108,6 +117,10 @@ impl Runs {
     /// Marks what was answered as done and forces the journal to the platter, if it grew. To be
     /// called when the transcripts are synced: a power cut may keep any part of what is not.
     pub(in crate::gateway) fn sync(&mut self, disk: &mut dyn Disk) {
+        if let Err(error) = self.ledger.sync(disk) {
+            log::error!(target: "store", "outcomes not synced: {error}");
+            return;
+        }
         while let Some(id) = self.answered.pop() {
             if let Err(error) = self.journal.done(disk, &id) {
                 log::error!(target: "store", "run {id} not marked done: {error}");
@@ -142,15 +155,17 @@ impl Runs {
     pub(in crate::gateway) fn check_invariants(&self) {
         assert!(self.accepted.is_empty(), "accepted and not begun");
         assert_eq!(self.by_id.len(), self.active.len(), "one name a run");
-        assert_eq!(self.lines.values().map(VecDeque::len).sum::<usize>(), self.active.len());
+        let said = self.active.values().filter(|run| run.is_said()).count();
+        let lined: usize = self.lines.values().map(VecDeque::len).sum();
+        assert_eq!(lined + said, self.active.len());
         for (number, run) in &self.active {
             assert_eq!(self.by_id.get(&run.id), Some(number));
             let place = self.lines.get(&run.key).and_then(|l| l.iter().position(|n| n == number));
-            assert_eq!(
-                place.map(|place| place == 0),
-                Some(run.machine.is_some()),
-                "only the first"
-            );
+            let first = place == Some(0);
+            let begun = run.machine.is_some();
+            assert!(place.is_some() || run.is_said(), "in line, or said to another");
+            assert!(!begun || first, "only the first");
+            assert!(begun || !first || self.ready.contains(number), "the first begins");
             let awaited = run.dial.and_then(|dial| self.dials.get(&dial));
             assert_eq!(run.dial.map(|_| number), awaited, "a dial knows its run");
         }
@@ -159,28 +174,22 @@ impl Runs {
         for (dial, number) in &self.dials {
             assert_eq!(self.get(*number).and_then(|run| run.dial), Some(*dial), "a forgotten dial");
         }
-        assert_eq!(self.finished.len(), self.finished_order.len());
-        assert!(self.finished.len() <= limits::RUNS_REMEMBERED);
+        self.ledger.check_invariants();
+        assert!(self.going_on.is_empty() && self.to_cancel.is_empty(), "left for a next turn");
+        let machines = self.active.values().filter(|run| run.machine.is_some()).count();
+        assert_eq!(self.running, machines, "what runs");
     }
 
-    pub(super) fn remember(&mut self, id: String, finished: Finished) {
-        let bytes = |finished: &Finished| {
-            finished.wait.len() + finished.second.as_ref().map_or(256, Vec::len)
-        };
-        self.finished_bytes += bytes(&finished);
-        if let Some(old) = self.finished.insert(id.clone(), finished) {
-            self.finished_bytes -= bytes(&old);
-        } else {
-            self.finished_order.push_back(id);
-        }
-        while self.finished_order.len() > limits::RUNS_REMEMBERED
-            || (self.finished_bytes > limits::RUNS_REMEMBERED_BYTES
-                && self.finished_order.len() > 1)
-        {
-            let Some(oldest) = self.finished_order.pop_front() else { break };
-            if let Some(old) = self.finished.remove(&oldest) {
-                self.finished_bytes -= bytes(&old);
-            }
-        }
+    pub(in crate::gateway) fn remember(
+        &mut self,
+        disk: &mut dyn Disk,
+        id: String,
+        finished: Finished,
+    ) {
+        self.ledger.remember(disk, id, finished);
+    }
+
+    pub(super) fn finished(&self, id: &str) -> Option<&Finished> {
+        self.ledger.get(id)
     }
 }

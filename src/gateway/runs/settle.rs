@@ -1,8 +1,12 @@
 //! After a stop that was none: what was accepted and has no answer.
 
 use super::super::Gateway;
+use super::Finished;
 use super::outcome::notice;
-use serde_json::Value;
+use crate::protocol::error::ErrorShape;
+use crate::wire::hash::hex_decode;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 impl Gateway {
@@ -21,14 +25,17 @@ impl Gateway {
             self.sessions.open(self.disk.as_mut(), agent);
             let fresh = self.uuid();
             self.sessions.ensure(self.disk.as_mut(), &key, || fresh, now_ms);
-            let (has_user, answered) = self.written_of(&key, &id);
+            let written = self.written_of(&key, &id);
             let mut kept = true;
-            if !has_user && let Some(message) = work.get("message") {
+            if !written.said
+                && let Some(message) = work.get("message")
+            {
                 kept &= self.append_message(&key, &id, message).is_ok();
             }
-            if !answered {
-                let notice = notice(&id, "the gateway stopped before this was answered", now_ms);
-                kept &= self.append_message(&key, &id, &notice).is_ok();
+            if !written.answered {
+                let why = written.why();
+                kept &= self.append_message(&key, &id, &notice(&id, &why, now_ms)).is_ok();
+                self.remember_notice(&id, &work, &why);
                 log::warn!(target: "gateway",
                     "run {id} in {key} was cut short by the last stop; its session says so");
             }
@@ -51,16 +58,26 @@ impl Gateway {
         }
     }
 
-    /// Whether a session has the message of a run, and an answer to it.
-    fn written_of(&self, key: &str, id: &str) -> (bool, bool) {
+    /// A repeated key is told what became of the first one.
+    fn remember_notice(&mut self, id: &str, work: &Value, why: &str) {
+        let digest = work.get("digest").and_then(Value::as_str).and_then(hex_decode);
+        let Some(digest) = digest.and_then(|digest| digest.try_into().ok()) else { return };
+        let error = ErrorShape::unavailable(why).with(json!({"runId": id, "status": "error"}));
+        let wait = json!({
+            "runId": id, "status": "error", "endedAt": self.now.wall_ms, "stopReason": "error",
+            "error": why,
+        });
+        let finished = Finished { digest, wait: wait.to_string().into_bytes(), second: Err(error) };
+        self.runs.remember(self.disk.as_mut(), id.to_owned(), finished);
+    }
+
+    /// What a session has of a run.
+    fn written_of(&self, key: &str, id: &str) -> Written {
         let said = format!("{id}:user");
-        let (mut has_user, mut answered) = (false, false);
+        let mut written = Written::default();
         let walked = self.sessions.walk_back(self.disk.as_ref(), key, &mut |record| {
-            let field = record.message.get("idempotencyKey").and_then(Value::as_str);
-            has_user |= field == Some(&said);
-            let run = record.message.get("__openclaw").and_then(|own| own.get("runId"));
-            answered |= run.and_then(Value::as_str) == Some(id);
-            match has_user && answered {
+            written.see(&record.message, id, &said);
+            match written.said {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
@@ -68,7 +85,59 @@ impl Gateway {
         if let Err(error) = walked {
             log::error!(target: "sessions", "the transcript of {key} cannot be read: {error}");
         }
-        (has_user, answered)
+        written
+    }
+}
+
+/// What a transcript has of a run, read backwards.
+#[derive(Default)]
+struct Written {
+    /// Its message.
+    said: bool,
+    /// Its answer.
+    answered: bool,
+    /// Ids of its calls that have a result, and names of those that have none.
+    results: BTreeSet<String>,
+    cut_short: Vec<String>,
+}
+
+impl Written {
+    fn see(&mut self, message: &Value, id: &str, said: &str) {
+        let text = |name: &str| message.get(name).and_then(Value::as_str);
+        self.said |= text("idempotencyKey") == Some(said);
+        let own = message.get("__openclaw");
+        let field = |name: &str| own.and_then(|own| own.get(name));
+        let answers = field("answers").and_then(Value::as_array);
+        let ours = field("runId").and_then(Value::as_str) == Some(id);
+        let carried = answers.is_some_and(|answers| answers.iter().any(|other| other == id));
+        match text("role") {
+            Some("assistant") if (ours || carried) && field("continues").is_none() => {
+                self.answered = true;
+            }
+            Some("toolResult") if ours => {
+                self.results.extend(text("toolCallId").map(str::to_owned));
+            }
+            Some("assistant") if ours => {
+                let parts = message.get("content").and_then(Value::as_array);
+                for part in parts.into_iter().flatten() {
+                    let text = |name: &str| part.get(name).and_then(Value::as_str);
+                    let call = text("type") == Some("toolCall");
+                    if call && text("id").is_some_and(|id| !self.results.contains(id)) {
+                        self.cut_short.extend(text("name").map(str::to_owned));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn why(&self) -> String {
+        let mut why = "the gateway stopped before this was answered".to_owned();
+        if !self.cut_short.is_empty() {
+            why.push_str("; cut short, and perhaps done in part: ");
+            why.push_str(&self.cut_short.join(", "));
+        }
+        why
     }
 }
 

@@ -59,7 +59,7 @@ impl Gateway {
         run: &str,
         timeout_ms: u64,
     ) -> Result<Answer, ErrorShape> {
-        if let Some(finished) = self.runs.finished.get(run) {
+        if let Some(finished) = self.runs.finished(run) {
             return Ok(Answer::Json(finished.wait.clone()));
         }
         if self.runs.waits.len() >= limits::WAITS {
@@ -76,7 +76,7 @@ impl Gateway {
     }
 
     /// A run is over: everybody who waits for it hears so.
-    pub(super) fn answer_waits(&mut self, run: &str, result: &[u8], fx: &mut Effects) {
+    pub(in crate::gateway) fn answer_waits(&mut self, run: &str, result: &[u8], fx: &mut Effects) {
         for wait in self.runs.waits.take(|wait| wait.run == run) {
             self.respond_json(wait.conn, &wait.request, result, fx);
         }

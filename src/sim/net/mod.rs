@@ -21,7 +21,7 @@ use super::trace::Trace;
 use crate::driver::{Closed, ConnId, Core, DialError, DialId, Effects, Input, Now, Signal, Time};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// What the dice decide.
 #[derive(Debug, Clone)]
@@ -124,6 +124,8 @@ pub struct Net {
     free: Vec<u32>,
     links: Vec<Link>,
     dials: BTreeMap<DialId, Time>,
+    /// Dials to addresses that their guard forbids.
+    forbidden: BTreeMap<DialId, IpAddr>,
     provide: Provide,
     fx: Effects,
     dirty: Vec<u32>,
@@ -150,6 +152,7 @@ impl Net {
             free: Vec::new(),
             links: Vec::new(),
             dials: BTreeMap::new(),
+            forbidden: BTreeMap::new(),
             provide,
             fx: Effects::new(),
             dirty: Vec::new(),
@@ -558,6 +561,7 @@ impl Net {
             return;
         }
         self.trace.note(self.now, "dialed", dial.0, how.into());
+        let forbidden = self.forbidden.remove(&dial).map(DialError::Forbidden);
         let result = match how {
             0 => {
                 let peer = (self.provide)(&mut self.rng);
@@ -568,6 +572,7 @@ impl Net {
             }
             1 => Err(DialError::Connect("Connection refused".to_owned())),
             2 => Err(DialError::Resolve("no such host".to_owned())),
+            4 => Err(forbidden.unwrap_or(DialError::Timeout)),
             _ => Err(DialError::Timeout),
         };
         core.on(now, Input::Dialed { dial, result }, &mut self.fx);

@@ -1,9 +1,20 @@
 //! The second half of a turn: effects in order, flushes, queue reports.
 
 use super::{Happening, Net};
-use crate::driver::{ConnId, Core, Effect, Input, Now};
+use crate::driver::{ConnId, Core, Effect, Input, Now, Target};
 use crate::limits;
 use crate::sim::check::{Checks, Invariant};
+use crate::wire::address::is_public;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The address of a target that its guard forbids; `localhost` is the one name that has one.
+fn closed(target: &Target) -> Option<IpAddr> {
+    let ip = match target.host.as_str() {
+        "localhost" => IpAddr::from(Ipv4Addr::LOCALHOST),
+        literal => literal.parse().ok()?,
+    };
+    (target.public_only && !is_public(ip)).then_some(ip)
+}
 
 impl Net {
     /// Effects and flushes; a report may cause effects again, at most eight rounds of them.
@@ -62,12 +73,16 @@ impl Net {
                     self.up_soon(link);
                 }
             }
-            Effect::Dial { dial, deadline, .. } => {
+            Effect::Dial { dial, target, deadline } => {
                 self.trace.note(self.now, "dial", dial.0, deadline.0);
                 let late = deadline < self.now || self.dials.insert(dial, deadline).is_some();
                 checks.require(!late, Invariant::Seam, || {
                     format!("dial {} is repeated or over before it began", dial.0)
                 });
+                if let Some(ip) = closed(&target) {
+                    self.forbidden.insert(dial, ip);
+                    return self.at(now.time, Happening::Dialed(dial.0, 4));
+                }
                 let how = match self.rng.percent(self.knobs.bad_dials) {
                     true => self.rng.pick(&[1, 2, 3]),
                     false => 0,

@@ -27,7 +27,10 @@ impl Gateway {
         let offset = count(params, "offset", 0);
         let max_chars = count(params, "maxChars", usize::MAX);
         let max_bytes = count(params, "maxBytes", HISTORY_BYTES).min(HISTORY_BYTES);
-        let total = self.sessions.count(self.disk.as_ref(), &key).map_err(|error| unreadable(&key, &error))?;
+        let total = self
+            .sessions
+            .count(self.disk.as_ref(), &key)
+            .map_err(|error| unreadable(&key, &error))?;
         // The page ends so many messages before the newest, or with the one that is named.
         let last = text(params, "messageId");
         let mut end = last.is_none().then(|| total.saturating_sub(offset as u64));
@@ -55,7 +58,9 @@ impl Gateway {
             }
         };
         if !none {
-            self.sessions.walk_back(self.disk.as_ref(), &key, &mut see).map_err(|error| unreadable(&key, &error))?;
+            self.sessions
+                .walk_back(self.disk.as_ref(), &key, &mut see)
+                .map_err(|error| unreadable(&key, &error))?;
         }
         let Some(end) = end else {
             let id = last.unwrap_or_default();
@@ -220,10 +225,10 @@ fn shorten(message: &mut Value, max_chars: usize) {
 
 #[cfg(test)]
 mod tests {
-    use crate::gateway::fuzz::{Memory, boot};
     use super::*;
     use crate::config::AuthMode;
     use crate::driver::{Now, Time};
+    use crate::gateway::fuzz::{Memory, boot};
     use crate::sessions::transcript::{write_header, write_message};
     use crate::store::Disk;
 

@@ -9,10 +9,9 @@ pub(in crate::gateway) use inject::injected;
 
 use super::super::Gateway;
 use super::super::commands::{Call, Command, Name};
-use super::super::runs::{Cause, NewRun, Repeated, digest};
+use super::super::runs::{Cause, NewRun, QueueMode, Repeated, digest};
 use super::super::socket::Answer;
 use super::{Handled, Params, number, text};
-use crate::agent::Ask;
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
@@ -37,9 +36,8 @@ impl Gateway {
         if command.is_some_and(|command| command.name == Name::Stop) {
             return Ok(self.abort_session(&key, None, fx).answer());
         }
-        let known = self.sessions.get(&key).is_some();
         let (run_id, status) = match command {
-            None => self.accept_chat(conn, params)?,
+            None => self.accept_chat(conn, params, None)?,
             Some(command) => {
                 let run_id = text(params, "idempotencyKey").unwrap_or_default().to_owned();
                 let digest = digest("chat", &key, message, params.get("attachments"));
@@ -52,8 +50,7 @@ impl Gateway {
         };
         self.respond_ok(conn, request, &json!({"runId": run_id, "status": status}), fx);
         if status == "started" {
-            let reason = if known { "participants" } else { "create" };
-            self.tell_session(&key, Some(reason), &Value::Null, fx);
+            self.tell_session(&key, Some("participants"), &Value::Null, fx);
         }
         Ok(Answer::Handled)
     }
@@ -69,11 +66,13 @@ impl Gateway {
     }
 
     /// Takes a message on as a run, whatever it says: its id, and `started` or what became of
-    /// the same message before.
-    pub(super) fn accept_chat(
+    /// the same message before. `digested` is of the message as it came, when a command stood
+    /// before it.
+    pub(in crate::gateway) fn accept_chat(
         &mut self,
         conn: ConnId,
         params: &Params,
+        digested: Option<[u8; 32]>,
     ) -> Result<(String, &'static str), ErrorShape> {
         let message = text(params, "message").unwrap_or_default();
         let (key, agent) = self.target(text(params, "sessionKey"), text(params, "agentId"))?;
@@ -83,7 +82,8 @@ impl Gateway {
             return Err(ErrorShape::invalid("message or attachment required"));
         }
         let run_id = text(params, "idempotencyKey").unwrap_or_default().to_owned();
-        let digest = digest("chat", &key, message, params.get("attachments"));
+        let digest =
+            digested.unwrap_or_else(|| digest("chat", &key, message, params.get("attachments")));
         if let Some(status) = self.known(&run_id, digest)? {
             return Ok((run_id, status));
         }
@@ -95,19 +95,14 @@ impl Gateway {
         }
         let client = self.conns.client(conn).map(|client| (client.id, client.mode));
         let new = NewRun {
-            id: run_id.clone(),
-            cause: Cause::Chat,
-            key,
-            agent,
             session_id: session_id.map(str::to_owned),
-            keep: true,
             message: Some(message.to_owned()),
             images,
-            ask: Ask::default(),
-            model: None,
             timeout_ms: number(params, "timeoutMs"),
             client,
             digest,
+            mode: text(params, "queueMode").and_then(QueueMode::from_word),
+            ..NewRun::new(run_id.clone(), Cause::Chat, key, agent)
         };
         self.accept_run(new)?;
         Ok((run_id, "started"))
@@ -120,7 +115,7 @@ impl Gateway {
     }
 
     /// Cancels the runs of a session, those that wait first so that none begins meanwhile.
-    pub(super) fn abort_session(
+    pub(in crate::gateway) fn abort_session(
         &mut self,
         key: &str,
         run_id: Option<&str>,
@@ -140,10 +135,10 @@ impl Gateway {
 /// Result of `chat.abort`; some clients compare the text, so the order is the reference's.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Aborted {
+pub(in crate::gateway) struct Aborted {
     ok: bool,
     aborted: bool,
-    pub(super) run_ids: Vec<String>,
+    pub(in crate::gateway) run_ids: Vec<String>,
 }
 
 impl Aborted {
@@ -216,4 +211,3 @@ pub(super) fn conflict() -> ErrorShape {
     )
     .with(json!({"reason": "chat-request-conflict"}))
 }
-

@@ -83,7 +83,11 @@ impl Gateway {
                 let (key, owner) = self.target(Some(value), None)?;
                 let ours = agent.as_ref().is_none_or(|agent| *agent == owner);
                 let entry = self.sessions.key_and_entry(&key).filter(|_| ours);
-                entry.filter(|(key, entry)| fits(key, entry)).map(|(key, _)| key).into_iter().collect()
+                entry
+                    .filter(|(key, entry)| fits(key, entry))
+                    .map(|(key, _)| key)
+                    .into_iter()
+                    .collect()
             }
             _ => {
                 let label = (name == "label").then_some(value);
@@ -91,7 +95,9 @@ impl Gateway {
                 let agent = agent.as_deref();
                 let limit = CANDIDATES;
                 let also = Some(&fits as &dyn Fn(&str, &Entry) -> bool);
-                self.sessions.find(&Query { agent, shelf, label, also, limit, ..Query::default() }).keys
+                self.sessions
+                    .find(&Query { agent, shelf, label, also, limit, ..Query::default() })
+                    .keys
             }
         };
         match found.as_slice() {

@@ -216,7 +216,3 @@ impl Gateway {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "../sessions_tests.rs"]
-mod tests;

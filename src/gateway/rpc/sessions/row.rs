@@ -18,11 +18,35 @@ pub(super) struct Extras {
 
 /// Fields of an entry that a row shows as they are.
 const SHOWN: [&str; 30] = [
-    "accountId", "archivedAt", "archivedBy", "boardFace", "category", "channel", "color",
-    "createdActor", "createdVia", "elevatedLevel", "estimatedCostUsd", "execAsk", "execHost",
-    "execNode", "execSecurity", "fastMode", "groupActivation", "icon", "lastActivityAt",
-    "lastReadAt", "markedUnreadAt", "parentSessionKey", "participants", "pinnedAt",
-    "previousSessionId", "queueMode", "reasoningLevel", "responseUsage", "sendPolicy",
+    "accountId",
+    "archivedAt",
+    "archivedBy",
+    "boardFace",
+    "category",
+    "channel",
+    "color",
+    "createdActor",
+    "createdVia",
+    "elevatedLevel",
+    "estimatedCostUsd",
+    "execAsk",
+    "execHost",
+    "execNode",
+    "execSecurity",
+    "fastMode",
+    "groupActivation",
+    "icon",
+    "lastActivityAt",
+    "lastReadAt",
+    "markedUnreadAt",
+    "parentSessionKey",
+    "participants",
+    "pinnedAt",
+    "previousSessionId",
+    "queueMode",
+    "reasoningLevel",
+    "responseUsage",
+    "sendPolicy",
     "spawnedBy",
 ];
 const SHOWN_TOO: [&str; 6] =
@@ -82,7 +106,8 @@ impl Gateway {
         let name = entry.word("displayName").or(entry.label.as_deref());
         put(row, "displayName", json!(name));
         // Entries of older generations say `room` where the schema says `channel`.
-        let chat = entry.chat_type.as_deref().map(|chat| if chat == "room" { "channel" } else { chat });
+        let chat =
+            entry.chat_type.as_deref().map(|chat| if chat == "room" { "channel" } else { chat });
         put(row, "chatType", json!(chat));
         let participants = entry.extra.get("participants").and_then(Value::as_array);
         put(row, "participantCount", json!(participants.map_or(0, Vec::len)));

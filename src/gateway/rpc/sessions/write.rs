@@ -4,7 +4,7 @@
 //! session is ended before the session is emptied or deleted.
 
 use super::super::super::Gateway;
-use super::super::super::runs::{candidate, model_exists};
+use super::super::super::runs::candidate;
 use super::super::super::socket::Answer;
 use super::super::chat::another_session;
 use super::super::{Handled, Params, text};
@@ -13,7 +13,7 @@ use crate::agent::run::Via;
 use crate::driver::{ConnId, Effects};
 use crate::protocol::error::ErrorShape;
 use crate::protocol::operations::holds;
-use crate::sessions::{Entry, Query, Shelf, key};
+use crate::sessions::{Entry, Query, Shelf, fresh, key};
 use serde_json::{Map, Value, json};
 use std::io;
 
@@ -44,9 +44,26 @@ const KEPT: [(&str, &[&str]); 19] = [
 /// What organises sessions, and the model: `operator.write` may change it. The rest of
 /// `sessions.patch` takes `operator.admin` (reference: docs/gateway/operator-scopes.md).
 const ORGANISING: [&str; 21] = [
-    "key", "agentId", "expectedSessionId", "expectedLifecycleRevision", "expectedMarkedUnreadAt",
-    "label", "displayName", "icon", "color", "category", "boardFace", "statusNote", "attention",
-    "ttlMinutes", "archived", "pinned", "unread", "model", "queueMode", "parentSessionKey",
+    "key",
+    "agentId",
+    "expectedSessionId",
+    "expectedLifecycleRevision",
+    "expectedMarkedUnreadAt",
+    "label",
+    "displayName",
+    "icon",
+    "color",
+    "category",
+    "boardFace",
+    "statusNote",
+    "attention",
+    "ttlMinutes",
+    "archived",
+    "pinned",
+    "unread",
+    "model",
+    "queueMode",
+    "parentSessionKey",
     "idempotencyKey",
 ];
 
@@ -278,9 +295,9 @@ impl Gateway {
         };
         match self.sessions.find(&query).keys.first() {
             None => Ok(()),
-            Some(taken) => Err(ErrorShape::invalid(format!(
-                "label already in use: {label} (by {taken})"
-            ))),
+            Some(taken) => {
+                Err(ErrorShape::invalid(format!("label already in use: {label} (by {taken})")))
+            }
         }
     }
 
@@ -372,6 +389,26 @@ impl Gateway {
         Ok(Answer::Handled)
     }
 
+    /// Before a message is taken: a conversation that is over by its policy begins anew, under
+    /// an id of its own. When its transcript cannot be put aside, it goes on.
+    pub(in crate::gateway) fn end_if_stale(&mut self, key: &str) {
+        let session = &self.config.session;
+        let (types, channels) = (&session.reset_by_type, &session.reset_by_channel);
+        let reset = fresh::choose(key, &session.reset, types, channels);
+        let policy =
+            fresh::Policy { daily_at_hour: reset.daily_at_hour, idle_minutes: reset.idle_minutes };
+        let now_ms = self.now.wall_ms;
+        let stale = self.sessions.get(key).and_then(|entry| policy.stale(entry, now_ms));
+        let Some(stale) = stale else { return };
+        let (session_id, revision) = (self.uuid(), self.uuid());
+        let disk = self.disk.as_mut();
+        match self.sessions.reset(disk, key, Some(session_id), revision, now_ms) {
+            Ok(_) => log::info!(target: "sessions", "{key} begins anew ({stale:?} reset)"),
+            Err(error) => log::error!(target: "sessions",
+                "{key}: {stale:?} reset put off, its transcript cannot be renamed: {error}"),
+        }
+    }
+
     /// Ends the runs of a session and empties it; its id stays.
     pub(in crate::gateway) fn reset_session(
         &mut self,
@@ -407,9 +444,8 @@ impl Gateway {
         }
         self.is_expected(&key, params)?;
         let entry = self.sessions.get(&key);
-        if let (Some(wanted), Some(entry)) =
-            (params.get("expectedSessionUpdatedAt").and_then(Value::as_f64), entry)
-            && wanted != f64::from_bits((entry.updated_at as f64).to_bits())
+        if let (Some(wanted), Some(entry)) = (params.get("expectedSessionUpdatedAt"), entry)
+            && wanted.as_u64() != Some(entry.updated_at)
         {
             return Err(ErrorShape::invalid(format!("session {key} has changed since")));
         }
@@ -451,7 +487,7 @@ impl Gateway {
         if let Some(attachments) = params.get("attachments") {
             send.insert("attachments".to_owned(), attachments.clone());
         }
-        self.accept_chat(conn, &send).map(|_| ())
+        self.accept_chat(conn, &send, None).map(|_| ())
     }
 }
 

@@ -1,0 +1,178 @@
+//! What the gateway keeps of its agents between runs, and the prompt it puts before each.
+
+use super::Gateway;
+use crate::agent::prompt::{self, Facts};
+use crate::agent::run::{Candidate, Via};
+use crate::agent::turn::Turn;
+use crate::agent::workspace::{self, Files};
+use crate::agent::{Ask, tool_name};
+use crate::limits;
+use crate::wire::text::rfc3339_ms;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// By agent id; agents that left the configuration are forgotten at a reload.
+#[derive(Default)]
+pub(super) struct Agents {
+    kept: BTreeMap<String, Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    files: Files,
+    /// Workspace and the repository around it.
+    repo: Option<(PathBuf, Option<PathBuf>)>,
+}
+
+impl Gateway {
+    /// Where an agent's files live.
+    pub(super) fn workspace(&self, agent: &str) -> PathBuf {
+        self.config.agents.workspace(agent, &self.state_dir)
+    }
+
+    /// Gives the workspace of every agent its first files, unless the configuration says not to.
+    /// A workspace that cannot be written is told to the log; its agent works without.
+    pub fn seed_workspaces(&mut self) {
+        let config = self.config.clone();
+        for agent in config.agents.agent_ids() {
+            self.seed_workspace(agent);
+        }
+    }
+
+    /// As [`Gateway::seed_workspaces`] for one agent.
+    pub(super) fn seed_workspace(&mut self, agent: &str) {
+        let defaults = &self.config.agents.defaults;
+        if defaults.skip_bootstrap {
+            return;
+        }
+        let dir = self.workspace(agent);
+        match workspace::seed(self.disk.as_mut(), &dir, &defaults.skip_files) {
+            Ok(0) => {}
+            Ok(files) => log::info!(target: "agents", "{agent}: {files} new files in {}",
+                dir.display()),
+            Err(error) => log::warn!(target: "agents", "{agent}: the workspace {} cannot be \
+                written: {error}; check its owner, or set agents.defaults.workspace",
+                dir.display()),
+        }
+    }
+
+    /// Forgets what was kept of agents that are gone.
+    pub(super) fn forget_agents(&mut self) {
+        let config = self.config.clone();
+        self.agents.kept.retain(|id, _| config.agents.has(id));
+    }
+
+    /// Puts the system prompt before a conversation, with the caller's own instructions at its
+    /// end: one system message, for there are models that take no more. The embedded model gets
+    /// none.
+    pub(super) fn add_prompt(&mut self, agent: &str, candidates: &[Candidate], ask: &mut Ask) {
+        let Some(first) = candidates.first().filter(|first| !matches!(first.via, Via::Echo)) else {
+            return;
+        };
+        let model = format!("{}/{}", first.provider, first.model);
+        let dir = self.workspace(agent);
+        let config = self.config.clone();
+        let kept = self.agents.kept.entry(agent.to_owned()).or_default();
+        let disk = self.disk.as_ref();
+        let mut files = None;
+        if config.agents.injects(agent) && ask.prompt != prompt::Mode::None {
+            files = Some(kept.files.look(disk, &dir, config.agents.bootstrap_chars(agent)));
+        }
+        let repo = match &config.agents.defaults.repo_root {
+            Some(root) => Some(root.clone()),
+            None => kept.repo_of(&dir, |path| disk.stat(path).is_ok()),
+        };
+        let house = ask.house_tools.clone();
+        let tools = house.iter().filter_map(|tool| {
+            let about = tool.get("function").and_then(|it| it.get("description"));
+            Some((tool_name(tool)?, about.and_then(Value::as_str).unwrap_or_default()))
+        });
+        let turns = std::mem::take(&mut ask.turns);
+        let (systems, turns): (Vec<Turn>, Vec<Turn>) =
+            turns.into_iter().partition(|turn| matches!(turn, Turn::System(_)));
+        let extra: Vec<&str> = systems
+            .iter()
+            .filter_map(|turn| match turn {
+                Turn::System(text) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        let (workspace, repo) = (dir.to_string_lossy(), repo.map(shown));
+        let mut runtime = vec![
+            ("agent", agent),
+            ("host", self.host.name.as_str()),
+            ("os", self.host.platform),
+            ("model", model.as_str()),
+        ];
+        runtime.extend(repo.as_deref().map(|repo| ("repo", repo)));
+        let own = config.agents.agent(agent);
+        let text = prompt::render(&Facts {
+            mode: ask.prompt,
+            agent,
+            name: own.and_then(|own| own.identity.name.as_deref().or(own.name.as_deref())),
+            tools: tools.collect(),
+            skills: "",
+            workspace: &workspace,
+            files: files.as_deref().unwrap_or_default(),
+            date: &date(self.now.wall_ms),
+            timezone: config.agents.defaults.user_timezone.as_deref(),
+            runtime: &runtime,
+            extra: &extra,
+        });
+        ask.turns.reserve(turns.len() + 1);
+        ask.turns.push(Turn::System(text));
+        ask.turns.extend(turns);
+    }
+}
+
+impl Kept {
+    /// The nearest directory from the workspace upwards that holds `.git`.
+    fn repo_of(&mut self, dir: &Path, exists: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+        if let Some((of, found)) = &self.repo
+            && of == dir
+        {
+            return found.clone();
+        }
+        let mut above = dir.ancestors().take(limits::REPO_LEVELS);
+        let found = above.find(|dir| exists(&dir.join(".git"))).map(Path::to_path_buf);
+        self.repo = Some((dir.to_path_buf(), found.clone()));
+        found
+    }
+}
+
+fn shown(path: PathBuf) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// `Monday 2026-11-23 (UTC)`.
+fn date(wall_ms: u64) -> String {
+    const DAYS: [&str; 7] =
+        ["Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"];
+    let since = usize::try_from(wall_ms / 86_400_000).unwrap_or(0);
+    let day = DAYS.get(since % 7).copied().unwrap_or_default();
+    let text = rfc3339_ms(wall_ms);
+    format!("{day} {} (UTC)", text.get(..10).unwrap_or(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_has_its_day() {
+        assert_eq!(date(0), "Thursday 1970-01-01 (UTC)");
+        assert_eq!(date(1_795_392_000_000), "Monday 2026-11-23 (UTC)");
+        assert_eq!(date(1_795_392_000_000 - 1), "Sunday 2026-11-22 (UTC)");
+    }
+
+    #[test]
+    fn the_repository_around_a_workspace_is_found_once() {
+        let mut kept = Kept::default();
+        let dir = Path::new("/a/b/c");
+        let found = kept.repo_of(dir, |path| path == Path::new("/a/.git"));
+        assert_eq!(found.as_deref(), Some(Path::new("/a")));
+        assert_eq!(kept.repo_of(dir, |_| panic!("looked again")), found);
+        assert_eq!(kept.repo_of(Path::new("/x"), |_| false), None);
+    }
+}

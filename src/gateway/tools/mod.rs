@@ -1,0 +1,342 @@
+//! Tool calls at work: for a run's model, for `tools.invoke`, for `/tools/invoke`.
+//!
+//! ```text
+//!  [Gateway::call_tool] --> How::Disk: a Work, stepped by Timer::Work --+
+//!                      \--> How::Host: [Gateway::host_tool] ------------+--> tool_done
+//!        caller <-- [Gateway::settle_tools], at the end of the turn <-- queue <--/
+//! ```
+//!
+//! A call ends exactly once: with what the tool gave, with its deadline, or unheard when its
+//! caller is gone. Whoever carries out a host tool keeps what it needs under the call's number
+//! and lets go of it in [`Gateway::cancel_host_tool`].
+
+mod state;
+
+use super::Gateway;
+use super::runs::Active;
+use super::timers::{Armed, Timer};
+use crate::agent::tools::{Args, HostTool, How, Output, Place, Tool, Work};
+use crate::agent::turn::Part;
+use crate::driver::{ConnId, Effects, Time};
+use crate::limits;
+use crate::protocol::error::ErrorShape;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+/// Who gets the output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// The model of a run: which of the calls of its turn.
+    Run {
+        /// The run's number.
+        run: u64,
+        /// The place among the turn's calls.
+        index: usize,
+    },
+    /// `tools.invoke`: a client and its request.
+    Rpc {
+        /// Who.
+        conn: ConnId,
+        /// Under which request id.
+        request: String,
+    },
+}
+
+/// A call about to begin.
+pub(super) struct NewCall {
+    pub(super) caller: Caller,
+    pub(super) tool: &'static Tool,
+    /// `toolCallId`.
+    pub(super) id: String,
+    pub(super) agent: String,
+    /// Canonical key of the session it is made in.
+    pub(super) key: String,
+    pub(super) args: Args,
+}
+
+/// A call at work.
+pub(super) struct Calling {
+    pub(super) caller: Caller,
+    pub(super) tool: &'static Tool,
+    pub(super) agent: String,
+    pub(super) key: String,
+    /// `toolCallId`.
+    pub(super) id: String,
+    pub(super) args: Args,
+    /// A disk tool's state; host tools keep theirs elsewhere.
+    work: Option<Box<dyn Work>>,
+    due: Option<Time>,
+    armed: Armed,
+}
+
+/// All calls at work.
+#[derive(Default)]
+pub(super) struct Tools {
+    calls: BTreeMap<u64, Calling>,
+    next: u64,
+    done: VecDeque<(Calling, Output)>,
+    stepping: bool,
+    /// Declarations of the sets in use, by the names in them.
+    declared: BTreeMap<Vec<&'static str>, Rc<[Value]>>,
+}
+
+impl Tools {
+    /// A call at work, by its number.
+    pub(super) fn get(&self, number: u64) -> Option<&Calling> {
+        self.calls.get(&number)
+    }
+
+    /// How many are at work.
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Outputs wait for the end of a turn.
+    pub(super) fn to_settle(&self) -> bool {
+        !self.done.is_empty()
+    }
+}
+
+impl Gateway {
+    /// Begins a call; its output comes to its caller at the end of this turn or later. Returns
+    /// the call's number.
+    pub(super) fn call_tool(&mut self, new: NewCall, fx: &mut Effects) -> u64 {
+        let NewCall { caller, tool, id, agent, key, args } = new;
+        self.tools.next += 1;
+        let number = self.tools.next;
+        let place = self.place_of(&agent);
+        let (work, host) = match tool.how {
+            How::Disk(start) => (Some(start(&place, &args)), None),
+            How::Host(host) => (None, Some(host)),
+        };
+        let due = has_deadline(host).then(|| self.now.time.after_ms(limits::TOOL_MS));
+        let (work, refused) = match work {
+            Some(Ok(work)) => (Some(work), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        let calling =
+            Calling { caller, tool, agent, key, id, args, work, due, armed: Armed::default() };
+        self.tools.calls.insert(number, calling);
+        match (refused, host) {
+            (Some(error), _) => self.tool_done(number, Output::error(error)),
+            (None, Some(host)) => self.host_tool(number, host, fx),
+            (None, None) => self.step_tool(number),
+        }
+        if let Some(calling) = self.tools.calls.get_mut(&number) {
+            calling.armed.at(&mut self.timers, due, Timer::Tool(number));
+        }
+        number
+    }
+
+    /// What a run's model is told of the tools it may use. Equal sets share one text.
+    pub(super) fn declared_tools(&mut self, run: &Active) -> Rc<[Value]> {
+        let tools = self.tools_of(run);
+        let names: Vec<&'static str> = tools.iter().map(|tool| tool.name).collect();
+        if let Some(known) = self.tools.declared.get(&names) {
+            return known.clone();
+        }
+        let declared: Rc<[Value]> = tools.iter().map(|tool| declaration(tool)).collect();
+        if self.tools.declared.len() >= limits::TOOL_SETS {
+            self.tools.declared.clear();
+        }
+        self.tools.declared.insert(names, declared.clone());
+        declared
+    }
+
+    /// Whether a run's model may use a tool.
+    pub(super) fn may_use(&self, run: &Active, tool: &Tool) -> bool {
+        self.tools_of(run).iter().any(|allowed| std::ptr::eq(*allowed, tool))
+    }
+
+    /// The tools of a run, in the order of the table.
+    fn tools_of(&self, run: &Active) -> Vec<&'static Tool> {
+        let _ = run;
+        crate::agent::tools::TOOLS.iter().collect()
+    }
+
+    /// Where an agent's tools work.
+    fn place_of(&self, agent: &str) -> Place {
+        let workspace = self.config.agents.workspace(agent, &self.state_dir);
+        Place { workspace, ..Place::default() }
+    }
+
+    /// A slice of a disk tool; the next one comes with the next turn of the loop.
+    fn step_tool(&mut self, number: u64) {
+        let Some(calling) = self.tools.calls.get_mut(&number) else { return };
+        let Some(work) = &mut calling.work else { return };
+        match work.step(self.disk.as_mut()) {
+            Some(output) => self.tool_done(number, output),
+            None if !self.tools.stepping => {
+                self.tools.stepping = true;
+                self.timers.arm(self.now.time, Timer::Work);
+            }
+            None => {}
+        }
+    }
+
+    /// The next slice of every disk tool at work.
+    pub(super) fn step_tools(&mut self) {
+        self.tools.stepping = false;
+        let working: Vec<u64> = self
+            .tools
+            .calls
+            .iter()
+            .filter(|(_, calling)| calling.work.is_some())
+            .map(|(number, _)| *number)
+            .collect();
+        for number in working {
+            self.step_tool(number);
+        }
+    }
+
+    /// A call took too long.
+    pub(super) fn tool_due(&mut self, number: u64, fx: &mut Effects) {
+        let now = self.now.time;
+        let Some(calling) = self.tools.calls.get_mut(&number) else { return };
+        let due = calling.due;
+        if !calling.armed.came_up(&mut self.timers, due, Timer::Tool(number), now) {
+            return;
+        }
+        if let How::Host(host) = calling.tool.how {
+            self.cancel_host_tool(number, host, fx);
+        }
+        let seconds = limits::TOOL_MS / 1000;
+        self.tool_done(number, Output::error(format!("the tool was given up after {seconds} s")));
+    }
+
+    /// A call is over; its caller hears of it at the end of the turn.
+    pub(super) fn tool_done(&mut self, number: u64, output: Output) {
+        if let Some(calling) = self.tools.calls.remove(&number) {
+            self.tools.done.push_back((calling, capped(output)));
+        }
+    }
+
+    /// Hands outputs to their callers.
+    pub(super) fn settle_tools(&mut self, fx: &mut Effects) {
+        while let Some((calling, output)) = self.tools.done.pop_front() {
+            match calling.caller {
+                Caller::Run { run, index } => self.run_tool_done(run, index, output, fx),
+                Caller::Rpc { conn, request } => {
+                    let error = output.is_error.then(|| {
+                        ErrorShape::invalid(output.all_text())
+                            .with(json!({"code": "tool_error", "tool": calling.tool.name}))
+                    });
+                    let value = json!({
+                        "ok": true, "toolName": calling.tool.name, "source": "core",
+                        "output": {"content": output.content_json(), "details": output.details},
+                    });
+                    match error {
+                        None => self.respond_ok(conn, &request, &value, fx),
+                        Some(error) => self.respond_error(conn, &request, &error, fx),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets go of the calls of a caller that does not want them any more. What such a tool did
+    /// so far stays done.
+    pub(super) fn cancel_tools(&mut self, wanted: impl Fn(&Caller) -> bool, fx: &mut Effects) {
+        let gone: Vec<u64> = self
+            .tools
+            .calls
+            .iter()
+            .filter(|(_, calling)| wanted(&calling.caller))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in gone {
+            let Some(calling) = self.tools.calls.get(&number) else { continue };
+            if let How::Host(host) = calling.tool.how {
+                self.cancel_host_tool(number, host, fx);
+            }
+            self.tools.calls.remove(&number);
+        }
+        self.tools.done.retain(|(calling, _)| !wanted(&calling.caller));
+    }
+
+    /// Carries out a tool that needs the gateway: it calls [`Gateway::tool_done`] now or later.
+    fn host_tool(&mut self, number: u64, host: HostTool, fx: &mut Effects) {
+        let _ = &fx;
+        match host {
+            HostTool::AgentsList => self.agents_list_tool(number),
+            HostTool::SessionStatus => self.session_status_tool(number),
+        }
+    }
+
+    /// Stops what a host tool has under way for this call.
+    fn cancel_host_tool(&mut self, number: u64, host: HostTool, fx: &mut Effects) {
+        let _ = (number, &fx);
+        match host {
+            HostTool::AgentsList | HostTool::SessionStatus => {}
+        }
+    }
+}
+
+/// A tool as a request to a model declares it, in OpenAI's form.
+fn declaration(tool: &Tool) -> Value {
+    json!({"type": "function", "function": {
+        "name": tool.name, "description": tool.description, "parameters": (tool.parameters)(),
+    }})
+}
+
+/// Whether [`limits::TOOL_MS`] bounds it; tools that wait for others have times of their own.
+fn has_deadline(host: Option<HostTool>) -> bool {
+    match host {
+        None | Some(HostTool::AgentsList | HostTool::SessionStatus) => true,
+    }
+}
+
+/// An output whose text fits [`limits::TOOL_RESULT`]: the middle of a longer one is cut out.
+fn capped(mut output: Output) -> Output {
+    let total: usize = output.content.iter().map(text_len).sum();
+    if total <= limits::TOOL_RESULT {
+        return output;
+    }
+    let mut room = limits::TOOL_RESULT;
+    for part in &mut output.content {
+        if let Part::Text(text) = part {
+            *text = cut_middle(text, room);
+            room = room.saturating_sub(text.len());
+        }
+    }
+    output
+}
+
+fn text_len(part: &Part) -> usize {
+    match part {
+        Part::Text(text) => text.len(),
+        _ => 0,
+    }
+}
+
+/// At most about `room` bytes of a text, its beginning and its end.
+fn cut_middle(text: &str, room: usize) -> String {
+    if text.len() <= room {
+        return text.to_owned();
+    }
+    let half = room / 2;
+    let head = text.floor_char_boundary(half);
+    let tail = text.ceil_char_boundary(text.len() - half);
+    let cut = tail - head;
+    format!(
+        "{}\n[... {cut} bytes left out ...]\n{}",
+        text.get(..head).unwrap_or_default(),
+        text.get(tail..).unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_output_keeps_its_beginning_and_end() {
+        let long = format!("begin{}ü{}end", "x".repeat(limits::TOOL_RESULT), "y".repeat(9));
+        let text = capped(Output::text(long)).all_text();
+        assert!(text.len() < limits::TOOL_RESULT + 64, "{}", text.len());
+        assert!(text.starts_with("begin") && text.ends_with("end") && text.contains("left out"));
+        assert_eq!(capped(Output::text("short")).all_text(), "short");
+    }
+}

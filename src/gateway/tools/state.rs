@@ -1,0 +1,73 @@
+//! Tools that look at the gateway itself: agents and sessions.
+
+use super::super::Gateway;
+use crate::agent::tools::Output;
+use crate::wire::text::rfc3339_ms;
+use serde_json::{Value, json};
+
+impl Gateway {
+    /// `agents_list`: the agents of the configuration.
+    pub(super) fn agents_list_tool(&mut self, number: u64) {
+        let Some(calling) = self.tools.get(number) else { return };
+        let agents: Vec<Value> = self
+            .config
+            .agents
+            .agent_ids()
+            .into_iter()
+            .map(|id| {
+                let model = &self.config.agents.model_of(id).primary;
+                json!({"id": id, "configured": true, "model": model})
+            })
+            .collect();
+        let value = json!({"requester": calling.agent, "allowAny": false, "agents": agents});
+        self.tool_done(number, Output::value(value));
+    }
+
+    /// `session_status`: a card of the session, its own unless it names another.
+    pub(super) fn session_status_tool(&mut self, number: u64) {
+        let Some(calling) = self.tools.get(number) else { return };
+        let named = match calling.args.text(&["sessionKey"]) {
+            Ok(named) => named.filter(|key| !key.is_empty()),
+            Err(error) => return self.tool_done(number, Output::error(error)),
+        };
+        let key = match named {
+            Some(named) => match self.target(Some(named), None) {
+                Ok((key, _)) => key,
+                Err(error) => return self.tool_done(number, Output::error(error.message)),
+            },
+            None => calling.key.clone(),
+        };
+        let card = self.status_card(&key);
+        let details = json!({"ok": true, "sessionKey": key, "statusText": card});
+        self.tool_done(number, Output { details: Some(details), ..Output::text(card) });
+    }
+
+    /// What a person or a model reads of a session.
+    pub(in crate::gateway) fn status_card(&self, key: &str) -> String {
+        let agent = crate::sessions::key::agent_of(key).unwrap_or_default();
+        let entry = self.sessions.get(key);
+        let (model, window) = self.default_model(agent);
+        let used = entry.and_then(|entry| {
+            Some(format!("{}/{}", entry.model_provider.as_ref()?, entry.model.as_ref()?))
+        });
+        let tokens = |count: Option<u64>| count.unwrap_or_default();
+        let waiting = self.runs.of_session(key).len().saturating_sub(1);
+        let mut lines = vec![
+            format!("OpenClaw Gateway {}", env!("CARGO_PKG_VERSION")),
+            format!("Time: {}", rfc3339_ms(self.now.wall_ms)),
+            format!("Uptime: {} s", self.uptime_ms() / 1000),
+            format!("Session: {key}"),
+            format!("Model: {}", used.unwrap_or(model)),
+            format!("Context: {window} tokens"),
+            format!("Queue: {waiting} waiting"),
+        ];
+        if let Some(entry) = entry {
+            lines.push(format!(
+                "Tokens of the last run: {} in / {} out",
+                tokens(entry.input_tokens),
+                tokens(entry.output_tokens)
+            ));
+        }
+        lines.join("\n")
+    }
+}
