@@ -35,6 +35,20 @@ pub const HTTP_BODY_MS: u64 = 120_000;
 pub const HTTP_IDLE_MS: u64 = 75_000;
 /// Body of a chat completion or response request (reference: 20 MB).
 pub const BODY_OPENAI: usize = 20 * 1024 * 1024;
+/// Body of a hook's request (reference: 256 KiB).
+pub const BODY_HOOK: usize = 256 * 1024;
+/// One image of an HTTP request, decoded, unless configured else (reference: 10 MB).
+pub const HTTP_IMAGE: usize = 10 * 1024 * 1024;
+/// One file of an HTTP request, decoded, unless configured else (reference: 5 MB).
+pub const HTTP_FILE: usize = 5 * 1024 * 1024;
+/// Characters of such a file that reach the model (reference: 60,000).
+pub const HTTP_FILE_CHARS: usize = 60_000;
+/// Response ids that `previous_response_id` may name (reference: 500).
+pub const RESPONSES_REMEMBERED: usize = 500;
+/// How long one may be named (reference: 30 min).
+pub const RESPONSES_REMEMBERED_MS: u64 = 30 * 60 * 1000;
+/// A stream that said nothing for this long says `: ping`, so that proxies leave it alone.
+pub const STREAM_PING_MS: u64 = 15_000;
 /// Body of any other request.
 pub const BODY_OTHER: usize = 256 * 1024;
 /// Chunk-size line with its extension, and each trailer line.
@@ -214,13 +228,6 @@ pub const TOOL_SETS: usize = 64;
 pub const TOOL_SLICE: usize = 256 * 1024;
 /// Directory entries that a disk tool looks at in one slice.
 pub const TOOL_SLICE_ENTRIES: usize = 512;
-
-// Bounds of agents.
-
-/// Bytes read of one file of a workspace; the prompt holds a part of it.
-pub const WORKSPACE_FILE: usize = 512 * 1024;
-/// Directories looked at, from a workspace upwards, for the repository around it.
-pub const REPO_LEVELS: usize = 16;
 /// Text of one answer of a file tool (the reference's read: 50 KB).
 pub const TOOL_TEXT: usize = 50 * 1024;
 /// Lines of one `read` (reference: 2000).
@@ -229,3 +236,24 @@ pub const TOOL_READ_LINES: u64 = 2_000;
 pub const TOOL_SNIFF: usize = 8 * 1024;
 /// Entries of one directory; the rest of a larger one is not seen.
 pub const TOOL_DIR_ENTRIES: usize = 10_000;
+
+// Bounds of agents.
+
+/// Bytes read of one file of a workspace; the prompt holds a part of it.
+pub const WORKSPACE_FILE: usize = 512 * 1024;
+/// Directories looked at, from a workspace upwards, for the repository around it.
+pub const REPO_LEVELS: usize = 16;
+/// Skills of one agent; more are not seen.
+pub const SKILLS: usize = 300;
+/// Directories looked at for them.
+pub const SKILL_DIRS: usize = 1_000;
+/// Folders from a root down to a skill (the reference's).
+pub const SKILL_DEPTH: usize = 6;
+/// Bytes read of a `SKILL.md`: its head stands there.
+pub const SKILL_HEAD: usize = 32 * 1024;
+/// Characters of a name or description.
+pub const SKILL_TEXT: usize = 1_024;
+/// Skills are looked for at most this often.
+pub const SKILLS_MS: u64 = 2_000;
+/// Directories of `PATH` that are looked through.
+pub const PATH_DIRS: usize = 64;

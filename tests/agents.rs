@@ -148,3 +148,226 @@ fn openclaw_default_follows_another_default_agent() {
     assert_eq!(ask(gateway.port, chat(&named)).status, 200);
     assert!(system(&one.asked()).starts_with("You are main,"));
 }
+
+fn message(error: &Value) -> &str {
+    error["message"].as_str().expect("a message")
+}
+
+#[test]
+fn files_of_a_workspace_are_listed_read_and_written_by_name_only() {
+    let home = Home::new();
+    home.configure(&config(&[], "primary: 'local/echo'", "env: {}"));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let workspace = home.state().join("workspace");
+    let list = socket.call("agents.files.list", &json!({"agentId": "main"})).expect("files");
+    assert_eq!(list["workspace"], json!(workspace));
+    let row = |name: &str| {
+        let files = list["files"].as_array().expect("files").clone();
+        files.into_iter().find(|file| file["name"] == name).expect("listed")
+    };
+    assert_eq!(row("AGENTS.md")["missing"], false, "{list}");
+    assert!(row("AGENTS.md")["size"].as_u64() > Some(100), "{list}");
+    assert_eq!(row("MEMORY.md")["missing"], true, "{list}");
+    let file = |name: &str| json!({"agentId": "MAIN", "name": name});
+    let with = |name: &str, content: &str| {
+        let mut params = file(name);
+        params["content"] = json!(content);
+        params
+    };
+    let missing = socket.call("agents.files.get", &file("MEMORY.md")).expect("no file");
+    assert_eq!(missing["file"]["missing"], true, "{missing}");
+    let set = socket.call("agents.files.set", &with("MEMORY.md", "tea ☕\n")).expect("written");
+    assert_eq!((&set["ok"], &set["file"]["size"]), (&json!(true), &json!(8)), "{set}");
+    let got = socket.call("agents.files.get", &file("MEMORY.md")).expect("a file");
+    assert_eq!(got["file"]["content"], "tea ☕\n", "{got}");
+    assert_eq!(fs::read_to_string(workspace.join("MEMORY.md")).expect("there"), "tea ☕\n");
+    for name in ["../openclaw.json", "/etc/passwd", "agents.md", "skills/SKILL.md", "x"] {
+        for (method, params) in
+            [("agents.files.get", file(name)), ("agents.files.set", with(name, "x"))]
+        {
+            let error = socket.call(method, &params).expect_err(name);
+            assert_eq!(error["code"], "INVALID_REQUEST");
+            assert_eq!(message(&error), format!("unsupported file \"{name}\""));
+        }
+    }
+    let large = "x".repeat(512 * 1024 + 1);
+    let error = socket.call("agents.files.set", &with("MEMORY.md", &large)).expect_err("too large");
+    assert!(message(&error).contains("524289 bytes"), "{error}");
+    let error = socket.call("agents.files.list", &json!({"agentId": "nobody"})).expect_err("none");
+    assert_eq!(message(&error), "agent \"nobody\" not found");
+}
+
+#[test]
+fn an_agent_is_who_its_file_and_the_configuration_say() {
+    let home = Home::new();
+    home.configure(&config(&[], "primary: 'local/echo'", "env: {}"));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let mut identity = |params: Value| socket.call("agent.identity.get", &params).expect("someone");
+    let plain = json!({"agentId": "main", "name": "Assistant", "nameSource": "default",
+        "avatar": "A"});
+    assert_eq!(identity(json!({})), plain);
+    let file = home.state().join("workspace/IDENTITY.md");
+    fs::write(&file, "- **Name:** Clawd\n- Emoji: 🦞\n").expect("written");
+    let written = json!({"agentId": "main", "name": "Clawd", "nameSource": "workspace",
+        "avatar": "🦞", "emoji": "🦞"});
+    assert_eq!(identity(json!({"sessionKey": "agent:main:x"})), written);
+    let list = socket.call("agents.list", &json!({})).expect("agents");
+    assert_eq!(list["agents"][0]["identity"], json!({"name": "Clawd", "emoji": "🦞"}), "{list}");
+    let change =
+        json!({"agentId": "main", "name": "Samantha", "avatar": "https://x.example/s.png"});
+    socket.call("agents.update", &change).expect("changed");
+    let both = socket.call("agent.identity.get", &json!({"agentId": "main"})).expect("someone");
+    let want = json!({"agentId": "main", "name": "Samantha", "nameSource": "agent",
+        "avatar": "https://x.example/s.png", "avatarStatus": "remote", "emoji": "🦞"});
+    assert_eq!(both, want);
+}
+
+#[test]
+fn agents_are_added_changed_and_removed_in_the_file_that_people_wrote() {
+    let home = Home::new();
+    let provider = Provider::echo();
+    let written = provider.config("env: {TEST_DIR: '/nowhere'}");
+    let written = format!("// mine\n{}", written.replace("'/nowhere'", "'${HOME}'"));
+    home.configure(&written);
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let path = home.state().join("openclaw.json");
+    let text = || fs::read_to_string(&path).expect("the configuration");
+
+    let new = json!({"name": "Kit Agent", "model": "mock/m1", "emoji": "🧰"});
+    let made = socket.call("agents.create", &new).expect("made");
+    let workspace = home.state().join("workspace-kit-agent");
+    assert_eq!(
+        made,
+        json!({"ok": true, "agentId": "kit-agent", "name": "Kit Agent", "model": "mock/m1",
+            "workspace": workspace})
+    );
+    assert!(workspace.join("AGENTS.md").is_file(), "it has its files");
+    assert!(text().starts_with("// mine\n") && text().contains("'${HOME}'"), "{}", text());
+    let list = socket.call("agents.list", &json!({})).expect("agents");
+    assert_eq!(list["defaultId"], "main", "{list}");
+    let rows = list["agents"].as_array().expect("rows");
+    assert_eq!(rows.len(), 2, "{list}");
+    let main = rows.iter().find(|row| row["id"] == "main").expect("still there");
+    assert_eq!(main["workspace"], json!(home.state().join("workspace")), "{list}");
+    let error = socket.call("agents.create", &new).expect_err("taken");
+    assert_eq!(message(&error), "agent \"kit-agent\" already exists");
+    for (name, value, part) in [
+        ("name", "日本", "letter or digit"),
+        ("model", "no/such", "Unknown model"),
+        ("workspace", "relative", "absolute path"),
+    ] {
+        let mut params = json!({"name": "other"});
+        params[name] = json!(value);
+        let error = socket.call("agents.create", &params).expect_err(name);
+        assert!(message(&error).contains(part), "{error}");
+    }
+
+    // It answers at once, and keeps a session.
+    let said = json!({"message": "hi", "idempotencyKey": "r1", "agentId": "kit-agent"});
+    let id = socket.request("agent", &said);
+    socket.response(&id).expect("accepted");
+    let answer = socket.response(&id).expect("answered");
+    assert_eq!(answer["result"]["payloads"][0]["text"], "echo: hi", "{answer}");
+    assert!(system(&provider.asked()).starts_with("You are Kit Agent,"));
+
+    // An edit of the file that was not taken over yet is not written over.
+    let before = text();
+    fs::write(&path, format!("{before}\n// edited\n")).expect("edited");
+    let rename = json!({"agentId": "kit-agent", "name": "Kit"});
+    let error = socket.call("agents.update", &rename).expect_err("another file");
+    assert!(message(&error).contains("config changed since last load"), "{error}");
+    assert!(text().ends_with("// edited\n"));
+    fs::write(&path, &before).expect("taken back");
+    assert_eq!(
+        socket.call("agents.update", &rename).expect("renamed"),
+        json!({"ok": true, "agentId": "kit-agent"})
+    );
+    assert!(text().contains("\"Kit\""), "{}", text());
+
+    let error = socket.call("agents.delete", &json!({"agentId": "main"})).expect_err("main stays");
+    assert!(message(&error).contains("cannot be deleted"), "{error}");
+    let gone = socket.call("agents.delete", &json!({"agentId": "kit-agent"})).expect("gone");
+    assert_eq!((&gone["ok"], &gone["removedBindings"]), (&json!(true), &json!(0)), "{gone}");
+    assert!(gone.get("failed").is_none(), "{gone}");
+    assert_eq!(gone["removed"].as_array().map(Vec::len), Some(2), "{gone}");
+    assert!(!workspace.exists() && !home.state().join("agents/kit-agent").exists());
+    let trash: Vec<_> = fs::read_dir(home.state().join("trash")).expect("a trash").collect();
+    let kept = trash[0].as_ref().expect("an entry").path();
+    assert!(kept.join("workspace/AGENTS.md").is_file());
+    assert!(kept.join("agent/sessions").is_dir());
+    let error = socket.call("agents.delete", &json!({"agentId": "kit-agent"})).expect_err("gone");
+    assert_eq!(message(&error), "agent \"kit-agent\" not found");
+    assert!(text().contains("${HOME}"), "{}", text());
+    let check = home.run("config validate");
+    assert_eq!(check.code, 0, "{} {}", check.out, check.err);
+}
+
+#[test]
+fn only_admins_change_agents() {
+    let home = Home::new();
+    home.configure(&config(&[], "primary: 'local/echo'", "env: {}"));
+    let gateway = home.start("");
+    let mut params = common::socket::params();
+    params["scopes"] = json!(["operator.read", "operator.write"]);
+    let mut socket = Socket::with(gateway.port, &params);
+    let file = json!({"agentId": "main", "name": "SOUL.md", "content": "x"});
+    for (method, params) in [
+        ("agents.create", json!({"name": "x"})),
+        ("agents.update", json!({"agentId": "main", "name": "x"})),
+        ("agents.delete", json!({"agentId": "main"})),
+        ("agents.files.set", file),
+    ] {
+        let error = socket.call(method, &params).expect_err(method);
+        assert_eq!(error["code"], "FORBIDDEN", "{error}");
+    }
+    assert!(socket.call("agents.files.list", &json!({"agentId": "main"})).is_ok());
+}
+
+#[test]
+fn skills_are_found_gated_and_told() {
+    let home = Home::new();
+    let provider = Provider::echo();
+    home.configure(&provider.config(
+        "skills: {load: {extraDirs: ['~/more']}, entries: {off: {enabled: false}, \
+         keyed: {apiKey: 'sk-skill'}}}",
+    ));
+    let put = |dir: &str, head: &str| {
+        let dir = home.0.join(dir);
+        fs::create_dir_all(&dir).expect("a folder");
+        fs::write(dir.join("SKILL.md"), format!("---\n{head}\n---\nDo it.\n")).expect("written");
+    };
+    put(".openclaw/workspace/skills/notes", "name: notes\ndescription: Keep <notes>.");
+    put(".openclaw/skills/notes", "name: notes\ndescription: shadowed");
+    put("more/group/off", "name: off\ndescription: switched off");
+    put(".agents/skills/odd", "name: odd\ndescription: d\nmetadata: {openclaw: {os: ['amiga']}}");
+    put(
+        "more/keyed",
+        "name: keyed\ndescription: d\nmetadata:\n  openclaw:\n    primaryEnv: KEY\n    requires:\n      \
+         env: [KEY]\n      bins: [no-such-program]",
+    );
+    let elsewhere = home.0.join("elsewhere/leak");
+    put("elsewhere/leak", "name: leak\ndescription: outside");
+    std::os::unix::fs::symlink(elsewhere, home.state().join("workspace/skills/leak"))
+        .expect("a link");
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let status = socket.call("skills.status", &json!({"agentId": "main"})).expect("skills");
+    let row = |name: &str| {
+        let rows = status["skills"].as_array().expect("rows");
+        rows.iter().find(|row| row["name"] == name).cloned().unwrap_or_default()
+    };
+    assert_eq!(row("notes")["description"], "Keep <notes>.", "{status}");
+    assert_eq!(row("notes")["source"], "openclaw-workspace", "{status}");
+    assert_eq!(row("notes")["modelVisible"], true, "{status}");
+    assert_eq!((&row("off")["disabled"], &row("off")["eligible"]), (&json!(true), &json!(false)));
+    assert_eq!(row("odd")["platformIncompatible"], true, "{status}");
+    assert_eq!(row("keyed")["missing"]["bins"], json!(["no-such-program"]), "{status}");
+    assert_eq!(row("keyed")["missing"]["env"], json!([]), "{status}");
+    assert_eq!(row("leak"), Value::Null, "a link that leads out of the workspace: {status}");
+    assert!(!status.to_string().contains("sk-skill"));
+    let error = socket.call("skills.status", &json!({"agentId": "x"})).expect_err("nobody");
+    assert_eq!(message(&error), "agent \"x\" not found");
+}

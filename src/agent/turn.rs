@@ -27,6 +27,23 @@ pub enum Part {
         /// JSON text as the model wrote it.
         arguments: String,
     },
+    /// What the model thought; only the model that made it gets it back.
+    Thinking(Thought),
+}
+
+/// A piece of a model's thinking, complete. On disk `{type: "thinking", thinking,
+/// thinkingSignature?, redacted?}`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Thought {
+    /// In words, if the provider shows them.
+    pub text: String,
+    /// What the provider wants back to believe that it thought so: Anthropic's signature or
+    /// encrypted data, OpenAI's whole reasoning item as JSON, Google's thought signature.
+    pub signature: Option<String>,
+    /// `signature` is all there is: the provider hid the words.
+    pub redacted: bool,
+    /// Who thought: `provider/model`.
+    pub by: String,
 }
 
 /// One message.
@@ -52,11 +69,31 @@ pub enum Turn {
 }
 
 impl Part {
+    /// Its text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What was thought, if it is that.
+    pub fn thought(&self) -> Option<&Thought> {
+        match self {
+            Self::Thinking(thought) => Some(thought),
+            _ => None,
+        }
+    }
+
     fn bytes(&self) -> usize {
         let texts = match self {
             Self::Text(text) => text.len(),
             Self::Image { mime, data } => mime.len() + data.len(),
             Self::ToolCall { id, name, arguments } => id.len() + name.len() + arguments.len(),
+            Self::Thinking(thought) => {
+                let signature = thought.signature.as_ref().map_or(0, String::len);
+                thought.text.len() + signature + thought.by.len()
+            }
         };
         size_of::<Self>() + texts
     }
@@ -86,7 +123,13 @@ impl Turn {
         match message.get("role").and_then(Value::as_str)? {
             "user" => Some(Self::User(parts(content))),
             "assistant" => {
-                let parts = parts(content);
+                let mut parts = parts(content);
+                let by = format!("{}/{}", string(message, "provider"), string(message, "model"));
+                for part in &mut parts {
+                    if let Part::Thinking(thought) = part {
+                        thought.by.clone_from(&by);
+                    }
+                }
                 (!parts.is_empty()).then_some(Self::Assistant(parts))
             }
             "toolResult" => Some(Self::ToolResult {
@@ -100,46 +143,28 @@ impl Turn {
     }
 }
 
-/// Makes a conversation one that every provider takes: each tool call has its result right behind
-/// its turn, and each result its call. A call without one (the process was killed, the window
-/// begins later) gets a result that says so; a result without its call is left out.
-pub fn repair(turns: &mut Vec<Turn>) {
-    let mut open: Vec<(String, String)> = Vec::new();
-    let mut whole = Vec::with_capacity(turns.len());
-    for turn in std::mem::take(turns) {
-        match &turn {
-            Turn::ToolResult { call_id, .. } => {
-                if let Some(at) = open.iter().position(|(id, _)| id == call_id) {
-                    open.swap_remove(at);
-                    whole.push(turn);
-                }
-                continue;
+/// A tool's result as a transcript message.
+pub fn result_message(turn: &Turn, now_ms: u64) -> Option<Value> {
+    let Turn::ToolResult { call_id, name, parts, is_error } = turn else { return None };
+    let content: Vec<Value> = parts
+        .iter()
+        .filter_map(|part| match part {
+            Part::Text(text) => Some(json!({"type": "text", "text": text})),
+            Part::Image { mime, data } => {
+                Some(json!({"type": "image", "mimeType": mime, "data": data}))
             }
-            Turn::System(_) => {}
-            Turn::User(_) | Turn::Assistant(_) => {
-                whole.extend(open.drain(..).map(|(id, name)| no_result(id, name)));
-            }
-        }
-        if let Turn::Assistant(parts) = &turn {
-            open.extend(parts.iter().filter_map(|part| match part {
-                Part::ToolCall { id, name, .. } => Some((id.clone(), name.clone())),
-                _ => None,
-            }));
-        }
-        whole.push(turn);
-    }
-    whole.extend(open.drain(..).map(|(id, name)| no_result(id, name)));
-    *turns = whole;
+            Part::ToolCall { .. } | Part::Thinking(_) => None,
+        })
+        .collect();
+    Some(json!({
+        "role": "toolResult", "toolCallId": call_id, "toolName": name, "content": content,
+        "isError": is_error, "timestamp": now_ms,
+    }))
 }
 
-fn no_result(call_id: String, name: String) -> Turn {
-    let text = "no result was recorded: this tool was cut short and may have taken effect";
-    Turn::ToolResult {
-        call_id,
-        name: Some(name),
-        parts: vec![Part::Text(text.to_owned())],
-        is_error: true,
-    }
+/// Makes a conversation one that every provider takes: see [`super::mend`].
+pub fn repair(turns: &mut Vec<Turn>) {
+    *turns = super::mend::mend(std::mem::take(turns));
 }
 
 fn string(value: &Value, name: &str) -> String {
@@ -167,6 +192,12 @@ fn part(item: &Value) -> Option<Part> {
                 None => "{}".to_owned(),
             },
         }),
+        "thinking" => Some(Part::Thinking(Thought {
+            text: string(item, "thinking"),
+            signature: item.get("thinkingSignature").and_then(Value::as_str).map(str::to_owned),
+            redacted: item.get("redacted").and_then(Value::as_bool).unwrap_or_default(),
+            by: String::new(),
+        })),
         _ => None,
     }
 }
@@ -193,6 +224,18 @@ pub fn text_of_parts(parts: &[Part]) -> String {
             _ => None,
         })
         .collect()
+}
+
+/// A thought as transcripts keep it.
+pub fn thinking_content(thought: &Thought) -> Value {
+    let mut item = json!({"type": "thinking", "thinking": thought.text});
+    if let Some(signature) = &thought.signature {
+        item["thinkingSignature"] = json!(signature);
+    }
+    if thought.redacted {
+        item["redacted"] = json!(true);
+    }
+    item
 }
 
 /// Content of an assistant message for the transcript and for `chat` events.
@@ -236,44 +279,6 @@ mod tests {
         ];
         for (message, want) in table {
             assert_eq!(Turn::from_transcript(&message), want, "{message}");
-        }
-    }
-
-    #[test]
-    fn calls_and_results_come_in_pairs() {
-        let user = || Turn::User(vec![Part::Text("u".to_owned())]);
-        let call = |ids: &[&str]| {
-            let part = |id: &&str| Part::ToolCall {
-                id: (*id).to_owned(),
-                name: "t".to_owned(),
-                arguments: "{}".to_owned(),
-            };
-            Turn::Assistant(ids.iter().map(part).collect())
-        };
-        let result = |id: &str| Turn::ToolResult {
-            call_id: id.to_owned(),
-            name: None,
-            parts: vec![Part::Text("r".to_owned())],
-            is_error: false,
-        };
-        let lost = |id: &str| no_result(id.to_owned(), "t".to_owned());
-        let table = [
-            (vec![result("x"), user()], vec![user()]),
-            (
-                vec![call(&["a", "b"]), result("b"), result("a"), user()],
-                vec![call(&["a", "b"]), result("b"), result("a"), user()],
-            ),
-            (
-                vec![call(&["a", "b"]), result("b"), user(), result("a")],
-                vec![call(&["a", "b"]), result("b"), lost("a"), user()],
-            ),
-            (vec![user(), call(&["a"])], vec![user(), call(&["a"]), lost("a")]),
-        ];
-        for (mut turns, want) in table {
-            repair(&mut turns);
-            assert_eq!(turns, want);
-            repair(&mut turns);
-            assert_eq!(turns, want, "what is whole stays as it is");
         }
     }
 }

@@ -3,9 +3,11 @@
 //! Nothing here answers a socket: [`route`] names the door, `gateway::http` checks the caller
 //! and feeds the door, the door returns a [`Reply`] or a request for a run.
 
+pub mod external;
 pub mod openai;
 pub mod probes;
 
+use crate::config::Config;
 use crate::limits;
 use crate::wire::http::head::{Head, Method};
 use crate::wire::http::respond::Response;
@@ -27,6 +29,8 @@ pub enum Door {
     Model(String),
     /// `POST /v1/chat/completions`.
     ChatCompletions,
+    /// `POST /v1/responses`.
+    Responses,
 }
 
 impl Door {
@@ -40,15 +44,32 @@ impl Door {
         match self {
             Self::Live | Self::Ready | Self::Startup => None,
             Self::Models | Self::Model(_) => Some("operator.read"),
-            Self::ChatCompletions => Some("operator.write"),
+            Self::ChatCompletions | Self::Responses => Some("operator.write"),
         }
     }
 
     /// The largest body it takes.
-    pub fn body_max(&self) -> usize {
+    pub fn body_max(&self, config: &Config) -> usize {
+        let endpoints = &config.gateway.endpoints;
         match self {
-            Self::ChatCompletions => limits::BODY_OPENAI,
+            Self::ChatCompletions => endpoints.chat_completions.max_body_bytes,
+            Self::Responses => endpoints.responses.max_body_bytes,
             _ => limits::BODY_OTHER,
+        }
+    }
+
+    /// The key that switched it off. Models are there for both doors, so only both together
+    /// switch them off.
+    pub fn switched_off(&self, config: &Config) -> Option<&'static str> {
+        const CHAT: &str = "gateway.http.endpoints.chatCompletions.enabled";
+        const RESPONSES: &str = "gateway.http.endpoints.responses.enabled";
+        let endpoints = &config.gateway.endpoints;
+        let (chat, responses) = (endpoints.chat_completions.enabled, endpoints.responses.enabled);
+        match self {
+            Self::ChatCompletions => (!chat).then_some(CHAT),
+            Self::Responses => (!responses).then_some(RESPONSES),
+            Self::Models | Self::Model(_) => (!chat && !responses).then_some(CHAT),
+            Self::Live | Self::Ready | Self::Startup => None,
         }
     }
 }
@@ -73,6 +94,7 @@ pub fn route(head: &Head) -> Routed {
         "/startupz" => (Door::Startup, "GET, HEAD"),
         "/v1/models" => (Door::Models, "GET"),
         "/v1/chat/completions" => (Door::ChatCompletions, "POST"),
+        "/v1/responses" => (Door::Responses, "POST"),
         _ => match path.strip_prefix("/v1/models/").filter(|id| !id.is_empty()) {
             Some(id) => match percent_decode(id) {
                 Some(id) => (Door::Model(id), "GET"),
@@ -174,7 +196,7 @@ pub fn not_found(path: &str) -> Reply {
         error(
             404,
             "invalid_request_error",
-            "Not Found: this gateway serves /v1/models and /v1/chat/completions",
+            "Not Found: this gateway serves /v1/models, /v1/chat/completions and /v1/responses",
         )
     } else {
         Reply::text(404, "Not Found")

@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         write_dev_config(&paths)?;
     }
     let files = place::Files::new();
-    let plan = plan(args, &files, &env, paths)?;
+    let plan = plan(args, &files, &env, paths, None)?;
 
     let (lock, listener) = claim(&plan, args.has("force"))?;
     let secret = plan.secret()?;
@@ -188,15 +188,19 @@ fn reload(
     bound: SocketAddr,
     logger: &'static Logger,
 ) -> Reload {
-    Box::new(move || {
-        let plan = plan(&args, &files, &env, paths.clone()).map_err(|failed| failed.to_string())?;
+    Box::new(move |raw| {
+        let plan =
+            plan(&args, &files, &env, paths.clone(), raw).map_err(|failed| failed.to_string())?;
         not_exposed(bound, plan.mode).map_err(|failed| failed.to_string())?;
+        let secret = plan.secret().map_err(|failed| failed.to_string())?;
+        if raw.is_some() {
+            return Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)));
+        }
         if plan.addr.ip() != bound.ip() || ![0, bound.port()].contains(&plan.addr.port()) {
             log::warn!(target: "config",
                 "still listening on {bound}; {} takes a restart: openclaw gateway restart",
                 plan.addr);
         }
-        let secret = plan.secret().map_err(|failed| failed.to_string())?;
         let (level, console) = levels(&args, &plan.loaded.config);
         logger.set_levels(level, console);
         Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)))
@@ -208,10 +212,15 @@ fn plan(
     files: &place::Files,
     env: &BTreeMap<String, String>,
     paths: Paths,
+    raw: Option<&str>,
 ) -> Result<Plan, Failed> {
     let auth = args.value("auth").and_then(AuthMode::parse);
     let allow_unconfigured = args.has("allow-unconfigured");
-    let loaded = place::load(files, env, &paths).map_err(|error| {
+    let loaded = match raw {
+        None => place::load(files, env, &paths),
+        Some(raw) => crate::config::load::check(files, env, &paths, raw).map_err(Box::new),
+    };
+    let loaded = loaded.map_err(|error| {
         let start = Start { allow_unconfigured, auth, ..Start::default() };
         Failed::config(blocked::damaged(&error, &start).to_string(), "")
     })?;

@@ -2,6 +2,7 @@
 //! fail: what is absent has its default, what is present has the right type.
 
 mod agents;
+mod reach;
 mod session;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use super::agents::ModelChoice;
 use super::paths::Paths;
 use super::secret::Secret;
 use super::snapshot::{
-    Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Endpoints, Env, Gateway, LogLevel, Logging,
+    Api, Auth, AuthMode, Bind, Compat, Config, ControlUi, Cost, Env, Gateway, LogLevel, Logging,
     Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
     Remote, SourceInfo,
 };
@@ -23,48 +24,48 @@ const MAX_TOKENS: u64 = 8_192;
 
 /// A part of the resolved configuration; absent parts are [`Value::Null`].
 #[derive(Clone, Copy)]
-struct At<'a> {
-    value: &'a Value,
+pub(super) struct At<'a> {
+    pub(super) value: &'a Value,
     env: &'a BTreeMap<String, String>,
 }
 
 impl<'a> At<'a> {
-    fn get(self, key: &str) -> Self {
+    pub(super) fn get(self, key: &str) -> Self {
         Self { value: self.value.get(key).unwrap_or(&Value::Null), env: self.env }
     }
 
-    fn is_null(self) -> bool {
+    pub(super) fn is_null(self) -> bool {
         self.value.is_null()
     }
 
-    fn text(self) -> Option<String> {
+    pub(super) fn text(self) -> Option<String> {
         self.value.as_str().map(str::to_owned)
     }
 
-    fn number(self) -> Option<u64> {
+    pub(super) fn number(self) -> Option<u64> {
         self.value.as_u64()
     }
 
-    fn flag(self, default: bool) -> bool {
+    pub(super) fn flag(self, default: bool) -> bool {
         self.value.as_bool().unwrap_or(default)
     }
 
-    fn texts(self) -> Vec<String> {
+    pub(super) fn texts(self) -> Vec<String> {
         self.items().filter_map(Self::text).collect()
     }
 
-    fn items(self) -> impl Iterator<Item = Self> {
+    pub(super) fn items(self) -> impl Iterator<Item = Self> {
         let list = self.value.as_array().map(Vec::as_slice).unwrap_or_default();
         list.iter().map(move |value| Self { value, env: self.env })
     }
 
-    fn entries(self) -> impl Iterator<Item = (&'a str, Self)> {
+    pub(super) fn entries(self) -> impl Iterator<Item = (&'a str, Self)> {
         let map = self.value.as_object().into_iter().flatten();
         map.map(move |(key, value)| (key.as_str(), Self { value, env: self.env }))
     }
 
     /// A string, or a SecretRef into the environment; empty is none.
-    fn secret(self) -> Option<Secret> {
+    pub(super) fn secret(self) -> Option<Secret> {
         let text = match self.value {
             Value::String(text) => Some(text),
             Value::Object(_) => self.env.get(self.get("id").value.as_str()?),
@@ -87,10 +88,12 @@ impl<'a> At<'a> {
     }
 
     fn api(self) -> Option<Api> {
-        Some(match self.value.as_str()? {
-            "openai-completions" => Api::OpenAiCompletions,
-            other => Api::Other(other.to_owned()),
-        })
+        self.value.as_str().map(Api::new)
+    }
+
+    /// Texts that may be secrets, by name.
+    fn secrets(self) -> BTreeMap<String, Secret> {
+        self.entries().filter_map(|(name, at)| Some((name.to_owned(), at.secret()?))).collect()
     }
 }
 
@@ -109,7 +112,10 @@ pub(super) fn build(
         skills: agents::skills(root.get("skills"), paths),
         session: session::session(root.get("session")),
         messages: messages(root.get("messages")),
+        reach: reach::reach(root),
         logging: logging(root.get("logging"), paths),
+        hooks: super::doors::hooks(root.get("hooks")),
+        embeddings: super::doors::embeddings(root.get("memory").get("search")),
         source,
         warnings: Vec::new(),
         env: Env::new(env),
@@ -122,7 +128,6 @@ fn gateway(at: At<'_>) -> Gateway {
     let auth = at.get("auth");
     let page = at.get("controlUi");
     let reload = at.get("reload");
-    let endpoints = at.get("http").get("endpoints");
     let remote = at.get("remote");
     Gateway {
         mode: match at.get("mode").value.as_str() {
@@ -142,10 +147,7 @@ fn gateway(at: At<'_>) -> Gateway {
             .get("handshakeTimeoutMs")
             .number()
             .unwrap_or(unset.handshake_timeout_ms),
-        endpoints: Endpoints {
-            chat_completions: endpoints.get("chatCompletions").get("enabled").flag(true),
-            responses: endpoints.get("responses").get("enabled").flag(true),
-        },
+        endpoints: super::doors::endpoints(at.get("http").get("endpoints")),
         control_ui: ControlUi {
             enabled: page.get("enabled").flag(unset.control_ui.enabled),
             base_path: base_path(page.get("basePath").value.as_str().unwrap_or_default()),
@@ -190,30 +192,29 @@ fn models(at: At<'_>) -> Models {
 }
 
 fn provider(at: At<'_>) -> Provider {
-    let mut headers = BTreeMap::new();
-    for part in [at.get("headers"), at.get("request").get("headers")] {
-        for (name, value) in part.entries() {
-            if let Some(value) = value.secret() {
-                headers.insert(name.to_owned(), value);
-            }
-        }
-    }
+    let mut headers = at.get("headers").secrets();
+    headers.extend(at.get("request").get("headers").secrets());
     Provider {
-        base_url: at.get("baseUrl").text().unwrap_or_default().trim_end_matches('/').to_owned(),
-        api: at.get("api").api().unwrap_or(Api::OpenAiCompletions),
+        base_url: at.get("baseUrl").text().map(base_url).unwrap_or_default(),
+        api: at.get("api").api().unwrap_or_default(),
         api_key: at.get("apiKey").secret(),
-        auth_header: at.get("authHeader").flag(true),
+        auth_header: at.get("authHeader").value.as_bool(),
         headers,
         timeout_seconds: at.get("timeoutSeconds").number(),
-        models: at.get("models").items().map(model).collect(),
+        models: at.get("models").items().map(|own| model(own, at)).collect(),
     }
 }
 
-fn model(at: At<'_>) -> Model {
+fn base_url(text: String) -> String {
+    text.trim_end_matches('/').to_owned()
+}
+
+fn model(at: At<'_>, provider: At<'_>) -> Model {
     let id = at.get("id").text().unwrap_or_default();
     let cost = at.get("cost");
     let price = |key| cost.get(key).value.as_f64().unwrap_or_default();
     let input = at.get("input").texts();
+    let number = |key| at.get(key).number().or_else(|| provider.get(key).number());
     Model {
         name: at.get("name").text().unwrap_or_else(|| id.clone()),
         id,
@@ -225,9 +226,39 @@ fn model(at: At<'_>) -> Model {
             cache_read: price("cacheRead"),
             cache_write: price("cacheWrite"),
         },
-        context_window: at.get("contextWindow").number().unwrap_or(CONTEXT_WINDOW),
-        max_tokens: at.get("maxTokens").number().unwrap_or(MAX_TOKENS),
+        context_window: number("contextWindow").unwrap_or(CONTEXT_WINDOW),
+        max_tokens: number("maxTokens").unwrap_or(MAX_TOKENS),
         api: at.get("api").api(),
+        base_url: at.get("baseUrl").text().map(base_url),
+        headers: at.get("headers").secrets(),
+        compat: compat(at.get("compat")),
+    }
+}
+
+fn compat(at: At<'_>) -> Compat {
+    let may = |key| at.get(key).value.as_bool();
+    let must = |key| at.get(key).flag(false);
+    let map = at.get("reasoningEffortMap");
+    Compat {
+        developer_role: may("supportsDeveloperRole"),
+        reasoning_effort: may("supportsReasoningEffort"),
+        temperature: may("supportsTemperature"),
+        usage_in_streaming: may("supportsUsageInStreaming"),
+        instructions: may("supportsInstructions"),
+        tools: may("supportsTools"),
+        string_content: must("requiresStringContent"),
+        tool_result_name: must("requiresToolResultName"),
+        assistant_after_tool_result: must("requiresAssistantAfterToolResult"),
+        thinking_as_text: must("requiresThinkingAsText"),
+        reasoning_content: must("requiresReasoningContentOnAssistantMessages"),
+        reasoning_efforts: at.get("supportedReasoningEfforts").texts(),
+        reasoning_effort_map: map
+            .entries()
+            .filter_map(|(level, at)| Some((level.to_owned(), at.text()?)))
+            .collect(),
+        max_tokens_field: at.get("maxTokensField").text(),
+        thinking_format: at.get("thinkingFormat").text(),
+        unsupported_schema_keywords: at.get("unsupportedToolSchemaKeywords").texts(),
     }
 }
 

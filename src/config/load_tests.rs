@@ -97,7 +97,8 @@ fn a_full_file() {
     assert_eq!(gateway.handshake_timeout_ms, 5000);
     assert_eq!(gateway.auth.mode, Some(AuthMode::Password));
     assert_eq!(gateway.auth.password.as_ref().map(|s| s.expose()), Some("p"));
-    assert!(gateway.endpoints.chat_completions && !gateway.endpoints.responses);
+    let endpoints = &gateway.endpoints;
+    assert!(endpoints.chat_completions.enabled && !endpoints.responses.enabled);
     assert!(!gateway.control_ui.enabled);
     assert_eq!(gateway.control_ui.base_path, "/ui");
     assert_eq!(gateway.control_ui.allowed_origins, ["https://a.example"]);
@@ -105,8 +106,8 @@ fn a_full_file() {
     assert_eq!(gateway.remote.as_ref().map(|r| r.url.as_str()), Some("wss://b"));
     let provider = &models.providers["p"];
     assert_eq!(provider.base_url, "https://x/v1");
-    assert_eq!(provider.api, Api::Other("anthropic-messages".to_owned()));
-    assert!(!provider.auth_header && provider.timeout_seconds == Some(9));
+    assert_eq!(provider.api, Api::new("anthropic-messages"));
+    assert!(provider.auth_header == Some(false) && provider.timeout_seconds == Some(9));
     let headers: Vec<_> =
         provider.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
     assert_eq!(headers, [("A", "h"), ("B", "i")]);
@@ -144,7 +145,7 @@ fn files_of_the_kit_load_with_warnings() {
         "http://127.0.0.1:1/v1","apiKey":"sk","api":"openai-completions","models":[]}}}}"#;
     let loaded = load_text(kit).unwrap();
     let warned: Vec<&str> = loaded.config.warnings.iter().map(|w| w.path.as_str()).collect();
-    assert_eq!(warned, ["hooks", "tools.toolSearch", "memory", "models.mode"]);
+    assert_eq!(warned, ["tools.toolSearch", "models.mode"]);
     assert!(loaded.config.warnings.iter().all(|w| w.message.contains("not acted on yet")));
     let bench = r#"{"gateway":{"mode":"local","port":1,"bind":"loopback","auth":{"mode":"token"},
         "http":{"endpoints":{"chatCompletions":{"enabled":true},"responses":{"enabled":true}}}},

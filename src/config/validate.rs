@@ -230,6 +230,7 @@ impl Walk<'_, '_> {
     /// What no single key can know.
     fn together(&mut self) {
         self.providers();
+        self.hooks();
         let gateway = self.root.get("gateway");
         let bind = gateway.and_then(|g| g.get("bind"));
         if let Some(bind) = bind.filter(|bind| bind.as_str() == Some("custom"))
@@ -263,6 +264,31 @@ impl Walk<'_, '_> {
                 self.path.push(Step::Key(entry.key.clone()));
                 self.agent(entry.place, normal, &mut seen, &entry.value, &mut defaults);
                 self.path.pop();
+            }
+        }
+    }
+
+    /// Hooks: what only several keys together say, and a token that is the gateway's own secret
+    /// (as written; the door refuses one that came from elsewhere).
+    fn hooks(&mut self) {
+        let Some(hooks) = self.root.get("hooks") else { return };
+        for (key, what) in super::doors::hook_faults(&hooks.to_value()) {
+            self.path = steps(&["hooks", key]);
+            self.error(hooks.get(key).unwrap_or(hooks).place, what);
+        }
+        let auth = self.root.get("gateway").and_then(|gateway| gateway.get("auth"));
+        let Some(token) = hooks.get("token") else { return };
+        for name in ["token", "password"] {
+            let own = auth.and_then(|auth| auth.get(name));
+            if own
+                .is_some_and(|own| own.to_value() == token.to_value() && token.as_str() != Some(""))
+            {
+                self.path = steps(&["hooks", "token"]);
+                let what = format!(
+                    "is the same as gateway.auth.{name}: whoever may call a hook could do \
+                     everything; set a secret of its own"
+                );
+                self.error(token.place, what);
             }
         }
     }

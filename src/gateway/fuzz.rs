@@ -687,7 +687,7 @@ pub(super) fn boot(config: usize, mode: AuthMode, disk: &Memory, now: Now) -> Ga
     let setup = Setup {
         config: Rc::clone(&config),
         credentials: Credentials::new(mode, secret.clone(), secret.clone()),
-        reload: Some(Box::new(move || {
+        reload: Some(Box::new(move |_| {
             let token = Credentials::new(AuthMode::Token, secret.clone(), None);
             Ok((Rc::clone(&config), token))
         })),

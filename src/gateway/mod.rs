@@ -29,6 +29,7 @@ mod presence;
 mod rpc;
 mod runs;
 mod shutdown;
+mod skills;
 mod socket;
 mod timers;
 mod tools;
@@ -44,6 +45,7 @@ use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
 #[doc(hidden)]
 pub use fuzz::fuzz;
+pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
 use timers::{Timer, Timers};
@@ -64,8 +66,9 @@ pub struct Host {
     pub port: u16,
 }
 
-/// Reads the configuration anew; the text of an error is for the log.
-pub type Reload = Box<dyn FnMut() -> Result<(Rc<Config>, Credentials), String>>;
+/// Reads the configuration anew, with a text in place of the root file's when one is given: to
+/// know what it would mean. The text of an error is for people.
+pub type Reload = Box<dyn FnMut(Option<&str>) -> Result<(Rc<Config>, Credentials), String>>;
 
 /// Everything a gateway needs to be born; the same for both drivers.
 pub struct Setup {
@@ -123,6 +126,8 @@ pub struct Gateway {
     save_armed: bool,
     /// HTTP connections whose requests wait for room that this turn's answers used up.
     stalled: Vec<ConnId>,
+    /// What `previous_response_id` may name.
+    responses: http::Responses,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
     scratch: Vec<u8>,
@@ -195,6 +200,7 @@ impl Gateway {
             leaving: None,
             save_armed: false,
             stalled: Vec::new(),
+            responses: http::Responses::default(),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),

@@ -101,9 +101,9 @@ impl Gateway {
 
     /// SIGHUP: a valid file replaces the snapshot, an invalid one changes nothing.
     /// Clients that came in with a secret that is gone are closed.
-    fn reread(&mut self, fx: &mut Effects) {
+    pub(super) fn reread(&mut self, fx: &mut Effects) {
         let Some(reload) = &mut self.reload else { return };
-        match reload() {
+        match reload(None) {
             Ok((config, credentials)) => {
                 let turned = !self.credentials.same(&credentials);
                 self.config = config;

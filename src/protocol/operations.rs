@@ -57,8 +57,15 @@ pub struct Operation {
 #[expect(missing_docs, reason = "each variant is the method of its row")]
 pub enum Op {
     Agent,
+    AgentIdentityGet,
     AgentWait,
+    AgentsCreate,
+    AgentsDelete,
+    AgentsFilesGet,
+    AgentsFilesList,
+    AgentsFilesSet,
     AgentsList,
+    AgentsUpdate,
     ChannelsStatus,
     ChatAbort,
     ChatHistory,
@@ -86,6 +93,7 @@ pub enum Op {
     SessionsSend,
     SessionsSubscribe,
     SessionsUnsubscribe,
+    SkillsStatus,
     Status,
     SystemPresence,
 }
@@ -282,8 +290,64 @@ const fn open(name: &'static str, op: Op, scope: Scope) -> Operation {
 /// Every operation, sorted by name.
 pub const OPERATIONS: &[Operation] = &[
     row("agent", Op::Agent, WRITE, AGENT, Since::V3),
+    row(
+        "agent.identity.get",
+        Op::AgentIdentityGet,
+        READ,
+        &[may("agentId", ID), may("sessionKey", Kind::Str)],
+        Since::V3,
+    ),
     row("agent.wait", Op::AgentWait, WRITE, &[must("runId", ID), may("timeoutMs", MS)], Since::V3),
+    row(
+        "agents.create",
+        Op::AgentsCreate,
+        ADMIN,
+        &[
+            must("name", ID),
+            may("workspace", Kind::Text(4096)),
+            may("model", ID),
+            may("emoji", Kind::Str),
+            may("avatar", Kind::Str),
+        ],
+        Since::V3,
+    ),
+    row(
+        "agents.delete",
+        Op::AgentsDelete,
+        ADMIN,
+        &[must("agentId", ID), may("deleteFiles", Kind::Bool)],
+        Since::V3,
+    ),
+    row(
+        "agents.files.get",
+        Op::AgentsFilesGet,
+        READ,
+        &[must("agentId", ID), must("name", ID)],
+        Since::V3,
+    ),
+    row("agents.files.list", Op::AgentsFilesList, READ, &[must("agentId", ID)], Since::V3),
+    row(
+        "agents.files.set",
+        Op::AgentsFilesSet,
+        ADMIN,
+        &[must("agentId", ID), must("name", ID), must("content", Kind::Str)],
+        Since::V3,
+    ),
     row("agents.list", Op::AgentsList, READ, &[may("includeDetails", Kind::Bool)], Since::V3),
+    row(
+        "agents.update",
+        Op::AgentsUpdate,
+        ADMIN,
+        &[
+            must("agentId", ID),
+            may("name", ID),
+            may("workspace", Kind::Text(4096)),
+            may("model", Kind::Nullable(&ID)),
+            may("emoji", Kind::Str),
+            may("avatar", Kind::Str),
+        ],
+        Since::V3,
+    ),
     row(
         "channels.status",
         Op::ChannelsStatus,
@@ -496,6 +560,13 @@ pub const OPERATIONS: &[Operation] = &[
     ),
     row("sessions.subscribe", Op::SessionsSubscribe, READ, SESSIONS_LIST, Since::V3),
     row("sessions.unsubscribe", Op::SessionsUnsubscribe, READ, &[], Since::V3Only),
+    row(
+        "skills.status",
+        Op::SkillsStatus,
+        READ,
+        &[may("agentId", ID), may("sessionKey", SESSION_KEY)],
+        Since::V3,
+    ),
     open("status", Op::Status, READ),
     row("system-presence", Op::SystemPresence, READ, &[], Since::V3),
 ];

@@ -88,6 +88,14 @@ impl Query<'_> {
 }
 
 impl Sessions {
+    /// Every session of the agents that were opened, archived or not: pinned ones first, then
+    /// the newest.
+    pub fn list(&self) -> Vec<(&str, &Entry)> {
+        let query = Query { shelf: Shelf::All, limit: usize::MAX, ..Query::default() };
+        let keys = self.find(&query).keys;
+        keys.into_iter().filter_map(|key| Some((key, self.get(key)?))).collect()
+    }
+
     /// The page of the sessions that match: pinned ones first, then the newest.
     pub fn find(&self, query: &Query<'_>) -> Found<'_> {
         let mut all: Vec<_> = self

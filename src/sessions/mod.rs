@@ -173,6 +173,11 @@ impl Sessions {
         self.agents.insert(agent.to_owned(), store);
     }
 
+    /// Lets go of an agent's sessions; what is on the disk stays as it is.
+    pub fn forget(&mut self, agent: &str) {
+        self.agents.remove(agent);
+    }
+
     /// The entry of a canonical key.
     pub fn get(&self, key: &str) -> Option<&Entry> {
         self.agents.get(key::agent_of(key)?)?.index.get(key)

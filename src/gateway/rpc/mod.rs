@@ -4,6 +4,7 @@
 //! connection it serves but through responses and events.
 
 mod agent;
+mod agents;
 pub(super) mod chat;
 mod config;
 mod logs;
@@ -34,8 +35,15 @@ impl Gateway {
     ) -> Handled {
         match op {
             Op::Agent => self.agent(conn, request, params, fx),
+            Op::AgentIdentityGet => self.agent_identity(params),
             Op::AgentWait => self.agent_wait(conn, request, params),
+            Op::AgentsCreate => self.agents_create(params, fx),
+            Op::AgentsDelete => self.agents_delete(params, fx),
+            Op::AgentsFilesGet => self.agents_files_get(params),
+            Op::AgentsFilesList => self.agents_files_list(params),
+            Op::AgentsFilesSet => self.agents_files_set(params),
             Op::AgentsList => Ok(Answer::Value(self.agents_list())),
+            Op::AgentsUpdate => self.agents_update(params, fx),
             Op::ChannelsStatus => Ok(Answer::Value(self.channels_status())),
             Op::ChatAbort => self.chat_abort(params, fx),
             Op::ChatHistory | Op::ChatStartup => self.chat_history(params),
@@ -64,6 +72,7 @@ impl Gateway {
             Op::SessionsUnsubscribe => {
                 Ok(Answer::Value(self.sessions_subscribe(conn, params, false)))
             }
+            Op::SkillsStatus => self.skills(params),
             Op::Status => Ok(Answer::Value(self.status_value())),
             Op::SystemPresence => Ok(Answer::Value(self.presence_list())),
         }

@@ -1,4 +1,4 @@
-//! `models.list` and `agents.list`.
+//! `models.list`.
 
 use super::super::Gateway;
 use super::super::runs::{ECHO, candidate, candidates, context_window};
@@ -57,33 +57,5 @@ impl Gateway {
             }));
         }
         json!({"models": models})
-    }
-
-    /// `agents.list`.
-    pub(in crate::gateway) fn agents_list(&self) -> Value {
-        let agents = &self.config.agents;
-        let rows: Vec<Value> = agents
-            .agent_ids()
-            .into_iter()
-            .map(|id| {
-                let own = agents.agent(id);
-                let workspace = self.workspace(id);
-                let mut row = json!({
-                    "id": id, "kind": "agent", "workspace": workspace,
-                    "model": {"primary": self.default_model(id).0},
-                    "thinkingLevels": [{"id": "off", "label": "off"}],
-                    "thinkingOptions": ["off"], "thinkingDefault": "off",
-                });
-                if let Some(name) = own.and_then(|agent| agent.name.as_ref()) {
-                    row["name"] = json!(name);
-                }
-                row
-            })
-            .collect();
-        json!({
-            "defaultId": agents.default_agent(), "ownership": "sole", "selectionRequired": false,
-            "mainKey": self.config.session.main_key, "scope": self.session_defaults(3)["scope"],
-            "agents": rows,
-        })
     }
 }

@@ -28,6 +28,7 @@ pub(super) use registry::Runs;
 use super::Gateway;
 use super::conn::State;
 use super::timers::{Armed, Timer};
+use crate::agent::mend::{new_results, new_turns};
 use crate::agent::run::{Candidate, Outcome, Run, RunEvent};
 use crate::agent::turn::{self, Turn};
 use crate::agent::{Ask, value_bytes};
@@ -48,6 +49,8 @@ pub(super) enum Cause {
     Chat,
     /// `agent`.
     Agent,
+    /// The gateway itself, for an agent: a message between sessions, a spawned task.
+    Session,
     /// `/v1/chat/completions` on this connection.
     Http(ConnId),
 }
@@ -201,7 +204,9 @@ impl Gateway {
         }
         let mut ask = run.ask.take().unwrap_or_default();
         if run.keep {
+            let results = new_results(&ask.turns, self.now.wall_ms);
             ask.turns = self.conversation(&run, std::mem::take(&mut ask.turns));
+            self.keep_results(&run, &results);
             ask.turns.extend(self.collect_riders(&run, fx));
             turn::repair(&mut ask.turns);
         }
@@ -259,12 +264,22 @@ impl Gateway {
             .iter()
             .filter(|record| Some(&record.id) != own_id)
             .filter_map(|record: &Record| Turn::from_transcript(&record.message));
+        let system = turns.len();
         turns.extend(kept);
         if rest.is_empty() {
             turns.extend(own.and_then(Turn::from_transcript));
         }
-        turns.extend(rest);
+        let new = new_turns(turns.get(system..).unwrap_or_default(), rest);
+        turns.extend(new);
         turns
+    }
+
+    /// Results of a client's own tools are part of the conversation: what a request brings goes
+    /// to the transcript. What cannot be written is told as missing next time.
+    fn keep_results(&mut self, run: &Active, results: &[Value]) {
+        for message in results {
+            let _ = self.append_message(&run.key, &run.id, message);
+        }
     }
 
     /// Lets the machine do something and tells what came of it.
@@ -386,6 +401,7 @@ impl Gateway {
             let finished = Finished { digest: run.digest, wait, second };
             self.runs.remember(self.disk.as_mut(), run.id.clone(), finished);
         }
+        self.tell_of_run(&run, outcome);
         for rider in riders {
             if let Some(rider) = self.runs.active.remove(&rider) {
                 self.conclude(rider, outcome, fx);

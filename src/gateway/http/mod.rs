@@ -1,0 +1,274 @@
+//! HTTP connections: who may pass which door, bodies, answers and streams.
+//!
+//! Checks at the head of a request, in this order: forwarding header (403), host and origin
+//! (403; at an upgrade the origin is told by the handshake instead), upgrade, route (404, 405),
+//! secret (401), switched off (404), memory (503), body (413 by the door's limit). Nothing of a
+//! body is read before all of them passed.
+
+mod answer;
+mod previous;
+mod upgrade;
+
+pub(super) use previous::Responses;
+
+use super::Gateway;
+use super::conn::State;
+use crate::api::openai::{chat, responses};
+use crate::api::{self, Door, Reply, Routed, openai, probes};
+use crate::auth::origin::{Policy, Refused, decide};
+use crate::auth::{Verdict, has_forwarding_header, is_loopback};
+use crate::driver::{ConnId, Effects, Time};
+use crate::limits;
+use crate::wire::http::head::{Head, Method};
+use crate::wire::http::server::{CONTINUE, Event, Phase, Refusal, Server};
+use answer::Answer;
+
+/// One HTTP connection.
+#[derive(Default)]
+pub(super) struct Http {
+    pub(super) server: Server,
+    doing: Doing,
+    phase: Option<Phase>,
+}
+
+/// What happens with the request under way.
+#[derive(Default)]
+enum Doing {
+    #[default]
+    Nothing,
+    /// Its body is being read.
+    Body(Box<(Door, Head)>),
+    /// A run answers it.
+    Run(Box<Answer>),
+}
+
+impl Http {
+    /// The run that answers the request under way.
+    pub(super) fn run(&self) -> Option<u64> {
+        match &self.doing {
+            Doing::Run(answer) => Some(answer.run),
+            Doing::Nothing | Doing::Body(_) => None,
+        }
+    }
+
+    /// How long a response may be silent.
+    fn silent_until(&self) -> Option<Time> {
+        match &self.doing {
+            Doing::Run(answer) => answer.ping_at(),
+            Doing::Nothing | Doing::Body(_) => None,
+        }
+    }
+}
+
+impl Gateway {
+    fn http(&mut self, id: ConnId) -> Option<&mut Http> {
+        match &mut self.conns.get_mut(id)?.state {
+            State::Http(http) => Some(http),
+            _ => None,
+        }
+    }
+
+    /// Serves what has arrived on a connection.
+    pub(super) fn serve_http(&mut self, id: ConnId, fx: &mut Effects) {
+        while let Some(event) = self.next_http(id) {
+            match event {
+                Event::Head(head) => {
+                    if let Some(http) = self.http(id) {
+                        // Another request began: its deadline is its own, also when the phase
+                        // is the same again after this turn.
+                        http.phase = None;
+                    }
+                    self.http_head(id, head, fx);
+                }
+                Event::Continue => self.send(id, fx, |out| out.extend_from_slice(CONTINUE)),
+                Event::Body(body) => self.http_body(id, &body, fx),
+                Event::Refused(refusal) => self.http_refused(id, refusal, fx),
+            }
+        }
+        self.after_http(id, fx);
+    }
+
+    /// The next event of a connection; none while its peer does not take our answers, so that
+    /// requests without end do not become answers without end.
+    fn next_http(&mut self, id: ConnId) -> Option<Event> {
+        let turn = self.turn;
+        let conn = self.conns.get_mut(id)?;
+        if conn.waiting(turn) > limits::STREAM_HIGH {
+            return None;
+        }
+        match &mut conn.state {
+            State::Http(http) => http.server.next(),
+            _ => None,
+        }
+    }
+
+    /// Deadline and back pressure by what the connection waits for now.
+    fn after_http(&mut self, id: ConnId, fx: &mut Effects) {
+        let now = self.now.time;
+        let turn = self.turn;
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let room = conn.waiting(turn) <= limits::STREAM_HIGH;
+        if !room && conn.queued <= limits::STREAM_HIGH {
+            // Perhaps all of it leaves in this turn, and no report of the queue would come.
+            self.stalled.push(id);
+        }
+        let State::Http(http) = &mut conn.state else { return };
+        let phase = http.server.phase();
+        let wants_input = http.server.wants_input() && room;
+        if http.phase != Some(phase) {
+            http.phase = Some(phase);
+            let due = match phase {
+                Phase::Idle => Some(now.after_ms(limits::HTTP_IDLE_MS)),
+                Phase::Head => Some(now.after_ms(limits::HTTP_HEAD_MS)),
+                Phase::Body => Some(now.after_ms(limits::HTTP_BODY_MS)),
+                Phase::Responding => http.silent_until(),
+                Phase::Closed => None,
+            };
+            self.wait_until(id, due);
+        }
+        self.set_reading(id, wants_input, fx);
+    }
+
+    /// A request did not become complete in time.
+    pub(super) fn http_timeout(&mut self, id: ConnId, fx: &mut Effects) {
+        if self.ping(id, fx) {
+            return;
+        }
+        let Some(http) = self.http(id) else { return };
+        if matches!(http.server.phase(), Phase::Head | Phase::Body) {
+            let refusal = http.server.timed_out();
+            return self.http_refused(id, refusal, fx);
+        }
+        self.close(id, fx);
+    }
+
+    /// Answers what the HTTP machine refused, in the shape of the path it was for, and closes.
+    fn http_refused(&mut self, id: ConnId, refusal: Refusal, fx: &mut Effects) {
+        let Some(http) = self.http(id) else { return };
+        let path = match &http.doing {
+            Doing::Body(pending) => pending.1.path(),
+            _ => http.server.refused_path().unwrap_or_default(),
+        };
+        let reply = api::refused(Some(path), refusal.status, refusal.reason);
+        self.send(id, fx, |out| reply.write(out, false, false));
+        self.close(id, fx);
+    }
+
+    fn http_head(&mut self, id: ConnId, head: Head, fx: &mut Effects) {
+        let leaving = self.leaving.is_some();
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let peer = conn.peer.ip();
+        if leaving && let State::Http(http) = &mut conn.state {
+            http.server.close_after_response();
+        }
+        if has_forwarding_header(&head.headers) {
+            return self.http_reply(id, &api::proxy_attribution_required(), &head, fx);
+        }
+        let policy = Policy {
+            allowed_origins: &self.config.gateway.control_ui.allowed_origins,
+            mode: self.credentials.mode,
+            hostname: &self.host.name,
+            port: self.host.port,
+        };
+        let browser = decide(&head.headers, peer, policy);
+        let upgrade = head.is_upgrade_websocket();
+        if let Err(refused) = browser
+            && (!upgrade || refused == Refused::Host)
+        {
+            let kind = if refused == Refused::Host { "host_not_allowed" } else { "forbidden" };
+            return self.http_reply(id, &api::error(403, kind, refused.message()), &head, fx);
+        }
+        if upgrade {
+            return self.upgrade(id, &head, browser, fx);
+        }
+        let door = match api::route(&head) {
+            Routed::Door(door) => door,
+            Routed::NotFound => {
+                return self.http_reply(id, &api::not_found(head.path()), &head, fx);
+            }
+            Routed::MethodNotAllowed(allow) => {
+                let reply = api::method_not_allowed(head.path(), allow);
+                return self.http_reply(id, &reply, &head, fx);
+            }
+        };
+        if door.needs_secret() && self.credentials.check(head.bearer()) != Verdict::Granted {
+            return self.http_reply(id, &api::unauthorized(), &head, fx);
+        }
+        if let Some(key) = door.switched_off(&self.config) {
+            return self.http_reply(id, &openai::disabled(key), &head, fx);
+        }
+        if head.method == Method::Post {
+            if self.memory_full() {
+                let message = "the gateway holds as much as it may (limit memory); try again";
+                let reply = api::error(503, "api_error", message).with("Retry-After", "1");
+                return self.http_reply(id, &reply, &head, fx);
+            }
+            let body_max = door.body_max(&self.config);
+            let Some(http) = self.http(id) else { return };
+            http.server.read_body(body_max);
+            http.doing = Doing::Body(Box::new((door, head)));
+            return;
+        }
+        let uptime = self.uptime_ms();
+        let local = is_loopback(peer);
+        let reply = match door {
+            Door::Live => probes::live(),
+            Door::Ready => probes::ready(leaving, local.then_some(uptime)),
+            Door::Startup => probes::startup(crate::protocol::VERSION, uptime),
+            Door::Models => openai::models(&self.config),
+            Door::Model(name) => openai::model(&name, &self.config),
+            Door::ChatCompletions | Door::Responses => api::method_not_allowed(head.path(), "POST"),
+        };
+        self.http_reply(id, &reply, &head, fx);
+    }
+
+    /// Answers a request whose body nobody wants.
+    fn http_reply(&mut self, id: ConnId, reply: &Reply, head: &Head, fx: &mut Effects) {
+        let Some(http) = self.http(id) else { return };
+        http.server.skip_body();
+        self.respond(id, reply, head.method == Method::Head, fx);
+    }
+
+    /// Writes a whole response and makes room for the next request.
+    fn respond(&mut self, id: ConnId, reply: &Reply, head_only: bool, fx: &mut Effects) {
+        let Some(http) = self.http(id) else { return };
+        let keep_alive = http.server.keep_alive();
+        self.send(id, fx, |out| reply.write(out, head_only, keep_alive));
+        self.responded(id, fx);
+    }
+
+    fn responded(&mut self, id: ConnId, fx: &mut Effects) {
+        let Some(http) = self.http(id) else { return };
+        http.doing = Doing::Nothing;
+        if !http.server.response_done() {
+            self.close(id, fx);
+        }
+    }
+
+    fn http_body(&mut self, id: ConnId, body: &[u8], fx: &mut Effects) {
+        let Some(http) = self.http(id) else { return };
+        let Doing::Body(pending) = std::mem::take(&mut http.doing) else { return };
+        let (door, head) = *pending;
+        let outcome = match door {
+            Door::ChatCompletions => match chat::parse(body, &head.headers, &self.config) {
+                Ok(request) => self.complete(id, request, head.http10, fx),
+                Err(reply) => Err(reply),
+            },
+            Door::Responses => {
+                let nonce = self.uuid();
+                match responses::parse(body, &head.headers, &self.config, &nonce) {
+                    Ok(request) => self.complete(id, request, head.http10, fx),
+                    Err(reply) => Err(reply),
+                }
+            }
+            _ => Err(api::not_found(head.path())),
+        };
+        if let Err(reply) = outcome {
+            self.respond(id, &reply, false, fx);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;
