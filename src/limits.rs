@@ -230,3 +230,17 @@ pub const TOOL_DIR_ENTRIES: usize = 10_000;
 pub const WORKSPACE_FILE: usize = 512 * 1024;
 /// Directories looked at, from a workspace upwards, for the repository around it.
 pub const REPO_LEVELS: usize = 16;
+/// Skills of one agent; more are not seen.
+pub const SKILLS: usize = 300;
+/// Directories looked at for them.
+pub const SKILL_DIRS: usize = 1_000;
+/// Folders from a root down to a skill (the reference's).
+pub const SKILL_DEPTH: usize = 6;
+/// Bytes read of a `SKILL.md`: its head stands there.
+pub const SKILL_HEAD: usize = 32 * 1024;
+/// Characters of a name or description.
+pub const SKILL_TEXT: usize = 1_024;
+/// Skills are looked for at most this often.
+pub const SKILLS_MS: u64 = 2_000;
+/// Directories of `PATH` that are looked through.
+pub const PATH_DIRS: usize = 64;

@@ -31,7 +31,7 @@ const TARGETS: [Target; 11] = [
     target!("http_response": wire::http::client::fuzz),
     target!("json5": wire::json5::fuzz, config::load::fuzz),
     target!(
-        "provider_sse": wire::sse::fuzz, agent::provider::openai_completions::fuzz,
+        "provider_sse": wire::sse::fuzz, agent::provider::fuzz,
         agent::call::fuzz
     ),
     target!("transcript": sessions::transcript::fuzz),

@@ -105,8 +105,8 @@ fn a_full_file() {
     assert_eq!(gateway.remote.as_ref().map(|r| r.url.as_str()), Some("wss://b"));
     let provider = &models.providers["p"];
     assert_eq!(provider.base_url, "https://x/v1");
-    assert_eq!(provider.api, Api::Other("anthropic-messages".to_owned()));
-    assert!(!provider.auth_header && provider.timeout_seconds == Some(9));
+    assert_eq!(provider.api, Api::new("anthropic-messages"));
+    assert!(provider.auth_header == Some(false) && provider.timeout_seconds == Some(9));
     let headers: Vec<_> =
         provider.headers.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
     assert_eq!(headers, [("A", "h"), ("B", "i")]);

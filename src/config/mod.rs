@@ -21,6 +21,7 @@ pub mod edit_agents;
 pub mod load;
 pub mod paths;
 pub mod plan;
+pub mod reach;
 pub mod redact;
 pub mod secret;
 mod skills;

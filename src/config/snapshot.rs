@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::agents::Agents;
 use super::doors::{Embeddings, Endpoints, Hooks};
+use super::reach::Reach;
 use super::secret::Secret;
 use super::skills::Skills;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub session: Session,
     /// Section `messages`.
     pub messages: Messages,
+    /// How far session tools reach.
+    pub reach: Reach,
     /// Section `logging`.
     pub logging: Logging,
     /// Section `hooks`.
@@ -316,36 +319,42 @@ pub struct Models {
     pub providers: BTreeMap<String, Provider>,
 }
 
-/// `models.providers.*.api`: the dialect.
+/// `models.providers.*.api`: the dialect, by the reference's word. Those that are not spoken are
+/// refused when a model is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Api {
-    /// `openai-completions`: `POST <base>/chat/completions`.
-    OpenAiCompletions,
-    /// Another documented dialect that is not built yet; its word.
-    Other(String),
-}
+pub struct Api(String);
 
 impl Api {
+    /// From the word in the file.
+    pub fn new(word: &str) -> Self {
+        Self(word.to_owned())
+    }
+
     /// The word in the file.
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::OpenAiCompletions => "openai-completions",
-            Self::Other(word) => word,
-        }
+        &self.0
+    }
+}
+
+/// What a provider speaks that does not say.
+impl Default for Api {
+    fn default() -> Self {
+        Self::new("openai-completions")
     }
 }
 
 /// `models.providers.<id>`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Provider {
     /// `http://` or `https://`, without a slash at the end.
     pub base_url: String,
     /// The dialect.
     pub api: Api,
-    /// Sent as a bearer token.
+    /// Its key; the header it goes into is the dialect's.
     pub api_key: Option<Secret>,
-    /// Send the key in `Authorization` (default true).
-    pub auth_header: bool,
+    /// True: the key goes into `Authorization`, whatever the dialect. False: it does not go
+    /// there, so not at all where that is the dialect's own header.
+    pub auth_header: Option<bool>,
     /// Extra request headers; values may be credentials.
     pub headers: BTreeMap<String, Secret>,
     /// Time for a whole answer.
@@ -355,7 +364,7 @@ pub struct Provider {
 }
 
 /// `models.providers.<id>.models[]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Model {
     /// The id the provider knows, without the provider's prefix.
     pub id: String,
@@ -373,6 +382,50 @@ pub struct Model {
     pub max_tokens: u64,
     /// Its own dialect, when it differs from the provider's.
     pub api: Option<Api>,
+    /// Its own address, when it differs from the provider's.
+    pub base_url: Option<String>,
+    /// Its own headers, instead of the provider's of the same names.
+    pub headers: BTreeMap<String, Secret>,
+    /// In what its endpoint differs from the inventor's of its dialect.
+    pub compat: Compat,
+}
+
+/// `models.providers.*.models[].compat`: in what an endpoint differs. `None` is the dialect's
+/// default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compat {
+    /// `supportsDeveloperRole`: takes `developer` messages.
+    pub developer_role: Option<bool>,
+    /// `supportsReasoningEffort`: takes a level in words.
+    pub reasoning_effort: Option<bool>,
+    /// `supportsTemperature`.
+    pub temperature: Option<bool>,
+    /// `supportsUsageInStreaming`: takes `stream_options`.
+    pub usage_in_streaming: Option<bool>,
+    /// `supportsInstructions`: takes the system prompt beside the conversation.
+    pub instructions: Option<bool>,
+    /// `supportsTools`.
+    pub tools: Option<bool>,
+    /// `requiresStringContent`: a message is one string.
+    pub string_content: bool,
+    /// `requiresToolResultName`.
+    pub tool_result_name: bool,
+    /// `requiresAssistantAfterToolResult`.
+    pub assistant_after_tool_result: bool,
+    /// `requiresThinkingAsText`: thinking goes back as text.
+    pub thinking_as_text: bool,
+    /// `requiresReasoningContentOnAssistantMessages`.
+    pub reasoning_content: bool,
+    /// `supportedReasoningEfforts`: the levels it takes; empty when nobody said.
+    pub reasoning_efforts: Vec<String>,
+    /// `reasoningEffortMap`: its word by our level.
+    pub reasoning_effort_map: BTreeMap<String, String>,
+    /// `maxTokensField`: `max_tokens` or `max_completion_tokens`.
+    pub max_tokens_field: Option<String>,
+    /// `thinkingFormat`.
+    pub thinking_format: Option<String>,
+    /// `unsupportedToolSchemaKeywords`.
+    pub unsupported_schema_keywords: Vec<String>,
 }
 
 /// US dollars per million tokens.
@@ -527,6 +580,7 @@ impl Config {
             skills: Skills::default(),
             session: Session::default(),
             messages: Messages::default(),
+            reach: Reach::default(),
             logging: Logging::default(),
             hooks: Hooks::default(),
             embeddings: Embeddings::default(),

@@ -28,6 +28,7 @@ mod presence;
 mod rpc;
 mod runs;
 mod shutdown;
+mod skills;
 mod socket;
 mod timers;
 mod tools;
@@ -43,6 +44,7 @@ use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
 #[doc(hidden)]
 pub use fuzz::fuzz;
+pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
 use timers::{Timer, Timers};

@@ -81,6 +81,7 @@ pub enum Op {
     SessionsMessagesUnsubscribe,
     SessionsSubscribe,
     SessionsUnsubscribe,
+    SkillsStatus,
     Status,
     SystemPresence,
 }
@@ -356,6 +357,13 @@ pub const OPERATIONS: &[Operation] = &[
     ),
     row("sessions.subscribe", Op::SessionsSubscribe, READ, SESSIONS_LIST, Since::V3),
     row("sessions.unsubscribe", Op::SessionsUnsubscribe, READ, &[], Since::V3Only),
+    row(
+        "skills.status",
+        Op::SkillsStatus,
+        READ,
+        &[may("agentId", ID), may("sessionKey", SESSION_KEY)],
+        Since::V3,
+    ),
     open("status", Op::Status, READ),
     row("system-presence", Op::SystemPresence, READ, &[], Since::V3),
 ];

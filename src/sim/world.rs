@@ -11,7 +11,7 @@ use super::peers::ws::{self, Ending, WsClient};
 use super::peers::{Peer, TOKEN};
 use super::rng::Rng;
 use crate::auth::Credentials;
-use crate::config::{Api, AuthMode, Config, QueueDrop, Secret};
+use crate::config::{AuthMode, Config, QueueDrop, Secret};
 use crate::driver::{Core, Now, Time};
 use crate::gateway::{Faults, Gateway, Host, Setup};
 use crate::limits;
@@ -107,12 +107,8 @@ fn config(provider: bool, rng: &mut Rng) -> Rc<Config> {
         config.agents.defaults.model.primary = Some("sim/model".to_owned());
         let provider = crate::config::Provider {
             base_url: "http://provider.sim/v1".to_owned(),
-            api: Api::OpenAiCompletions,
             api_key: Some(Secret::new("provider-key".to_owned())),
-            auth_header: true,
-            headers: BTreeMap::new(),
-            timeout_seconds: None,
-            models: Vec::new(),
+            ..crate::config::Provider::default()
         };
         config.models.providers.insert("sim".to_owned(), provider);
     }

@@ -10,6 +10,7 @@
 //! quick whatever a model asks for. Everything that needs gateway state, a child process or the
 //! network is a [`HostTool`], carried out by `gateway::tools`.
 
+mod host;
 mod ls;
 mod place;
 mod read;
@@ -66,6 +67,11 @@ pub enum How {
 pub enum HostTool {
     AgentsList,
     SessionStatus,
+    SessionsList,
+    SessionsHistory,
+    SessionsSend,
+    SessionsSpawn,
+    Message,
 }
 
 /// Where a call works and for whom.
@@ -128,6 +134,7 @@ impl Output {
             Part::Image { mime, data } => json!({"type": "image", "data": data, "mimeType": mime}),
             Part::Text(text) => json!({"type": "text", "text": text}),
             Part::ToolCall { name, .. } => json!({"type": "text", "text": name}),
+            Part::Thinking(thought) => super::turn::thinking_content(thought),
         };
         Value::Array(self.content.iter().map(part).collect())
     }
@@ -221,24 +228,13 @@ const PATH: [&str; 3] = ["path", "file_path", "filePath"];
 pub static TOOLS: &[Tool] = &[
     read::TOOL,
     ls::TOOL,
-    Tool {
-        name: "agents_list",
-        title: "Agents",
-        description: "List the agents of this gateway that you may name in sessions_spawn.",
-        parameters: || object(&[]),
-        section: Section::Agents,
-        changes: false,
-        how: How::Host(HostTool::AgentsList),
-    },
-    Tool {
-        name: "session_status",
-        title: "Session Status",
-        description: "Show this session's time, model, tokens and queue as a status card.",
-        parameters: || object(&[("sessionKey", json!({"type": "string"}), false)]),
-        section: Section::Sessions,
-        changes: false,
-        how: How::Host(HostTool::SessionStatus),
-    },
+    host::AGENTS_LIST,
+    host::SESSION_STATUS,
+    host::SESSIONS_LIST,
+    host::SESSIONS_HISTORY,
+    host::SESSIONS_SEND,
+    host::SESSIONS_SPAWN,
+    host::MESSAGE,
 ];
 
 /// A tool by its name.

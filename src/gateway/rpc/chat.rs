@@ -93,6 +93,9 @@ impl Gateway {
                 ids.insert(0, id);
             }
         }
+        if run_id.is_none() {
+            self.cancel_spawned(key, fx);
+        }
         Aborted { ok: true, aborted: !ids.is_empty(), run_ids: ids }
     }
 

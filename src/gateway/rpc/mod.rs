@@ -60,6 +60,7 @@ impl Gateway {
             Op::SessionsUnsubscribe => {
                 Ok(Answer::Value(self.sessions_subscribe(conn, params, false)))
             }
+            Op::SkillsStatus => self.skills(params),
             Op::Status => Ok(Answer::Value(self.status_value())),
             Op::SystemPresence => Ok(Answer::Value(self.presence_list())),
         }

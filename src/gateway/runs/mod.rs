@@ -49,6 +49,8 @@ pub(super) enum Cause {
     Chat,
     /// `agent`.
     Agent,
+    /// The gateway itself, for an agent: a message between sessions, a spawned task.
+    Session,
     /// `/v1/chat/completions` on this connection.
     Http(ConnId),
 }
@@ -416,6 +418,7 @@ impl Gateway {
             let finished = Finished { digest: run.digest, wait, second };
             self.runs.remember(self.disk.as_mut(), run.id.clone(), finished);
         }
+        self.tell_of_run(run, outcome);
     }
 
     /// Ends a run; false when it was over already.

@@ -19,6 +19,9 @@ use crate::driver::Effects;
 use crate::limits;
 use serde_json::Value;
 
+/// What the keys of spawned sessions contain.
+const SUBAGENT: &str = ":subagent:";
+
 /// What a message does while its session has a run.
 pub(in crate::gateway) type QueueMode = Configured;
 
@@ -130,21 +133,25 @@ impl Gateway {
 
     /// Whether the first of a line may begin now; else it waits for the end of another run.
     pub(super) fn may_begin(&mut self, number: u64) -> bool {
-        let max = self.config.agents.defaults.max_concurrent as usize;
-        if self.runs.running < max || !self.runs.active.contains_key(&number) {
+        let Some(run) = self.runs.get(number) else { return true };
+        let mut room = self.runs.running < self.config.agents.defaults.max_concurrent as usize;
+        if run.key.contains(SUBAGENT) {
+            let lane = |run: &&Box<Active>| run.machine.is_some() && run.key.contains(SUBAGENT);
+            let busy = self.runs.active.values().filter(lane).count();
+            room &= busy < self.config.reach.subagents_max as usize;
+        }
+        if room {
             return true;
         }
         self.runs.ready.push_back(number);
         false
     }
 
-    /// A run ended: the next one that waits for its place begins.
+    /// A run ended: those that wait for a place try again, in their order.
     pub(super) fn begin_ready(&mut self) {
-        while let Some(number) = self.runs.ready.pop_front() {
-            if self.runs.active.contains_key(&number) {
-                return self.runs.accepted.push(number);
-            }
-        }
+        let ready = std::mem::take(&mut self.runs.ready);
+        let here = ready.into_iter().filter(|number| self.runs.active.contains_key(number));
+        self.runs.accepted.extend(here);
     }
 
     /// Something that waits is said to this run now; the turns its model hears.

@@ -10,12 +10,13 @@
 //! caller is gone. Whoever carries out a host tool keeps what it needs under the call's number
 //! and lets go of it in [`Gateway::cancel_host_tool`].
 
+mod sessions;
 mod state;
 
 use super::Gateway;
 use super::runs::Active;
 use super::timers::{Armed, Timer};
-use crate::agent::tools::{Args, HostTool, How, Output, Place, Tool, Work};
+use crate::agent::tools::{Args, HostTool, How, Output, Place, Section, Tool, Work};
 use crate::agent::turn::Part;
 use crate::driver::{ConnId, Effects, Time};
 use crate::limits;
@@ -76,6 +77,8 @@ pub(super) struct Tools {
     calls: BTreeMap<u64, Calling>,
     next: u64,
     done: VecDeque<(Calling, Output)>,
+    /// Calls of `sessions_send` that wait for the reply of a run, by its id.
+    replies: BTreeMap<String, u64>,
     stepping: bool,
     /// Declarations of the sets in use, by the names in them.
     declared: BTreeMap<Vec<&'static str>, Rc<[Value]>>,
@@ -152,8 +155,11 @@ impl Gateway {
 
     /// The tools of a run, in the order of the table.
     fn tools_of(&self, run: &Active) -> Vec<&'static Tool> {
-        let _ = run;
-        crate::agent::tools::TOOLS.iter().collect()
+        let spawned = run.key.contains(":subagent:");
+        let own_matter = |tool: &&Tool| {
+            !spawned || !matches!(tool.section, Section::Sessions | Section::Messaging)
+        };
+        crate::agent::tools::TOOLS.iter().filter(own_matter).collect()
     }
 
     /// Where an agent's tools work.
@@ -200,6 +206,9 @@ impl Gateway {
             return;
         }
         if let How::Host(host) = calling.tool.how {
+            if host == HostTool::SessionsSend {
+                return self.sessions_send_late(number);
+            }
             self.cancel_host_tool(number, host, fx);
         }
         let seconds = limits::TOOL_MS / 1000;
@@ -262,6 +271,11 @@ impl Gateway {
         match host {
             HostTool::AgentsList => self.agents_list_tool(number),
             HostTool::SessionStatus => self.session_status_tool(number),
+            HostTool::SessionsList => self.sessions_list_tool(number),
+            HostTool::SessionsHistory => self.sessions_history_tool(number),
+            HostTool::SessionsSend => self.sessions_send_tool(number),
+            HostTool::SessionsSpawn => self.sessions_spawn_tool(number),
+            HostTool::Message => self.message_tool(number),
         }
     }
 
@@ -269,7 +283,22 @@ impl Gateway {
     fn cancel_host_tool(&mut self, number: u64, host: HostTool, fx: &mut Effects) {
         let _ = (number, &fx);
         match host {
-            HostTool::AgentsList | HostTool::SessionStatus => {}
+            HostTool::SessionsSend => self.tools.replies.retain(|_, call| *call != number),
+            HostTool::AgentsList
+            | HostTool::SessionStatus
+            | HostTool::SessionsList
+            | HostTool::SessionsHistory
+            | HostTool::SessionsSpawn
+            | HostTool::Message => {}
+        }
+    }
+
+    /// A host tool waits at most this long, instead of [`limits::TOOL_MS`].
+    fn tool_waits(&mut self, number: u64, ms: u64) {
+        let due = self.now.time.after_ms(ms);
+        if let Some(calling) = self.tools.calls.get_mut(&number) {
+            calling.due = Some(due);
+            calling.armed.at(&mut self.timers, Some(due), Timer::Tool(number));
         }
     }
 }
@@ -283,9 +312,7 @@ fn declaration(tool: &Tool) -> Value {
 
 /// Whether [`limits::TOOL_MS`] bounds it; tools that wait for others have times of their own.
 fn has_deadline(host: Option<HostTool>) -> bool {
-    match host {
-        None | Some(HostTool::AgentsList | HostTool::SessionStatus) => true,
-    }
+    !matches!(host, Some(HostTool::SessionsSend))
 }
 
 /// An output whose text fits [`limits::TOOL_RESULT`]: the middle of a longer one is cut out.

@@ -42,6 +42,23 @@ impl Gateway {
         self.tool_done(number, Output { details: Some(details), ..Output::text(card) });
     }
 
+    /// `message`: says something in a channel. Channels come and go with the configuration, so
+    /// the answer is of this moment.
+    pub(super) fn message_tool(&mut self, number: u64) {
+        let Some(calling) = self.tools.get(number) else { return };
+        let named = match calling.args.text(&["channel"]) {
+            Ok(named) => named.unwrap_or("?").to_owned(),
+            Err(error) => return self.tool_done(number, Output::error(error)),
+        };
+        self.tool_done(
+            number,
+            Output::error(format!(
+                "no channel \"{named}\" is connected to this gateway; answer in this conversation \
+             instead, or ask the operator to configure channels.{named}"
+            )),
+        );
+    }
+
     /// What a person or a model reads of a session.
     pub(in crate::gateway) fn status_card(&self, key: &str) -> String {
         let agent = crate::sessions::key::agent_of(key).unwrap_or_default();
