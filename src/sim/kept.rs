@@ -78,7 +78,12 @@ impl Run {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn fits(&self, text: &str, of: &BTreeMap<String, Message>, run: &str) -> Result<(), String> {
+    pub fn fits(
+        &self,
+        text: &str,
+        of: &BTreeMap<String, Message>,
+        run: &str,
+    ) -> Result<(), String> {
         if self.carried {
             return match text.is_empty() {
                 true => Ok(()),

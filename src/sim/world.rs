@@ -101,8 +101,7 @@ fn config(provider: bool, rng: &mut Rng) -> Rc<Config> {
     config.agents.defaults.timeout_seconds = RUN_SECONDS;
     config.agents.defaults.max_concurrent = rng.pick(&[1, 2, 128, 128]);
     config.messages.queue.cap = rng.pick(&[1, 20, 20]);
-    config.messages.queue.drop =
-        rng.pick(&[QueueDrop::New, QueueDrop::Old, QueueDrop::Summarize]);
+    config.messages.queue.drop = rng.pick(&[QueueDrop::New, QueueDrop::Old, QueueDrop::Summarize]);
     if provider {
         config.agents.defaults.model.primary = Some("sim/model".to_owned());
         let provider = crate::config::Provider {
