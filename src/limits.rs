@@ -236,6 +236,16 @@ pub const TOOL_READ_LINES: u64 = 2_000;
 pub const TOOL_SNIFF: usize = 8 * 1024;
 /// Entries of one directory; the rest of a larger one is not seen.
 pub const TOOL_DIR_ENTRIES: usize = 10_000;
+/// What `tools.web.fetch.maxResponseBytes` may be, as documented.
+pub const WEB_BODY: [usize; 2] = [32_000, 10_000_000];
+/// Pages kept by `web_fetch` for a repeated question.
+pub const WEB_CACHE: usize = 64;
+/// Bytes of those pages together.
+pub const WEB_CACHE_BYTES: usize = 2 * 1024 * 1024;
+/// What `yieldMs` of `exec` and `tools.exec.backgroundMs` may be, as documented.
+pub const EXEC_YIELD_MS: [u64; 2] = [10, 120_000];
+/// What `tools.exec.cleanupMs` may be, as documented.
+pub const EXEC_KEEP_MS: [u64; 2] = [60_000, 10_800_000];
 
 // Bounds of agents.
 

@@ -2,6 +2,7 @@
 //! fail: what is absent has its default, what is present has the right type.
 
 mod agents;
+mod hands;
 mod reach;
 mod session;
 
@@ -112,6 +113,8 @@ pub(super) fn build(
         skills: agents::skills(root.get("skills"), paths),
         session: session::session(root.get("session")),
         messages: messages(root.get("messages")),
+        exec: hands::exec(root.get("tools").get("exec"), paths),
+        web_fetch: hands::web_fetch(root.get("tools").get("web").get("fetch")),
         reach: reach::reach(root),
         logging: logging(root.get("logging"), paths),
         hooks: super::doors::hooks(root.get("hooks")),

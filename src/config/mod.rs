@@ -18,6 +18,7 @@ mod build;
 pub mod credentials;
 pub mod doors;
 pub mod edit_agents;
+mod hands;
 pub mod load;
 pub mod paths;
 pub mod plan;
@@ -34,6 +35,7 @@ mod validate;
 
 pub use agents::*;
 pub use doors::*;
+pub use hands::{Exec, ExecAsk, ExecSecurity, WebFetch};
 pub use load::{ConfigError, Loaded, Source, load};
 pub use paths::{Flags, Paths};
 pub use secret::Secret;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::agents::Agents;
 use super::doors::{Embeddings, Endpoints, Hooks};
+use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
 use super::secret::Secret;
 use super::session::Session;
@@ -36,6 +37,10 @@ pub struct Config {
     pub reach: Reach,
     /// Section `logging`.
     pub logging: Logging,
+    /// Section `tools.exec`.
+    pub exec: Exec,
+    /// Section `tools.web.fetch`.
+    pub web_fetch: WebFetch,
     /// Section `hooks`.
     pub hooks: Hooks,
     /// Section `memory.search`.
@@ -565,6 +570,8 @@ impl Config {
             messages: Messages::default(),
             reach: Reach::default(),
             logging: Logging::default(),
+            exec: Exec::default(),
+            web_fetch: WebFetch::default(),
             hooks: Hooks::default(),
             embeddings: Embeddings::default(),
             source: SourceInfo::default(),
