@@ -200,6 +200,19 @@ pub const CHAT_DELTA_MS: u64 = 75;
 pub const CHAT_DELTA_BYTES_PER_MS: usize = 2 * 1024;
 /// Sessions one connection may follow by `sessions.messages.subscribe`.
 pub const SUBSCRIPTIONS: usize = 256;
+/// Rows of one `sessions.list`, whatever `limit` says; the rest is on the next page.
+pub const SESSION_ROWS: usize = 1_000;
+/// Sessions of one answer whose transcript is looked into for a title or the last message: some
+/// milliseconds.
+pub const SESSION_PREVIEWS: usize = 200;
+/// What is read of a transcript for such a look, from its beginning or its end.
+pub const PREVIEW_BYTES: usize = 16 * 1024;
+/// Messages of one session in `sessions.preview`.
+pub const PREVIEW_ITEMS: usize = 50;
+/// Characters of `lastMessagePreview`.
+pub const PREVIEW_CHARS: usize = 160;
+/// Characters of a title made from the first message.
+pub const TITLE_CHARS: usize = 60;
 /// How long active runs may finish after SIGTERM (reference: 315 s).
 pub const DRAIN_MS: u64 = 315_000;
 /// Answer of one run, text and tool calls; more fails the run. Its last turn tells the text

@@ -19,6 +19,7 @@
 
 mod agents;
 mod broadcast;
+mod commands;
 mod conn;
 mod connect;
 mod events;
