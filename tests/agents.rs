@@ -325,3 +325,49 @@ fn only_admins_change_agents() {
     }
     assert!(socket.call("agents.files.list", &json!({"agentId": "main"})).is_ok());
 }
+
+#[test]
+fn skills_are_found_gated_and_told() {
+    let home = Home::new();
+    let provider = Provider::echo();
+    home.configure(&provider.config(
+        "skills: {load: {extraDirs: ['~/more']}, entries: {off: {enabled: false}, \
+         keyed: {apiKey: 'sk-skill'}}}",
+    ));
+    let put = |dir: &str, head: &str| {
+        let dir = home.0.join(dir);
+        fs::create_dir_all(&dir).expect("a folder");
+        fs::write(dir.join("SKILL.md"), format!("---\n{head}\n---\nDo it.\n")).expect("written");
+    };
+    put(".openclaw/workspace/skills/notes", "name: notes\ndescription: Keep <notes>.");
+    put(".openclaw/skills/notes", "name: notes\ndescription: shadowed");
+    put("more/group/off", "name: off\ndescription: switched off");
+    put(".agents/skills/odd", "name: odd\ndescription: d\nmetadata: {openclaw: {os: ['amiga']}}");
+    put(
+        "more/keyed",
+        "name: keyed\ndescription: d\nmetadata:\n  openclaw:\n    primaryEnv: KEY\n    requires:\n      \
+         env: [KEY]\n      bins: [no-such-program]",
+    );
+    let elsewhere = home.0.join("elsewhere/leak");
+    put("elsewhere/leak", "name: leak\ndescription: outside");
+    std::os::unix::fs::symlink(elsewhere, home.state().join("workspace/skills/leak"))
+        .expect("a link");
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let status = socket.call("skills.status", &json!({"agentId": "main"})).expect("skills");
+    let row = |name: &str| {
+        let rows = status["skills"].as_array().expect("rows");
+        rows.iter().find(|row| row["name"] == name).cloned().unwrap_or_default()
+    };
+    assert_eq!(row("notes")["description"], "Keep <notes>.", "{status}");
+    assert_eq!(row("notes")["source"], "openclaw-workspace", "{status}");
+    assert_eq!(row("notes")["modelVisible"], true, "{status}");
+    assert_eq!((&row("off")["disabled"], &row("off")["eligible"]), (&json!(true), &json!(false)));
+    assert_eq!(row("odd")["platformIncompatible"], true, "{status}");
+    assert_eq!(row("keyed")["missing"]["bins"], json!(["no-such-program"]), "{status}");
+    assert_eq!(row("keyed")["missing"]["env"], json!([]), "{status}");
+    assert_eq!(row("leak"), Value::Null, "a link that leads out of the workspace: {status}");
+    assert!(!status.to_string().contains("sk-skill"));
+    let error = socket.call("skills.status", &json!({"agentId": "x"})).expect_err("nobody");
+    assert_eq!(message(&error), "agent \"x\" not found");
+}

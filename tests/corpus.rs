@@ -22,7 +22,7 @@ macro_rules! target {
     };
 }
 
-const TARGETS: [Target; 11] = [
+const TARGETS: [Target; 12] = [
     target!("chunked_body": wire::http::body::fuzz),
     target!("connect_request": protocol::frame::fuzz, gateway::fuzz_connect),
     target!("gateway": gateway::fuzz),
@@ -31,11 +31,12 @@ const TARGETS: [Target; 11] = [
     target!("http_response": wire::http::client::fuzz),
     target!("json5": wire::json5::fuzz, config::load::fuzz),
     target!(
-        "provider_sse": wire::sse::fuzz, agent::provider::openai_completions::fuzz,
+        "provider_sse": wire::sse::fuzz, agent::provider::fuzz,
         agent::call::fuzz
     ),
     target!("transcript": sessions::transcript::fuzz),
     target!("url": wire::url::fuzz),
+    target!("html": wire::html::fuzz),
     target!("ws_frames": wire::ws::fuzz),
 ];
 

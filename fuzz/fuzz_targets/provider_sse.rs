@@ -3,6 +3,6 @@
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     openclaw_gateway::wire::sse::fuzz(data);
-    openclaw_gateway::agent::provider::openai_completions::fuzz(data);
+    openclaw_gateway::agent::provider::fuzz(data);
     openclaw_gateway::agent::call::fuzz(data);
 });

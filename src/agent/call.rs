@@ -1,7 +1,8 @@
 //! One model call on an open connection: HTTP response, event stream, dialect.
 
-use super::provider::openai_completions::{self, Whole, error_text};
-use super::provider::{Delta, Step};
+pub use super::provider::Class;
+use super::provider::errors::{class_of_refusal, error_text};
+use super::provider::{Delta, Dialect, Reader, Step, StreamError, Whole};
 use crate::config::Secret;
 use crate::limits;
 use crate::wire::http::client::{Client, ClientEvent};
@@ -14,17 +15,6 @@ const ERROR_BODY: usize = 16 * 1024;
 const ERROR_CHARS: usize = 500;
 /// A secret's first characters at the end of a text that was cut: so many give it away.
 const TELLING: usize = 8;
-
-/// Whether the same call may be tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
-    /// Overload or a broken connection: again after a pause.
-    Transient,
-    /// The key or the account: the next candidate may do.
-    Auth,
-    /// The request itself: the next candidate may do, repeating will not.
-    Request,
-}
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,15 +104,6 @@ impl Plain {
     }
 }
 
-/// What a status says about trying again.
-fn class_of(status: u16) -> Class {
-    match status {
-        401 | 403 => Class::Auth,
-        408 | 409 | 425 | 429 | 500.. => Class::Transient,
-        _ => Class::Request,
-    }
-}
-
 /// How long the provider asks to be left alone: `retry-after-ms`, or `Retry-After` in seconds,
 /// whole or not, or as a date.
 fn retry_after_ms(headers: &Headers, wall_ms: u64) -> Option<u64> {
@@ -154,6 +135,7 @@ fn thousandths(text: &str) -> Option<u64> {
 pub struct Call {
     client: Client,
     sse: Parser,
+    reader: Reader,
     state: State,
     /// Unix time when the last bytes came.
     wall_ms: u64,
@@ -167,10 +149,11 @@ pub struct Call {
 
 impl Call {
     /// A call whose request is on its way; `secrets` are taken out of the provider's errors.
-    pub fn new(mut secrets: Vec<Secret>) -> Self {
+    pub fn new(reader: Reader, mut secrets: Vec<Secret>) -> Self {
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Self {
             secrets,
+            reader,
             client: Client::new(false),
             sse: Parser::new(),
             state: State::Head,
@@ -280,14 +263,9 @@ impl Call {
     }
 
     fn whole(&mut self, plain: &Plain, tell: &mut dyn FnMut(CallEvent)) {
-        match openai_completions::whole(&plain.body, &mut |delta| tell(CallEvent::Delta(delta))) {
+        match self.reader.whole(&plain.body, &mut |delta| tell(CallEvent::Delta(delta))) {
             Whole::Answer => tell(CallEvent::Done),
-            Whole::Error { status, overload, text } => {
-                let class = match status {
-                    Some(status) => class_of(status),
-                    None if overload => Class::Transient,
-                    None => Class::Request,
-                };
+            Whole::Error(StreamError { class, status, text }) => {
                 self.refuse(class, status, &text, plain.retry_after_ms, tell);
             }
             Whole::Neither => self.no_stream(plain, tell),
@@ -308,7 +286,7 @@ impl Call {
                 continue;
             }
             let mut finished = false;
-            let step = openai_completions::event(&data, &mut |delta| {
+            let step = self.reader.event(&data, &mut |delta| {
                 finished |= matches!(delta, Delta::Finish(_));
                 tell(CallEvent::Delta(delta));
             });
@@ -322,7 +300,9 @@ impl Call {
                 }
                 // After [DONE] nothing can spoil the answer any more.
                 Err(_) if self.ended => {}
-                Err(error) => return self.fail(Class::Transient, None, error.0, tell),
+                Err(StreamError { class, status, text }) => {
+                    return self.fail(class, status, text, tell);
+                }
             }
         }
     }
@@ -338,7 +318,7 @@ impl Call {
             State::Stream => {
                 if let Some(Ok(SseItem::Event { data, .. })) = self.sse.finish() {
                     let finished = &mut self.finished;
-                    let step = openai_completions::event(&data, &mut |delta| {
+                    let step = self.reader.event(&data, &mut |delta| {
                         *finished |= matches!(delta, Delta::Finish(_));
                         tell(CallEvent::Delta(delta));
                     });
@@ -360,7 +340,8 @@ impl Call {
                     }
                 };
                 let message = format!("HTTP {status}: {said}");
-                self.refuse(class_of(status), Some(status), &message, retry_after_ms, tell);
+                let class = class_of_refusal(status, &body);
+                self.refuse(class, Some(status), &message, retry_after_ms, tell);
             }
             State::Head => {
                 let message = "it closed the connection without an answer".to_owned();
@@ -420,9 +401,9 @@ const WALL_MS: u64 = 1_795_008_000_000;
 pub fn fuzz(data: &[u8]) {
     const KEY: &str = "sk-canary-1";
     let Some((first, rest)) = data.split_first() else { return };
-    let run = |pieces: &[&[u8]]| {
+    let run = |dialect: Dialect, pieces: &[&[u8]]| {
         let mut events = Vec::new();
-        let mut call = Call::new(vec![Secret::new(KEY.to_owned())]);
+        let mut call = Call::new(dialect.reader(), vec![Secret::new(KEY.to_owned())]);
         for piece in pieces {
             call.push(piece, WALL_MS, &mut |event| events.push(event));
         }
@@ -439,7 +420,9 @@ pub fn fuzz(data: &[u8]) {
     };
     let cut = usize::from(*first).min(rest.len());
     let (a, b) = rest.split_at(cut);
-    assert_eq!(run(&[rest]), run(&[a, b]));
+    for dialect in Dialect::ALL {
+        assert_eq!(run(dialect, &[rest]), run(dialect, &[a, b]));
+    }
 }
 
 #[cfg(test)]
@@ -457,7 +440,7 @@ mod tests {
 
     fn answer(pieces: &[&[u8]]) -> Vec<CallEvent> {
         let mut events = Vec::new();
-        let mut call = Call::new(Vec::new());
+        let mut call = Call::new(Reader::OpenAiCompletions, Vec::new());
         for piece in pieces {
             call.push(piece, WALL_MS, &mut |event| events.push(event));
         }
@@ -533,7 +516,7 @@ mod tests {
         ];
         for (text, want) in table {
             let mut events = Vec::new();
-            let mut call = Call::new(secrets.clone());
+            let mut call = Call::new(Reader::OpenAiCompletions, secrets.clone());
             call.push(text.as_bytes(), WALL_MS, &mut |event| events.push(event));
             call.eof(&mut |event| events.push(event));
             let [CallEvent::Failed(error)] = events.as_slice() else { panic!("{events:?}") };
@@ -618,7 +601,11 @@ mod tests {
             ("x/y", r#"{"error":{"message":"m","code":429}}"#, transient(Some(429))),
             ("x/y", r#"{"error":{"message":"m","code":"503"}}"#, transient(Some(503))),
             ("x/y", r#"{"error":{"message":"m","type":"overloaded_error"}}"#, transient(None)),
-            ("x/y", r#"{"error":{"message":"m","code":"rate_limit_exceeded"}}"#, transient(None)),
+            (
+                "x/y",
+                r#"{"error":{"message":"m","code":"rate_limit_exceeded"}}"#,
+                transient(Some(429)),
+            ),
             ("x/y", r#"[{"error":{"message":"m"}}]"#, no_stream("content type x/y")),
             (
                 "x/json",

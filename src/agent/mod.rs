@@ -20,6 +20,7 @@ pub mod mend;
 pub mod prompt;
 pub mod provider;
 pub mod run;
+pub mod skills;
 pub mod tools;
 pub mod turn;
 pub mod workspace;
@@ -93,6 +94,54 @@ impl StopReason {
     }
 }
 
+/// How hard a reasoning model thinks: the reference's `/think` levels. A dialect says the
+/// nearest that its provider knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the reference's own names")]
+pub enum Thinking {
+    Off,
+    Minimal,
+    Low,
+    Medium,
+    High,
+    XHigh,
+    /// As much as the provider sees fit.
+    Adaptive,
+    Max,
+}
+
+impl Thinking {
+    /// Every level with its word, weakest first.
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::Off, "off"),
+        (Self::Minimal, "minimal"),
+        (Self::Low, "low"),
+        (Self::Medium, "medium"),
+        (Self::High, "high"),
+        (Self::XHigh, "xhigh"),
+        (Self::Adaptive, "adaptive"),
+        (Self::Max, "max"),
+    ];
+
+    /// From a word or one of the reference's aliases, in any case.
+    pub fn parse(word: &str) -> Option<Self> {
+        let word = word.trim().to_ascii_lowercase();
+        let word = match word.as_str() {
+            "x-high" | "x_high" | "extra-high" | "extra high" | "extra_high" => "xhigh",
+            "highest" => "high",
+            "ultra" => "max",
+            "disabled" | "none" => "off",
+            other => other,
+        };
+        Self::ALL.iter().find(|(_, name)| *name == word).map(|(level, _)| *level)
+    }
+
+    /// The word in sessions and events.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(level, _)| *level == self).map_or("off", |(_, word)| word)
+    }
+}
+
 /// What a run asks of a model.
 #[derive(Debug, Clone, Default)]
 pub struct Ask {
@@ -107,6 +156,9 @@ pub struct Ask {
     pub tool_choice: Option<Value>,
     /// Sampling as the caller set it.
     pub sampling: Sampling,
+    /// How hard to think; `None` is the provider's default. Sent only to a model whose
+    /// configuration says `reasoning: true`.
+    pub thinking: Option<Thinking>,
     /// How much of the system prompt goes before the conversation.
     pub prompt: prompt::Mode,
 }

@@ -2,7 +2,7 @@
 
 use super::call::{Call, CallError, CallEvent, Class};
 use super::provider::{Delta, Endpoint};
-use super::turn::{Part, Turn, text_of_parts};
+use super::turn::{Part, Thought, Turn, text_of_parts};
 use super::{Ask, StopReason, ToolCall, Usage};
 use crate::driver::{ConnId, DialError, DialId, Effect, Effects, Now, Time};
 use crate::limits;
@@ -114,6 +114,8 @@ pub struct Run {
     told: bool,
     text: String,
     calls: Vec<ToolCall>,
+    /// What the model wants back of its thinking.
+    thoughts: Vec<Thought>,
     /// How much of each call was told: calls of the gateway's tools are not.
     shown: Vec<bool>,
     /// Of this turn of the model, and of those before it.
@@ -146,6 +148,7 @@ impl Run {
             told: false,
             text: String::new(),
             calls: Vec::new(),
+            thoughts: Vec::new(),
             shown: Vec::new(),
             usage: Usage::default(),
             spent: Usage::default(),
@@ -164,6 +167,11 @@ impl Run {
     /// Tool calls of this turn so far. When the run is over: those of the caller's own tools.
     pub fn calls(&self) -> &[ToolCall] {
         &self.calls
+    }
+
+    /// What the model thought in this turn and wants back with the next.
+    pub fn thoughts(&self) -> &[Thought] {
+        &self.thoughts
     }
 
     /// Bytes of this turn's answer so far: text and tool calls.
@@ -344,7 +352,9 @@ impl Run {
                 };
                 *fx.send(conn) = endpoint.request(&self.ask);
                 self.idle = Some(now.after_ms(limits::PROVIDER_IDLE_MS));
-                self.phase = Phase::Asking(conn, Box::new(Call::new(endpoint.secrets())));
+                let reader = endpoint.dialect.reader();
+                let call = Call::new(reader, endpoint.secrets());
+                self.phase = Phase::Asking(conn, Box::new(call));
             }
             Err(error) => {
                 let message = error.to_string();
@@ -473,7 +483,8 @@ impl Run {
             name: call.name,
             arguments: call.arguments,
         });
-        let said: Vec<Part> = said.into_iter().chain(asked).collect();
+        let thoughts = std::mem::take(&mut self.thoughts).into_iter().map(Part::Thinking);
+        let said: Vec<Part> = thoughts.chain(said).chain(asked).collect();
         if !said.is_empty() {
             self.ask.turns.push(Turn::Assistant(said));
         }
@@ -499,6 +510,7 @@ impl Run {
                 tell(RunEvent::Text(text));
             }
             Delta::Reasoning(text) => tell(RunEvent::Reasoning(text)),
+            Delta::Thought(thought) => self.thought(thought),
             Delta::ToolCall { index, id, name, arguments } => {
                 self.tool_call(index, id, name, arguments, tell);
             }
@@ -506,6 +518,21 @@ impl Run {
             Delta::ResponseId(id) => self.response_id = Some(id),
             Delta::Finish(reason) => self.stop = Some(reason),
         }
+    }
+
+    /// Kept for the next turn, as long as all of them fit into an answer.
+    fn thought(&mut self, mut thought: Thought) {
+        let size = |thought: &Thought| {
+            thought.text.len() + thought.signature.as_ref().map_or(0, String::len)
+        };
+        let kept: usize = self.thoughts.iter().map(size).sum();
+        if kept.saturating_add(size(&thought)) > limits::ANSWER_BYTES {
+            return;
+        }
+        if let Some(Candidate { provider, model, .. }) = self.candidates.get(self.current) {
+            thought.by = format!("{provider}/{model}");
+        }
+        self.thoughts.push(thought);
     }
 
     fn tool_call(
@@ -598,6 +625,7 @@ impl Run {
         }
         self.text.clear();
         self.calls.clear();
+        self.thoughts.clear();
         self.shown.clear();
         self.stop = None;
         let attempt = self.attempt;

@@ -27,6 +27,23 @@ pub enum Part {
         /// JSON text as the model wrote it.
         arguments: String,
     },
+    /// What the model thought; only the model that made it gets it back.
+    Thinking(Thought),
+}
+
+/// A piece of a model's thinking, complete. On disk `{type: "thinking", thinking,
+/// thinkingSignature?, redacted?}`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Thought {
+    /// In words, if the provider shows them.
+    pub text: String,
+    /// What the provider wants back to believe that it thought so: Anthropic's signature or
+    /// encrypted data, OpenAI's whole reasoning item as JSON, Google's thought signature.
+    pub signature: Option<String>,
+    /// `signature` is all there is: the provider hid the words.
+    pub redacted: bool,
+    /// Who thought: `provider/model`.
+    pub by: String,
 }
 
 /// One message.
@@ -52,11 +69,31 @@ pub enum Turn {
 }
 
 impl Part {
+    /// Its text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What was thought, if it is that.
+    pub fn thought(&self) -> Option<&Thought> {
+        match self {
+            Self::Thinking(thought) => Some(thought),
+            _ => None,
+        }
+    }
+
     fn bytes(&self) -> usize {
         let texts = match self {
             Self::Text(text) => text.len(),
             Self::Image { mime, data } => mime.len() + data.len(),
             Self::ToolCall { id, name, arguments } => id.len() + name.len() + arguments.len(),
+            Self::Thinking(thought) => {
+                let signature = thought.signature.as_ref().map_or(0, String::len);
+                thought.text.len() + signature + thought.by.len()
+            }
         };
         size_of::<Self>() + texts
     }
@@ -78,11 +115,21 @@ impl Turn {
 
     /// From a transcript message; `None` for roles that do not go to a model.
     pub fn from_transcript(message: &Value) -> Option<Self> {
+        // Commands and their answers are between the operator and the gateway.
+        if message.pointer("/__openclaw/command") == Some(&Value::Bool(true)) {
+            return None;
+        }
         let content = message.get("content").unwrap_or(&Value::Null);
         match message.get("role").and_then(Value::as_str)? {
             "user" => Some(Self::User(parts(content))),
             "assistant" => {
-                let parts = parts(content);
+                let mut parts = parts(content);
+                let by = format!("{}/{}", string(message, "provider"), string(message, "model"));
+                for part in &mut parts {
+                    if let Part::Thinking(thought) = part {
+                        thought.by.clone_from(&by);
+                    }
+                }
                 (!parts.is_empty()).then_some(Self::Assistant(parts))
             }
             "toolResult" => Some(Self::ToolResult {
@@ -106,7 +153,7 @@ pub fn result_message(turn: &Turn, now_ms: u64) -> Option<Value> {
             Part::Image { mime, data } => {
                 Some(json!({"type": "image", "mimeType": mime, "data": data}))
             }
-            Part::ToolCall { .. } => None,
+            Part::ToolCall { .. } | Part::Thinking(_) => None,
         })
         .collect();
     Some(json!({
@@ -145,6 +192,12 @@ fn part(item: &Value) -> Option<Part> {
                 None => "{}".to_owned(),
             },
         }),
+        "thinking" => Some(Part::Thinking(Thought {
+            text: string(item, "thinking"),
+            signature: item.get("thinkingSignature").and_then(Value::as_str).map(str::to_owned),
+            redacted: item.get("redacted").and_then(Value::as_bool).unwrap_or_default(),
+            by: String::new(),
+        })),
         _ => None,
     }
 }
@@ -171,6 +224,18 @@ pub fn text_of_parts(parts: &[Part]) -> String {
             _ => None,
         })
         .collect()
+}
+
+/// A thought as transcripts keep it.
+pub fn thinking_content(thought: &Thought) -> Value {
+    let mut item = json!({"type": "thinking", "thinking": thought.text});
+    if let Some(signature) = &thought.signature {
+        item["thinkingSignature"] = json!(signature);
+    }
+    if thought.redacted {
+        item["redacted"] = json!(true);
+    }
+    item
 }
 
 /// Content of an assistant message for the transcript and for `chat` events.

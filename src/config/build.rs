@@ -2,7 +2,9 @@
 //! fail: what is absent has its default, what is present has the right type.
 
 mod agents;
+mod hands;
 mod reach;
+mod session;
 
 use std::collections::BTreeMap;
 
@@ -12,9 +14,9 @@ use super::agents::ModelChoice;
 use super::paths::Paths;
 use super::secret::Secret;
 use super::snapshot::{
-    Api, Auth, AuthMode, Bind, Config, ControlUi, Cost, Env, Gateway, LogLevel, Logging, Messages,
-    Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode, Remote,
-    Session, SessionScope, SourceInfo,
+    Api, Auth, AuthMode, Bind, Compat, Config, ControlUi, Cost, Env, Gateway, LogLevel, Logging,
+    Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
+    Remote, SourceInfo,
 };
 
 /// What a model is taken for when its file does not say: the reference's figures.
@@ -87,10 +89,12 @@ impl<'a> At<'a> {
     }
 
     fn api(self) -> Option<Api> {
-        Some(match self.value.as_str()? {
-            "openai-completions" => Api::OpenAiCompletions,
-            other => Api::Other(other.to_owned()),
-        })
+        self.value.as_str().map(Api::new)
+    }
+
+    /// Texts that may be secrets, by name.
+    fn secrets(self) -> BTreeMap<String, Secret> {
+        self.entries().filter_map(|(name, at)| Some((name.to_owned(), at.secret()?))).collect()
     }
 }
 
@@ -107,8 +111,10 @@ pub(super) fn build(
         models: models(root.get("models")),
         agents: agents::agents(root.get("agents"), paths),
         skills: agents::skills(root.get("skills"), paths),
-        session: session(root.get("session")),
+        session: session::session(root.get("session")),
         messages: messages(root.get("messages")),
+        exec: hands::exec(root.get("tools").get("exec"), paths),
+        web_fetch: hands::web_fetch(root.get("tools").get("web").get("fetch")),
         reach: reach::reach(root),
         logging: logging(root.get("logging"), paths),
         hooks: super::doors::hooks(root.get("hooks")),
@@ -189,30 +195,29 @@ fn models(at: At<'_>) -> Models {
 }
 
 fn provider(at: At<'_>) -> Provider {
-    let mut headers = BTreeMap::new();
-    for part in [at.get("headers"), at.get("request").get("headers")] {
-        for (name, value) in part.entries() {
-            if let Some(value) = value.secret() {
-                headers.insert(name.to_owned(), value);
-            }
-        }
-    }
+    let mut headers = at.get("headers").secrets();
+    headers.extend(at.get("request").get("headers").secrets());
     Provider {
-        base_url: at.get("baseUrl").text().unwrap_or_default().trim_end_matches('/').to_owned(),
-        api: at.get("api").api().unwrap_or(Api::OpenAiCompletions),
+        base_url: at.get("baseUrl").text().map(base_url).unwrap_or_default(),
+        api: at.get("api").api().unwrap_or_default(),
         api_key: at.get("apiKey").secret(),
-        auth_header: at.get("authHeader").flag(true),
+        auth_header: at.get("authHeader").value.as_bool(),
         headers,
         timeout_seconds: at.get("timeoutSeconds").number(),
-        models: at.get("models").items().map(model).collect(),
+        models: at.get("models").items().map(|own| model(own, at)).collect(),
     }
 }
 
-fn model(at: At<'_>) -> Model {
+fn base_url(text: String) -> String {
+    text.trim_end_matches('/').to_owned()
+}
+
+fn model(at: At<'_>, provider: At<'_>) -> Model {
     let id = at.get("id").text().unwrap_or_default();
     let cost = at.get("cost");
     let price = |key| cost.get(key).value.as_f64().unwrap_or_default();
     let input = at.get("input").texts();
+    let number = |key| at.get(key).number().or_else(|| provider.get(key).number());
     Model {
         name: at.get("name").text().unwrap_or_else(|| id.clone()),
         id,
@@ -224,9 +229,39 @@ fn model(at: At<'_>) -> Model {
             cache_read: price("cacheRead"),
             cache_write: price("cacheWrite"),
         },
-        context_window: at.get("contextWindow").number().unwrap_or(CONTEXT_WINDOW),
-        max_tokens: at.get("maxTokens").number().unwrap_or(MAX_TOKENS),
+        context_window: number("contextWindow").unwrap_or(CONTEXT_WINDOW),
+        max_tokens: number("maxTokens").unwrap_or(MAX_TOKENS),
         api: at.get("api").api(),
+        base_url: at.get("baseUrl").text().map(base_url),
+        headers: at.get("headers").secrets(),
+        compat: compat(at.get("compat")),
+    }
+}
+
+fn compat(at: At<'_>) -> Compat {
+    let may = |key| at.get(key).value.as_bool();
+    let must = |key| at.get(key).flag(false);
+    let map = at.get("reasoningEffortMap");
+    Compat {
+        developer_role: may("supportsDeveloperRole"),
+        reasoning_effort: may("supportsReasoningEffort"),
+        temperature: may("supportsTemperature"),
+        usage_in_streaming: may("supportsUsageInStreaming"),
+        instructions: may("supportsInstructions"),
+        tools: may("supportsTools"),
+        string_content: must("requiresStringContent"),
+        tool_result_name: must("requiresToolResultName"),
+        assistant_after_tool_result: must("requiresAssistantAfterToolResult"),
+        thinking_as_text: must("requiresThinkingAsText"),
+        reasoning_content: must("requiresReasoningContentOnAssistantMessages"),
+        reasoning_efforts: at.get("supportedReasoningEfforts").texts(),
+        reasoning_effort_map: map
+            .entries()
+            .filter_map(|(level, at)| Some((level.to_owned(), at.text()?)))
+            .collect(),
+        max_tokens_field: at.get("maxTokensField").text(),
+        thinking_format: at.get("thinkingFormat").text(),
+        unsupported_schema_keywords: at.get("unsupportedToolSchemaKeywords").texts(),
     }
 }
 
@@ -239,20 +274,6 @@ pub(super) fn agent_id(text: &str) -> Option<String> {
         && id.starts_with(|c: char| c.is_ascii_alphanumeric())
         && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     fits.then_some(id)
-}
-
-fn session(at: At<'_>) -> Session {
-    let unset = Session::default();
-    Session {
-        scope: match at.get("scope").value.as_str() {
-            Some("global") => SessionScope::Global,
-            _ => SessionScope::PerSender,
-        },
-        main_key: at
-            .get("mainKey")
-            .text()
-            .map_or(unset.main_key, |key| key.trim().to_ascii_lowercase()),
-    }
 }
 
 fn messages(at: At<'_>) -> Messages {

@@ -11,6 +11,8 @@ use super::secret::Secret;
 pub struct Skills {
     /// `skills.load.extraDirs`, of the lowest precedence; `~` is expanded.
     pub extra_dirs: Vec<PathBuf>,
+    /// `skills.load.allowSymlinkTargets`: links in workspaces may lead into these.
+    pub outside: Vec<PathBuf>,
     /// `skills.limits.maxSkillsPromptChars`.
     pub prompt_chars: Option<usize>,
     /// `skills.entries`, by the key of a skill.

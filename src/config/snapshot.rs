@@ -12,8 +12,10 @@ use serde_json::Value;
 
 use super::agents::Agents;
 use super::doors::{Embeddings, Endpoints, Hooks};
+use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
 use super::secret::Secret;
+use super::session::Session;
 use super::skills::Skills;
 
 /// The whole configuration.
@@ -35,6 +37,10 @@ pub struct Config {
     pub reach: Reach,
     /// Section `logging`.
     pub logging: Logging,
+    /// Section `tools.exec`.
+    pub exec: Exec,
+    /// Section `tools.web.fetch`.
+    pub web_fetch: WebFetch,
     /// Section `hooks`.
     pub hooks: Hooks,
     /// Section `memory.search`.
@@ -319,36 +325,42 @@ pub struct Models {
     pub providers: BTreeMap<String, Provider>,
 }
 
-/// `models.providers.*.api`: the dialect.
+/// `models.providers.*.api`: the dialect, by the reference's word. Those that are not spoken are
+/// refused when a model is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Api {
-    /// `openai-completions`: `POST <base>/chat/completions`.
-    OpenAiCompletions,
-    /// Another documented dialect that is not built yet; its word.
-    Other(String),
-}
+pub struct Api(String);
 
 impl Api {
+    /// From the word in the file.
+    pub fn new(word: &str) -> Self {
+        Self(word.to_owned())
+    }
+
     /// The word in the file.
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::OpenAiCompletions => "openai-completions",
-            Self::Other(word) => word,
-        }
+        &self.0
+    }
+}
+
+/// What a provider speaks that does not say.
+impl Default for Api {
+    fn default() -> Self {
+        Self::new("openai-completions")
     }
 }
 
 /// `models.providers.<id>`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Provider {
     /// `http://` or `https://`, without a slash at the end.
     pub base_url: String,
     /// The dialect.
     pub api: Api,
-    /// Sent as a bearer token.
+    /// Its key; the header it goes into is the dialect's.
     pub api_key: Option<Secret>,
-    /// Send the key in `Authorization` (default true).
-    pub auth_header: bool,
+    /// True: the key goes into `Authorization`, whatever the dialect. False: it does not go
+    /// there, so not at all where that is the dialect's own header.
+    pub auth_header: Option<bool>,
     /// Extra request headers; values may be credentials.
     pub headers: BTreeMap<String, Secret>,
     /// Time for a whole answer.
@@ -358,7 +370,7 @@ pub struct Provider {
 }
 
 /// `models.providers.<id>.models[]`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Model {
     /// The id the provider knows, without the provider's prefix.
     pub id: String,
@@ -376,6 +388,50 @@ pub struct Model {
     pub max_tokens: u64,
     /// Its own dialect, when it differs from the provider's.
     pub api: Option<Api>,
+    /// Its own address, when it differs from the provider's.
+    pub base_url: Option<String>,
+    /// Its own headers, instead of the provider's of the same names.
+    pub headers: BTreeMap<String, Secret>,
+    /// In what its endpoint differs from the inventor's of its dialect.
+    pub compat: Compat,
+}
+
+/// `models.providers.*.models[].compat`: in what an endpoint differs. `None` is the dialect's
+/// default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compat {
+    /// `supportsDeveloperRole`: takes `developer` messages.
+    pub developer_role: Option<bool>,
+    /// `supportsReasoningEffort`: takes a level in words.
+    pub reasoning_effort: Option<bool>,
+    /// `supportsTemperature`.
+    pub temperature: Option<bool>,
+    /// `supportsUsageInStreaming`: takes `stream_options`.
+    pub usage_in_streaming: Option<bool>,
+    /// `supportsInstructions`: takes the system prompt beside the conversation.
+    pub instructions: Option<bool>,
+    /// `supportsTools`.
+    pub tools: Option<bool>,
+    /// `requiresStringContent`: a message is one string.
+    pub string_content: bool,
+    /// `requiresToolResultName`.
+    pub tool_result_name: bool,
+    /// `requiresAssistantAfterToolResult`.
+    pub assistant_after_tool_result: bool,
+    /// `requiresThinkingAsText`: thinking goes back as text.
+    pub thinking_as_text: bool,
+    /// `requiresReasoningContentOnAssistantMessages`.
+    pub reasoning_content: bool,
+    /// `supportedReasoningEfforts`: the levels it takes; empty when nobody said.
+    pub reasoning_efforts: Vec<String>,
+    /// `reasoningEffortMap`: its word by our level.
+    pub reasoning_effort_map: BTreeMap<String, String>,
+    /// `maxTokensField`: `max_tokens` or `max_completion_tokens`.
+    pub max_tokens_field: Option<String>,
+    /// `thinkingFormat`.
+    pub thinking_format: Option<String>,
+    /// `unsupportedToolSchemaKeywords`.
+    pub unsupported_schema_keywords: Vec<String>,
 }
 
 /// US dollars per million tokens.
@@ -470,24 +526,6 @@ impl QueueDrop {
     }
 }
 
-/// `session.scope`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionScope {
-    /// One session a sender.
-    PerSender,
-    /// One session for everybody.
-    Global,
-}
-
-/// Section `session`.
-#[derive(Debug, Clone)]
-pub struct Session {
-    /// How messages group into sessions.
-    pub scope: SessionScope,
-    /// Last part of the main session's key, `agent:<id>:<mainKey>`.
-    pub main_key: String,
-}
-
 /// `logging.level` and `logging.consoleLevel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -532,6 +570,8 @@ impl Config {
             messages: Messages::default(),
             reach: Reach::default(),
             logging: Logging::default(),
+            exec: Exec::default(),
+            web_fetch: WebFetch::default(),
             hooks: Hooks::default(),
             embeddings: Embeddings::default(),
             source: SourceInfo::default(),
@@ -565,12 +605,6 @@ impl Default for Gateway {
             trusted_proxies: Vec::new(),
             remote: None,
         }
-    }
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        Self { scope: SessionScope::PerSender, main_key: super::agents::MAIN_AGENT.to_owned() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the gateway keeps of its agents between runs, and the prompt it puts before each.
 
 use super::Gateway;
+use super::skills::Seen;
 use crate::agent::prompt::{self, Facts};
 use crate::agent::run::{Candidate, Via};
 use crate::agent::turn::Turn;
@@ -18,9 +19,18 @@ pub(super) struct Agents {
     kept: BTreeMap<String, Kept>,
 }
 
+impl Agents {
+    /// What is kept of an agent.
+    pub(super) fn kept(&mut self, agent: &str) -> &mut Kept {
+        self.kept.entry(agent.to_owned()).or_default()
+    }
+}
+
+/// One agent's part.
 #[derive(Default)]
-struct Kept {
+pub(super) struct Kept {
     files: Files,
+    pub(super) skills: Seen,
     /// Workspace and the repository around it.
     repo: Option<(PathBuf, Option<PathBuf>)>,
 }
@@ -73,7 +83,11 @@ impl Gateway {
         let model = format!("{}/{}", first.provider, first.model);
         let dir = self.workspace(agent);
         let config = self.config.clone();
-        let kept = self.agents.kept.entry(agent.to_owned()).or_default();
+        let skills = match ask.prompt {
+            prompt::Mode::None => "".into(),
+            _ => self.skills_text(agent),
+        };
+        let kept = self.agents.kept(agent);
         let disk = self.disk.as_ref();
         let mut files = None;
         if config.agents.injects(agent) && ask.prompt != prompt::Mode::None {
@@ -112,7 +126,7 @@ impl Gateway {
             agent,
             name: own.and_then(|own| own.identity.name.as_deref().or(own.name.as_deref())),
             tools: tools.collect(),
-            skills: "",
+            skills: &skills,
             workspace: &workspace,
             files: files.as_deref().unwrap_or_default(),
             date: &date(self.now.wall_ms),

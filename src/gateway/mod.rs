@@ -19,6 +19,7 @@
 
 mod agents;
 mod broadcast;
+mod commands;
 mod conn;
 mod connect;
 mod exchange;
@@ -28,6 +29,7 @@ mod presence;
 mod rpc;
 mod runs;
 mod shutdown;
+mod skills;
 mod socket;
 mod timers;
 mod tools;
@@ -43,6 +45,7 @@ use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
 #[doc(hidden)]
 pub use fuzz::fuzz;
+pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
 use timers::{Timer, Timers};
@@ -106,6 +109,7 @@ pub struct Gateway {
     sessions: Sessions,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
+    web: tools::Web,
     tools: tools::Tools,
     presence: presence::Presence,
     agents: agents::Agents,
@@ -185,6 +189,7 @@ impl Gateway {
             sessions,
             runs,
             exchanges: exchange::Exchanges::default(),
+            web: tools::Web::default(),
             tools: tools::Tools::default(),
             presence,
             agents: agents::Agents::default(),

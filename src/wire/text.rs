@@ -127,6 +127,12 @@ fn is_deceptive(c: char) -> bool {
 /// escaped is, so UTF-8 passes through as it is.
 pub fn json_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    json_escape(out, text);
+    out.push(b'"');
+}
+
+/// The inside of a JSON string: for one that is written in pieces.
+pub fn json_escape(out: &mut Vec<u8>, text: &str) {
     let mut plain = 0;
     let bytes = text.as_bytes();
     for (at, byte) in bytes.iter().enumerate() {
@@ -150,7 +156,6 @@ pub fn json_string(out: &mut Vec<u8>, text: &str) {
         }
     }
     out.extend_from_slice(bytes.get(plain..).unwrap_or_default());
-    out.push(b'"');
 }
 
 /// The candidate most like `word`, for "did you mean": ASCII case is ignored, one swap of

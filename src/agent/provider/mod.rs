@@ -1,23 +1,41 @@
 //! Providers: one file a dialect. A dialect writes the request and reads the stream's events;
 //! HTTP, SSE, retries and time are its callers' business.
+//!
+//! ```text
+//! Ask --[Dialect::body]--> request bytes          (endpoint: address, keys, headers)
+//! event data --[Reader::event]--> Delta*          (one Reader an answer)
+//! body in one piece --[Reader::whole]--> Delta*
+//! ```
 
+pub mod anthropic_messages;
+pub mod endpoint;
+pub mod errors;
+pub mod google_generative_ai;
+mod json;
 pub mod openai_completions;
+pub mod openai_responses;
+mod schema;
+pub mod spec;
 
+pub use endpoint::Endpoint;
+pub use errors::{Class, StreamError, Whole};
+pub use spec::Spec;
+
+use super::turn::Thought;
 use super::{Ask, StopReason, Usage};
-use crate::config::{Api, Provider, Secret};
-use crate::driver::Target;
-use crate::wire::url::{Scheme, Url};
-
-/// Length from which a key or a header value is taken out of errors.
-const SECRET: usize = 8;
+use crate::config::Api;
+use json::Json;
 
 /// What a stream says, one piece at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delta {
     /// More of the answer.
     Text(String),
-    /// More of the model's thinking.
+    /// More of the model's thinking, for whoever watches.
     Reasoning(String),
+    /// A piece of thinking is complete, and is to go back to its model with the next turn; its
+    /// maker's name is left to whoever keeps it.
+    Thought(Thought),
     /// More of a tool call: `index` tells parallel calls apart.
     ToolCall {
         /// Which of the parallel calls.
@@ -37,10 +55,6 @@ pub enum Delta {
     Finish(StopReason),
 }
 
-/// A stream event that is an error report, or no event of the dialect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamError(pub String);
-
 /// What one event of a stream amounted to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
@@ -50,109 +64,134 @@ pub enum Step {
     End,
 }
 
-/// A model of a configured provider, ready to be called.
-#[derive(Debug, Clone)]
-pub struct Endpoint {
-    /// Where to connect.
-    pub target: Target,
-    /// `Host` header.
-    pub host: String,
-    /// Path of the request.
-    pub path: String,
-    /// Bearer key.
-    pub key: Option<Secret>,
-    /// Further headers.
-    pub headers: Vec<(String, Secret)>,
-    /// Time for a whole answer, if the provider sets one.
-    pub timeout_ms: Option<u64>,
-    /// The name the provider knows the model by.
-    pub model: String,
+/// How a provider is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// [`openai_completions`].
+    OpenAiCompletions,
+    /// [`openai_responses`].
+    OpenAiResponses,
+    /// [`openai_responses`] at Azure: another header for the key.
+    AzureOpenAiResponses,
+    /// [`anthropic_messages`].
+    AnthropicMessages,
+    /// [`google_generative_ai`].
+    GoogleGenerativeAi,
 }
 
-impl Endpoint {
-    /// From the configuration.
+impl Dialect {
+    /// Every dialect.
+    pub const ALL: [Self; 5] = [
+        Self::OpenAiCompletions,
+        Self::OpenAiResponses,
+        Self::AzureOpenAiResponses,
+        Self::AnthropicMessages,
+        Self::GoogleGenerativeAi,
+    ];
+
+    /// The dialect of an `api` in the configuration; `None` for one that is not spoken.
+    pub fn of(api: &Api) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.as_str() == api.as_str())
+    }
+
+    /// The word in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAiCompletions => "openai-completions",
+            Self::OpenAiResponses => "openai-responses",
+            Self::AzureOpenAiResponses => "azure-openai-responses",
+            Self::AnthropicMessages => "anthropic-messages",
+            Self::GoogleGenerativeAi => "google-generative-ai",
+        }
+    }
+
+    /// Appends the request body to `out`.
+    pub fn body(self, out: &mut Vec<u8>, spec: &Spec, ask: &Ask) {
+        Json::object_at(out, |w| match self {
+            Self::OpenAiCompletions => openai_completions::body(w, spec, ask),
+            Self::OpenAiResponses | Self::AzureOpenAiResponses => {
+                openai_responses::body(w, spec, ask);
+            }
+            Self::AnthropicMessages => anthropic_messages::body(w, spec, ask),
+            Self::GoogleGenerativeAi => google_generative_ai::body(w, spec, ask),
+        });
+    }
+
+    /// A reader for one answer.
+    pub fn reader(self) -> Reader {
+        match self {
+            Self::OpenAiCompletions => Reader::OpenAiCompletions,
+            Self::OpenAiResponses | Self::AzureOpenAiResponses => {
+                Reader::OpenAiResponses(openai_responses::Reader::default())
+            }
+            Self::AnthropicMessages => {
+                Reader::AnthropicMessages(anthropic_messages::Reader::default())
+            }
+            Self::GoogleGenerativeAi => {
+                Reader::GoogleGenerativeAi(google_generative_ai::Reader::default())
+            }
+        }
+    }
+}
+
+/// The reading side of one answer. What it keeps is of the size of the open block.
+#[derive(Debug)]
+pub enum Reader {
+    /// Needs no memory.
+    OpenAiCompletions,
+    /// Which calls there are.
+    OpenAiResponses(openai_responses::Reader),
+    /// The open content block and the counts.
+    AnthropicMessages(anthropic_messages::Reader),
+    /// How many calls there are.
+    GoogleGenerativeAi(google_generative_ai::Reader),
+}
+
+impl Reader {
+    /// Reads the data of one event.
     ///
     /// # Errors
-    /// A sentence that names the key when this provider cannot be called.
-    pub fn new(id: &str, provider: &Provider, model: &str) -> Result<Self, String> {
-        if provider.api != Api::OpenAiCompletions {
-            return Err(format!(
-                "models.providers.{id}.api is \"{}\"; this build speaks \"openai-completions\"",
-                provider.api.as_str()
-            ));
+    /// The provider's own report, or that the data is no event of the dialect.
+    pub fn event(&mut self, data: &str, tell: &mut dyn FnMut(Delta)) -> Result<Step, StreamError> {
+        match self {
+            Self::OpenAiCompletions => openai_completions::event(data, tell),
+            Self::OpenAiResponses(reader) => reader.event(data, tell),
+            Self::AnthropicMessages(reader) => reader.event(data, tell),
+            Self::GoogleGenerativeAi(reader) => reader.event(data, tell),
         }
-        let url = Url::parse(&provider.base_url)
-            .map_err(|error| format!("models.providers.{id}.baseUrl: {error}"))?;
-        let tls = match url.scheme {
-            Scheme::Http => false,
-            Scheme::Https => true,
-            _ => return Err(format!("models.providers.{id}.baseUrl: use http:// or https://")),
-        };
-        Ok(Self {
-            host: url.host_header(),
-            path: url.join_path("chat/completions"),
-            target: Target { host: url.host, port: url.port, tls, public_only: false },
-            key: provider.api_key.clone().filter(|_| provider.auth_header),
-            headers: provider.headers.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-            timeout_ms: provider.timeout_seconds.map(|s| s.saturating_mul(1000)),
-            model: model.to_owned(),
-        })
     }
 
-    /// What a request carries and an error must not repeat: the key, the values of the further
-    /// headers, an authorization's credentials without their scheme, and each of them as JSON
-    /// writes it. Shorter than `SECRET` it would hit ordinary words.
-    pub fn secrets(&self) -> Vec<Secret> {
-        let mut found = Vec::new();
-        let mut add = |text: &str| {
-            let mut json = Vec::new();
-            crate::wire::text::json_string(&mut json, text);
-            let json = String::from_utf8(json).unwrap_or_default();
-            let json = json.trim_start_matches('"').strip_suffix('"').unwrap_or_default();
-            if text.len() >= SECRET {
-                found.push(Secret::new(text.to_owned()));
-                if json != text && !json.is_empty() {
-                    found.push(Secret::new(json.to_owned()));
-                }
-            }
-        };
-        if let Some(key) = &self.key {
-            add(key.expose());
+    /// Reads an answer in one piece: some providers do not stream although they are asked to,
+    /// and some report an error under a good status.
+    pub fn whole(&mut self, body: &[u8], tell: &mut dyn FnMut(Delta)) -> Whole {
+        match self {
+            Self::OpenAiCompletions => openai_completions::whole(body, tell),
+            Self::OpenAiResponses(reader) => reader.whole(body, tell),
+            Self::AnthropicMessages(reader) => reader.whole(body, tell),
+            Self::GoogleGenerativeAi(reader) => reader.whole(body, tell),
         }
-        for (name, value) in &self.headers {
-            add(value.expose());
-            if let Some((_, credentials)) = value.expose().split_once(' ')
-                && name.to_ascii_lowercase().ends_with("authorization")
-            {
-                add(credentials.trim());
-            }
-        }
-        found
     }
+}
 
-    /// The whole HTTP request.
-    pub fn request(&self, ask: &Ask) -> Vec<u8> {
-        let body = openai_completions::body(&self.model, ask);
-        let bearer = self.key.as_ref().map(|key| format!("Bearer {}", key.expose()));
-        let mut headers: Vec<(&str, &str)> = vec![
-            ("Content-Type", "application/json"),
-            ("Accept", "text/event-stream"),
-            ("Accept-Encoding", "identity"),
-            ("User-Agent", concat!("openclaw-gateway/", env!("CARGO_PKG_VERSION"))),
-        ];
-        if let Some(bearer) = &bearer {
-            headers.push(("Authorization", bearer));
+/// Arbitrary bytes as the data of events, one a line, and as an answer in one piece, in every
+/// dialect.
+pub fn fuzz(data: &[u8]) {
+    for dialect in Dialect::ALL {
+        let mut reader = dialect.reader();
+        for line in String::from_utf8_lossy(data).lines() {
+            if reader.event(line, &mut |_| {}).is_err() {
+                break;
+            }
         }
-        headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.expose())));
-        let mut out = Vec::with_capacity(body.len() + 512);
-        crate::wire::http::client::request(
-            &mut out,
-            "POST",
-            &self.host,
-            &self.path,
-            &headers,
-            Some(&body),
-        );
-        out
+        let (mut told, mut finished) = (0, 0);
+        let read = dialect.reader().whole(data, &mut |delta| {
+            told += 1;
+            finished += usize::from(matches!(delta, Delta::Finish(_)));
+        });
+        match read {
+            Whole::Answer => assert!(finished > 0, "an answer tells its end"),
+            Whole::Neither => assert_eq!(told, 0, "only an answer tells"),
+            Whole::Error(_) => {}
+        }
     }
 }

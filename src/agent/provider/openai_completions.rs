@@ -1,91 +1,208 @@
 //! The `openai-completions` dialect: `POST <base>/chat/completions` with `stream: true`, as
 //! OpenAI, OpenRouter, Groq, DeepSeek, Ollama, llama.cpp, vLLM and LM Studio speak it.
 
-use super::{Delta, Step, StreamError};
-use crate::agent::turn::{Part, Turn};
-use crate::agent::{Ask, StopReason, Usage};
+use super::json::Json;
+use super::schema;
+use super::{Delta, Spec, Step, StreamError, Whole, errors, spec};
+use crate::agent::turn::{Part, Turn, text_of_parts};
+use crate::agent::{Ask, StopReason, Thinking, Usage};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-/// The request body.
-pub fn body(model: &str, ask: &Ask) -> Vec<u8> {
-    let mut body = Map::new();
-    body.insert("model".into(), json!(model));
-    body.insert("messages".into(), ask.turns.iter().map(message).collect());
-    body.insert("stream".into(), json!(true));
-    body.insert("stream_options".into(), json!({"include_usage": true}));
-    if ask.all_tools().next().is_some() {
-        body.insert("tools".into(), ask.all_tools().cloned().collect());
-        body.insert("tool_choice".into(), ask.tool_choice.clone().unwrap_or(json!("auto")));
+/// The members of the request body.
+pub(super) fn body(w: &mut Json<'_>, spec: &Spec, ask: &Ask) {
+    let compat = &spec.compat;
+    w.field("model", &spec.model);
+    w.key("messages").array(|w| messages(w, spec, &ask.turns));
+    w.plain("stream", true);
+    if compat.usage_in_streaming.unwrap_or(true) {
+        w.key("stream_options").value(&json!({"include_usage": true}));
+    }
+    if compat.tools.unwrap_or(true) && ask.all_tools().next().is_some() {
+        w.key("tools").array(|w| {
+            for tool in ask.all_tools() {
+                match schema::cleaned(tool, &compat.unsupported_schema_keywords) {
+                    Some(clean) => w.value(&clean),
+                    None => w.value(tool),
+                }
+            }
+        });
+        w.key("tool_choice").value(ask.tool_choice.as_ref().unwrap_or(&json!("auto")));
     }
     let sampling = &ask.sampling;
     if let Some(n) = sampling.max_tokens {
-        body.insert("max_completion_tokens".into(), json!(n));
+        w.plain(max_tokens_field(spec), n);
     }
     if let Some(seed) = sampling.seed {
-        body.insert("seed".into(), json!(seed));
+        w.plain("seed", seed);
     }
     for (name, value) in [
-        ("temperature", sampling.temperature),
+        ("temperature", sampling.temperature.filter(|_| compat.temperature.unwrap_or(true))),
         ("top_p", sampling.top_p),
         ("frequency_penalty", sampling.frequency_penalty),
         ("presence_penalty", sampling.presence_penalty),
     ] {
         if let Some(value) = value {
-            body.insert(name.into(), json!(value));
+            w.plain(name, value);
         }
     }
     if !sampling.stop.is_empty() {
-        body.insert("stop".into(), json!(sampling.stop));
+        w.plain("stop", sampling.stop.clone());
     }
-    Value::Object(body).to_string().into_bytes()
+    if let Some(level) = ask.thinking.filter(|_| spec.reasoning) {
+        thinking(w, spec, level);
+    }
 }
 
-fn message(turn: &Turn) -> Value {
+/// Servers that know only the field's first name; the others take the new one, which OpenAI's
+/// reasoning models insist on.
+fn max_tokens_field(spec: &Spec) -> &str {
+    const OLD: [&str; 6] = ["chutes", "deepseek", "lmstudio", "mistral", "moonshot", "ollama"];
+    match &spec.compat.max_tokens_field {
+        Some(field) => field,
+        None if OLD.contains(&spec.provider.as_str()) => "max_tokens",
+        None => "max_completion_tokens",
+    }
+}
+
+/// The level in the words of the endpoint.
+fn thinking(w: &mut Json<'_>, spec: &Spec, level: Thinking) {
+    let compat = &spec.compat;
+    let known = match spec.provider.as_str() {
+        "openrouter" => "openrouter",
+        "zai" => "zai",
+        "deepseek" => "deepseek",
+        "together" => "together",
+        _ => "openai",
+    };
+    let on = level != Thinking::Off;
+    let effort = spec::effort(compat, level);
+    match compat.thinking_format.as_deref().unwrap_or(known) {
+        "openrouter" => {
+            let effort = effort.unwrap_or_else(|| "none".to_owned());
+            w.key("reasoning").value(&json!({"effort": effort}));
+        }
+        "together" => w.key("reasoning").value(&json!({"enabled": on})),
+        "qwen" => w.plain("enable_thinking", on),
+        "qwen-chat-template" => {
+            w.key("chat_template_kwargs").value(&json!({"enable_thinking": on}));
+        }
+        format => {
+            if matches!(format, "zai" | "deepseek") {
+                let word = if on { "enabled" } else { "disabled" };
+                w.key("thinking").value(&json!({"type": word}));
+            }
+            let may = compat.reasoning_effort.unwrap_or(format != "zai");
+            if let Some(effort) = effort.filter(|_| may) {
+                w.field("reasoning_effort", &effort);
+            }
+        }
+    }
+}
+
+fn messages(w: &mut Json<'_>, spec: &Spec, turns: &[Turn]) {
+    let mut after_tool = false;
+    for turn in turns {
+        let user = matches!(turn, Turn::User(_));
+        if after_tool && user && spec.compat.assistant_after_tool_result {
+            w.value(&json!({"role": "assistant", "content": "I have processed the tool results."}));
+        }
+        after_tool = matches!(turn, Turn::ToolResult { .. });
+        w.object(|w| message(w, spec, turn));
+        // A `tool` message is text; images follow as the person's.
+        if let Turn::ToolResult { parts, .. } = turn
+            && parts.iter().any(|part| matches!(part, Part::Image { .. }))
+        {
+            w.object(|w| {
+                w.field("role", "user");
+                w.key("content").array(|w| {
+                    let text = "Attached image(s) from tool result:";
+                    w.value(&json!({"type": "text", "text": text}));
+                    parts.iter().for_each(|part| image(w, part));
+                });
+            });
+        }
+    }
+}
+
+fn message(w: &mut Json<'_>, spec: &Spec, turn: &Turn) {
+    let compat = &spec.compat;
     match turn {
-        Turn::System(text) => json!({"role": "system", "content": text}),
-        Turn::User(parts) => match parts.as_slice() {
-            [Part::Text(text)] => json!({"role": "user", "content": text}),
-            parts => {
-                let content: Vec<Value> = parts.iter().filter_map(user_part).collect();
-                json!({"role": "user", "content": content})
-            }
-        },
-        Turn::Assistant(parts) => {
-            let text = crate::agent::turn::text_of_parts(parts);
-            let calls: Vec<Value> = parts.iter().filter_map(tool_call).collect();
-            let mut message = json!({"role": "assistant"});
-            message["content"] =
-                if text.is_empty() && !calls.is_empty() { Value::Null } else { json!(text) };
-            if !calls.is_empty() {
-                message["tool_calls"] = Value::Array(calls);
-            }
-            message
+        Turn::System(text) => {
+            let developer = spec.reasoning && compat.developer_role == Some(true);
+            w.field("content", text);
+            w.field("role", if developer { "developer" } else { "system" });
         }
-        Turn::ToolResult { call_id, parts, .. } => {
-            let text = crate::agent::turn::text_of_parts(parts);
-            json!({"role": "tool", "tool_call_id": call_id, "content": text})
+        Turn::User(parts) => {
+            match parts.as_slice() {
+                [Part::Text(text)] => w.field("content", text),
+                parts if compat.string_content => w.field("content", &text_of_parts(parts)),
+                parts => w.key("content").array(|w| {
+                    for part in parts {
+                        if let Part::Text(text) = part {
+                            w.object(|w| {
+                                w.field("text", text);
+                                w.field("type", "text");
+                            });
+                        }
+                        image(w, part);
+                    }
+                }),
+            }
+            w.field("role", "user");
+        }
+        Turn::Assistant(parts) => assistant(w, spec, parts),
+        Turn::ToolResult { call_id, name, parts, .. } => {
+            w.key("content").texts(parts.iter().filter_map(Part::text));
+            if let Some(name) = name.as_ref().filter(|_| compat.tool_result_name) {
+                w.field("name", name);
+            }
+            w.field("role", "tool");
+            w.field("tool_call_id", call_id);
         }
     }
 }
 
-fn user_part(part: &Part) -> Option<Value> {
-    match part {
-        Part::Text(text) => Some(json!({"type": "text", "text": text})),
-        Part::Image { mime, data } => Some(json!({
-            "type": "image_url", "image_url": {"url": format!("data:{mime};base64,{data}")},
-        })),
-        Part::ToolCall { .. } => None,
+fn assistant(w: &mut Json<'_>, spec: &Spec, parts: &[Part]) {
+    let calls = || parts.iter().filter(|part| matches!(part, Part::ToolCall { .. }));
+    let thoughts = || {
+        let own = parts.iter().filter_map(Part::thought).filter(|thought| spec.made(thought));
+        own.map(|thought| thought.text.as_str())
+    };
+    let as_text = thoughts().filter(|_| spec.compat.thinking_as_text);
+    let texts = as_text.chain(parts.iter().filter_map(Part::text));
+    if calls().next().is_some() && texts.clone().all(str::is_empty) {
+        w.key("content").value(&Value::Null);
+    } else {
+        w.key("content").texts(texts);
+    }
+    if spec.compat.reasoning_content || spec.provider == "deepseek" && spec.reasoning {
+        w.key("reasoning_content").texts(thoughts());
+    }
+    w.field("role", "assistant");
+    if calls().next().is_some() {
+        w.key("tool_calls").array(|w| calls().for_each(|part| tool_call(w, part)));
     }
 }
 
-fn tool_call(part: &Part) -> Option<Value> {
-    match part {
-        Part::ToolCall { id, name, arguments } => Some(json!({
-            "id": id, "type": "function", "function": {"name": name, "arguments": arguments},
-        })),
-        _ => None,
-    }
+fn image(w: &mut Json<'_>, part: &Part) {
+    let Part::Image { mime, data } = part else { return };
+    w.object(|w| {
+        w.key("image_url").object(|w| w.key("url").texts(["data:", mime, ";base64,", data]));
+        w.field("type", "image_url");
+    });
+}
+
+fn tool_call(w: &mut Json<'_>, part: &Part) {
+    let Part::ToolCall { id, name, arguments } = part else { return };
+    w.object(|w| {
+        w.key("function").object(|w| {
+            w.field("arguments", arguments);
+            w.field("name", name);
+        });
+        w.field("id", id);
+        w.field("type", "function");
+    });
 }
 
 #[derive(Deserialize)]
@@ -165,9 +282,9 @@ pub fn event(data: &str, tell: &mut dyn FnMut(Delta)) -> Result<Step, StreamErro
         return Ok(Step::End);
     }
     let chunk: Chunk<'_> = serde_json::from_str(data)
-        .map_err(|error| StreamError(format!("an event is no completion chunk ({error})")))?;
-    if let Some(error) = chunk.error {
-        return Err(StreamError(error_text(&error)));
+        .map_err(|error| StreamError::garbled("completion chunk", &error))?;
+    if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
+        return Err(StreamError::report(&error));
     }
     for choice in chunk.choices.into_iter().take(1) {
         if let Some(delta) = choice.delta {
@@ -200,7 +317,7 @@ fn read_usage(usage: &WireUsage) -> Usage {
     let total =
         if usage.total_tokens > 0 { usage.total_tokens } else { input.saturating_add(output) };
     let cache_read = usage.prompt_tokens_details.as_ref().map_or(0, |d| d.cached_tokens);
-    Usage { input, output, total, cache_read, cache_write: 0 }
+    Usage { input, output, total, cache_read, ..Usage::default() }
 }
 
 #[derive(Deserialize)]
@@ -221,29 +338,11 @@ struct WholeChoice<'a> {
     finish_reason: Option<std::borrow::Cow<'a, str>>,
 }
 
-/// What a body is that did not come as a stream.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Whole {
-    /// A whole `chat.completion`; all of it was told.
-    Answer,
-    /// The provider's own report.
-    Error {
-        /// Its code, where that is an error status of HTTP.
-        status: Option<u16>,
-        /// Without such a code: its words are those of overload.
-        overload: bool,
-        /// What it says.
-        text: String,
-    },
-    /// Neither.
-    Neither,
-}
-
 /// Reads an answer in one piece: some providers do not stream although they are asked to, and
 /// some report an error under a good status.
 pub fn whole(body: &[u8], tell: &mut dyn FnMut(Delta)) -> Whole {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    if let Some(error) = whole_error(body) {
+    let body = errors::without_bom(body);
+    if let Some(error) = errors::whole_error(body) {
         return error;
     }
     let Ok(completion) = serde_json::from_slice::<Completion<'_>>(body) else {
@@ -265,25 +364,6 @@ pub fn whole(body: &[u8], tell: &mut dyn FnMut(Delta)) -> Whole {
     Whole::Answer
 }
 
-/// The error that a body holds, bare or as the first of a list.
-fn whole_error(body: &[u8]) -> Option<Whole> {
-    const OVERLOAD: [&str; 4] = ["rate_limit", "overloaded", "server_error", "unavailable"];
-    let json: Value = serde_json::from_slice(body).ok()?;
-    let json = if json.is_array() { json.get(0)? } else { &json };
-    let error = json.get("error").filter(|error| !error.is_null())?;
-    let members =
-        || [error, json].into_iter().flat_map(|at| ["code", "status", "type"].map(|k| &at[k]));
-    let status = members().find_map(|value| {
-        let code = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
-        u16::try_from(code).ok().filter(|code| (400..600).contains(code))
-    });
-    let overload = members().filter_map(Value::as_str).any(|word| {
-        let word = word.to_ascii_lowercase();
-        OVERLOAD.iter().any(|overload| word.contains(overload))
-    });
-    Some(Whole::Error { status, overload, text: error_text(error) })
-}
-
 fn read_delta(delta: WireDelta<'_>, tell: &mut dyn FnMut(Delta)) {
     if let Some(text) = delta.reasoning_content.or(delta.reasoning).filter(|t| !t.is_empty()) {
         tell(Delta::Reasoning(text.into_owned()));
@@ -302,30 +382,9 @@ fn read_delta(delta: WireDelta<'_>, tell: &mut dyn FnMut(Delta)) {
     }
 }
 
-/// The message inside a provider's error object, whatever its shape and length.
-pub fn error_text(error: &Value) -> String {
-    let inner = error.get("error").unwrap_or(error);
-    match inner {
-        Value::String(text) => text.clone(),
-        other => match other.get("message").and_then(Value::as_str) {
-            Some(text) => text.to_owned(),
-            None => other.to_string(),
-        },
-    }
-}
-
-/// Arbitrary bytes as one event's data.
-pub fn fuzz(data: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(data) {
-        let _ = event(text, &mut |_| {});
-    }
-    let mut told = 0;
-    let read = whole(data, &mut |_| told += 1);
-    assert_eq!(read == Whole::Answer, told > 0, "only an answer tells, and tells its end");
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::json::object;
     use super::*;
 
     fn read(data: &str) -> Vec<Delta> {
@@ -369,7 +428,8 @@ mod tests {
     #[test]
     fn an_error_event_is_the_providers_sentence() {
         let error = event(r#"{"error":{"message":"overloaded","code":529}}"#, &mut |_| {});
-        assert_eq!(error, Err(StreamError("overloaded".to_owned())));
+        let error = error.unwrap_err();
+        assert_eq!((error.text.as_str(), error.status), ("overloaded", Some(529)));
         assert!(event("nonsense", &mut |_| {}).is_err());
     }
 
@@ -396,7 +456,7 @@ mod tests {
             ],
             ..Ask::default()
         };
-        let body: Value = serde_json::from_slice(&body("m", &ask)).unwrap();
+        let body = object(|w| super::body(w, &Spec::named("p", "m"), &ask));
         assert_eq!(body["messages"][0]["role"], "system");
         assert_eq!(
             body["messages"][1]["content"][1]["image_url"]["url"],

@@ -10,6 +10,7 @@
 //! quick whatever a model asks for. Everything that needs gateway state, a child process or the
 //! network is a [`HostTool`], carried out by `gateway::tools`.
 
+mod hands;
 mod host;
 mod ls;
 mod place;
@@ -67,6 +68,7 @@ pub enum How {
 pub enum HostTool {
     AgentsList,
     SessionStatus,
+    WebFetch,
     SessionsList,
     SessionsHistory,
     SessionsSend,
@@ -134,6 +136,7 @@ impl Output {
             Part::Image { mime, data } => json!({"type": "image", "data": data, "mimeType": mime}),
             Part::Text(text) => json!({"type": "text", "text": text}),
             Part::ToolCall { name, .. } => json!({"type": "text", "text": name}),
+            Part::Thinking(thought) => super::turn::thinking_content(thought),
         };
         Value::Array(self.content.iter().map(part).collect())
     }
@@ -227,6 +230,7 @@ const PATH: [&str; 3] = ["path", "file_path", "filePath"];
 pub static TOOLS: &[Tool] = &[
     read::TOOL,
     ls::TOOL,
+    hands::WEB_FETCH,
     host::AGENTS_LIST,
     host::SESSION_STATUS,
     host::SESSIONS_LIST,

@@ -45,6 +45,7 @@ pub fn parse(body: &[u8], headers: &Headers, config: &Config) -> Result<Request>
             tools: tools.tools,
             tool_choice: tools.choice,
             sampling,
+            thinking: request::thinking(&body),
             ..Ask::default()
         },
         fetches: images.fetches,

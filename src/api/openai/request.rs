@@ -12,7 +12,7 @@
 //! | none of them, responses | a new one, to be continued; none with `store: false` |
 
 use super::{agent_of_model, invalid};
-use crate::agent::{Ask, Sampling};
+use crate::agent::{Ask, Sampling, Thinking};
 use crate::api::Reply;
 use crate::config::Config;
 use crate::sessions::key;
@@ -277,6 +277,13 @@ pub(super) struct Tools {
 
 fn bad_tools(what: &str) -> Reply {
     invalid(400, &format!("Invalid tools/tool_choice: {what}"))
+}
+
+/// How hard to think: `reasoning_effort`, or `reasoning.effort`. A word that is no level is the
+/// provider's default, since some providers have words of their own.
+pub(super) fn thinking(body: &Body) -> Option<Thinking> {
+    let nested = || body.get("reasoning")?.get("effort");
+    body.get("reasoning_effort").or_else(nested)?.as_str().and_then(Thinking::parse)
 }
 
 /// Tools in either form, `{type, function: {name}}` or `{type, name}`, and the choice among them.

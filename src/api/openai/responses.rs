@@ -64,6 +64,7 @@ pub fn parse(body: &[u8], headers: &Headers, config: &Config, nonce: &str) -> Re
             tools: tools.tools,
             tool_choice: tools.choice,
             sampling,
+            thinking: request::thinking(&body),
             ..Ask::default()
         },
         fetches,

@@ -114,13 +114,13 @@ fn profile(at: At<'_>, paths: &Paths) -> Profile {
 
 pub(super) fn skills(at: At<'_>, paths: &Paths) -> Skills {
     let chars = at.get("limits").get("maxSkillsPromptChars").number();
+    let dirs = |key| {
+        let dirs = at.get("load").get(key).items();
+        dirs.filter_map(|dir| path(dir, paths)).collect()
+    };
     Skills {
-        extra_dirs: at
-            .get("load")
-            .get("extraDirs")
-            .items()
-            .filter_map(|dir| path(dir, paths))
-            .collect(),
+        extra_dirs: dirs("extraDirs"),
+        outside: dirs("allowSymlinkTargets"),
         prompt_chars: chars.and_then(|chars| usize::try_from(chars).ok()),
         entries: at
             .get("entries")

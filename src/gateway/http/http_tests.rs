@@ -1,6 +1,6 @@
 use super::super::{Gateway, Host, Setup};
 use crate::auth::Credentials;
-use crate::config::{Api, AuthMode, Config, Provider, Secret};
+use crate::config::{AuthMode, Config, Provider, Secret};
 use crate::driver::{ConnId, Core, Effect, Effects, Entropy, Input, Now, Time};
 use crate::limits;
 use crate::store::RealDisk;
@@ -31,15 +31,8 @@ impl Client {
     /// With a model behind a provider that never answers: a dial is all that happens.
     fn of_a_silent_provider() -> Self {
         let mut config = Config::defaults();
-        let provider = Provider {
-            base_url: "http://127.0.0.1:9/v1".to_owned(),
-            api: Api::OpenAiCompletions,
-            api_key: None,
-            auth_header: true,
-            headers: std::collections::BTreeMap::new(),
-            timeout_seconds: None,
-            models: Vec::new(),
-        };
+        let provider =
+            Provider { base_url: "http://127.0.0.1:9/v1".to_owned(), ..Provider::default() };
         config.models.providers.insert("p".to_owned(), provider);
         config.agents.defaults.model.primary = Some("p/m".to_owned());
         Self::with(config)

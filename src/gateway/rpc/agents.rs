@@ -110,6 +110,14 @@ impl Gateway {
         Ok(Answer::Value(value))
     }
 
+    /// `skills.status {agentId?, sessionKey?}`.
+    pub(super) fn skills(&self, params: &Params) -> Handled {
+        let of_key = || key::agent_of(text(params, "sessionKey")?);
+        let id = text(params, "agentId").or_else(of_key);
+        let id = self.known_agent(id.unwrap_or(self.config.agents.default_agent()))?;
+        Ok(Answer::Value(self.skills_status(&id)))
+    }
+
     /// The id of a configured agent as a caller wrote it.
     fn known_agent(&self, id: &str) -> Result<String, ErrorShape> {
         let known = id.trim().to_ascii_lowercase();

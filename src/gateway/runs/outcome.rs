@@ -4,8 +4,9 @@
 use super::super::Gateway;
 use super::Active;
 use super::models::context_window;
-use crate::agent::run::{Candidate, Outcome, Run};
-use crate::agent::turn::assistant_content;
+use crate::agent::provider::Dialect;
+use crate::agent::run::{Candidate, Outcome, Run, Via};
+use crate::agent::turn::{assistant_content, thinking_content};
 use crate::agent::{StopReason, Usage};
 use crate::protocol::error::ErrorShape;
 use crate::protocol::frame::write_json;
@@ -48,6 +49,10 @@ impl Gateway {
             message["stopReason"] = json!(StopReason::ToolUse.as_str());
         }
         message["content"] = assistant_content(machine.text(), machine.calls());
+        // Its model wants it back in front of the calls, also after a restart.
+        if let Value::Array(content) = &mut message["content"] {
+            content.splice(..0, machine.thoughts().iter().map(thinking_content));
+        }
         message
     }
 
@@ -56,8 +61,12 @@ impl Gateway {
             Some(candidate) => (candidate.provider.as_str(), candidate.model.as_str()),
             None => ("", ""),
         };
+        let api = match machine.candidate().map(|candidate| &candidate.via) {
+            Some(Via::Http(endpoint)) => endpoint.dialect,
+            _ => Dialect::OpenAiCompletions,
+        };
         let mut message = json!({
-            "role": "assistant", "api": "openai-completions", "provider": provider,
+            "role": "assistant", "api": api.as_str(), "provider": provider,
             "model": model, "timestamp": self.now.wall_ms, "usage": usage_value(machine),
             "stopReason": "stop", "__openclaw": {"runId": run.id},
         });

@@ -28,6 +28,39 @@ pub fn request(
     headers: &[(&str, &str)],
     body: Option<&[u8]>,
 ) {
+    head(out, method, host, path, headers);
+    if let Some(body) = body {
+        out.extend_from_slice(b"Content-Length: ");
+        decimal(out, body.len() as u64);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body.unwrap_or_default());
+}
+
+/// Appends a request whose body `write` appends: a long one need not exist twice. As
+/// [`request`] otherwise.
+pub fn request_with(
+    out: &mut Vec<u8>,
+    method: &str,
+    host: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    write: impl FnOnce(&mut Vec<u8>),
+) {
+    head(out, method, host, path, headers);
+    out.extend_from_slice(b"Content-Length: ");
+    let at = out.len();
+    // As long as any length.
+    out.extend_from_slice(b"18446744073709551615\r\n\r\n");
+    let body = out.len();
+    write(out);
+    let mut length = Vec::new();
+    decimal(&mut length, out.len().saturating_sub(body) as u64);
+    out.splice(at..body.saturating_sub(4), length);
+}
+
+fn head(out: &mut Vec<u8>, method: &str, host: &str, path: &str, headers: &[(&str, &str)]) {
     out.extend(method.bytes().filter(u8::is_ascii_alphabetic));
     out.push(b' ');
     target(out, path);
@@ -36,13 +69,6 @@ pub fn request(
     for (name, value) in headers {
         header(out, name, value);
     }
-    if let Some(body) = body {
-        out.extend_from_slice(b"Content-Length: ");
-        decimal(out, body.len() as u64);
-        out.extend_from_slice(b"\r\n");
-    }
-    out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(body.unwrap_or_default());
 }
 
 /// What the server sent.
