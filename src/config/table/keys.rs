@@ -171,8 +171,8 @@ pub static KEYS: &[Key] = &[
     key("gateway.tailscale.resetOnExit", Bool).later(),
     key("gateway.tailscale.preserveFunnel", Bool).later(),
     key("gateway.tools", Object),
-    key("gateway.tools.allow", Texts).only(EMPTY).advice(NO_TOOL_POLICY),
-    key("gateway.tools.deny", Texts).only(EMPTY).advice(NO_TOOL_POLICY),
+    key("gateway.tools.allow", Texts),
+    key("gateway.tools.deny", Texts),
     key("gateway.nodes", Object),
     key("gateway.nodes.pairing", Object),
     key("gateway.nodes.pairing.autoApproveLocal", Bool)
