@@ -120,6 +120,8 @@ pub const LOG_FILE_MAX: u64 = 100 * 1024 * 1024;
 pub const FORCE_TERM_MS: u64 = 5_000;
 /// With `--force`: how long the system may take to end it after KILL.
 pub const FORCE_KILL_MS: u64 = 2_000;
+/// A message from a file, by `--message-file` (the reference's).
+pub const MESSAGE_FILE: usize = 4 * 1024 * 1024;
 /// What is read of a password file.
 pub const PASSWORD_FILE: usize = 64 * 1024;
 
