@@ -181,6 +181,19 @@ pub const CHAT_DELTA_MS: u64 = 75;
 pub const CHAT_DELTA_BYTES_PER_MS: usize = 2 * 1024;
 /// Sessions one connection may follow by `sessions.messages.subscribe`.
 pub const SUBSCRIPTIONS: usize = 256;
+/// Rows of one `sessions.list`, whatever `limit` says; the rest is on the next page.
+pub const SESSION_ROWS: usize = 1_000;
+/// Sessions of one answer whose transcript is looked into for a title or the last message: some
+/// milliseconds.
+pub const SESSION_PREVIEWS: usize = 200;
+/// What is read of a transcript for such a look, from its beginning or its end.
+pub const PREVIEW_BYTES: usize = 16 * 1024;
+/// Messages of one session in `sessions.preview`.
+pub const PREVIEW_ITEMS: usize = 50;
+/// Characters of `lastMessagePreview`.
+pub const PREVIEW_CHARS: usize = 160;
+/// Characters of a title made from the first message.
+pub const TITLE_CHARS: usize = 60;
 /// How long active runs may finish after SIGTERM (reference: 315 s).
 pub const DRAIN_MS: u64 = 315_000;
 /// Answer of one run, text and tool calls; more fails the run. Its last turn tells the text
@@ -225,6 +238,16 @@ pub const TOOL_READ_LINES: u64 = 2_000;
 pub const TOOL_SNIFF: usize = 8 * 1024;
 /// Entries of one directory; the rest of a larger one is not seen.
 pub const TOOL_DIR_ENTRIES: usize = 10_000;
+/// What `tools.web.fetch.maxResponseBytes` may be, as documented.
+pub const WEB_BODY: [usize; 2] = [32_000, 10_000_000];
+/// Pages kept by `web_fetch` for a repeated question.
+pub const WEB_CACHE: usize = 64;
+/// Bytes of those pages together.
+pub const WEB_CACHE_BYTES: usize = 2 * 1024 * 1024;
+/// What `yieldMs` of `exec` and `tools.exec.backgroundMs` may be, as documented.
+pub const EXEC_YIELD_MS: [u64; 2] = [10, 120_000];
+/// What `tools.exec.cleanupMs` may be, as documented.
+pub const EXEC_KEEP_MS: [u64; 2] = [60_000, 10_800_000];
 
 // Bounds of agents.
 

@@ -19,6 +19,7 @@
 
 mod agents;
 mod broadcast;
+mod commands;
 mod conn;
 mod connect;
 mod exchange;
@@ -108,6 +109,7 @@ pub struct Gateway {
     sessions: Sessions,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
+    web: tools::Web,
     tools: tools::Tools,
     presence: presence::Presence,
     agents: agents::Agents,
@@ -187,6 +189,7 @@ impl Gateway {
             sessions,
             runs,
             exchanges: exchange::Exchanges::default(),
+            web: tools::Web::default(),
             tools: tools::Tools::default(),
             presence,
             agents: agents::Agents::default(),

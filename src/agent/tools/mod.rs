@@ -10,6 +10,7 @@
 //! quick whatever a model asks for. Everything that needs gateway state, a child process or the
 //! network is a [`HostTool`], carried out by `gateway::tools`.
 
+mod hands;
 mod host;
 mod ls;
 mod place;
@@ -67,6 +68,7 @@ pub enum How {
 pub enum HostTool {
     AgentsList,
     SessionStatus,
+    WebFetch,
     SessionsList,
     SessionsHistory,
     SessionsSend,
@@ -228,6 +230,7 @@ const PATH: [&str; 3] = ["path", "file_path", "filePath"];
 pub static TOOLS: &[Tool] = &[
     read::TOOL,
     ls::TOOL,
+    hands::WEB_FETCH,
     host::AGENTS_LIST,
     host::SESSION_STATUS,
     host::SESSIONS_LIST,

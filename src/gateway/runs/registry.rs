@@ -180,7 +180,12 @@ impl Runs {
         assert_eq!(self.running, machines, "what runs");
     }
 
-    pub(super) fn remember(&mut self, disk: &mut dyn Disk, id: String, finished: Finished) {
+    pub(in crate::gateway) fn remember(
+        &mut self,
+        disk: &mut dyn Disk,
+        id: String,
+        finished: Finished,
+    ) {
         self.ledger.remember(disk, id, finished);
     }
 
