@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   words --> table --> gateway_run --> reactor + gateway   (port, logger: what it needs)
-//!                  \--> status, call, health, logs, agent, message --> client --> a running gateway
+//!                  \--> status, call, health, logs, agent, ... --> client --> a running gateway
 //!                  \--> setup, config --> the configuration file
 //! ```
 //!
