@@ -37,6 +37,27 @@ pub const HTTP_IDLE_MS: u64 = 75_000;
 pub const BODY_OPENAI: usize = 20 * 1024 * 1024;
 /// Body of a hook's request (reference: 256 KiB).
 pub const BODY_HOOK: usize = 256 * 1024;
+/// Actions of one hook request by `forEach` (reference: 200).
+pub const HOOK_ITEMS: usize = 200;
+/// Characters of a hook's idempotency key; a longer one is none (reference: 256).
+pub const HOOK_KEY: usize = 256;
+/// Characters of a hook's label.
+pub const HOOK_NAME: usize = 64;
+/// Bytes that one template of a mapping makes.
+pub const HOOK_TEXT: usize = 256 * 1024;
+/// Wrong hook tokens of one address within [`HOOK_FAILURES_MS`]; then 429 (reference: 20).
+pub const HOOK_FAILURES: u32 = 20;
+/// See above (reference: 60 s).
+pub const HOOK_FAILURES_MS: u64 = 60_000;
+/// Addresses whose failures are counted; beyond it the oldest count is dropped.
+pub const HOOK_PEERS: usize = 1_024;
+/// Events that wait for the next run of a session; beyond it the oldest is dropped
+/// (reference: 20).
+pub const SYSTEM_EVENTS: usize = 20;
+/// Bytes of one of them; the rest is cut.
+pub const SYSTEM_EVENT_BYTES: usize = 16 * 1024;
+/// Sessions with such events; beyond it new ones are refused.
+pub const SYSTEM_EVENT_SESSIONS: usize = 1_024;
 /// One image of an HTTP request, decoded, unless configured else (reference: 10 MB).
 pub const HTTP_IMAGE: usize = 10 * 1024 * 1024;
 /// One file of an HTTP request, decoded, unless configured else (reference: 5 MB).
