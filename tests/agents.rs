@@ -556,7 +556,7 @@ fn skills_stand_in_the_prompt_of_an_agent_that_can_read_them() {
     let home = Home::new();
     let provider = Provider::echo();
     let text = provider
-        .config("tools: {allow: ['read']}")
+        .config("env: {}")
         .replace("agents: {", "agents: {list: [{id: 'main'}, {id: 'b', skills: ['other']}],");
     home.configure(&text);
     let dir = home.state().join("skills/notes");
