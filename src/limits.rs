@@ -224,6 +224,15 @@ pub const TOOL_SNIFF: usize = 8 * 1024;
 /// Entries of one directory; the rest of a larger one is not seen.
 pub const TOOL_DIR_ENTRIES: usize = 10_000;
 
+// Bounds of providers.
+
+/// Keys of one provider; further ones are not used.
+pub const PROVIDER_KEYS: usize = 32;
+/// Keys that rest after a refusal, all providers together; the oldest is forgotten first.
+pub const KEYS_RESTING: usize = 256;
+/// Bytes of a proxy's answer to CONNECT: a head and nothing else.
+pub const PROXY_HEAD: usize = 8 * 1024;
+
 // Bounds of agents.
 
 /// Bytes read of one file of a workspace; the prompt holds a part of it.

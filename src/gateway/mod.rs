@@ -34,6 +34,7 @@ mod timers;
 mod tools;
 mod voice;
 
+use crate::agent::provider::keyring::Keyring;
 use crate::auth::Credentials;
 use crate::config::Config;
 use crate::driver::{Closed, ConnId, Core, DialId, Effect, Effects, Entropy, Input, Now, Time};
@@ -99,6 +100,8 @@ pub struct Gateway {
     log_path: PathBuf,
     disk: Box<dyn Disk>,
     entropy: Box<dyn Entropy>,
+    /// Which provider keys rest.
+    keyring: Keyring,
     started: Now,
     now: Now,
     turn: u64,
@@ -178,6 +181,7 @@ impl Gateway {
             log_path,
             disk,
             entropy,
+            keyring: Keyring::default(),
             started: now,
             now,
             turn: 0,

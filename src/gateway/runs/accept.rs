@@ -105,7 +105,8 @@ impl Gateway {
                 self.runs.active.len()
             ))));
         }
-        let candidates = candidates(&self.config, &new.agent, new.model.as_deref());
+        let mut candidates = candidates(&self.config, &new.agent, new.model.as_deref());
+        self.arrange_keys(&mut candidates);
         let now_ms = self.now.wall_ms;
         let said = new.keep.then(|| user_message(&new, now_ms)).flatten();
         let copies = 1 + usize::from(new.cause_is_journalled());

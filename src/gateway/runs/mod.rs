@@ -317,6 +317,9 @@ impl Gateway {
     /// waits for the outcome.
     fn told(&mut self, mut run: Box<Active>, events: &[RunEvent], fx: &mut Effects) {
         let number = run.number;
+        for news in run.machine.as_mut().map(Run::take_news).unwrap_or_default() {
+            self.keyring.note(self.now.time, news);
+        }
         for event in events {
             self.speak(&mut run, event, fx);
         }
