@@ -223,6 +223,18 @@ pub const TOOL_READ_LINES: u64 = 2_000;
 pub const TOOL_SNIFF: usize = 8 * 1024;
 /// Entries of one directory; the rest of a larger one is not seen.
 pub const TOOL_DIR_ENTRIES: usize = 10_000;
+/// Entries that one walk through directories looks at; then it says that it stopped.
+pub const TOOL_WALK: usize = 200_000;
+/// Directories inside each other that a walk enters.
+pub const TOOL_WALK_DEPTH: usize = 64;
+/// Steps of a regular expression in one slice: some milliseconds.
+pub const TOOL_REGEX_STEPS: usize = 500_000;
+/// Places in a compiled regular expression; a character costs at most so many steps.
+pub const TOOL_REGEX_STATES: usize = 2_000;
+/// One line of a file as `grep` sees it; the rest of a longer one is not searched.
+pub const TOOL_LINE: usize = 64 * 1024;
+/// A file that is edited as a whole, by `edit` or `apply_patch`.
+pub const TOOL_EDIT: usize = 8 * 1024 * 1024;
 /// What `tools.web.fetch.maxResponseBytes` may be, as documented.
 pub const WEB_BODY: [usize; 2] = [32_000, 10_000_000];
 /// Pages kept by `web_fetch` for a repeated question.
