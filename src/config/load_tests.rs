@@ -1,4 +1,5 @@
-use super::super::snapshot::{AuthMode, Bind, LogLevel, Mode, ReloadMode, SessionScope};
+use super::super::SessionScope;
+use super::super::snapshot::{AuthMode, Bind, LogLevel, Mode, ReloadMode};
 use super::super::{Api, Flags};
 use super::*;
 

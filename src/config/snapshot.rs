@@ -15,6 +15,7 @@ use super::doors::{Embeddings, Endpoints, Hooks};
 use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
 use super::secret::Secret;
+use super::session::Session;
 use super::skills::Skills;
 
 /// The whole configuration.
@@ -525,24 +526,6 @@ impl QueueDrop {
     }
 }
 
-/// `session.scope`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionScope {
-    /// One session a sender.
-    PerSender,
-    /// One session for everybody.
-    Global,
-}
-
-/// Section `session`.
-#[derive(Debug, Clone)]
-pub struct Session {
-    /// How messages group into sessions.
-    pub scope: SessionScope,
-    /// Last part of the main session's key, `agent:<id>:<mainKey>`.
-    pub main_key: String,
-}
-
 /// `logging.level` and `logging.consoleLevel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -622,12 +605,6 @@ impl Default for Gateway {
             trusted_proxies: Vec::new(),
             remote: None,
         }
-    }
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        Self { scope: SessionScope::PerSender, main_key: super::agents::MAIN_AGENT.to_owned() }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::agent::turn::{Part, Turn, text_of_parts};
 use crate::agent::{Ask, value_bytes};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
-use crate::sessions::Appended;
+use crate::sessions::{Appended, Entry};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::io;
@@ -105,7 +105,12 @@ impl Gateway {
                 self.runs.active.len()
             ))));
         }
-        let candidates = candidates(&self.config, &new.agent, new.model.as_deref());
+        if new.keep && waiting == 0 {
+            self.end_if_stale(&new.key);
+        }
+        let own_model = self.sessions.get(&new.key).filter(|_| new.keep);
+        let model = new.model.clone().or(own_model.and_then(Entry::own_model));
+        let candidates = candidates(&self.config, &new.agent, model.as_deref());
         let now_ms = self.now.wall_ms;
         let said = new.keep.then(|| user_message(&new, now_ms)).flatten();
         let copies = 1 + usize::from(new.cause_is_journalled());
@@ -220,6 +225,7 @@ impl Gateway {
         }
         let now_ms = self.now.wall_ms;
         self.sessions.ensure(self.disk.as_mut(), &new.key, || fresh.clone(), now_ms);
+        self.touch_session(&new.key, new.client.map(|(id, _)| id));
         self.sessions.get(&new.key).map_or(fresh, |entry| entry.session_id.clone())
     }
 }
