@@ -22,7 +22,7 @@ macro_rules! target {
     };
 }
 
-const TARGETS: [Target; 11] = [
+const TARGETS: [Target; 12] = [
     target!("chunked_body": wire::http::body::fuzz),
     target!("connect_request": protocol::frame::fuzz, gateway::fuzz_connect),
     target!("gateway": gateway::fuzz),
@@ -36,6 +36,7 @@ const TARGETS: [Target; 11] = [
     ),
     target!("transcript": sessions::transcript::fuzz),
     target!("url": wire::url::fuzz),
+    target!("html": wire::html::fuzz),
     target!("ws_frames": wire::ws::fuzz),
 ];
 

@@ -2,7 +2,9 @@
 //! fail: what is absent has its default, what is present has the right type.
 
 mod agents;
+mod hands;
 mod reach;
+mod session;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +18,7 @@ use super::secret::Secret;
 use super::snapshot::{
     Api, Auth, AuthMode, Bind, Compat, Config, ControlUi, Cost, Env, Gateway, LogLevel, Logging,
     Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
-    Remote, Session, SessionScope, SourceInfo,
+    Remote, SourceInfo,
 };
 
 /// What a model is taken for when its file does not say: the reference's figures.
@@ -111,8 +113,10 @@ pub(super) fn build(
         models: models(root.get("models")),
         agents: agents::agents(root.get("agents"), paths),
         skills: agents::skills(root.get("skills"), paths),
-        session: session(root.get("session")),
+        session: session::session(root.get("session")),
         messages: messages(root.get("messages")),
+        exec: hands::exec(root.get("tools").get("exec"), paths),
+        web_fetch: hands::web_fetch(root.get("tools").get("web").get("fetch")),
         reach: reach::reach(root),
         logging: logging(root.get("logging"), paths),
         hooks: super::doors::hooks(root.get("hooks")),
@@ -287,20 +291,6 @@ pub(super) fn agent_id(text: &str) -> Option<String> {
         && id.starts_with(|c: char| c.is_ascii_alphanumeric())
         && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     fits.then_some(id)
-}
-
-fn session(at: At<'_>) -> Session {
-    let unset = Session::default();
-    Session {
-        scope: match at.get("scope").value.as_str() {
-            Some("global") => SessionScope::Global,
-            _ => SessionScope::PerSender,
-        },
-        main_key: at
-            .get("mainKey")
-            .text()
-            .map_or(unset.main_key, |key| key.trim().to_ascii_lowercase()),
-    }
 }
 
 fn messages(at: At<'_>) -> Messages {

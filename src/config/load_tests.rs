@@ -1,4 +1,5 @@
-use super::super::snapshot::{AuthMode, Bind, LogLevel, Mode, ReloadMode, SessionScope};
+use super::super::SessionScope;
+use super::super::snapshot::{AuthMode, Bind, LogLevel, Mode, ReloadMode};
 use super::super::{Api, Flags};
 use super::*;
 
@@ -270,7 +271,7 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
             "gateway.http.securityHeaders.strictTransportSecurity",
         ),
         ("{gateway: {tailscale: {mode: 'funnel'}}}", "gateway.tailscale.mode"),
-        ("{tools: {exec: {ask: 'always'}}}", "tools.exec"),
+        ("{tools: {exec: {safeBins: ['jq']}}}", "tools.exec.safeBins"),
         ("{tools: {deny: ['exec']}}", "tools.deny"),
         ("{agents: {defaults: {sandbox: {mode: 'all'}}}}", "agents.defaults.sandbox"),
         ("{agents: {list: [{id: 'a', tools: {deny: ['x']}}]}}", "agents.list[0].tools"),
@@ -495,7 +496,7 @@ fn no_report_holds_a_secret() {
         "{gateway: {auth: {mode: 'X'}, port: 'X', bind: 'X', customBindHost: 'X'}}",
         "{gateway: 'X', models: 'X', agents: ['X']}",
         "{models: {providers: {p: {baseUrl: 'X', apiKey: 1, headers: 'X', api: 'X'}}}}",
-        "{tools: {exec: {X: 'X'}}, gateway: {remote: {url: 'http://X@x'}}}",
+        "{tools: {elevated: {X: 'X'}}, gateway: {remote: {url: 'http://X@x'}}}",
         "{agents: {list: [{id: 'X X'}]}, env: {'a b': 'X'}}",
         "{gateway: {auth: {token: '${CAN}', nope: '${CAN}', mode: '${CAN}'}}}",
     ] {

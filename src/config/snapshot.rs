@@ -12,8 +12,10 @@ use serde_json::Value;
 
 use super::agents::Agents;
 use super::doors::{Embeddings, Endpoints, Hooks};
+use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
 use super::secret::Secret;
+use super::session::Session;
 use super::skills::Skills;
 
 /// The whole configuration.
@@ -35,6 +37,10 @@ pub struct Config {
     pub reach: Reach,
     /// Section `logging`.
     pub logging: Logging,
+    /// Section `tools.exec`.
+    pub exec: Exec,
+    /// Section `tools.web.fetch`.
+    pub web_fetch: WebFetch,
     /// Section `hooks`.
     pub hooks: Hooks,
     /// Section `memory.search`.
@@ -558,24 +564,6 @@ impl QueueDrop {
     }
 }
 
-/// `session.scope`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionScope {
-    /// One session a sender.
-    PerSender,
-    /// One session for everybody.
-    Global,
-}
-
-/// Section `session`.
-#[derive(Debug, Clone)]
-pub struct Session {
-    /// How messages group into sessions.
-    pub scope: SessionScope,
-    /// Last part of the main session's key, `agent:<id>:<mainKey>`.
-    pub main_key: String,
-}
-
 /// `logging.level` and `logging.consoleLevel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -620,6 +608,8 @@ impl Config {
             messages: Messages::default(),
             reach: Reach::default(),
             logging: Logging::default(),
+            exec: Exec::default(),
+            web_fetch: WebFetch::default(),
             hooks: Hooks::default(),
             embeddings: Embeddings::default(),
             source: SourceInfo::default(),
@@ -653,12 +643,6 @@ impl Default for Gateway {
             trusted_proxies: Vec::new(),
             remote: None,
         }
-    }
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        Self { scope: SessionScope::PerSender, main_key: super::agents::MAIN_AGENT.to_owned() }
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct ExchangeId(u64);
 /// Whose exchange it is: what its result is for, matched on in [`Gateway::exchanged`].
 #[derive(Debug)]
 pub(super) enum Purpose {
+    /// The `web_fetch` call of this number.
+    WebFetch(u64),
     /// The unit tests of this module.
     #[cfg(test)]
     Test(u32),
@@ -225,6 +227,7 @@ impl Gateway {
         _fx: &mut Effects,
     ) {
         match purpose {
+            Purpose::WebFetch(call) => self.web_fetched(call, result),
             #[cfg(test)]
             Purpose::Test(number) => tests::heard(number, result),
         }

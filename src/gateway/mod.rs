@@ -19,8 +19,10 @@
 
 mod agents;
 mod broadcast;
+mod commands;
 mod conn;
 mod connect;
+mod events;
 mod exchange;
 mod fuzz;
 mod http;
@@ -111,6 +113,7 @@ pub struct Gateway {
     sessions: Sessions,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
+    web: tools::Web,
     tools: tools::Tools,
     presence: presence::Presence,
     agents: agents::Agents,
@@ -130,6 +133,10 @@ pub struct Gateway {
     stalled: Vec<ConnId>,
     /// What `previous_response_id` may name.
     responses: http::Responses,
+    /// Runs that hooks started, and wrong hook tokens.
+    hooked: http::Started,
+    throttle: http::Throttle,
+    events: events::Events,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
     scratch: Vec<u8>,
@@ -191,6 +198,7 @@ impl Gateway {
             sessions,
             runs,
             exchanges: exchange::Exchanges::default(),
+            web: tools::Web::default(),
             tools: tools::Tools::default(),
             presence,
             agents: agents::Agents::default(),
@@ -204,6 +212,9 @@ impl Gateway {
             save_armed: false,
             stalled: Vec::new(),
             responses: http::Responses::default(),
+            hooked: http::Started::default(),
+            throttle: http::Throttle::default(),
+            events: events::Events::default(),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),

@@ -12,6 +12,7 @@
 //! * [`sse`]: event streams (WHATWG HTML, section 9.2).
 //! * [`url`]: the few URL forms a gateway meets (RFC 3986).
 //! * [`hash`]: digests, HMAC, base64, hex, comparison in constant time.
+//! * [`html`]: what there is to read on a page.
 //! * [`text`]: dates, ids, log escaping, JSON strings, spelling suggestions.
 
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@
 pub mod address;
 mod buffer;
 pub mod hash;
+pub mod html;
 pub mod http;
 pub mod json5;
 pub mod sse;

@@ -44,6 +44,9 @@ const NO_CODE: &str = "remove it: no code is loaded into this gateway; templates
 const NO_TLS: &str = "remove it, and put a TLS proxy on this machine in front";
 const NO_OUTBOUND: &str = "remove it: requests to providers go out directly over verified TLS";
 
+/// `session.reset.mode`.
+const RESETS: &[&str] = &["none", "daily", "idle"];
+
 /// Every key.
 pub static KEYS: &[Key] = &[
     key("$schema", Text),
@@ -488,10 +491,21 @@ pub static KEYS: &[Key] = &[
     key("session.notifyOnCreate", Bool).later(),
     key("session.identityLinks", Open).later(),
     key("session.resetTriggers", Texts).later(),
-    key("session.reset", Open).later(),
-    key("session.resetByType", Open).later(),
-    key("session.resetByChannel", Open).later(),
-    key("session.idleMinutes", Integer(1, MAX)).later(),
+    key("session.reset", Object),
+    key("session.reset.mode", Words(RESETS)),
+    key("session.reset.atHour", Integer(0, 23)),
+    key("session.reset.idleMinutes", Integer(1, MAX)),
+    key("session.resetByType", Map),
+    key("session.resetByType.*", Object),
+    key("session.resetByType.*.mode", Words(RESETS)),
+    key("session.resetByType.*.atHour", Integer(0, 23)),
+    key("session.resetByType.*.idleMinutes", Integer(1, MAX)),
+    key("session.resetByChannel", Map),
+    key("session.resetByChannel.*", Object),
+    key("session.resetByChannel.*.mode", Words(RESETS)),
+    key("session.resetByChannel.*.atHour", Integer(0, 23)),
+    key("session.resetByChannel.*.idleMinutes", Integer(1, MAX)),
+    key("session.idleMinutes", Integer(1, MAX)),
     key("session.store", Text).later(),
     key("session.typingIntervalSeconds", Integer(1, MAX)).later(),
     key("session.typingMode", Text).later(),
@@ -541,7 +555,36 @@ pub static KEYS: &[Key] = &[
     key("tools.deny", Texts).only(EMPTY).advice(NO_TOOL_POLICY),
     key("tools.byProvider", Open).only(EMPTY).advice(NO_TOOL_POLICY),
     key("tools.toolsBySender", Open).only(EMPTY).advice(NO_TOOL_POLICY),
-    key("tools.exec", Open).only(EMPTY).advice(NO_TOOL_POLICY),
+    key("tools.exec", Object),
+    key("tools.exec.host", Words(&["auto", "gateway", "sandbox", "node"]))
+        .only(&["\"auto\"", "\"gateway\""])
+        .advice("set it to auto or gateway: commands run on the gateway's machine alone"),
+    key("tools.exec.mode", Words(&["deny", "allowlist", "ask", "auto", "full"]))
+        .only(&["\"deny\"", "\"allowlist\"", "\"ask\"", "\"full\""])
+        .advice("set it to ask: there is no model that reviews commands"),
+    key("tools.exec.security", Words(&["deny", "allowlist", "full"])),
+    key("tools.exec.ask", Words(&["off", "on-miss", "always"])),
+    key("tools.exec.node", Text).only(&["\"\""]).advice(NO_NODES),
+    key("tools.exec.timeoutSeconds", Integer(0, DAY_MS)),
+    key("tools.exec.timeoutSec", Integer(0, DAY_MS)),
+    key("tools.exec.backgroundMs", Integer(0, DAY_MS)),
+    key("tools.exec.cleanupMs", Integer(0, DAY_MS)),
+    key("tools.exec.pathPrepend", Texts),
+    key("tools.exec.strictInlineEval", Bool)
+        .only(OFF)
+        .advice("set it to false, and tools.exec.ask to always: inline code is not recognized"),
+    key("tools.exec.safeBins", Texts)
+        .only(EMPTY)
+        .advice("put the programs on the allowlist: openclaw approvals allowlist add PATTERN"),
+    key("tools.exec.safeBinTrustedDirs", Texts).later(),
+    key("tools.exec.safeBinProfiles", Open).later(),
+    key("tools.exec.notifyOnExit", Bool).later(),
+    key("tools.exec.notifyOnExitEmptySuccess", Bool).later(),
+    key("tools.exec.approvalRunningNoticeMs", Integer(0, DAY_MS)).later(),
+    key("tools.exec.commandHighlighting", Bool).later(),
+    key("tools.exec.reviewer", Open).later(),
+    key("tools.exec.grantExpiryDays", Number).later(),
+    key("tools.exec.applyPatch", Open).only(EMPTY).advice(NO_TOOL_POLICY),
     key("tools.elevated", Open).only(&["{}", "{\"enabled\":false}"]).advice(NO_TOOL_POLICY),
     key("tools.fs", Open).only(EMPTY).advice(NO_TOOL_POLICY),
     key("tools.sandbox", Open).only(EMPTY).advice(NO_TOOL_POLICY),
@@ -553,7 +596,33 @@ pub static KEYS: &[Key] = &[
     key("tools.agentToAgent.enabled", Bool),
     key("tools.agentToAgent.allow", Texts),
     key("tools.message", Open).only(EMPTY).advice(NO_TOOL_POLICY),
-    key("tools.web", Open).later(),
+    key("tools.web", Object),
+    key("tools.web.search", Open).later(),
+    key("tools.web.fetch", Object),
+    key("tools.web.fetch.enabled", Bool),
+    key("tools.web.fetch.provider", Text).later(),
+    key("tools.web.fetch.firecrawl", Open).later(),
+    key("tools.web.fetch.maxChars", Integer(1, MAX)),
+    key("tools.web.fetch.maxCharsCap", Integer(1, MAX)),
+    key("tools.web.fetch.maxResponseBytes", Integer(1, MAX)),
+    key("tools.web.fetch.timeoutSeconds", Integer(1, 3_600)),
+    key("tools.web.fetch.cacheTtlMinutes", Integer(0, 1_440)),
+    key("tools.web.fetch.maxRedirects", Integer(0, 20)),
+    key("tools.web.fetch.useTrustedEnvProxy", Bool).only(OFF).advice(NO_OUTBOUND),
+    key("tools.web.fetch.readability", Bool).later(),
+    key("tools.web.fetch.userAgent", Name),
+    key("tools.web.fetch.headers", Map),
+    key("tools.web.fetch.headers.*", Secret),
+    key("tools.web.fetch.ssrfPolicy", Object),
+    key("tools.web.fetch.ssrfPolicy.dangerouslyAllowPrivateNetwork", Bool),
+    key("tools.web.fetch.ssrfPolicy.allowedHostnames", Texts),
+    key("tools.web.fetch.ssrfPolicy.blockedHostnames", Texts),
+    key("tools.web.fetch.ssrfPolicy.allowRfc2544BenchmarkRange", Bool)
+        .only(OFF)
+        .advice("set it to false, and name the host in allowedHostnames"),
+    key("tools.web.fetch.ssrfPolicy.allowIpv6UniqueLocalRange", Bool)
+        .only(OFF)
+        .advice("set it to false, and name the host in allowedHostnames"),
     key("tools.github", Open).secret().later(),
     key("tools.media", Open).later(),
     key("tools.links", Open).later(),

@@ -12,6 +12,9 @@
 
 mod sessions;
 mod state;
+mod web_fetch;
+
+pub(super) use web_fetch::Web;
 
 use super::Gateway;
 use super::runs::Active;
@@ -271,6 +274,7 @@ impl Gateway {
         match host {
             HostTool::AgentsList => self.agents_list_tool(number),
             HostTool::SessionStatus => self.session_status_tool(number),
+            HostTool::WebFetch => self.web_fetch_tool(number, fx),
             HostTool::SessionsList => self.sessions_list_tool(number),
             HostTool::SessionsHistory => self.sessions_history_tool(number),
             HostTool::SessionsSend => self.sessions_send_tool(number),
@@ -283,6 +287,7 @@ impl Gateway {
     fn cancel_host_tool(&mut self, number: u64, host: HostTool, fx: &mut Effects) {
         let _ = (number, &fx);
         match host {
+            HostTool::WebFetch => self.cancel_web_fetch(number, fx),
             HostTool::SessionsSend => self.tools.replies.retain(|_, call| *call != number),
             HostTool::AgentsList
             | HostTool::SessionStatus
@@ -312,7 +317,7 @@ fn declaration(tool: &Tool) -> Value {
 
 /// Whether [`limits::TOOL_MS`] bounds it; tools that wait for others have times of their own.
 fn has_deadline(host: Option<HostTool>) -> bool {
-    !matches!(host, Some(HostTool::SessionsSend))
+    !matches!(host, Some(HostTool::SessionsSend | HostTool::WebFetch))
 }
 
 /// An output whose text fits [`limits::TOOL_RESULT`]: the middle of a longer one is cut out.
