@@ -22,6 +22,7 @@ mod broadcast;
 mod commands;
 mod conn;
 mod connect;
+mod events;
 mod exchange;
 mod fuzz;
 mod http;
@@ -131,6 +132,10 @@ pub struct Gateway {
     stalled: Vec<ConnId>,
     /// What `previous_response_id` may name.
     responses: http::Responses,
+    /// Runs that hooks started, and wrong hook tokens.
+    hooked: http::Started,
+    throttle: http::Throttle,
+    events: events::Events,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
     scratch: Vec<u8>,
@@ -207,6 +212,9 @@ impl Gateway {
             save_armed: false,
             stalled: Vec::new(),
             responses: http::Responses::default(),
+            hooked: http::Started::default(),
+            throttle: http::Throttle::default(),
+            events: events::Events::default(),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),

@@ -8,6 +8,7 @@ mod agents;
 pub(super) mod chat;
 mod config;
 mod logs;
+mod message;
 mod models;
 mod sessions;
 mod status;
@@ -55,6 +56,7 @@ impl Gateway {
             Op::ConfigGet => Ok(Answer::Value(self.config_get())),
             Op::Health => Ok(Answer::Json(self.health_json())),
             Op::LogsTail => self.logs_tail(params),
+            Op::MessageAction | Op::Send => self.send_message(params),
             Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
             Op::SessionsAbort => self.sessions_abort(params, fx),
             Op::SessionsCreate => self.sessions_create(conn, request, params, fx),

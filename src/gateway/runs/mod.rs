@@ -105,6 +105,14 @@ pub(super) struct Finished {
 }
 
 impl Finished {
+    /// Whether it went well, and the text of its answer.
+    pub(super) fn hook_completion(&self) -> (bool, String) {
+        let Ok(second) = &self.second else { return (false, String::new()) };
+        let second: Value = serde_json::from_slice(second).unwrap_or_default();
+        let text = second.pointer("/result/payloads/0/text").and_then(Value::as_str);
+        (second["status"] == "ok", text.unwrap_or_default().to_owned())
+    }
+
     /// The outcome of what was no run: a command.
     pub(in crate::gateway) fn new(digest: [u8; 32], wait: Vec<u8>, second: Vec<u8>) -> Self {
         Self { digest, wait, second: Ok(second) }
@@ -212,6 +220,7 @@ impl Gateway {
             self.keep_results(&run, &results);
             ask.turns.extend(self.collect_riders(&run, fx));
             turn::repair(&mut ask.turns);
+            self.tell_events(&run.key, &mut ask.turns);
         }
         ask.house_tools = self.house_tools(&run);
         self.add_prompt(&run.agent, &run.candidates, &mut ask);
@@ -424,6 +433,7 @@ impl Gateway {
             }
         }
         self.answer_waits(&run.id, &wait, fx);
+        self.hook_over(&run, outcome, fx);
         if !matches!(run.cause, Cause::Http(_)) {
             let finished = Finished { digest: run.digest, wait, second };
             self.runs.remember(self.disk.as_mut(), run.id.clone(), finished);
