@@ -213,6 +213,17 @@ pub const PREVIEW_BYTES: usize = 16 * 1024;
 pub const PREVIEW_ITEMS: usize = 50;
 /// Characters of `lastMessagePreview`.
 pub const PREVIEW_CHARS: usize = 160;
+/// Rows of the usage figures of one day, a session and model each; what comes beyond them counts
+/// for the day and no session.
+pub const USAGE_ROWS: usize = 2_000;
+/// Tools named in one such row.
+pub const USAGE_TOOLS: usize = 32;
+/// Days of one usage request.
+pub const USAGE_DAYS: u64 = 366;
+/// Messages of one session in `sessions.usage.timeseries` and `sessions.usage.logs`.
+pub const USAGE_POINTS: usize = 1_000;
+/// Characters of a message in `sessions.usage.logs`.
+pub const USAGE_TEXT: usize = 2_000;
 /// Characters of a title made from the first message.
 pub const TITLE_CHARS: usize = 60;
 /// How long active runs may finish after SIGTERM (reference: 315 s).

@@ -34,6 +34,7 @@ mod skills;
 mod socket;
 mod timers;
 mod tools;
+mod usage;
 mod voice;
 
 use crate::agent::provider::keyring::Keyring;
@@ -111,6 +112,7 @@ pub struct Gateway {
     conns: Conns,
     timers: Timers,
     sessions: Sessions,
+    usage: crate::sessions::usage::Usage,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
     web: tools::Web,
@@ -172,6 +174,7 @@ impl Gateway {
         let Setup { config, credentials, reload, host, state_dir, log_path, .. } = setup;
         let Setup { mut disk, mut entropy, .. } = setup;
         let mut sessions = Sessions::new(&state_dir);
+        let usage = crate::sessions::usage::Usage::new(&state_dir);
         for agent in config.agents.agent_ids() {
             sessions.open(disk.as_mut(), agent);
         }
@@ -196,6 +199,7 @@ impl Gateway {
             conns: Conns::default(),
             timers: Timers::default(),
             sessions,
+            usage,
             runs,
             exchanges: exchange::Exchanges::default(),
             web: tools::Web::default(),
@@ -450,7 +454,8 @@ impl Gateway {
             Ok(()) => self.runs.sync(self.disk.as_mut()),
             Err(error) => log::error!(target: "store", "transcripts not synced: {error}"),
         }
-        if self.sessions.is_dirty() || synced.is_err() {
+        self.usage.save(self.disk.as_mut());
+        if self.sessions.is_dirty() || self.usage.is_dirty() || synced.is_err() {
             // The disk refused; it may have room again later.
             self.save_soon();
         }

@@ -172,6 +172,9 @@ impl Gateway {
         if let Err(error) = &appended {
             log::error!(target: "sessions", "run {run}: session {key} not written: {error}");
         }
+        if appended.is_ok() {
+            self.count_usage(key, message);
+        }
         self.save_soon();
         appended
     }
