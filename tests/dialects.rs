@@ -62,13 +62,8 @@ fn summary(events: &[CallEvent]) -> Value {
                 }
             }
             CallEvent::Delta(Delta::Usage(usage)) => {
-                let counts = [
-                    usage.input,
-                    usage.output,
-                    usage.total,
-                    usage.cache_read,
-                    usage.cache_write,
-                ];
+                let counts =
+                    [usage.input, usage.output, usage.total, usage.cache_read, usage.cache_write];
                 rest["usage"] = json!(counts);
             }
             CallEvent::Delta(Delta::ResponseId(id)) => rest["id"] = json!(id),

@@ -365,7 +365,7 @@ impl Run {
                 let class = match error {
                     DialError::NoTls | DialError::Untrusted(_) | DialError::ProxyRefused(_) => {
                         Class::Request
-                    },
+                    }
                     _ => Class::Transient,
                 };
                 let error = CallError { class, status: None, message, retry_after_ms: None };

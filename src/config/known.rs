@@ -206,10 +206,7 @@ mod tests {
         let live = [("OPENCLAW_LIVE_OPENAI_KEY", "live"), ("OPENAI_API_KEY", "k")];
         assert_eq!(names("openai", None, home, &live), ["OPENCLAW_LIVE_OPENAI_KEY=live"]);
         let google = [("GOOGLE_API_KEY", "g"), ("GEMINI_API_KEY", "m")];
-        assert_eq!(
-            names("google", None, "", &google),
-            ["GEMINI_API_KEY=m", "GOOGLE_API_KEY=g"]
-        );
+        assert_eq!(names("google", None, "", &google), ["GEMINI_API_KEY=m", "GOOGLE_API_KEY=g"]);
         assert_eq!(names("my-box", None, "", &[("MY_BOX_API_KEY", "x")]), ["MY_BOX_API_KEY=x"]);
         let many = (0..100).map(|n| format!("k{n}"));
         let many = many.collect::<Vec<_>>().join(",");

@@ -109,7 +109,9 @@ impl Dials {
                 .map(|(id, _)| *id)
                 .collect();
             for id in waiting {
-                let Some(port) = self.dials.get(&id).map(|dial| dial.target.first_hop().1) else { continue };
+                let Some(port) = self.dials.get(&id).map(|dial| dial.target.first_hop().1) else {
+                    continue;
+                };
                 match &answer {
                     Ok(ips) => self.race(id, ips, port, with),
                     Err(text) => {

@@ -145,8 +145,7 @@ mod tests {
             proxy: Some(Box::new(proxy)),
         };
         let mut tunnel = Tunnel::new(&target);
-        let mut slow =
-            Slow { taken: Vec::new(), gives: answer.as_bytes().to_vec(), ready: false };
+        let mut slow = Slow { taken: Vec::new(), gives: answer.as_bytes().to_vec(), ready: false };
         let end = loop {
             match tunnel.go_on(&mut slow) {
                 Ok(Progress::Pending) => {}

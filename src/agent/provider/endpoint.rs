@@ -194,18 +194,12 @@ fn way(
     path: String,
     proxy: Option<&config::Proxy>,
 ) -> (Target, String, Option<Secret>) {
-    let direct = Target {
-        host: url.host.clone(),
-        port: url.port,
-        tls,
-        public_only: false,
-        proxy: None,
-    };
+    let direct =
+        Target { host: url.host.clone(), port: url.port, tls, public_only: false, proxy: None };
     match proxy {
         None => (direct, path, None),
         Some(proxy) if tls => {
-            let authorization =
-                proxy.authorization.as_ref().map(|text| text.expose().to_owned());
+            let authorization = proxy.authorization.as_ref().map(|text| text.expose().to_owned());
             let proxy = Proxy { host: proxy.host.clone(), port: proxy.port, authorization };
             (Target { proxy: Some(Box::new(proxy)), ..direct }, path, None)
         }

@@ -52,10 +52,7 @@ pub(in crate::gateway) fn candidates(
 
 /// Tokens a model takes, `null` when nobody said.
 pub(in crate::gateway) fn context_window(config: &Config, provider: &str, model: &str) -> Value {
-    config
-        .models
-        .model(provider, model)
-        .map_or(Value::Null, |known| json!(known.context_window))
+    config.models.model(provider, model).map_or(Value::Null, |known| json!(known.context_window))
 }
 
 impl Gateway {
