@@ -106,7 +106,10 @@ fn config(provider: bool, rng: &mut Rng) -> Rc<Config> {
         config.agents.defaults.model.primary = Some("sim/model".to_owned());
         let provider = crate::config::Provider {
             base_url: "http://provider.sim/v1".to_owned(),
-            api_key: Some(Secret::new("provider-key".to_owned())),
+            keys: vec![crate::config::Key {
+                name: "apiKey".to_owned(),
+                secret: Secret::new("provider-key".to_owned()),
+            }],
             ..crate::config::Provider::default()
         };
         config.models.providers.insert("sim".to_owned(), provider);

@@ -44,6 +44,9 @@ const NO_CODE: &str = "remove it: no code is loaded into this gateway; templates
 const NO_TLS: &str = "remove it, and put a TLS proxy on this machine in front";
 const NO_OUTBOUND: &str = "remove it: requests to providers go out directly over verified TLS";
 
+/// `session.reset.mode`.
+const RESETS: &[&str] = &["none", "daily", "idle"];
+
 /// Every key.
 pub static KEYS: &[Key] = &[
     key("$schema", Text),
@@ -227,7 +230,10 @@ pub static KEYS: &[Key] = &[
         .secret()
         .only(&["{}", "{\"mode\":\"provider-default\"}"])
         .advice("remove it; set apiKey, or the header itself in headers"),
-    key("models.providers.*.request.proxy", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
+    key("models.providers.*.request.proxy", Object),
+    key("models.providers.*.request.proxy.mode", Words(&["env-proxy", "explicit-proxy"])),
+    key("models.providers.*.request.proxy.url", Text).secret(),
+    key("models.providers.*.request.proxy.tls", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
     key("models.providers.*.request.tls", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
     key("models.providers.*.request.allowPrivateNetwork", Bool)
         .only(&["true"])
@@ -485,10 +491,21 @@ pub static KEYS: &[Key] = &[
     key("session.notifyOnCreate", Bool).later(),
     key("session.identityLinks", Open).later(),
     key("session.resetTriggers", Texts).later(),
-    key("session.reset", Open).later(),
-    key("session.resetByType", Open).later(),
-    key("session.resetByChannel", Open).later(),
-    key("session.idleMinutes", Integer(1, MAX)).later(),
+    key("session.reset", Object),
+    key("session.reset.mode", Words(RESETS)),
+    key("session.reset.atHour", Integer(0, 23)),
+    key("session.reset.idleMinutes", Integer(1, MAX)),
+    key("session.resetByType", Map),
+    key("session.resetByType.*", Object),
+    key("session.resetByType.*.mode", Words(RESETS)),
+    key("session.resetByType.*.atHour", Integer(0, 23)),
+    key("session.resetByType.*.idleMinutes", Integer(1, MAX)),
+    key("session.resetByChannel", Map),
+    key("session.resetByChannel.*", Object),
+    key("session.resetByChannel.*.mode", Words(RESETS)),
+    key("session.resetByChannel.*.atHour", Integer(0, 23)),
+    key("session.resetByChannel.*.idleMinutes", Integer(1, MAX)),
+    key("session.idleMinutes", Integer(1, MAX)),
     key("session.store", Text).later(),
     key("session.typingIntervalSeconds", Integer(1, MAX)).later(),
     key("session.typingMode", Text).later(),

@@ -1,6 +1,7 @@
 //! `agent` and `agent.wait`: the two-stage call (FACTS.md section 6).
 
 use super::super::Gateway;
+use super::super::commands::{Call, Command};
 use super::super::runs::{Cause, NewRun, Repeated, digest, model_exists};
 use super::super::socket::Answer;
 use super::chat::{another_session, conflict, images, not_delivered};
@@ -62,6 +63,16 @@ impl Gateway {
                 return Ok(Answer::Value(self.accepted(number)));
             }
         }
+        let mut message = message.to_owned();
+        if let Some(command) = Command::read(&message) {
+            let said = message.clone();
+            let (key, agent, run_id) = (key.clone(), agent.clone(), run_id.clone());
+            let call = Call { conn, request, key, agent, run_id, digest, said: &said };
+            match self.agent_command(command, &call, fx)? {
+                None => return Ok(Answer::Handled),
+                Some(rest) => message = rest,
+            }
+        }
         let model = chosen_model(params);
         if let Some(model) = &model
             && !model_exists(&self.config, model)
@@ -78,7 +89,7 @@ impl Gateway {
         let client = self.conns.client(conn).map(|client| (client.id, client.mode));
         let new = NewRun {
             session_id: session_id.map(str::to_owned),
-            message: Some(message.to_owned()),
+            message: Some(message),
             images: images(params)?,
             ask,
             model,
@@ -87,10 +98,17 @@ impl Gateway {
             digest,
             ..NewRun::new(run_id, Cause::Agent, key, agent)
         };
+        let known = self.sessions.get(&new.key).is_some();
         let run = self.accept_run(new)?;
         self.answer_later(run, conn, request);
         let accepted = self.accepted(run);
         self.respond_ok(conn, request, &accepted, fx);
+        if let Some(key) = self.runs.get(run).map(|run| run.key.clone()) {
+            let reasons = ["create", "send", "participants"];
+            for reason in reasons.into_iter().skip(usize::from(known)) {
+                self.tell_session(&key, Some(reason), &serde_json::Value::Null, fx);
+            }
+        }
         Ok(Answer::Handled)
     }
 
