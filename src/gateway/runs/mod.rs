@@ -105,6 +105,14 @@ pub(super) struct Finished {
 }
 
 impl Finished {
+    /// Whether it went well, and the text of its answer.
+    pub(super) fn hook_completion(&self) -> (bool, String) {
+        let Ok(second) = &self.second else { return (false, String::new()) };
+        let second: Value = serde_json::from_slice(second).unwrap_or_default();
+        let text = second.pointer("/result/payloads/0/text").and_then(Value::as_str);
+        (second["status"] == "ok", text.unwrap_or_default().to_owned())
+    }
+
     /// The outcome of what was no run: a command.
     pub(in crate::gateway) fn new(digest: [u8; 32], wait: Vec<u8>, second: Vec<u8>) -> Self {
         Self { digest, wait, second: Ok(second) }
@@ -164,6 +172,9 @@ impl Gateway {
         if let Err(error) = &appended {
             log::error!(target: "sessions", "run {run}: session {key} not written: {error}");
         }
+        if appended.is_ok() {
+            self.count_usage(key, message);
+        }
         self.save_soon();
         appended
     }
@@ -209,6 +220,7 @@ impl Gateway {
             self.keep_results(&run, &results);
             ask.turns.extend(self.collect_riders(&run, fx));
             turn::repair(&mut ask.turns);
+            self.tell_events(&run.key, &mut ask.turns);
         }
         ask.house_tools = self.house_tools(&run);
         self.add_prompt(&run.agent, &run.candidates, &mut ask);
@@ -324,6 +336,9 @@ impl Gateway {
     /// waits for the outcome.
     fn told(&mut self, mut run: Box<Active>, events: &[RunEvent], fx: &mut Effects) {
         let number = run.number;
+        for news in run.machine.as_mut().map(Run::take_news).unwrap_or_default() {
+            self.keyring.note(self.now.time, news);
+        }
         for event in events {
             self.speak(&mut run, event, fx);
         }
@@ -421,6 +436,7 @@ impl Gateway {
             }
         }
         self.answer_waits(&run.id, &wait, fx);
+        self.hook_over(&run, outcome, fx);
         if !matches!(run.cause, Cause::Http(_)) {
             let finished = Finished { digest: run.digest, wait, second };
             self.runs.remember(self.disk.as_mut(), run.id.clone(), finished);

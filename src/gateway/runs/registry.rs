@@ -189,7 +189,7 @@ impl Runs {
         self.ledger.remember(disk, id, finished);
     }
 
-    pub(super) fn finished(&self, id: &str) -> Option<&Finished> {
+    pub(in crate::gateway) fn finished(&self, id: &str) -> Option<&Finished> {
         self.ledger.get(id)
     }
 }
