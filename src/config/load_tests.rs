@@ -518,7 +518,7 @@ fn no_report_holds_a_secret() {
 
 #[test]
 fn what_will_fail_later_is_said_at_once() {
-    let text = "{models: {providers: {openai: {apiKey: 'k'}, p: {baseUrl: 'http://x'}}},
+    let text = "{models: {providers: {mine: {apiKey: 'k'}, p: {baseUrl: 'http://x'}}},
         agents: {list: [{id: 'a', default: true}, {id: 'b', default: true}],
         defaults: {model: {primary: 'q/m', fallbacks: ['p/m', 'alias', 'local/echo', 'r/m']}}}}";
     let config = load_text(text).unwrap().config;
@@ -528,7 +528,7 @@ fn what_will_fail_later_is_said_at_once() {
         warnings,
         [
             (
-                "models.providers.openai",
+                "models.providers.mine",
                 "has no baseUrl, so its models cannot be called: add baseUrl"
             ),
             ("agents.defaults.model", "names a provider that is not in models.providers"),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::known;
 use super::load::ErrorKind;
 use super::table::{self, Key, Kind, Status};
 use super::tree::{Entry, Files, Kind as TreeKind, Place, Tree};
@@ -304,8 +305,8 @@ impl Walk<'_, '_> {
             _ => &[],
         };
         for entry in listed {
-            if entry.value.get("baseUrl").is_none() && matches!(entry.value.kind, TreeKind::Map(_))
-            {
+            let nowhere = entry.value.get("baseUrl").is_none() && known::find(&entry.key).is_none();
+            if nowhere && matches!(entry.value.kind, TreeKind::Map(_)) {
                 self.path = steps(&["models", "providers", &entry.key]);
                 let what = "has no baseUrl, so its models cannot be called: add baseUrl";
                 self.files.warn(entry.place, &self.path, what.to_owned());
@@ -323,7 +324,8 @@ impl Walk<'_, '_> {
             let Some((provider, _)) = model.as_str().and_then(|name| name.split_once('/')) else {
                 continue;
             };
-            if provider != "local" && !listed.iter().any(|entry| entry.key == provider) {
+            let listed = listed.iter().any(|entry| entry.key == provider);
+            if provider != "local" && !listed && known::find(provider).is_none() {
                 self.path = steps(&["agents", "defaults", "model"]);
                 let what = "names a provider that is not in models.providers";
                 self.files.warn(model.place, &self.path, what.to_owned());

@@ -233,7 +233,10 @@ pub static KEYS: &[Key] = &[
         .secret()
         .only(&["{}", "{\"mode\":\"provider-default\"}"])
         .advice("remove it; set apiKey, or the header itself in headers"),
-    key("models.providers.*.request.proxy", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
+    key("models.providers.*.request.proxy", Object),
+    key("models.providers.*.request.proxy.mode", Words(&["env-proxy", "explicit-proxy"])),
+    key("models.providers.*.request.proxy.url", Text).secret(),
+    key("models.providers.*.request.proxy.tls", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
     key("models.providers.*.request.tls", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
     key("models.providers.*.request.allowPrivateNetwork", Bool)
         .only(&["true"])

@@ -74,9 +74,14 @@ impl Gateway {
             Op::SessionsUnsubscribe => {
                 Ok(Answer::Value(self.sessions_subscribe(conn, params, false)))
             }
+            Op::SessionsUsage => self.sessions_usage(params),
+            Op::SessionsUsageLogs => self.usage_logs(params),
+            Op::SessionsUsageTimeseries => self.usage_timeseries(params),
             Op::SkillsStatus => self.skills(params),
             Op::Status => Ok(Answer::Value(self.status_value())),
             Op::SystemPresence => Ok(Answer::Value(self.presence_list())),
+            Op::UsageCost => self.usage_cost(params),
+            Op::UsageStatus => Ok(Answer::Value(self.usage_status())),
         }
     }
 

@@ -172,6 +172,9 @@ impl Gateway {
         if let Err(error) = &appended {
             log::error!(target: "sessions", "run {run}: session {key} not written: {error}");
         }
+        if appended.is_ok() {
+            self.count_usage(key, message);
+        }
         self.save_soon();
         appended
     }
@@ -334,6 +337,9 @@ impl Gateway {
     /// waits for the outcome.
     fn told(&mut self, mut run: Box<Active>, events: &[RunEvent], fx: &mut Effects) {
         let number = run.number;
+        for news in run.machine.as_mut().map(Run::take_news).unwrap_or_default() {
+            self.keyring.note(self.now.time, news);
+        }
         for event in events {
             self.speak(&mut run, event, fx);
         }
