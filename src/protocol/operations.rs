@@ -78,7 +78,9 @@ pub enum Op {
     ConfigGet,
     Health,
     LogsTail,
+    MessageAction,
     ModelsList,
+    Send,
     SessionsAbort,
     SessionsCreate,
     SessionsDelete,
@@ -93,9 +95,14 @@ pub enum Op {
     SessionsSend,
     SessionsSubscribe,
     SessionsUnsubscribe,
+    SessionsUsage,
+    SessionsUsageLogs,
+    SessionsUsageTimeseries,
     SkillsStatus,
     Status,
     SystemPresence,
+    UsageCost,
+    UsageStatus,
 }
 
 /// Longest session key (reference: 512 characters).
@@ -273,6 +280,25 @@ const SESSIONS_PATCH: &[Field] = &[
     may("groupActivation", Kind::Nullable(&Kind::OneOf(&["mention", "always"]))),
 ];
 
+const SESSIONS_USAGE: &[Field] = &[
+    may("key", SESSION_KEY),
+    may("agentId", ID),
+    may("agentScope", Kind::OneOf(&["all"])),
+    may("startDate", Kind::Str),
+    may("endDate", Kind::Str),
+    may("days", Kind::Int(1, 100_000)),
+    may("mode", Kind::OneOf(&["utc", "gateway", "specific"])),
+    may("range", Kind::OneOf(&["7d", "30d", "90d", "1y", "all"])),
+    may("groupBy", Kind::OneOf(&["instance", "family"])),
+    may("includeHistorical", Kind::Bool),
+    may("utcOffset", Kind::Str),
+    may("timeZone", Kind::Str),
+    may("limit", Kind::Int(1, 100_000)),
+    may("includeContextWeight", Kind::Bool),
+];
+const USAGE_OF_SESSION: &[Field] =
+    &[must("key", SESSION_KEY), may("agentId", ID), may("limit", Kind::Int(1, 100_000))];
+
 const fn row(
     name: &'static str,
     op: Op,
@@ -433,6 +459,29 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V3,
     ),
     row(
+        "message.action",
+        Op::MessageAction,
+        WRITE,
+        &[
+            must("channel", ID),
+            must("action", ID),
+            must("params", Kind::Obj),
+            may("reply", Kind::Obj),
+            may("accountId", Kind::Str),
+            may("requesterAccountId", Kind::Str),
+            may("requesterSenderId", Kind::Str),
+            may("senderIsOwner", Kind::Bool),
+            may("sessionKey", Kind::Str),
+            may("sessionId", Kind::Str),
+            may("inboundTurnKind", Kind::OneOf(&["user_request", "room_event"])),
+            may("agentId", Kind::Str),
+            may("toolContext", Kind::Obj),
+            may("conversationReadOrigin", Kind::OneOf(&["direct-operator"])),
+            must("idempotencyKey", Kind::Text(256)),
+        ],
+        Since::V3,
+    ),
+    row(
         "models.list",
         Op::ModelsList,
         READ,
@@ -444,6 +493,33 @@ pub const OPERATIONS: &[Operation] = &[
             may("sessionKey", SESSION_KEY),
             may("agentId", Kind::Str),
             may("preparedOnly", Kind::Bool),
+        ],
+        Since::V3,
+    ),
+    row(
+        "send",
+        Op::Send,
+        WRITE,
+        &[
+            must("to", ID),
+            may("message", Kind::Str),
+            may("mediaUrl", Kind::Str),
+            may("mediaUrls", Kind::Strings),
+            may("buffer", Kind::Str),
+            may("filename", Kind::Str),
+            may("contentType", Kind::Str),
+            may("asVoice", Kind::Bool),
+            may("gifPlayback", Kind::Bool),
+            may("channel", Kind::Str),
+            may("accountId", Kind::Str),
+            may("agentId", Kind::Str),
+            may("replyToId", Kind::Str),
+            may("threadId", Kind::Str),
+            may("forceDocument", Kind::Bool),
+            may("silent", Kind::Bool),
+            may("parseMode", Kind::OneOf(&["HTML"])),
+            may("sessionKey", Kind::Str),
+            must("idempotencyKey", Kind::Text(256)),
         ],
         Since::V3,
     ),
@@ -560,6 +636,15 @@ pub const OPERATIONS: &[Operation] = &[
     ),
     row("sessions.subscribe", Op::SessionsSubscribe, READ, SESSIONS_LIST, Since::V3),
     row("sessions.unsubscribe", Op::SessionsUnsubscribe, READ, &[], Since::V3Only),
+    row("sessions.usage", Op::SessionsUsage, READ, SESSIONS_USAGE, Since::V3),
+    row("sessions.usage.logs", Op::SessionsUsageLogs, READ, USAGE_OF_SESSION, Since::V3),
+    row(
+        "sessions.usage.timeseries",
+        Op::SessionsUsageTimeseries,
+        READ,
+        USAGE_OF_SESSION,
+        Since::V3,
+    ),
     row(
         "skills.status",
         Op::SkillsStatus,
@@ -569,6 +654,8 @@ pub const OPERATIONS: &[Operation] = &[
     ),
     open("status", Op::Status, READ),
     row("system-presence", Op::SystemPresence, READ, &[], Since::V3),
+    row("usage.cost", Op::UsageCost, READ, SESSIONS_USAGE, Since::V3),
+    row("usage.status", Op::UsageStatus, READ, &[], Since::V3),
 ];
 
 /// Events the gateway sends, for `hello-ok.features.events`.

@@ -16,6 +16,7 @@ pub mod key;
 mod lifecycle;
 mod list;
 pub mod transcript;
+pub mod usage;
 
 pub use entry::Entry;
 pub use lifecycle::Archived;

@@ -291,15 +291,6 @@ impl Gateway {
         (messages, stat.map_or(0, |stat| stat.len))
     }
 
-    fn usage_text(&self, key: &str) -> String {
-        let entry = self.sessions.get(key);
-        let tokens = |value: Option<u64>| value.unwrap_or(0);
-        let (input, output, total) = entry.map_or((0, 0, 0), |entry| {
-            (tokens(entry.input_tokens), tokens(entry.output_tokens), tokens(entry.total_tokens))
-        });
-        format!("Last run: {input} tokens in, {output} out, {total} in all.")
-    }
-
     fn usage_command(&mut self, call: &Call<'_>, args: &str) -> String {
         let entry = self.entry_of(call);
         match args {

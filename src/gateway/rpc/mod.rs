@@ -8,6 +8,7 @@ mod agents;
 pub(super) mod chat;
 mod config;
 mod logs;
+mod message;
 mod models;
 mod sessions;
 mod status;
@@ -55,6 +56,7 @@ impl Gateway {
             Op::ConfigGet => Ok(Answer::Value(self.config_get())),
             Op::Health => Ok(Answer::Json(self.health_json())),
             Op::LogsTail => self.logs_tail(params),
+            Op::MessageAction | Op::Send => self.send_message(params),
             Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
             Op::SessionsAbort => self.sessions_abort(params, fx),
             Op::SessionsCreate => self.sessions_create(conn, request, params, fx),
@@ -72,9 +74,14 @@ impl Gateway {
             Op::SessionsUnsubscribe => {
                 Ok(Answer::Value(self.sessions_subscribe(conn, params, false)))
             }
+            Op::SessionsUsage => self.sessions_usage(params),
+            Op::SessionsUsageLogs => self.usage_logs(params),
+            Op::SessionsUsageTimeseries => self.usage_timeseries(params),
             Op::SkillsStatus => self.skills(params),
             Op::Status => Ok(Answer::Value(self.status_value())),
             Op::SystemPresence => Ok(Answer::Value(self.presence_list())),
+            Op::UsageCost => self.usage_cost(params),
+            Op::UsageStatus => Ok(Answer::Value(self.usage_status())),
         }
     }
 
