@@ -139,7 +139,7 @@ fn place(asked: Option<&str>, config: &Config) -> Result<Place> {
         Url::parse(home).is_ok_and(|home| (&home.host, home.port) == (&base.host, base.port))
     });
     let variable = known.and_then(|(_, _, name)| config.env.get(name));
-    let inherited = listed.and_then(|provider| provider.api_key.clone());
+    let inherited = listed.and_then(|provider| Some(provider.keys.first()?.secret.clone()));
     let inherited = inherited.or(variable.map(|key| Secret::new(key.to_owned())));
     let key = own.api_key.clone().or(inherited.filter(|_| at_home));
     let mut headers: Vec<(String, Secret)> = Vec::new();
@@ -393,12 +393,11 @@ mod tests {
         let mut config = Config::defaults();
         let provider = Provider {
             base_url: "https://api.example/v1".to_owned(),
-            api: crate::config::Api::default(),
-            api_key: Some(Secret::new("sk-own".to_owned())),
-            auth_header: None,
-            headers: std::collections::BTreeMap::new(),
-            timeout_seconds: None,
-            models: Vec::new(),
+            keys: vec![crate::config::Key {
+                name: "mine".to_owned(),
+                secret: Secret::new("sk-own".to_owned()),
+            }],
+            ..Provider::default()
         };
         config.models.providers.insert("mine".to_owned(), provider);
         config.embeddings.provider = Some("mine".to_owned());

@@ -58,6 +58,7 @@ impl Gateway {
                 port: url.port,
                 tls: url.scheme.is_tls(),
                 public_only: false,
+                proxy: None,
             },
             request: request.next_request(),
             body: BodyBound { max: limits::EMBED_ANSWER, cut: false },
