@@ -202,6 +202,8 @@ pub const CHAT_DELTA_MS: u64 = 75;
 pub const CHAT_DELTA_BYTES_PER_MS: usize = 2 * 1024;
 /// Sessions one connection may follow by `sessions.messages.subscribe`.
 pub const SUBSCRIPTIONS: usize = 256;
+/// Longest compaction; what waits behind it then goes on without.
+pub const COMPACTION_MS: u64 = 180_000;
 /// Rows of one `sessions.list`, whatever `limit` says; the rest is on the next page.
 pub const SESSION_ROWS: usize = 1_000;
 /// Sessions of one answer whose transcript is looked into for a title or the last message: some
