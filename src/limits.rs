@@ -37,6 +37,24 @@ pub const HTTP_IDLE_MS: u64 = 75_000;
 pub const BODY_OPENAI: usize = 20 * 1024 * 1024;
 /// Body of a hook's request (reference: 256 KiB).
 pub const BODY_HOOK: usize = 256 * 1024;
+/// Body of `POST /tools/invoke` (reference: 2 MB).
+pub const BODY_TOOLS: usize = 2 * 1024 * 1024;
+/// Body of `POST /v1/embeddings`: some thousand paragraphs.
+pub const BODY_EMBEDDINGS: usize = 8 * 1024 * 1024;
+/// Inputs of one embeddings request (OpenAI's own bound).
+pub const EMBED_INPUTS: usize = 2_048;
+/// Inputs asked for at once: more is slow to answer and lost as a whole.
+pub const EMBED_BATCH: usize = 128;
+/// Bytes of inputs asked for at once; a longer one goes alone.
+pub const EMBED_BATCH_BYTES: usize = 512 * 1024;
+/// `dimensions` that a client may ask for.
+pub const EMBED_DIMENSIONS: u64 = 65_536;
+/// Numbers of one embeddings answer: 8 MiB, and four times that as JSON.
+pub const EMBED_FLOATS: usize = 2 * 1024 * 1024;
+/// Bytes of a provider's answer to one batch.
+pub const EMBED_ANSWER: usize = 16 * 1024 * 1024;
+/// Time for one batch.
+pub const EMBED_MS: u64 = 60_000;
 /// Actions of one hook request by `forEach` (reference: 200).
 pub const HOOK_ITEMS: usize = 200;
 /// Characters of a hook's idempotency key; a longer one is none (reference: 256).
@@ -294,6 +312,15 @@ pub const WEB_CACHE_BYTES: usize = 2 * 1024 * 1024;
 pub const EXEC_YIELD_MS: [u64; 2] = [10, 120_000];
 /// What `tools.exec.cleanupMs` may be, as documented.
 pub const EXEC_KEEP_MS: [u64; 2] = [60_000, 10_800_000];
+
+// Bounds of providers.
+
+/// Keys of one provider; further ones are not used.
+pub const PROVIDER_KEYS: usize = 32;
+/// Keys that rest after a refusal, all providers together; the oldest is forgotten first.
+pub const KEYS_RESTING: usize = 256;
+/// Bytes of a proxy's answer to CONNECT: a head and nothing else.
+pub const PROXY_HEAD: usize = 8 * 1024;
 
 // Bounds of agents.
 

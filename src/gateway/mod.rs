@@ -37,6 +37,7 @@ mod tools;
 mod usage;
 mod voice;
 
+use crate::agent::provider::keyring::Keyring;
 use crate::auth::Credentials;
 use crate::config::Config;
 use crate::driver::{Closed, ConnId, Core, DialId, Effect, Effects, Entropy, Input, Now, Time};
@@ -102,6 +103,8 @@ pub struct Gateway {
     log_path: PathBuf,
     disk: Box<dyn Disk>,
     entropy: Box<dyn Entropy>,
+    /// Which provider keys rest.
+    keyring: Keyring,
     started: Now,
     now: Now,
     turn: u64,
@@ -160,6 +163,8 @@ pub struct Faults {
     pub buffer_past_its_limit: bool,
     /// Now and then a response goes to another client.
     pub reply_to_the_wrong_connection: bool,
+    /// A tool is carried out again after its result, and nobody is told.
+    pub run_tool_twice: bool,
 }
 
 impl Gateway {
@@ -188,6 +193,7 @@ impl Gateway {
             log_path,
             disk,
             entropy,
+            keyring: Keyring::default(),
             started: now,
             now,
             turn: 0,
@@ -272,7 +278,7 @@ impl Gateway {
     fn count_held(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(id) {
             let held = match &conn.state {
-                State::Http(http) => http.server.buffered(),
+                State::Http(http) => http.server.buffered() + http.held(),
                 State::Handshake(shake) => shake.recv.buffered(),
                 State::Client(client) => client.recv.buffered(),
                 State::Upstream(_) => 0,
@@ -295,11 +301,7 @@ impl Gateway {
         self.held -= conn.held;
         self.queued -= conn.queued;
         match conn.state {
-            State::Http(http) => {
-                if let Some(run) = http.run() {
-                    self.cancel_run(run, "disconnected", fx);
-                }
-            }
+            State::Http(http) => self.leave_http(id, *http, fx),
             State::Client(client) => {
                 self.runs.waits.forget(id);
                 let rpc =
@@ -549,6 +551,7 @@ pub struct Idle {
     pub queued: usize,
     pub run_bytes: usize,
     pub exchanges: usize,
+    pub tools: usize,
 }
 
 impl Idle {
@@ -574,6 +577,7 @@ impl Gateway {
             queued: self.queued,
             run_bytes: self.runs.bytes(),
             exchanges: self.exchanges.len(),
+            tools: self.tools.len(),
         }
     }
 }

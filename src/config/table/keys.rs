@@ -32,6 +32,9 @@ const APIS: &[&str] = &[
     "pi-messages",
     "azure-openai-responses",
 ];
+/// Thinking levels of the reference.
+const THINKING: &[&str] =
+    &["off", "minimal", "low", "medium", "high", "xhigh", "adaptive", "max", "ultra"];
 /// What an empty section or list looks like.
 const EMPTY: &[&str] = &["{}", "[]"];
 const OFF: &[&str] = &["false"];
@@ -171,8 +174,8 @@ pub static KEYS: &[Key] = &[
     key("gateway.tailscale.resetOnExit", Bool).later(),
     key("gateway.tailscale.preserveFunnel", Bool).later(),
     key("gateway.tools", Object),
-    key("gateway.tools.allow", Texts).only(EMPTY).advice(NO_TOOL_POLICY),
-    key("gateway.tools.deny", Texts).only(EMPTY).advice(NO_TOOL_POLICY),
+    key("gateway.tools.allow", Texts),
+    key("gateway.tools.deny", Texts),
     key("gateway.nodes", Object),
     key("gateway.nodes.pairing", Object),
     key("gateway.nodes.pairing.autoApproveLocal", Bool)
@@ -230,7 +233,10 @@ pub static KEYS: &[Key] = &[
         .secret()
         .only(&["{}", "{\"mode\":\"provider-default\"}"])
         .advice("remove it; set apiKey, or the header itself in headers"),
-    key("models.providers.*.request.proxy", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
+    key("models.providers.*.request.proxy", Object),
+    key("models.providers.*.request.proxy.mode", Words(&["env-proxy", "explicit-proxy"])),
+    key("models.providers.*.request.proxy.url", Text).secret(),
+    key("models.providers.*.request.proxy.tls", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
     key("models.providers.*.request.tls", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
     key("models.providers.*.request.allowPrivateNetwork", Bool)
         .only(&["true"])
@@ -318,7 +324,7 @@ pub static KEYS: &[Key] = &[
     key("agents.defaults.modelSelectionScope", Text).later(),
     key("agents.defaults.utilityModel", Text).later(),
     key("agents.defaults.decisionModel", Text).later(),
-    key("agents.defaults.imageModel", Open).later(),
+    key("agents.defaults.imageModel", Model),
     key("agents.defaults.imageGenerationModel", Open).later(),
     key("agents.defaults.musicGenerationModel", Open).later(),
     key("agents.defaults.videoGenerationModel", Open).later(),
@@ -381,7 +387,7 @@ pub static KEYS: &[Key] = &[
     key("agents.defaults.memorySearch", Open).later(),
     key("agents.defaults.promptOverlays", Open).later(),
     key("agents.defaults.systemPromptOverride", Text).later(),
-    key("agents.defaults.thinkingDefault", Text).later(),
+    key("agents.defaults.thinkingDefault", Words(THINKING)),
     key("agents.defaults.fastModeDefault", Open).later(),
     key("agents.defaults.verboseDefault", Text).later(),
     key("agents.defaults.toolProgressDetail", Text).later(),
@@ -426,7 +432,7 @@ pub static KEYS: &[Key] = &[
     key("agents.list[].agentRuntime", Open).later(),
     key("agents.list[].embeddedHarness", Open).later(),
     key("agents.list[].embeddedPi", Open).later(),
-    key("agents.list[].thinkingDefault", Text).later(),
+    key("agents.list[].thinkingDefault", Words(THINKING)),
     key("agents.list[].reasoningDefault", Text).later(),
     key("agents.list[].fastModeDefault", Open).later(),
     key("agents.list[].skills", Texts),
@@ -470,7 +476,7 @@ pub static KEYS: &[Key] = &[
     key("agents.entries.*.models.*.agentRuntime", Open).later(),
     key("agents.entries.*.models.*.codeMode", Bool).later(),
     key("agents.entries.*.models.*.streaming", Bool).later(),
-    key("agents.entries.*.thinkingDefault", Text).later(),
+    key("agents.entries.*.thinkingDefault", Words(THINKING)),
     key("agents.entries.*.verboseDefault", Text).later(),
     key("agents.entries.*.toolProgressDetail", Text).later(),
     key("agents.entries.*.reasoningDefault", Text).later(),

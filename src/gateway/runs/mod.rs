@@ -238,7 +238,8 @@ impl Gateway {
             self.tell_events(&run.key, &mut ask.turns);
         }
         ask.house_tools = self.house_tools(&run);
-        self.add_prompt(&run.agent, &run.candidates, &mut ask);
+        let Active { key, agent, candidates, .. } = run.as_mut();
+        self.prepare(key, agent, candidates, &mut ask);
         run.asked = ask.bytes();
         if ask.sampling.max_tokens.is_none() {
             ask.sampling.max_tokens = self.max_tokens(&run.candidates);
@@ -361,6 +362,9 @@ impl Gateway {
     /// waits for the outcome.
     fn told(&mut self, mut run: Box<Active>, events: &[RunEvent], fx: &mut Effects) {
         let number = run.number;
+        for news in run.machine.as_mut().map(Run::take_news).unwrap_or_default() {
+            self.keyring.note(self.now.time, news);
+        }
         for event in events {
             self.speak(&mut run, event, fx);
         }
