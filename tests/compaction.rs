@@ -22,13 +22,10 @@ fn summarises(asked: &Asked) -> bool {
 fn with(script: impl Fn(&Asked, &mut Reply) + Send + Sync + 'static) -> (Home, Provider, Gateway) {
     let home = Home::new();
     let provider = Provider::start(script);
-    let config = provider
-        .config("")
-        .replace("id: 'm1'", "id: 'm1', contextWindow: 40000")
-        .replace(
-            "agents: {defaults: {",
-            "agents: {defaults: {compaction: {keepRecentTokens: 2000}, ",
-        );
+    let config = provider.config("").replace("id: 'm1'", "id: 'm1', contextWindow: 40000").replace(
+        "agents: {defaults: {",
+        "agents: {defaults: {compaction: {keepRecentTokens: 2000}, ",
+    );
     home.configure(&config);
     let gateway = home.start("");
     (home, provider, gateway)
