@@ -69,6 +69,8 @@ pub enum HostTool {
     AgentsList,
     SessionStatus,
     WebFetch,
+    Exec,
+    Process,
     SessionsList,
     SessionsHistory,
     SessionsSend,
@@ -230,6 +232,8 @@ const PATH: [&str; 3] = ["path", "file_path", "filePath"];
 pub static TOOLS: &[Tool] = &[
     read::TOOL,
     ls::TOOL,
+    hands::EXEC,
+    hands::PROCESS,
     hands::WEB_FETCH,
     host::AGENTS_LIST,
     host::SESSION_STATUS,
