@@ -37,6 +37,27 @@ pub const HTTP_IDLE_MS: u64 = 75_000;
 pub const BODY_OPENAI: usize = 20 * 1024 * 1024;
 /// Body of a hook's request (reference: 256 KiB).
 pub const BODY_HOOK: usize = 256 * 1024;
+/// Actions of one hook request by `forEach` (reference: 200).
+pub const HOOK_ITEMS: usize = 200;
+/// Characters of a hook's idempotency key; a longer one is none (reference: 256).
+pub const HOOK_KEY: usize = 256;
+/// Characters of a hook's label.
+pub const HOOK_NAME: usize = 64;
+/// Bytes that one template of a mapping makes.
+pub const HOOK_TEXT: usize = 256 * 1024;
+/// Wrong hook tokens of one address within [`HOOK_FAILURES_MS`]; then 429 (reference: 20).
+pub const HOOK_FAILURES: u32 = 20;
+/// See above (reference: 60 s).
+pub const HOOK_FAILURES_MS: u64 = 60_000;
+/// Addresses whose failures are counted; beyond it the oldest count is dropped.
+pub const HOOK_PEERS: usize = 1_024;
+/// Events that wait for the next run of a session; beyond it the oldest is dropped
+/// (reference: 20).
+pub const SYSTEM_EVENTS: usize = 20;
+/// Bytes of one of them; the rest is cut.
+pub const SYSTEM_EVENT_BYTES: usize = 16 * 1024;
+/// Sessions with such events; beyond it new ones are refused.
+pub const SYSTEM_EVENT_SESSIONS: usize = 1_024;
 /// One image of an HTTP request, decoded, unless configured else (reference: 10 MB).
 pub const HTTP_IMAGE: usize = 10 * 1024 * 1024;
 /// One file of an HTTP request, decoded, unless configured else (reference: 5 MB).
@@ -122,6 +143,8 @@ pub const LOG_FILE_MAX: u64 = 100 * 1024 * 1024;
 pub const FORCE_TERM_MS: u64 = 5_000;
 /// With `--force`: how long the system may take to end it after KILL.
 pub const FORCE_KILL_MS: u64 = 2_000;
+/// A message from a file, by `--message-file` (the reference's).
+pub const MESSAGE_FILE: usize = 4 * 1024 * 1024;
 /// What is read of a password file.
 pub const PASSWORD_FILE: usize = 64 * 1024;
 
@@ -181,6 +204,30 @@ pub const CHAT_DELTA_MS: u64 = 75;
 pub const CHAT_DELTA_BYTES_PER_MS: usize = 2 * 1024;
 /// Sessions one connection may follow by `sessions.messages.subscribe`.
 pub const SUBSCRIPTIONS: usize = 256;
+/// Rows of one `sessions.list`, whatever `limit` says; the rest is on the next page.
+pub const SESSION_ROWS: usize = 1_000;
+/// Sessions of one answer whose transcript is looked into for a title or the last message: some
+/// milliseconds.
+pub const SESSION_PREVIEWS: usize = 200;
+/// What is read of a transcript for such a look, from its beginning or its end.
+pub const PREVIEW_BYTES: usize = 16 * 1024;
+/// Messages of one session in `sessions.preview`.
+pub const PREVIEW_ITEMS: usize = 50;
+/// Characters of `lastMessagePreview`.
+pub const PREVIEW_CHARS: usize = 160;
+/// Rows of the usage figures of one day, a session and model each; what comes beyond them counts
+/// for the day and no session.
+pub const USAGE_ROWS: usize = 2_000;
+/// Tools named in one such row.
+pub const USAGE_TOOLS: usize = 32;
+/// Days of one usage request.
+pub const USAGE_DAYS: u64 = 366;
+/// Messages of one session in `sessions.usage.timeseries` and `sessions.usage.logs`.
+pub const USAGE_POINTS: usize = 1_000;
+/// Characters of a message in `sessions.usage.logs`.
+pub const USAGE_TEXT: usize = 2_000;
+/// Characters of a title made from the first message.
+pub const TITLE_CHARS: usize = 60;
 /// How long active runs may finish after SIGTERM (reference: 315 s).
 pub const DRAIN_MS: u64 = 315_000;
 /// Answer of one run, text and tool calls; more fails the run. Its last turn tells the text
@@ -225,6 +272,18 @@ pub const TOOL_READ_LINES: u64 = 2_000;
 pub const TOOL_SNIFF: usize = 8 * 1024;
 /// Entries of one directory; the rest of a larger one is not seen.
 pub const TOOL_DIR_ENTRIES: usize = 10_000;
+/// Entries that one walk through directories looks at; then it says that it stopped.
+pub const TOOL_WALK: usize = 200_000;
+/// Directories inside each other that a walk enters.
+pub const TOOL_WALK_DEPTH: usize = 64;
+/// Steps of a regular expression in one slice: some milliseconds.
+pub const TOOL_REGEX_STEPS: usize = 500_000;
+/// Places in a compiled regular expression; a character costs at most so many steps.
+pub const TOOL_REGEX_STATES: usize = 2_000;
+/// One line of a file as `grep` sees it; the rest of a longer one is not searched.
+pub const TOOL_LINE: usize = 64 * 1024;
+/// A file that is edited as a whole, by `edit` or `apply_patch`.
+pub const TOOL_EDIT: usize = 8 * 1024 * 1024;
 /// What `tools.web.fetch.maxResponseBytes` may be, as documented.
 pub const WEB_BODY: [usize; 2] = [32_000, 10_000_000];
 /// Pages kept by `web_fetch` for a repeated question.
@@ -235,6 +294,15 @@ pub const WEB_CACHE_BYTES: usize = 2 * 1024 * 1024;
 pub const EXEC_YIELD_MS: [u64; 2] = [10, 120_000];
 /// What `tools.exec.cleanupMs` may be, as documented.
 pub const EXEC_KEEP_MS: [u64; 2] = [60_000, 10_800_000];
+
+// Bounds of providers.
+
+/// Keys of one provider; further ones are not used.
+pub const PROVIDER_KEYS: usize = 32;
+/// Keys that rest after a refusal, all providers together; the oldest is forgotten first.
+pub const KEYS_RESTING: usize = 256;
+/// Bytes of a proxy's answer to CONNECT: a head and nothing else.
+pub const PROXY_HEAD: usize = 8 * 1024;
 
 // Bounds of agents.
 

@@ -371,3 +371,212 @@ fn skills_are_found_gated_and_told() {
     let error = socket.call("skills.status", &json!({"agentId": "x"})).expect_err("nobody");
     assert_eq!(message(&error), "agent \"x\" not found");
 }
+
+#[test]
+fn an_interrupted_command_aborts_its_run_on_the_gateway() {
+    for (signal, code) in
+        [(rustix::process::Signal::INT, 130), (rustix::process::Signal::TERM, 143)]
+    {
+        let home = Home::new();
+        let (ended, hung_up) = std::sync::mpsc::channel();
+        let ended = std::sync::Mutex::new(ended);
+        let provider = Provider::start(move |_, reply| {
+            reply.head();
+            reply.delta("begun");
+            reply.wait_for_close();
+            let _ = ended.lock().expect("one sender").send(());
+        });
+        home.configure(&provider.config("env: {}"));
+        let gateway = home.start("");
+        let child = home
+            .command("agent --agent main --message hi")
+            .env("OPENCLAW_GATEWAY_PORT", gateway.port.to_string())
+            .spawn()
+            .expect("the command starts");
+        provider.asked();
+        let pid = rustix::process::Pid::from_raw(child.id().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).expect("signalled");
+        hung_up.recv_timeout(PATIENCE).expect("the provider's connection is closed");
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains("is aborted"), "{said}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let mut socket = Socket::connect(gateway.port);
+        let history = socket.call("chat.history", &json!({"sessionKey": "main"})).expect("kept");
+        assert_eq!(history["messages"][1]["openclawAbort"]["aborted"], true, "{history}");
+    }
+}
+
+#[test]
+fn nothing_is_done_behind_the_back_of_a_gateway_that_does_not_answer() {
+    let home = Home::new();
+    let provider = Provider::echo();
+    home.configure(&provider.config("env: {}"));
+    let port = common::DeadPort::new();
+    for line in [
+        "agent --agent main --message hi",
+        "message send --channel telegram --target 1 --message hi",
+    ] {
+        let ran = home.ask(port.number(), line);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        let url = format!("no gateway answers on ws://127.0.0.1:{}", port.number());
+        assert!(ran.err.contains(&url), "{ran:?}");
+        assert!(ran.err.contains("Next: openclaw gateway run"), "{ran:?}");
+        assert!(ran.out.is_empty(), "{ran:?}");
+        let json = home.ask(port.number(), &format!("{line} --json"));
+        let document: Value = serde_json::from_str(&json.out).expect("a document");
+        assert_eq!(document["ok"], false, "{document}");
+        assert_eq!(document["error"]["type"], "gateway_transport_error", "{document}");
+    }
+    let local = home.ask(port.number(), "agent --agent main --message hi --local");
+    assert!(local.code == 1 && local.err.contains("only inside a gateway"), "{local:?}");
+    assert!(provider.rest().is_empty(), "no model was asked");
+    assert!(!home.state().join("agents").exists(), "no session was written");
+}
+
+#[test]
+fn a_message_needs_a_channel_that_there_is() {
+    let home = Home::new();
+    home.configure(&config(&[], "primary: 'local/echo'", "env: {}"));
+    let gateway = home.start("");
+    let sent = home.ask(gateway.port, "message send --target telegram:1 --message hi --json");
+    let document: Value = serde_json::from_str(&sent.out).expect("a document");
+    assert_eq!((sent.code, &document["error"]["code"]), (1, &json!("INVALID_REQUEST")));
+    let said = document["error"]["message"].as_str().expect("a message");
+    assert!(said.starts_with("unsupported channel: telegram (no channel"), "{said}");
+    assert!(said.contains("channels.telegram"), "{said}");
+    let mut socket = Socket::connect(gateway.port);
+    let error = socket
+        .call("send", &json!({"to": "x", "message": "hi", "idempotencyKey": "s1"}))
+        .expect_err("no channel");
+    assert!(message(&error).contains("channels.<name>"), "{error}");
+    let error = socket.call("message.action", &json!({"channel": "x"})).expect_err("incomplete");
+    assert!(message(&error).contains("must have required property 'action'"), "{error}");
+}
+
+#[test]
+fn a_turn_by_command_goes_to_the_default_agent_of_the_gateway() {
+    let home = Home::new();
+    let provider = Provider::echo();
+    let text = provider.config("env: {}");
+    home.configure(&text.replace("agents: {", "agents: {list: [{id: 'ops'}],"));
+    let gateway = home.start("");
+    let file = home.0.join("task.md");
+    fs::write(&file, "\u{feff}one\ntwo").expect("written");
+    let line = format!("agent --message-file {} --timeout 20", file.display());
+    let ran = home.ask(gateway.port, &line);
+    assert_eq!((ran.code, ran.out.as_str()), (0, "echo: one\ntwo\n"), "{ran:?}");
+    assert!(system(&provider.asked()).contains("agent=ops"));
+    let unknown = home.ask(gateway.port, "agent --agent nobody -m hi");
+    assert!(unknown.code == 1 && unknown.err.contains("unknown agent id"), "{unknown:?}");
+}
+
+#[test]
+fn a_request_carries_what_the_configuration_and_the_caller_say() {
+    let home = Home::new();
+    let provider = Provider::echo();
+    let text = provider.config("env: {}").replace("name: 'M1'", "name: 'M1', reasoning: true");
+    let defaults = "agents: {list: [{id: 'main'}, {id: 'b', thinkingDefault: 'high', \
+        params: {temperature: 0.25, maxTokens: 99}}],";
+    let text = text.replace("agents: {", defaults).replace(
+        "defaults: {",
+        "defaults: {params: {temperature: 1.5, topP: 0.5, cacheRetention: 'long'}, \
+         models: {'mock/m1': {params: {seed: 5}}}, thinkingDefault: 'low', ",
+    );
+    home.configure(&text);
+    let check = home.run("config validate");
+    assert_eq!(check.code, 0, "{check:?}");
+    assert!(check.out.contains("agents.defaults.params.cacheRetention"), "{check:?}");
+    assert!(!check.out.contains("temperature"), "{check:?}");
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let mut asked = |run: &str, agent: &str, more: Value| {
+        let mut params = json!({"message": "hi", "idempotencyKey": run, "agentId": agent});
+        if let (Some(params), Some(more)) = (params.as_object_mut(), more.as_object()) {
+            params.extend(more.clone());
+        }
+        let id = socket.request("agent", &params);
+        socket.response(&id).expect("accepted");
+        provider.asked().body
+    };
+    let main = asked("r1", "main", json!({}));
+    let of = |body: &Value| {
+        ["temperature", "top_p", "seed", "max_completion_tokens", "reasoning_effort"]
+            .map(|name| body[name].clone())
+    };
+    assert_eq!(of(&main), [json!(1.5), json!(0.5), json!(5), json!(777), json!("low")], "{main}");
+    let other = asked("r2", "b", json!({}));
+    assert_eq!(of(&other), [json!(0.25), json!(0.5), json!(5), json!(99), json!("high")]);
+    let told = asked("r3", "main", json!({"thinking": "medium"}));
+    assert_eq!(told["reasoning_effort"], "medium", "{told}");
+    let error = socket
+        .call("agent", &json!({"message": "x", "idempotencyKey": "r4", "thinking": "hard"}))
+        .expect_err("no level");
+    assert!(message(&error).contains("invalid thinking level \"hard\""), "{error}");
+    let chat = json!({"sessionKey": "main", "message": "hi", "idempotencyKey": "r5",
+        "thinking": "high"});
+    socket.call("chat.send", &chat).expect("started");
+    assert_eq!(provider.asked().body["reasoning_effort"], "high");
+    // The caller of the HTTP door says it for itself.
+    let mut body = completion("openclaw/b", json!([{"role": "user", "content": "hi"}]));
+    body["temperature"] = json!(0.75);
+    assert_eq!(ask(gateway.port, common::http::chat(&body)).status, 200);
+    assert_eq!(of(&provider.asked().body)[0], json!(0.75));
+    let list = socket.call("agents.list", &json!({})).expect("agents");
+    assert_eq!(list["agents"][0]["thinkingDefault"], "low", "{list}");
+    assert_eq!(list["agents"][1]["thinkingDefault"], "high", "{list}");
+}
+
+#[test]
+fn images_go_to_the_model_that_sees() {
+    let home = Home::new();
+    let (blind, seeing) = (Provider::echo(), Provider::echo());
+    let text =
+        config(&[("blind", blind.port), ("seeing", seeing.port)], "primary: 'blind/m1'", "env: {}");
+    home.configure(&text.replace("defaults: {", "defaults: {imageModel: 'seeing/m1', "));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    let image = json!([{"mimeType": "image/png", "content": pixel}]);
+    let sent = json!({"sessionKey": "main", "message": "see", "idempotencyKey": "r1",
+        "attachments": image});
+    socket.call("chat.send", &sent).expect("started");
+    socket.chat_end("r1");
+    assert!(seeing.asked().body.to_string().contains(pixel));
+    let plain = json!({"sessionKey": "other", "message": "hi", "idempotencyKey": "r2"});
+    socket.call("chat.send", &plain).expect("started");
+    socket.chat_end("r2");
+    assert_eq!(blind.asked().said(), "hi");
+    assert!(blind.rest().is_empty() && seeing.rest().is_empty());
+}
+
+#[test]
+fn skills_stand_in_the_prompt_of_an_agent_that_can_read_them() {
+    let home = Home::new();
+    let provider = Provider::echo();
+    let text = provider
+        .config("env: {}")
+        .replace("agents: {", "agents: {list: [{id: 'main'}, {id: 'b', skills: ['other']}],");
+    home.configure(&text);
+    let dir = home.state().join("skills/notes");
+    fs::create_dir_all(&dir).expect("a folder");
+    let head = "---\nname: notes\ndescription: Keep <notes>.\n---\nSECRET STEPS\n";
+    fs::write(dir.join("SKILL.md"), head).expect("written");
+    let gateway = home.start("");
+    let prompt = |model: &str| {
+        let body = completion(model, json!([{"role": "user", "content": "hi"}]));
+        assert_eq!(ask(gateway.port, common::http::chat(&body)).status, 200);
+        system(&provider.asked())
+    };
+    let text = prompt("openclaw/main");
+    assert!(text.contains("\n- read: "), "{text}");
+    let skill = format!(
+        "<skill><name>notes</name><description>Keep &lt;notes&gt;.</description>\
+         <location>{}</location></skill>",
+        dir.join("SKILL.md").display()
+    );
+    assert!(text.contains(&skill), "{text}");
+    assert!(!text.contains("SECRET STEPS"), "{text}");
+    assert!(!prompt("openclaw/b").contains("available_skills"), "not on its list");
+}

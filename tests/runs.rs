@@ -38,7 +38,7 @@ fn word(frame: &Value) -> String {
         "chat" => [text(&payload["state"]), text(&payload["phase"])],
         "agent" => [text(&payload["stream"]), text(&payload["data"]["phase"])],
         "session.message" => [text(&payload["message"]["role"]), String::new()],
-        "sessions.changed" => [text(&payload["reason"]), String::new()],
+        "sessions.changed" => [text(&payload["reason"]), text(&payload["phase"])],
         _ => Default::default(),
     };
     format!("{} {}", text(&frame["event"]), words.join(" ")).trim().to_owned()
@@ -68,6 +68,7 @@ fn a_chat_tells_its_events_in_the_recorded_order() {
     assert_eq!(
         words,
         [
+            "sessions.changed participants",
             "session.message user",
             "chat status preparing_workspace",
             "agent run_status preparing_workspace",
@@ -77,7 +78,9 @@ fn a_chat_tells_its_events_in_the_recorded_order() {
             "chat status starting_model",
             "agent run_status starting_model",
             "sessions.changed agent.run.started",
+            "sessions.changed  start",
             "agent lifecycle model",
+            "sessions.changed  model",
             "agent assistant",
             "chat delta",
             "agent usage",

@@ -115,6 +115,10 @@ impl Turn {
 
     /// From a transcript message; `None` for roles that do not go to a model.
     pub fn from_transcript(message: &Value) -> Option<Self> {
+        // Commands and their answers are between the operator and the gateway.
+        if message.pointer("/__openclaw/command") == Some(&Value::Bool(true)) {
+            return None;
+        }
         let content = message.get("content").unwrap_or(&Value::Null);
         match message.get("role").and_then(Value::as_str)? {
             "user" => Some(Self::User(parts(content))),

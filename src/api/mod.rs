@@ -4,6 +4,7 @@
 //! and feeds the door, the door returns a [`Reply`] or a request for a run.
 
 pub mod external;
+pub mod hooks;
 pub mod openai;
 pub mod probes;
 
@@ -31,18 +32,21 @@ pub enum Door {
     ChatCompletions,
     /// `POST /v1/responses`.
     Responses,
+    /// A path below `hooks.path`, without slashes around; empty is the path itself. Its methods
+    /// and its token are its own matter.
+    Hook(String),
 }
 
 impl Door {
-    /// Whether the caller must show the secret.
+    /// Whether the caller must show the gateway's secret.
     pub fn needs_secret(&self) -> bool {
-        !matches!(self, Self::Live | Self::Ready | Self::Startup)
+        !matches!(self, Self::Live | Self::Ready | Self::Startup | Self::Hook(_))
     }
 
     /// The scope of the operation behind the door (the same as over WebSocket).
     pub fn scope(&self) -> Option<&'static str> {
         match self {
-            Self::Live | Self::Ready | Self::Startup => None,
+            Self::Live | Self::Ready | Self::Startup | Self::Hook(_) => None,
             Self::Models | Self::Model(_) => Some("operator.read"),
             Self::ChatCompletions | Self::Responses => Some("operator.write"),
         }
@@ -54,6 +58,7 @@ impl Door {
         match self {
             Self::ChatCompletions => endpoints.chat_completions.max_body_bytes,
             Self::Responses => endpoints.responses.max_body_bytes,
+            Self::Hook(_) => config.hooks.max_body_bytes,
             _ => limits::BODY_OTHER,
         }
     }
@@ -69,7 +74,7 @@ impl Door {
             Self::ChatCompletions => (!chat).then_some(CHAT),
             Self::Responses => (!responses).then_some(RESPONSES),
             Self::Models | Self::Model(_) => (!chat && !responses).then_some(CHAT),
-            Self::Live | Self::Ready | Self::Startup => None,
+            Self::Live | Self::Ready | Self::Startup | Self::Hook(_) => None,
         }
     }
 }
@@ -85,9 +90,12 @@ pub enum Routed {
     NotFound,
 }
 
-/// Finds the door of a request.
-pub fn route(head: &Head) -> Routed {
+/// Finds the door of a request; `hooks` is `hooks.path`.
+pub fn route(head: &Head, hooks: &str) -> Routed {
     let path = head.path();
+    if let Some(name) = path.strip_prefix(hooks).filter(|n| n.is_empty() || n.starts_with('/')) {
+        return Routed::Door(Door::Hook(name.trim_matches('/').to_owned()));
+    }
     let (door, allow) = match path {
         "/health" | "/healthz" => (Door::Live, "GET, HEAD"),
         "/ready" | "/readyz" => (Door::Ready, "GET, HEAD"),
@@ -231,7 +239,7 @@ mod tests {
         let mut server = Server::new();
         server.push(format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
         match server.next() {
-            Some(Event::Head(head)) => route(&head),
+            Some(Event::Head(head)) => route(&head, "/in/hooks"),
             other => panic!("{other:?}"),
         }
     }
@@ -250,6 +258,10 @@ mod tests {
             ("GET /v1/models/", Routed::NotFound),
             ("OPTIONS /v1/chat/completions", Routed::MethodNotAllowed("POST")),
             ("GET /", Routed::NotFound),
+            ("POST /in/hooks", Routed::Door(Door::Hook(String::new()))),
+            ("GET /in/hooks/a/b/?x", Routed::Door(Door::Hook("a/b".into()))),
+            ("POST /in/hooksx", Routed::NotFound),
+            ("POST /hooks/wake", Routed::NotFound),
         ];
         for (line, want) in table {
             assert_eq!(routed(line), want, "{line}");

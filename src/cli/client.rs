@@ -14,6 +14,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -198,6 +200,9 @@ impl Target {
 /// Enough for an answer from this machine.
 pub const QUICK: Duration = Duration::from_secs(1);
 
+/// How often a wait that may be interrupted looks for the signal.
+const SLICE: Duration = Duration::from_millis(100);
+
 /// What is read at once.
 const CHUNK: usize = 16 * 1024;
 
@@ -208,6 +213,7 @@ pub struct Session {
     chunk: Vec<u8>,
     deadline: Instant,
     requests: u64,
+    stop: Option<Arc<AtomicUsize>>,
     /// The payload of `hello-ok`.
     pub hello: Value,
 }
@@ -234,7 +240,7 @@ impl Session {
         let mut receiver = Receiver::new(Role::Client, limits::WS_MESSAGE);
         receiver.push(&rest);
         let mut session =
-            Self { stream, receiver, chunk, deadline, requests: 0, hello: Value::Null };
+            Self { stream, receiver, chunk, deadline, requests: 0, stop: None, hello: Value::Null };
         session.await_challenge()?;
         let params = connect_params(target, who, scopes);
         session.hello = session.request("connect", Some(params)).map_err(refused)?;
@@ -255,13 +261,33 @@ impl Session {
     /// # Errors
     /// See [`Trouble`].
     pub fn request_final(&mut self, method: &str, params: Option<Value>) -> Result<Value, Trouble> {
+        self.request_two(method, params, |_| {})
+    }
+
+    /// As [`Session::request_final`]; `accepted` hears the first response.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub fn request_two(
+        &mut self,
+        method: &str,
+        params: Option<Value>,
+        mut accepted: impl FnMut(&Value),
+    ) -> Result<Value, Trouble> {
         let id = self.send(method, params)?;
         loop {
             let payload = self.response(&id)?;
             if payload.get("status").and_then(Value::as_str) != Some("accepted") {
                 return Ok(payload);
             }
+            accepted(&payload);
         }
+    }
+
+    /// From here on every wait ends with [`Trouble::Interrupted`] as soon as `stop` holds a
+    /// signal's number; `None` lets waits end by themselves again.
+    pub fn stop_by(&mut self, stop: Option<Arc<AtomicUsize>>) {
+        self.stop = stop;
     }
 
     /// A new deadline for what follows.
@@ -355,10 +381,33 @@ impl Session {
                 }
                 Some(Ok(Message::Binary(_) | Message::Pong(_))) => {}
                 Some(Err(violation)) => return Err(Trouble::NotGateway(violation.to_string())),
-                None => match read(&mut self.stream, &mut self.chunk, self.deadline, what)? {
-                    [] => return Err(Trouble::NotGateway("it hung up".to_owned())),
-                    bytes => self.receiver.push(bytes),
+                None => match self.read(what)? {
+                    0 => return Err(Trouble::NotGateway("it hung up".to_owned())),
+                    _ => {}
                 },
+            }
+        }
+    }
+
+    /// Hands what arrives to the receiver; how many bytes, zero at the end.
+    fn read(&mut self, what: &str) -> Result<usize, Trouble> {
+        loop {
+            let mut until = self.deadline;
+            if let Some(stop) = &self.stop {
+                let signal = stop.load(Ordering::Relaxed);
+                if signal != 0 {
+                    return Err(Trouble::Interrupted(i32::try_from(signal).unwrap_or_default()));
+                }
+                until = until.min(Instant::now() + SLICE);
+            }
+            match read(&mut self.stream, &mut self.chunk, until, what) {
+                Ok(bytes) => {
+                    let read = bytes.len();
+                    self.receiver.push(bytes);
+                    return Ok(read);
+                }
+                Err(Trouble::Slow(_)) if Instant::now() < self.deadline => {}
+                Err(trouble) => return Err(trouble),
             }
         }
     }

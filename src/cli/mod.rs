@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   words --> table --> gateway_run --> reactor + gateway   (port, logger: what it needs)
-//!                  \--> status, call, health, logs, agent --> client --> a running gateway
+//!                  \--> status, call, health, logs, agent, ... --> client --> a running gateway
 //!                  \--> setup, config --> the configuration file
 //! ```
 //!
@@ -25,6 +25,7 @@ pub mod gateway_run;
 pub mod health;
 pub mod logger;
 pub mod logs;
+pub mod message;
 pub mod out;
 pub mod place;
 pub mod port;
@@ -115,6 +116,7 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::Status => status::overview(args),
         Run::Logs => logs::run(args),
         Run::Agent => agent::run(args),
+        Run::MessageSend => message::send(args),
         Run::Setup => setup::run(args),
         Run::ConfigFile => config::file(args),
         Run::ConfigValidate => config::validate(args),

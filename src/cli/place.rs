@@ -77,6 +77,20 @@ impl Source for Files {
     }
 }
 
+/// A whole file that may have so many bytes.
+///
+/// # Errors
+/// The system's, and `InvalidData` for a longer one.
+pub fn read_capped(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(max as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > max {
+        let what = format!("is longer than {} KiB", max / 1024);
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    Ok(bytes)
+}
+
 /// Where the generated token of a gateway without one in its configuration is kept.
 pub fn token_file(paths: &Paths) -> PathBuf {
     paths.state_dir.join("gateway-token")

@@ -60,6 +60,7 @@ pub enum Run {
     Status,
     Logs,
     Agent,
+    MessageSend,
     Setup,
     ConfigFile,
     ConfigValidate,
@@ -171,7 +172,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage>
                 continue;
             }
             Ok(Some(lexopt::Arg::Short(short))) => {
-                let Some(name) = known(|flag| flag.short == Some(short)) else {
+                let own = command.flags.iter().find(|flag| flag.short == Some(short));
+                let Some(name) = own.or_else(|| known(|flag| flag.short == Some(short))) else {
                     return Err(usage(command, format!("unknown option -{short}")));
                 };
                 let long = take(name, command, &mut parser, &mut switches, &mut values)?;

@@ -11,6 +11,15 @@ const fn text(long: &'static str, placeholder: &'static str, about: &'static str
     Flag { long, short: None, takes: Takes::Text(placeholder), about }
 }
 
+const fn short(
+    long: &'static str,
+    letter: char,
+    placeholder: &'static str,
+    about: &'static str,
+) -> Flag {
+    Flag { long, short: Some(letter), takes: Takes::Text(placeholder), about }
+}
+
 const JSON: Flag = switch("json", "Print one JSON document (logs: one a line)");
 const URL: Flag = text("url", "url", "Gateway to ask, ws://host:port; uses only the flags' secret");
 const TOKEN: Flag = text("token", "token", "Gateway token (default: environment, then file)");
@@ -213,20 +222,25 @@ pub const COMMANDS: &[Command] = &[
         about: "Send one message to an agent and print its answer",
         operands: &[],
         flags: &[
-            Flag {
-                long: "message",
-                short: Some('m'),
-                takes: Takes::Text("text"),
-                about: "What to say (required)",
-            },
+            short("message", 'm', "text", "What to say"),
+            text("message-file", "path", "A UTF-8 file that says it"),
             text("agent", "id", "Which agent (default: the configured default)"),
             text("session-id", "id", "Continue this session"),
             text("session-key", "key", "Continue the session with this key"),
+            short("to", 't', "recipient", "Continue the session with this person"),
+            text("model", "provider/model", "Another model for this turn"),
+            text("thinking", "level", "How much to think: off, minimal, low, medium, high, ..."),
+            switch("deliver", "Send the answer by a channel too"),
+            text("channel", "name", "The channel to send it by"),
+            text("reply-to", "target", "Whom to send it to"),
+            text("reply-channel", "name", "By which channel, if not the session's"),
+            text("reply-account", "id", "By which account of it"),
+            switch("local", ""),
             Flag {
                 long: "timeout",
                 short: None,
-                takes: Takes::Number("seconds", 1, 86_400_000),
-                about: "Give up after this long (default 600)",
+                takes: Takes::Number("seconds", 0, 86_400_000),
+                about: "Give up after this long (default 600; 0 never)",
             },
             JSON,
             URL,
@@ -234,6 +248,42 @@ pub const COMMANDS: &[Command] = &[
             PASSWORD,
         ],
         examples: &["openclaw agent --message \"What can you do?\""],
+    },
+    Command {
+        path: &["message"],
+        run: Run::Help,
+        about: "Messages by the channels of the running gateway",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["message", "send"],
+        run: Run::MessageSend,
+        about: "Send a message by a channel of the running gateway",
+        operands: &[],
+        flags: &[
+            short("target", 't', "recipient", "Who gets it (required)"),
+            short("message", 'm', "text", "What to say"),
+            text("channel", "name", "By which channel"),
+            text("account", "id", "By which account of it"),
+            text("media", "path-or-url", "A file to send with it"),
+            text("reply-to", "id", "The message it answers"),
+            text("thread-id", "id", "The thread it belongs to"),
+            text("presentation", "json", "Blocks, buttons and tables"),
+            text("delivery", "json", "Preferences of delivery"),
+            switch("silent", "Without a notification"),
+            switch("pin", "Pin it"),
+            switch("force-document", "Media as a document, uncompressed"),
+            switch("gif-playback", "Video as a moving picture"),
+            switch("dry-run", "Print what would be asked, and ask nothing"),
+            JSON,
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+        ],
+        examples: &["openclaw message send --channel telegram --target @name --message \"hi\""],
     },
     Command {
         path: &["sessions"],

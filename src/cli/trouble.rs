@@ -15,6 +15,8 @@ pub enum Trouble {
     NoGateway(String),
     /// It did not answer in time; what was waited for.
     Slow(String),
+    /// The operator stopped the command; the signal's number.
+    Interrupted(i32),
     /// Something answers, but not a gateway, or it hung up; how.
     NotGateway(String),
     /// The gateway refused the connection; its own words.
@@ -51,6 +53,7 @@ impl Trouble {
                 format!("the gateway on {url} did not send {what} in time"),
                 "openclaw gateway status; a longer --timeout may help",
             ),
+            Self::Interrupted(_) => Failed::new("interrupted", ""),
             Self::NotGateway(how) => Failed::new(
                 format!("what answers on {url} does not speak like a gateway: {}", foreign(how)),
                 next::STATUS,
@@ -84,6 +87,7 @@ impl Trouble {
         match self {
             Self::NoGateway(why) => format!("no gateway answers ({why})"),
             Self::Slow(what) => format!("{what} did not come in time"),
+            Self::Interrupted(_) => "interrupted".to_owned(),
             Self::NotGateway(how) => foreign(how),
             Self::Refused { message, .. } => foreign(message),
             Self::Rpc { code, message, .. } => foreign(&format!("{code}: {message}")),
@@ -113,11 +117,13 @@ impl Trouble {
                 "message": message,
                 "next": failed.next,
             }),
-            Self::NoGateway(_) | Self::Slow(_) | Self::NotGateway(_) => json!({
-                "type": "gateway_transport_error",
-                "message": failed.what,
-                "next": failed.next,
-            }),
+            Self::NoGateway(_) | Self::Slow(_) | Self::Interrupted(_) | Self::NotGateway(_) => {
+                json!({
+                    "type": "gateway_transport_error",
+                    "message": failed.what,
+                    "next": failed.next,
+                })
+            }
         };
         json!({"ok": false, "error": error})
     }

@@ -4,18 +4,21 @@
 mod agents;
 mod hands;
 mod reach;
+mod session;
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::agents::ModelChoice;
+use super::known;
 use super::paths::Paths;
+use super::proxy;
 use super::secret::Secret;
 use super::snapshot::{
     Api, Auth, AuthMode, Bind, Compat, Config, ControlUi, Cost, Env, Gateway, LogLevel, Logging,
     Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
-    Remote, Session, SessionScope, SourceInfo,
+    Remote, SourceInfo,
 };
 
 /// What a model is taken for when its file does not say: the reference's figures.
@@ -110,7 +113,7 @@ pub(super) fn build(
         models: models(root.get("models")),
         agents: agents::agents(root.get("agents"), paths),
         skills: agents::skills(root.get("skills"), paths),
-        session: session(root.get("session")),
+        session: session::session(root.get("session")),
         messages: messages(root.get("messages")),
         exec: hands::exec(root.get("tools").get("exec"), paths),
         web_fetch: hands::web_fetch(root.get("tools").get("web").get("fetch")),
@@ -188,21 +191,36 @@ fn base_path(text: &str) -> String {
 }
 
 fn models(at: At<'_>) -> Models {
-    // One without address cannot be called; validation has warned of it.
-    let providers = at.get("providers").entries().filter(|(_, at)| !at.get("baseUrl").is_null());
-    Models { providers: providers.map(|(id, at)| (id.to_owned(), provider(at))).collect() }
+    let providers = at.get("providers").entries().map(|(id, at)| (id.to_owned(), provider(id, at)));
+    Models {
+        // One without address cannot be called; validation has warned of it.
+        providers: providers.filter(|(_, one)| !one.base_url.is_empty()).collect(),
+        implied: known::implied(at.env),
+    }
 }
 
-fn provider(at: At<'_>) -> Provider {
+fn provider(id: &str, at: At<'_>) -> Provider {
     let mut headers = at.get("headers").secrets();
     headers.extend(at.get("request").get("headers").secrets());
+    let known = known::find(id);
+    let base_url = at.get("baseUrl").text().map(base_url);
+    let at_home = base_url.is_none();
+    let base_url = base_url.or(known.map(|known| known.base_url.to_owned())).unwrap_or_default();
+    let api = at.get("api").api().or_else(|| known.filter(|_| at_home).map(known::Known::api));
+    let proxy = proxy::of(id, at.get("request").get("proxy").value, &base_url, at.env);
+    let (proxy, broken) = match proxy {
+        Ok(proxy) => (proxy, None),
+        Err(why) => (None, Some(why)),
+    };
     Provider {
-        base_url: at.get("baseUrl").text().map(base_url).unwrap_or_default(),
-        api: at.get("api").api().unwrap_or_default(),
-        api_key: at.get("apiKey").secret(),
+        keys: known::keys(id, at.get("apiKey").secret(), &base_url, at.env),
+        base_url,
+        api: api.unwrap_or_default(),
         auth_header: at.get("authHeader").value.as_bool(),
         headers,
         timeout_seconds: at.get("timeoutSeconds").number(),
+        proxy,
+        broken,
         models: at.get("models").items().map(|own| model(own, at)).collect(),
     }
 }
@@ -273,20 +291,6 @@ pub(super) fn agent_id(text: &str) -> Option<String> {
         && id.starts_with(|c: char| c.is_ascii_alphanumeric())
         && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     fits.then_some(id)
-}
-
-fn session(at: At<'_>) -> Session {
-    let unset = Session::default();
-    Session {
-        scope: match at.get("scope").value.as_str() {
-            Some("global") => SessionScope::Global,
-            _ => SessionScope::PerSender,
-        },
-        main_key: at
-            .get("mainKey")
-            .text()
-            .map_or(unset.main_key, |key| key.trim().to_ascii_lowercase()),
-    }
 }
 
 fn messages(at: At<'_>) -> Messages {

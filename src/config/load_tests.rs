@@ -1,4 +1,5 @@
-use super::super::snapshot::{AuthMode, Bind, LogLevel, Mode, ReloadMode, SessionScope};
+use super::super::SessionScope;
+use super::super::snapshot::{AuthMode, Bind, LogLevel, Mode, ReloadMode};
 use super::super::{Api, Flags};
 use super::*;
 
@@ -205,6 +206,12 @@ fn every_fault_is_named_with_its_place() {
             "expected one of openai-completions",
         ),
         ("{agents: {defaults: {model: ''}}}", "agents.defaults.model", 1, "provider/model"),
+        (
+            "{agents: {defaults: {thinkingDefault: 'hard'}}}",
+            "agents.defaults.thinkingDefault",
+            1,
+            "one of",
+        ),
         (
             "{agents: {defaults: {model: {primry: 'x'}}}}",
             "agents.defaults.model.primry",
@@ -511,7 +518,7 @@ fn no_report_holds_a_secret() {
 
 #[test]
 fn what_will_fail_later_is_said_at_once() {
-    let text = "{models: {providers: {openai: {apiKey: 'k'}, p: {baseUrl: 'http://x'}}},
+    let text = "{models: {providers: {mine: {apiKey: 'k'}, p: {baseUrl: 'http://x'}}},
         agents: {list: [{id: 'a', default: true}, {id: 'b', default: true}],
         defaults: {model: {primary: 'q/m', fallbacks: ['p/m', 'alias', 'local/echo', 'r/m']}}}}";
     let config = load_text(text).unwrap().config;
@@ -521,7 +528,7 @@ fn what_will_fail_later_is_said_at_once() {
         warnings,
         [
             (
-                "models.providers.openai",
+                "models.providers.mine",
                 "has no baseUrl, so its models cannot be called: add baseUrl"
             ),
             ("agents.defaults.model", "names a provider that is not in models.providers"),

@@ -15,6 +15,7 @@ use super::doors::{Embeddings, Endpoints, Hooks};
 use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
 use super::secret::Secret;
+use super::session::Session;
 use super::skills::Skills;
 
 /// The whole configuration.
@@ -322,6 +323,40 @@ pub struct Remote {
 pub struct Models {
     /// By provider id as written.
     pub providers: BTreeMap<String, Provider>,
+    /// The well-known ones, with the keys of the environment ([`super::known`]).
+    pub implied: BTreeMap<String, Provider>,
+}
+
+impl Models {
+    /// A provider by its id: as configured, else as everybody knows it.
+    pub fn provider(&self, id: &str) -> Option<&Provider> {
+        self.providers.get(id).or_else(|| self.implied.get(id))
+    }
+
+    /// What the configuration says of a model.
+    pub fn model(&self, provider: &str, model: &str) -> Option<&Model> {
+        self.provider(provider)?.models.iter().find(|known| known.id == model)
+    }
+}
+
+/// A key of a provider and where it comes from.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// `models.providers.<id>.apiKey` or the environment variable: for people, no secret.
+    pub name: String,
+    /// The key.
+    pub secret: Secret,
+}
+
+/// An HTTP proxy on the way to a provider.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Name or address literal, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Value of `Proxy-Authorization`, if its address had a user and a password.
+    pub authorization: Option<Secret>,
 }
 
 /// `models.providers.*.api`: the dialect, by the reference's word. Those that are not spoken are
@@ -355,8 +390,8 @@ pub struct Provider {
     pub base_url: String,
     /// The dialect.
     pub api: Api,
-    /// Its key; the header it goes into is the dialect's.
-    pub api_key: Option<Secret>,
+    /// Its keys in the order in which they are tried; the header is the dialect's.
+    pub keys: Vec<Key>,
     /// True: the key goes into `Authorization`, whatever the dialect. False: it does not go
     /// there, so not at all where that is the dialect's own header.
     pub auth_header: Option<bool>,
@@ -364,6 +399,10 @@ pub struct Provider {
     pub headers: BTreeMap<String, Secret>,
     /// Time for a whole answer.
     pub timeout_seconds: Option<u64>,
+    /// On the way to it.
+    pub proxy: Option<Proxy>,
+    /// Why it cannot be called, whatever is asked.
+    pub broken: Option<String>,
     /// Its models in the order written.
     pub models: Vec<Model>,
 }
@@ -525,24 +564,6 @@ impl QueueDrop {
     }
 }
 
-/// `session.scope`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionScope {
-    /// One session a sender.
-    PerSender,
-    /// One session for everybody.
-    Global,
-}
-
-/// Section `session`.
-#[derive(Debug, Clone)]
-pub struct Session {
-    /// How messages group into sessions.
-    pub scope: SessionScope,
-    /// Last part of the main session's key, `agent:<id>:<mainKey>`.
-    pub main_key: String,
-}
-
 /// `logging.level` and `logging.consoleLevel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -622,12 +643,6 @@ impl Default for Gateway {
             trusted_proxies: Vec::new(),
             remote: None,
         }
-    }
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        Self { scope: SessionScope::PerSender, main_key: super::agents::MAIN_AGENT.to_owned() }
     }
 }
 

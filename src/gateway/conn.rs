@@ -195,6 +195,13 @@ impl Conns {
         }
     }
 
+    /// Whether a client has called `sessions.subscribe`.
+    pub(super) fn any_follows_sessions(&self) -> bool {
+        let conns = self.clients.iter().filter_map(|slot| self.slots.get(*slot as usize)?.as_ref());
+        let mut states = conns.map(|conn| &conn.state);
+        states.any(|state| matches!(state, State::Client(client) if client.all_sessions))
+    }
+
     /// Every connection.
     pub(super) fn all(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
         self.slots.iter().enumerate().filter_map(|(slot, conn)| {

@@ -476,7 +476,7 @@ fn target_of(url: &Url, reach: &Reach) -> Result<Target, ExchangeError> {
     }
     let public_only = reach.public_only(&url.host)?;
     let (host, port, tls) = (url.host.clone(), url.port, url.scheme.is_tls());
-    Ok(Target { host, port, tls, public_only })
+    Ok(Target { host, port, tls, public_only, proxy: None })
 }
 
 fn get(url: &Url, headers: &[(String, String)]) -> Vec<u8> {

@@ -19,8 +19,10 @@
 
 mod agents;
 mod broadcast;
+mod commands;
 mod conn;
 mod connect;
+mod events;
 mod exchange;
 mod fuzz;
 mod http;
@@ -32,8 +34,10 @@ mod skills;
 mod socket;
 mod timers;
 mod tools;
+mod usage;
 mod voice;
 
+use crate::agent::provider::keyring::Keyring;
 use crate::auth::Credentials;
 use crate::config::Config;
 use crate::driver::{Closed, ConnId, Core, DialId, Effect, Effects, Entropy, Input, Now, Time};
@@ -99,6 +103,8 @@ pub struct Gateway {
     log_path: PathBuf,
     disk: Box<dyn Disk>,
     entropy: Box<dyn Entropy>,
+    /// Which provider keys rest.
+    keyring: Keyring,
     started: Now,
     now: Now,
     turn: u64,
@@ -106,6 +112,7 @@ pub struct Gateway {
     conns: Conns,
     timers: Timers,
     sessions: Sessions,
+    usage: crate::sessions::usage::Usage,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
     web: tools::Web,
@@ -129,6 +136,10 @@ pub struct Gateway {
     stalled: Vec<ConnId>,
     /// What `previous_response_id` may name.
     responses: http::Responses,
+    /// Runs that hooks started, and wrong hook tokens.
+    hooked: http::Started,
+    throttle: http::Throttle,
+    events: events::Events,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
     scratch: Vec<u8>,
@@ -153,6 +164,8 @@ pub struct Faults {
     pub buffer_past_its_limit: bool,
     /// Now and then a response goes to another client.
     pub reply_to_the_wrong_connection: bool,
+    /// A tool is carried out again after its result, and nobody is told.
+    pub run_tool_twice: bool,
 }
 
 impl Gateway {
@@ -164,6 +177,7 @@ impl Gateway {
         let Setup { config, credentials, reload, host, state_dir, log_path, .. } = setup;
         let Setup { mut disk, mut entropy, .. } = setup;
         let mut sessions = Sessions::new(&state_dir);
+        let usage = crate::sessions::usage::Usage::new(&state_dir);
         for agent in config.agents.agent_ids() {
             sessions.open(disk.as_mut(), agent);
         }
@@ -180,6 +194,7 @@ impl Gateway {
             log_path,
             disk,
             entropy,
+            keyring: Keyring::default(),
             started: now,
             now,
             turn: 0,
@@ -187,6 +202,7 @@ impl Gateway {
             conns: Conns::default(),
             timers: Timers::default(),
             sessions,
+            usage,
             runs,
             exchanges: exchange::Exchanges::default(),
             web: tools::Web::default(),
@@ -204,6 +220,9 @@ impl Gateway {
             save_armed: false,
             stalled: Vec::new(),
             responses: http::Responses::default(),
+            hooked: http::Started::default(),
+            throttle: http::Throttle::default(),
+            events: events::Events::default(),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),
@@ -440,7 +459,8 @@ impl Gateway {
             Ok(()) => self.runs.sync(self.disk.as_mut()),
             Err(error) => log::error!(target: "store", "transcripts not synced: {error}"),
         }
-        if self.sessions.is_dirty() || synced.is_err() {
+        self.usage.save(self.disk.as_mut());
+        if self.sessions.is_dirty() || self.usage.is_dirty() || synced.is_err() {
             // The disk refused; it may have room again later.
             self.save_soon();
         }
@@ -537,6 +557,7 @@ pub struct Idle {
     pub queued: usize,
     pub run_bytes: usize,
     pub exchanges: usize,
+    pub tools: usize,
 }
 
 impl Idle {
@@ -562,6 +583,7 @@ impl Gateway {
             queued: self.queued,
             run_bytes: self.runs.bytes(),
             exchanges: self.exchanges.len(),
+            tools: self.tools.len(),
         }
     }
 }

@@ -150,6 +150,7 @@ impl Gateway {
         self.say_agent(run, "lifecycle", &started, fx);
         self.say_status(run, "starting_model", fx);
         self.session_changed(run, "agent.run.started", fx);
+        self.session_phase(run, "start", fx);
     }
 
     /// One event of the machine, but for text and the end.
@@ -161,6 +162,7 @@ impl Gateway {
                     "phase": "model", "provider": candidate.provider, "model": candidate.model,
                 });
                 self.say_agent(run, "lifecycle", &data, fx);
+                self.session_phase(run, "model", fx);
             }
             RunEvent::Reasoning(text) => {
                 self.say_agent(run, "thinking", &json!({"delta": text}), fx);
@@ -372,6 +374,9 @@ impl Gateway {
             }
         }
         self.session_changed(run, "agent.input.settled", fx);
+        self.session_phase(run, "model", fx);
+        let failed = matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut(_));
+        self.session_phase(run, if failed { "error" } else { "end" }, fx);
     }
 
     /// What follows the response of an abort.
@@ -391,12 +396,24 @@ impl Gateway {
         appended: &Appended,
         fx: &mut Effects,
     ) {
+        self.tell_appended(&run.key, &run.agent, message, appended, fx);
+    }
+
+    /// The same for what no run said.
+    pub(super) fn tell_appended(
+        &mut self,
+        key: &str,
+        agent: &str,
+        message: &Value,
+        appended: &Appended,
+        fx: &mut Effects,
+    ) {
         let shown = super::rpc::chat::shown(message.clone(), &appended.id, appended.seq);
-        self.broadcast("session.message", To::Session(&run.key), fx, &|protocol| {
+        self.broadcast("session.message", To::Session(key), fx, &|protocol| {
             // Protocol 3 counts from 0.
             let seq = if protocol >= 4 { appended.seq } else { appended.seq.saturating_sub(1) };
             Some(json!({
-                "sessionKey": run.key, "agentId": run.agent, "message": shown,
+                "sessionKey": key, "agentId": agent, "message": shown,
                 "messageId": appended.id, "messageSeq": seq,
             }))
         });
@@ -407,14 +424,16 @@ impl Gateway {
         if !run.keeps_transcript() {
             return;
         }
-        let row = self.session_row(&run.key);
-        let ts = self.now.wall_ms;
-        self.broadcast("sessions.changed", To::Sessions, fx, &|_| {
-            Some(json!({
-                "sessionKey": run.key, "agentId": run.agent, "reason": reason,
-                "sessionId": run.session_id, "runId": run.id, "ts": ts, "session": row,
-            }))
-        });
+        let more = json!({"sessionId": run.session_id, "runId": run.id});
+        self.tell_session(&run.key, Some(reason), &more, fx);
+    }
+
+    /// The same with a `phase` for a reason.
+    fn session_phase(&mut self, run: &Active, phase: &str, fx: &mut Effects) {
+        if run.keeps_transcript() {
+            let more = json!({"phase": phase, "sessionId": run.session_id, "runId": run.id});
+            self.tell_session(&run.key, None, &more, fx);
+        }
     }
 }
 

@@ -100,6 +100,16 @@ pub fn parse(bytes: &[u8]) -> Transcript {
     transcript
 }
 
+/// Reads the end of a transcript file; `cut`: it begins within a line, which is left out.
+pub fn parse_tail(bytes: &[u8], cut: bool) -> Transcript {
+    let from = if cut {
+        bytes.iter().position(|b| *b == b'\n').map_or(bytes.len(), |at| at + 1)
+    } else {
+        0
+    };
+    parse(bytes.get(from..).unwrap_or_default())
+}
+
 /// What is read of a file at once.
 const BLOCK: usize = 64 * 1024;
 

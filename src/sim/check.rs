@@ -13,6 +13,8 @@ pub enum Invariant {
     Durable,
     /// One terminal chat event a run and client, nothing after it, deltas add up to the text.
     OneEnd,
+    /// A tool call begins once, ends once, has one result, and is never carried out again.
+    ToolsOnce,
     /// A response only to a request of this connection, once (twice for `agent`).
     OwnReplies,
     /// Event numbers ascend by one.
@@ -38,6 +40,8 @@ pub struct Message {
     pub sent: Time,
     /// When its acknowledgement arrived.
     pub acked: Option<Time>,
+    /// Text of its final event, as the first client heard it.
+    pub ended: Option<String>,
 }
 
 /// Everything observed so far.
@@ -55,6 +59,8 @@ pub struct Checks {
     pub disk_trouble: bool,
     /// Providers may fail, so runs may.
     pub provider_trouble: bool,
+    /// Queues are short and drop nothing: messages may be refused.
+    pub short_queues: bool,
     /// Most bytes the driver held for one peer.
     pub peak: usize,
     /// Terminal chat events heard by all clients.
@@ -75,6 +81,7 @@ impl Checks {
             leaving: None,
             disk_trouble: false,
             provider_trouble: false,
+            short_queues: false,
             peak: 0,
             ends: 0,
             responses: 0,

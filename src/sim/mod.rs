@@ -16,6 +16,7 @@
 
 pub mod check;
 pub mod disk;
+pub mod kept;
 pub mod net;
 pub mod peers;
 pub mod pipe;

@@ -1,7 +1,8 @@
 //! One world: who lives in it, how it goes, and what must be true when it ends.
 
-use super::check::{Checks, Invariant};
+use super::check::{Checks, Invariant, Message};
 use super::disk::SimDisk;
+use super::kept::Kept;
 use super::net::{EPOCH_MS, Knobs, Net, Turn};
 use super::peers::garbage::{self, Garbage};
 use super::peers::http::{self, HttpClient};
@@ -10,12 +11,10 @@ use super::peers::ws::{self, Ending, WsClient};
 use super::peers::{Peer, TOKEN};
 use super::rng::Rng;
 use crate::auth::Credentials;
-use crate::config::{AuthMode, Config, Secret};
+use crate::config::{AuthMode, Config, QueueDrop, Secret};
 use crate::driver::{Core, Now, Time};
 use crate::gateway::{Faults, Gateway, Host, Setup};
 use crate::limits;
-use crate::store::Disk;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -97,14 +96,20 @@ const RUN_SECONDS: u64 = 400;
 /// Virtual time after which a world that still waits is stuck.
 const STUCK_MS: u64 = 2 * 3_600_000;
 
-fn config(provider: bool) -> Rc<Config> {
+fn config(provider: bool, rng: &mut Rng) -> Rc<Config> {
     let mut config = Config::defaults();
     config.agents.defaults.timeout_seconds = RUN_SECONDS;
+    config.agents.defaults.max_concurrent = rng.pick(&[1, 2, 128, 128]);
+    config.messages.queue.cap = rng.pick(&[1, 20, 20]);
+    config.messages.queue.drop = rng.pick(&[QueueDrop::New, QueueDrop::Old, QueueDrop::Summarize]);
     if provider {
         config.agents.defaults.model.primary = Some("sim/model".to_owned());
         let provider = crate::config::Provider {
             base_url: "http://provider.sim/v1".to_owned(),
-            api_key: Some(Secret::new("provider-key".to_owned())),
+            keys: vec![crate::config::Key {
+                name: "apiKey".to_owned(),
+                secret: Secret::new("provider-key".to_owned()),
+            }],
             ..crate::config::Provider::default()
         };
         config.models.providers.insert("sim".to_owned(), provider);
@@ -273,13 +278,14 @@ fn provide(scenario: Scenario, rng: &mut Rng) -> (bool, super::net::Provide) {
     };
     let size = rng.pick(&[0, 10, 300]);
     let fast = matches!(scenario, Scenario::SplitAt(_));
+    let tools = if fast { 0 } else { rng.pick(&[0, 25, 60]) };
     let make = move |rng: &mut Rng| -> Box<dyn Peer> {
         let way = match () {
             () if fast => provider::Way::Normal,
             () if trouble => rng.pick(&provider::ALL),
             () => rng.pick(&provider::GOOD),
         };
-        Box::new(Provider::new(rng.fork(), way, size))
+        Box::new(Provider::new(rng.fork(), way, size, tools))
     };
     (trouble || scenario == Scenario::Resets, Box::new(make))
 }
@@ -295,7 +301,8 @@ pub fn run(seed: u64, scenario: Scenario, faults: Faults) -> Result<Report, Box<
     let knobs = knobs(scenario, &mut rng);
     let (trouble, make) = provide(scenario, &mut rng);
     checks.provider_trouble = trouble;
-    let config = config(rng.percent(85) || scenario == Scenario::Stalls);
+    let config = config(rng.percent(85) || scenario == Scenario::Stalls, &mut rng);
+    checks.short_queues = config.messages.queue.cap < 20;
     let mut net = Net::new(rng.fork(), knobs, Time(rng.below(1 << 40)), make);
     populate(&mut net, scenario, &mut rng);
     if scenario == Scenario::DiskFull {
@@ -443,43 +450,43 @@ impl World {
                 return Some((Invariant::Durable, format!("no start after the end: {error}")));
             }
         }
-        let index = read_index(&disk);
+        let kept = Kept::read(&disk, Path::new(STATE));
+        if let Err(what) = kept.tools(&self.checks.messages, self.checks.disk_trouble) {
+            return Some((Invariant::ToolsOnce, what));
+        }
+        if let Some(what) = disk.twice() {
+            return Some((Invariant::ToolsOnce, what));
+        }
         for (run, message) in &self.checks.messages {
-            let session = index.get(&message.key).and_then(|entry| entry["sessionId"].as_str());
-            let (said, answers) = count(&disk, session.unwrap_or_default(), run);
-            let young = |acked: &Time| power && died.ms_since(*acked) <= 2 * limits::SAVE_MS;
-            let due = message.acked.is_some_and(|acked| !young(&acked));
-            // Of what a power cut took, either half may be left.
-            let torn = said != answers && !power;
-            if (due && (said, answers) != (1, 1)) || torn || said > 1 {
-                let what = format!(
-                    "{run} in {} (acknowledged: {due}) stands {said} times with {answers} answers",
-                    message.key
-                );
+            if let Some(what) = self.unkept(run, message, &kept, died) {
+                let what = format!("{run} in {}: {what}", message.key);
                 return Some((Invariant::Durable, what));
             }
         }
         None
     }
-}
 
-fn read_index(disk: &SimDisk) -> BTreeMap<String, Value> {
-    let path = Path::new(STATE).join("agents/main/sessions/sessions.json");
-    let bytes = disk.read(&path).unwrap_or_default();
-    serde_json::from_slice(&bytes).unwrap_or_default()
-}
-
-/// How often a session's transcript has the user's message of a run, and its answers.
-fn count(disk: &SimDisk, session: &str, run: &str) -> (usize, usize) {
-    let path = Path::new(STATE).join(format!("agents/main/sessions/{session}.jsonl"));
-    let (mut said, mut answers) = (0, 0);
-    for line in disk.read(&path).unwrap_or_default().split(|byte| *byte == b'\n') {
-        // What a power cut tore is no record.
-        let Ok(record) = serde_json::from_slice::<Value>(line) else { continue };
-        let message = &record["message"];
-        said += usize::from(message["idempotencyKey"] == format!("{run}:user"));
-        let answer = message["role"] == "assistant" && message["__openclaw"]["runId"] == run;
-        answers += usize::from(answer);
+    /// What is wrong with what is left of one message. Its reply stands once, behind it: its own
+    /// answer, that of the run it was said to, or a notice.
+    fn unkept(&self, run: &str, message: &Message, kept: &Kept, died: Time) -> Option<String> {
+        let power = matches!(self.scenario, Scenario::PowerCutAt(_));
+        let left = kept.run(&message.key, run);
+        let young = |acked: &Time| power && died.ms_since(*acked) <= 2 * limits::SAVE_MS;
+        let due = message.acked.is_some_and(|acked| !young(&acked));
+        let (said, answers) = (left.said.len(), left.answers.len());
+        // Of what a power cut took, either half may be left.
+        let torn = said != answers && !power;
+        if (due && (said, answers) != (1, 1)) || torn || said > 1 || answers > 1 {
+            return Some(format!(
+                "(acknowledged: {due}) it stands {said} times with {answers} answers"
+            ));
+        }
+        if left.said > left.answers && said == answers {
+            return Some("its answer stands before it".to_owned());
+        }
+        // An answer that the disk would not take gets a notice at the next start.
+        let certain = (said, answers) == (1, 1) && !power && !self.checks.disk_trouble;
+        let text = message.ended.as_ref().filter(|_| certain)?;
+        left.fits(text, &self.checks.messages, run).err()
     }
-    (said, answers)
 }

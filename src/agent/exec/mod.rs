@@ -3,6 +3,7 @@
 
 pub mod env;
 pub mod output;
+pub mod policy;
 pub mod shell;
 
 use super::tools::Args;

@@ -10,11 +10,18 @@
 //! quick whatever a model asks for. Everything that needs gateway state, a child process or the
 //! network is a [`HostTool`], carried out by `gateway::tools`.
 
+pub mod edit;
+mod find;
+pub mod glob;
+mod grep;
 mod hands;
 mod host;
 mod ls;
 mod place;
 mod read;
+pub mod regex;
+mod walk;
+mod write;
 
 use super::turn::Part;
 use crate::store::Disk;
@@ -232,6 +239,10 @@ const PATH: [&str; 3] = ["path", "file_path", "filePath"];
 pub static TOOLS: &[Tool] = &[
     read::TOOL,
     ls::TOOL,
+    find::TOOL,
+    grep::TOOL,
+    write::TOOL,
+    edit::TOOL,
     hands::EXEC,
     hands::PROCESS,
     hands::WEB_FETCH,

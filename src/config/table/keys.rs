@@ -32,6 +32,9 @@ const APIS: &[&str] = &[
     "pi-messages",
     "azure-openai-responses",
 ];
+/// Thinking levels of the reference.
+const THINKING: &[&str] =
+    &["off", "minimal", "low", "medium", "high", "xhigh", "adaptive", "max", "ultra"];
 /// What an empty section or list looks like.
 const EMPTY: &[&str] = &["{}", "[]"];
 const OFF: &[&str] = &["false"];
@@ -43,6 +46,9 @@ const NO_TOOL_POLICY: &str = "remove it: no tool policy is enforced yet";
 const NO_CODE: &str = "remove it: no code is loaded into this gateway; templates and matches do it";
 const NO_TLS: &str = "remove it, and put a TLS proxy on this machine in front";
 const NO_OUTBOUND: &str = "remove it: requests to providers go out directly over verified TLS";
+
+/// `session.reset.mode`.
+const RESETS: &[&str] = &["none", "daily", "idle"];
 
 /// Every key.
 pub static KEYS: &[Key] = &[
@@ -227,7 +233,10 @@ pub static KEYS: &[Key] = &[
         .secret()
         .only(&["{}", "{\"mode\":\"provider-default\"}"])
         .advice("remove it; set apiKey, or the header itself in headers"),
-    key("models.providers.*.request.proxy", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
+    key("models.providers.*.request.proxy", Object),
+    key("models.providers.*.request.proxy.mode", Words(&["env-proxy", "explicit-proxy"])),
+    key("models.providers.*.request.proxy.url", Text).secret(),
+    key("models.providers.*.request.proxy.tls", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
     key("models.providers.*.request.tls", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
     key("models.providers.*.request.allowPrivateNetwork", Bool)
         .only(&["true"])
@@ -315,7 +324,7 @@ pub static KEYS: &[Key] = &[
     key("agents.defaults.modelSelectionScope", Text).later(),
     key("agents.defaults.utilityModel", Text).later(),
     key("agents.defaults.decisionModel", Text).later(),
-    key("agents.defaults.imageModel", Open).later(),
+    key("agents.defaults.imageModel", Model),
     key("agents.defaults.imageGenerationModel", Open).later(),
     key("agents.defaults.musicGenerationModel", Open).later(),
     key("agents.defaults.videoGenerationModel", Open).later(),
@@ -356,7 +365,7 @@ pub static KEYS: &[Key] = &[
     key("agents.defaults.memorySearch", Open).later(),
     key("agents.defaults.promptOverlays", Open).later(),
     key("agents.defaults.systemPromptOverride", Text).later(),
-    key("agents.defaults.thinkingDefault", Text).later(),
+    key("agents.defaults.thinkingDefault", Words(THINKING)),
     key("agents.defaults.fastModeDefault", Open).later(),
     key("agents.defaults.verboseDefault", Text).later(),
     key("agents.defaults.toolProgressDetail", Text).later(),
@@ -401,7 +410,7 @@ pub static KEYS: &[Key] = &[
     key("agents.list[].agentRuntime", Open).later(),
     key("agents.list[].embeddedHarness", Open).later(),
     key("agents.list[].embeddedPi", Open).later(),
-    key("agents.list[].thinkingDefault", Text).later(),
+    key("agents.list[].thinkingDefault", Words(THINKING)),
     key("agents.list[].reasoningDefault", Text).later(),
     key("agents.list[].fastModeDefault", Open).later(),
     key("agents.list[].skills", Texts),
@@ -445,7 +454,7 @@ pub static KEYS: &[Key] = &[
     key("agents.entries.*.models.*.agentRuntime", Open).later(),
     key("agents.entries.*.models.*.codeMode", Bool).later(),
     key("agents.entries.*.models.*.streaming", Bool).later(),
-    key("agents.entries.*.thinkingDefault", Text).later(),
+    key("agents.entries.*.thinkingDefault", Words(THINKING)),
     key("agents.entries.*.verboseDefault", Text).later(),
     key("agents.entries.*.toolProgressDetail", Text).later(),
     key("agents.entries.*.reasoningDefault", Text).later(),
@@ -485,10 +494,21 @@ pub static KEYS: &[Key] = &[
     key("session.notifyOnCreate", Bool).later(),
     key("session.identityLinks", Open).later(),
     key("session.resetTriggers", Texts).later(),
-    key("session.reset", Open).later(),
-    key("session.resetByType", Open).later(),
-    key("session.resetByChannel", Open).later(),
-    key("session.idleMinutes", Integer(1, MAX)).later(),
+    key("session.reset", Object),
+    key("session.reset.mode", Words(RESETS)),
+    key("session.reset.atHour", Integer(0, 23)),
+    key("session.reset.idleMinutes", Integer(1, MAX)),
+    key("session.resetByType", Map),
+    key("session.resetByType.*", Object),
+    key("session.resetByType.*.mode", Words(RESETS)),
+    key("session.resetByType.*.atHour", Integer(0, 23)),
+    key("session.resetByType.*.idleMinutes", Integer(1, MAX)),
+    key("session.resetByChannel", Map),
+    key("session.resetByChannel.*", Object),
+    key("session.resetByChannel.*.mode", Words(RESETS)),
+    key("session.resetByChannel.*.atHour", Integer(0, 23)),
+    key("session.resetByChannel.*.idleMinutes", Integer(1, MAX)),
+    key("session.idleMinutes", Integer(1, MAX)),
     key("session.store", Text).later(),
     key("session.typingIntervalSeconds", Integer(1, MAX)).later(),
     key("session.typingMode", Text).later(),

@@ -6,9 +6,11 @@
 //! body is read before all of them passed.
 
 mod answer;
+mod hooks;
 mod previous;
 mod upgrade;
 
+pub(super) use hooks::{Started, Throttle};
 pub(super) use previous::Responses;
 
 use super::Gateway;
@@ -40,6 +42,8 @@ enum Doing {
     Body(Box<(Door, Head)>),
     /// A run answers it.
     Run(Box<Answer>),
+    /// The end of a hook's run answers it.
+    Hook,
 }
 
 impl Http {
@@ -47,7 +51,7 @@ impl Http {
     pub(super) fn run(&self) -> Option<u64> {
         match &self.doing {
             Doing::Run(answer) => Some(answer.run),
-            Doing::Nothing | Doing::Body(_) => None,
+            _ => None,
         }
     }
 
@@ -55,7 +59,7 @@ impl Http {
     fn silent_until(&self) -> Option<Time> {
         match &self.doing {
             Doing::Run(answer) => answer.ping_at(),
-            Doing::Nothing | Doing::Body(_) => None,
+            _ => None,
         }
     }
 }
@@ -145,11 +149,18 @@ impl Gateway {
     /// Answers what the HTTP machine refused, in the shape of the path it was for, and closes.
     fn http_refused(&mut self, id: ConnId, refusal: Refusal, fx: &mut Effects) {
         let Some(http) = self.http(id) else { return };
-        let path = match &http.doing {
-            Doing::Body(pending) => pending.1.path(),
-            _ => http.server.refused_path().unwrap_or_default(),
+        let reply = match &http.doing {
+            Doing::Body(pending) if matches!(pending.0, Door::Hook(_)) => {
+                api::hooks::refused(refusal.status, refusal.reason)
+            }
+            Doing::Body(pending) => {
+                api::refused(Some(pending.1.path()), refusal.status, refusal.reason)
+            }
+            _ => {
+                let path = http.server.refused_path().unwrap_or_default();
+                api::refused(Some(path), refusal.status, refusal.reason)
+            }
         };
-        let reply = api::refused(Some(path), refusal.status, refusal.reason);
         self.send(id, fx, |out| reply.write(out, false, false));
         self.close(id, fx);
     }
@@ -181,7 +192,7 @@ impl Gateway {
         if upgrade {
             return self.upgrade(id, &head, browser, fx);
         }
-        let door = match api::route(&head) {
+        let door = match api::route(&head, &self.config.hooks.path) {
             Routed::Door(door) => door,
             Routed::NotFound => {
                 return self.http_reply(id, &api::not_found(head.path()), &head, fx);
@@ -191,6 +202,11 @@ impl Gateway {
                 return self.http_reply(id, &reply, &head, fx);
             }
         };
+        if let Door::Hook(name) = &door
+            && let Some(reply) = self.hook_head(peer, name, &head)
+        {
+            return self.http_reply(id, &reply, &head, fx);
+        }
         if door.needs_secret() && self.credentials.check(head.bearer()) != Verdict::Granted {
             return self.http_reply(id, &api::unauthorized(), &head, fx);
         }
@@ -217,7 +233,9 @@ impl Gateway {
             Door::Startup => probes::startup(crate::protocol::VERSION, uptime),
             Door::Models => openai::models(&self.config),
             Door::Model(name) => openai::model(&name, &self.config),
-            Door::ChatCompletions | Door::Responses => api::method_not_allowed(head.path(), "POST"),
+            Door::ChatCompletions | Door::Responses | Door::Hook(_) => {
+                api::method_not_allowed(head.path(), "POST")
+            }
         };
         self.http_reply(id, &reply, &head, fx);
     }
@@ -261,6 +279,10 @@ impl Gateway {
                     Err(reply) => Err(reply),
                 }
             }
+            Door::Hook(name) => match self.hook_body(id, &name, body, &head) {
+                Some(reply) => Err(reply),
+                None => Ok(()),
+            },
             _ => Err(api::not_found(head.path())),
         };
         if let Err(reply) = outcome {

@@ -1,13 +1,14 @@
 //! `agent` and `agent.wait`: the two-stage call (FACTS.md section 6).
 
 use super::super::Gateway;
+use super::super::commands::{Call, Command};
 use super::super::runs::{Cause, NewRun, Repeated, digest, model_exists};
 use super::super::socket::Answer;
 use super::chat::{another_session, conflict, images, not_delivered};
 use super::{Handled, Params, number, text};
-use crate::agent::Ask;
 use crate::agent::prompt::Mode;
 use crate::agent::turn::Turn;
+use crate::agent::{Ask, Thinking};
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
@@ -62,6 +63,16 @@ impl Gateway {
                 return Ok(Answer::Value(self.accepted(number)));
             }
         }
+        let mut message = message.to_owned();
+        if let Some(command) = Command::read(&message) {
+            let said = message.clone();
+            let (key, agent, run_id) = (key.clone(), agent.clone(), run_id.clone());
+            let call = Call { conn, request, key, agent, run_id, digest, said: &said };
+            match self.agent_command(command, &call, fx)? {
+                None => return Ok(Answer::Handled),
+                Some(rest) => message = rest,
+            }
+        }
         let model = chosen_model(params);
         if let Some(model) = &model
             && !model_exists(&self.config, model)
@@ -74,11 +85,12 @@ impl Gateway {
         if let Some(extra) = text(params, "extraSystemPrompt").filter(|text| !text.is_empty()) {
             ask.turns.push(Turn::System(extra.to_owned()));
         }
+        ask.thinking = thinking(params)?;
         ask.prompt = text(params, "promptMode").and_then(Mode::parse).unwrap_or_default();
         let client = self.conns.client(conn).map(|client| (client.id, client.mode));
         let new = NewRun {
             session_id: session_id.map(str::to_owned),
-            message: Some(message.to_owned()),
+            message: Some(message),
             images: images(params)?,
             ask,
             model,
@@ -87,10 +99,17 @@ impl Gateway {
             digest,
             ..NewRun::new(run_id, Cause::Agent, key, agent)
         };
+        let known = self.sessions.get(&new.key).is_some();
         let run = self.accept_run(new)?;
         self.answer_later(run, conn, request);
         let accepted = self.accepted(run);
         self.respond_ok(conn, request, &accepted, fx);
+        if let Some(key) = self.runs.get(run).map(|run| run.key.clone()) {
+            let reasons = ["create", "send", "participants"];
+            for reason in reasons.into_iter().skip(usize::from(known)) {
+                self.tell_session(&key, Some(reason), &serde_json::Value::Null, fx);
+            }
+        }
         Ok(Answer::Handled)
     }
 
@@ -118,6 +137,18 @@ impl Gateway {
             None => format!("agent:{}:explicit:{session_id}", self.config.agents.default_agent()),
         }
     }
+}
+
+/// `thinking`: how hard this turn is thought about.
+pub(super) fn thinking(params: &Params) -> Result<Option<Thinking>, ErrorShape> {
+    let Some(word) = text(params, "thinking").filter(|word| !word.trim().is_empty()) else {
+        return Ok(None);
+    };
+    Thinking::parse(word).map(Some).ok_or_else(|| {
+        let word: String = word.chars().take(40).collect();
+        let all: Vec<&str> = Thinking::ALL.iter().map(|(_, word)| *word).collect();
+        ErrorShape::invalid(format!("invalid thinking level \"{word}\" (use {})", all.join(", ")))
+    })
 }
 
 /// `provider` and `model`, as two parameters or one.

@@ -8,6 +8,7 @@ mod agents;
 pub(super) mod chat;
 mod config;
 mod logs;
+mod message;
 mod models;
 mod sessions;
 mod status;
@@ -47,22 +48,40 @@ impl Gateway {
             Op::ChannelsStatus => Ok(Answer::Value(self.channels_status())),
             Op::ChatAbort => self.chat_abort(params, fx),
             Op::ChatHistory | Op::ChatStartup => self.chat_history(params),
+            Op::ChatInject => self.chat_inject(conn, request, params, fx),
+            Op::ChatMessageGet => self.chat_message_get(params),
+            Op::ChatMetadata => self.chat_metadata(params),
             Op::ChatSend => self.chat_send(conn, request, params, fx),
+            Op::CommandsList => self.commands_list(params),
             Op::ConfigGet => Ok(Answer::Value(self.config_get())),
             Op::Health => Ok(Answer::Json(self.health_json())),
             Op::LogsTail => self.logs_tail(params),
+            Op::MessageAction | Op::Send => self.send_message(params),
             Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
             Op::SessionsAbort => self.sessions_abort(params, fx),
+            Op::SessionsCreate => self.sessions_create(conn, request, params, fx),
+            Op::SessionsDelete => self.sessions_delete(conn, request, params, fx),
+            Op::SessionsDescribe => self.sessions_describe(params),
             Op::SessionsList => Ok(Answer::Value(self.sessions_list(params))),
             Op::SessionsMessagesSubscribe => self.messages_subscribe(conn, params, true),
             Op::SessionsMessagesUnsubscribe => self.messages_subscribe(conn, params, false),
+            Op::SessionsPatch => self.sessions_patch(conn, request, params, fx),
+            Op::SessionsPreview => self.sessions_preview(params),
+            Op::SessionsReset => self.sessions_reset(conn, request, params, fx),
+            Op::SessionsResolve => self.sessions_resolve(params),
+            Op::SessionsSend => self.sessions_send(conn, request, params, fx),
             Op::SessionsSubscribe => Ok(Answer::Value(self.sessions_subscribe(conn, params, true))),
             Op::SessionsUnsubscribe => {
                 Ok(Answer::Value(self.sessions_subscribe(conn, params, false)))
             }
+            Op::SessionsUsage => self.sessions_usage(params),
+            Op::SessionsUsageLogs => self.usage_logs(params),
+            Op::SessionsUsageTimeseries => self.usage_timeseries(params),
             Op::SkillsStatus => self.skills(params),
             Op::Status => Ok(Answer::Value(self.status_value())),
             Op::SystemPresence => Ok(Answer::Value(self.presence_list())),
+            Op::UsageCost => self.usage_cost(params),
+            Op::UsageStatus => Ok(Answer::Value(self.usage_status())),
         }
     }
 

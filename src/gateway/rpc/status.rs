@@ -149,10 +149,10 @@ impl Gateway {
         let (model, context) = self.default_model(self.config.agents.default_agent());
         let recent: Vec<Value> = self
             .sessions
-            .list()
+            .find(&crate::sessions::Query { limit: RECENT, ..Default::default() })
+            .keys
             .into_iter()
-            .take(RECENT)
-            .map(|(key, _)| self.session_row(key))
+            .map(|key| self.session_row(key))
             .collect();
         let active = self.runs.active_len();
         json!({

@@ -6,10 +6,10 @@ use super::models::candidates;
 use super::queue::QueueMode;
 use super::{Active, Cause, retry};
 use crate::agent::turn::{Part, Turn, text_of_parts};
-use crate::agent::{Ask, value_bytes};
+use crate::agent::{Ask, Thinking, value_bytes};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
-use crate::sessions::Appended;
+use crate::sessions::{Appended, Entry};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::io;
@@ -90,7 +90,7 @@ impl Gateway {
     /// # Errors
     /// `UNAVAILABLE`, and nothing was kept: the gateway leaves, too many runs, too many bytes,
     /// the disk.
-    pub(in crate::gateway) fn accept_run(&mut self, new: NewRun) -> Result<u64, ErrorShape> {
+    pub(in crate::gateway) fn accept_run(&mut self, mut new: NewRun) -> Result<u64, ErrorShape> {
         if self.leaving.is_some() {
             let error = ErrorShape::unavailable("the gateway is stopping; try again in a moment");
             return Err(retry(error.with(json!({"reason": "gateway-restarting"}))));
@@ -105,7 +105,16 @@ impl Gateway {
                 self.runs.active.len()
             ))));
         }
-        let candidates = candidates(&self.config, &new.agent, new.model.as_deref());
+        if new.keep && waiting == 0 {
+            self.end_if_stale(&new.key);
+        }
+        let own_model = self.sessions.get(&new.key).filter(|_| new.keep);
+        let model = new.model.clone().or(own_model.and_then(Entry::own_model));
+        if let Some(entry) = own_model.filter(|_| new.ask.thinking.is_none()) {
+            new.ask.thinking = entry.thinking_level.as_deref().and_then(Thinking::parse);
+        }
+        let mut candidates = candidates(&self.config, &new.agent, model.as_deref());
+        self.arrange_keys(&mut candidates);
         let now_ms = self.now.wall_ms;
         let said = new.keep.then(|| user_message(&new, now_ms)).flatten();
         let copies = 1 + usize::from(new.cause_is_journalled());
@@ -220,6 +229,7 @@ impl Gateway {
         }
         let now_ms = self.now.wall_ms;
         self.sessions.ensure(self.disk.as_mut(), &new.key, || fresh.clone(), now_ms);
+        self.touch_session(&new.key, new.client.map(|(id, _)| id));
         self.sessions.get(&new.key).map_or(fresh, |entry| entry.session_id.clone())
     }
 }

@@ -31,7 +31,7 @@ use super::timers::{Armed, Timer};
 use crate::agent::mend::{new_results, new_turns};
 use crate::agent::run::{Candidate, Outcome, Run, RunEvent};
 use crate::agent::turn::{self, Turn};
-use crate::agent::{Ask, value_bytes};
+use crate::agent::{Ask, Usage, value_bytes};
 use crate::driver::{ConnId, DialError, DialId, Effects, Time};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
@@ -104,6 +104,21 @@ pub(super) struct Finished {
     second: Result<Vec<u8>, ErrorShape>,
 }
 
+impl Finished {
+    /// Whether it went well, and the text of its answer.
+    pub(super) fn hook_completion(&self) -> (bool, String) {
+        let Ok(second) = &self.second else { return (false, String::new()) };
+        let second: Value = serde_json::from_slice(second).unwrap_or_default();
+        let text = second.pointer("/result/payloads/0/text").and_then(Value::as_str);
+        (second["status"] == "ok", text.unwrap_or_default().to_owned())
+    }
+
+    /// The outcome of what was no run: a command.
+    pub(in crate::gateway) fn new(digest: [u8; 32], wait: Vec<u8>, second: Vec<u8>) -> Self {
+        Self { digest, wait, second: Ok(second) }
+    }
+}
+
 /// What an idempotency key says of a request.
 pub(super) enum Repeated<'a> {
     /// It is new.
@@ -157,6 +172,9 @@ impl Gateway {
         if let Err(error) = &appended {
             log::error!(target: "sessions", "run {run}: session {key} not written: {error}");
         }
+        if appended.is_ok() {
+            self.count_usage(key, message);
+        }
         self.save_soon();
         appended
     }
@@ -202,9 +220,11 @@ impl Gateway {
             self.keep_results(&run, &results);
             ask.turns.extend(self.collect_riders(&run, fx));
             turn::repair(&mut ask.turns);
+            self.tell_events(&run.key, &mut ask.turns);
         }
         ask.house_tools = self.house_tools(&run);
-        self.add_prompt(&run.agent, &run.candidates, &mut ask);
+        let Active { key, agent, candidates, .. } = run.as_mut();
+        self.prepare(key, agent, candidates, &mut ask);
         run.asked = ask.bytes();
         if ask.sampling.max_tokens.is_none() {
             ask.sampling.max_tokens = self.max_tokens(&run.candidates);
@@ -317,16 +337,21 @@ impl Gateway {
     /// waits for the outcome.
     fn told(&mut self, mut run: Box<Active>, events: &[RunEvent], fx: &mut Effects) {
         let number = run.number;
+        for news in run.machine.as_mut().map(Run::take_news).unwrap_or_default() {
+            self.keyring.note(self.now.time, news);
+        }
         for event in events {
             self.speak(&mut run, event, fx);
         }
         let turn = events.iter().any(|event| matches!(event, RunEvent::Turn));
         let over = events.iter().any(|event| matches!(event, RunEvent::Over(_)));
         self.speak_text(&mut run, over || turn, fx);
-        if let (Cause::Http(conn), Some(machine), false) =
-            (run.cause, &run.machine, events.is_empty())
-        {
-            self.http_events(conn, events, machine.text(), machine.calls(), machine.usage(), fx);
+        if let (Cause::Http(conn), false) = (run.cause, events.is_empty()) {
+            match &run.machine {
+                Some(m) => self.http_events(conn, events, m.text(), m.calls(), m.usage(), fx),
+                // Cancelled while it waited in its line: its client hears so all the same.
+                None => self.http_events(conn, events, "", &[], Usage::default(), fx),
+            }
         }
         match events.iter().rev().find_map(|event| match event {
             RunEvent::Over(outcome) => Some(outcome),
@@ -352,14 +377,12 @@ impl Gateway {
     /// The end of a run: durable first, then told.
     fn conclude(&mut self, mut run: Box<Active>, outcome: &Outcome, fx: &mut Effects) {
         let ended_ms = self.now.wall_ms;
-        self.runs.by_id.remove(&run.id);
         self.runs.count(&mut run, 0);
         let in_tools = self.abandon_turn(&mut run, fx);
         self.speak_usage(&mut run, outcome, fx);
         let riders = self.riders_of(run.number);
-        if run.is_said() {
-            self.runs.answered.push(run.id.clone());
-        } else if run.keep {
+        let mut kept = false;
+        if run.keep {
             // A run that was cancelled while it waited: what was said stays.
             self.say(&mut run);
             let carried = riders.iter().filter_map(|rider| self.runs.get(*rider));
@@ -371,33 +394,17 @@ impl Gateway {
                 None => self.append_message(&run.key, &run.id, &message),
                 Some(_) => Err(io::ErrorKind::StorageFull.into()),
             };
+            kept = appended.is_ok();
             if let Ok(appended) = &appended {
                 self.tell_message(&run, &message, appended, fx);
-                self.runs.answered.push(run.id.clone());
             }
             self.session_ended(&run, outcome, ended_ms);
         }
-        self.speak_end(&mut run, outcome, ended_ms, fx);
-        if self.faults.second_terminal_event {
-            self.speak_end(&mut run, outcome, ended_ms, fx);
-        }
-        let wait = self.wait_result(&run, outcome, ended_ms);
-        let second = self.second_response(&run, outcome, ended_ms);
-        for (conn, request) in std::mem::take(&mut run.answers) {
-            match &second {
-                Ok(payload) => self.respond_json(conn, &request, payload, fx),
-                Err(error) => self.respond_error(conn, &request, error, fx),
-            }
-        }
-        self.answer_waits(&run.id, &wait, fx);
-        if !matches!(run.cause, Cause::Http(_)) {
-            let finished = Finished { digest: run.digest, wait, second };
-            self.runs.remember(self.disk.as_mut(), run.id.clone(), finished);
-        }
-        self.tell_of_run(&run, outcome);
+        self.end_told(&mut run, outcome, kept, fx);
         for rider in riders {
-            if let Some(rider) = self.runs.active.remove(&rider) {
-                self.conclude(rider, outcome, fx);
+            if let Some(mut rider) = self.runs.active.remove(&rider) {
+                self.runs.count(&mut rider, 0);
+                self.end_told(&mut rider, outcome, kept, fx);
             }
         }
         if run.machine.is_some() {
@@ -407,6 +414,35 @@ impl Gateway {
         self.next_in_line(&run);
         self.save_soon();
         self.leave_if_idle(fx);
+    }
+
+    /// Everybody who waits for the outcome of a run hears it. `kept`: its session has the answer,
+    /// its own or that of the run it was said to.
+    fn end_told(&mut self, run: &mut Active, outcome: &Outcome, kept: bool, fx: &mut Effects) {
+        let ended_ms = self.now.wall_ms;
+        self.runs.by_id.remove(&run.id);
+        if kept {
+            self.runs.answered.push(run.id.clone());
+        }
+        self.speak_end(run, outcome, ended_ms, fx);
+        if self.faults.second_terminal_event {
+            self.speak_end(run, outcome, ended_ms, fx);
+        }
+        let wait = self.wait_result(run, outcome, ended_ms);
+        let second = self.second_response(run, outcome, ended_ms);
+        for (conn, request) in std::mem::take(&mut run.answers) {
+            match &second {
+                Ok(payload) => self.respond_json(conn, &request, payload, fx),
+                Err(error) => self.respond_error(conn, &request, error, fx),
+            }
+        }
+        self.answer_waits(&run.id, &wait, fx);
+        self.hook_over(&run, outcome, fx);
+        if !matches!(run.cause, Cause::Http(_)) {
+            let finished = Finished { digest: run.digest, wait, second };
+            self.runs.remember(self.disk.as_mut(), run.id.clone(), finished);
+        }
+        self.tell_of_run(run, outcome);
     }
 
     /// Ends a run; false when it was over already.

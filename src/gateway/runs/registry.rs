@@ -180,11 +180,16 @@ impl Runs {
         assert_eq!(self.running, machines, "what runs");
     }
 
-    pub(super) fn remember(&mut self, disk: &mut dyn Disk, id: String, finished: Finished) {
+    pub(in crate::gateway) fn remember(
+        &mut self,
+        disk: &mut dyn Disk,
+        id: String,
+        finished: Finished,
+    ) {
         self.ledger.remember(disk, id, finished);
     }
 
-    pub(super) fn finished(&self, id: &str) -> Option<&Finished> {
+    pub(in crate::gateway) fn finished(&self, id: &str) -> Option<&Finished> {
         self.ledger.get(id)
     }
 }

@@ -76,7 +76,7 @@ impl Gateway {
     }
 
     /// A run is over: everybody who waits for it hears so.
-    pub(super) fn answer_waits(&mut self, run: &str, result: &[u8], fx: &mut Effects) {
+    pub(in crate::gateway) fn answer_waits(&mut self, run: &str, result: &[u8], fx: &mut Effects) {
         for wait in self.runs.waits.take(|wait| wait.run == run) {
             self.respond_json(wait.conn, &wait.request, result, fx);
         }

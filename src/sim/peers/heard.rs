@@ -1,7 +1,8 @@
 //! What one client heard of one run, held against the rules of FACTS.md section 5.
 
-use crate::sim::check::{Checks, Invariant, Message};
+use crate::sim::check::{Checks, Invariant};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What was heard so far.
 #[derive(Debug, Default)]
@@ -14,6 +15,10 @@ pub struct Heard {
     seq: u64,
     /// It was heard from the beginning, or caught up with by a delta.
     synced: bool,
+    /// It was heard from the beginning.
+    whole: bool,
+    /// Tool calls by stream and id: whether they are over.
+    tools: BTreeMap<(String, String), bool>,
 }
 
 impl Heard {
@@ -25,9 +30,11 @@ impl Heard {
         checks.require(seq >= self.seq, Invariant::Sequence, || {
             format!("client {name}: {run} goes back from {} to {seq}", self.seq)
         });
-        self.synced |= self.seq == 0 && seq == 1;
+        self.whole |= self.seq == 0 && seq == 1;
+        self.synced |= self.whole;
         self.seq = seq;
         if frame["event"] == "agent" {
+            self.tool(name, payload, checks);
             let trailing = self.aborted && payload["stream"] == "lifecycle";
             return checks.require(!self.ended || trailing, Invariant::OneEnd, || {
                 format!("client {name}: after the end of {run}: {payload}")
@@ -63,19 +70,10 @@ impl Heard {
                 checks.require(same, Invariant::OneEnd, || {
                     format!("client {name}: {run} ends as {whole:?} after {:?}", self.text)
                 });
-                // What was said to a run that went on is answered by that run, and what rode on it
-                // ends without words.
-                let key = checks.messages.get(run).map(|message| message.key.clone());
-                let own = |message: &Message| {
-                    key.as_ref() == Some(&message.key)
-                        && whole.starts_with(&format!("re: {}", message.text))
-                };
-                let answered = whole.is_empty()
-                    || whole.starts_with("[local")
-                    || checks.messages.values().any(own);
-                checks.require(key.is_none() || answered, Invariant::OneEnd, || {
-                    format!("client {name}: {run} got another's answer: {whole:?}")
-                });
+                // Whether it answers this run, the transcript will tell.
+                if let Some(message) = checks.messages.get_mut(run) {
+                    message.ended.get_or_insert_with(|| whole.to_owned());
+                }
             }
             Some("aborted") => {
                 self.ended = true;
@@ -94,5 +92,30 @@ impl Heard {
             }),
         }
         checks.ends += u64::from(self.ended);
+        let open = self.tools.iter().find(|(_, over)| self.ended && !**over);
+        checks.require(open.is_none(), Invariant::ToolsOnce, || {
+            format!("client {name}: {run} ended, and {open:?} did not: {payload}")
+        });
+    }
+
+    /// An event of a tool call: `tool` has start and result, `item` start and end.
+    fn tool(&mut self, name: usize, payload: &Value, checks: &mut Checks) {
+        let data = &payload["data"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let id = (text(&payload["stream"]), text(&data["toolCallId"]));
+        if !matches!(id.0.as_str(), "tool" | "item") {
+            return;
+        }
+        let fine = match data["phase"].as_str() {
+            Some("start") => self.tools.insert(id, false).is_none(),
+            Some("result" | "end") => match self.tools.insert(id, true) {
+                Some(over) => !over,
+                None => !self.whole,
+            },
+            _ => true,
+        };
+        checks.require(fine, Invariant::ToolsOnce, || {
+            format!("client {name}: a tool begins or ends out of turn: {payload}")
+        });
     }
 }

@@ -170,7 +170,8 @@ impl HttpClient {
         let status = self.status;
         let text = String::from_utf8_lossy(&self.body).into_owned();
         let excused = checks.leaving.is_some() || checks.disk_trouble;
-        let trouble = excused || checks.provider_trouble;
+        // A short queue refuses the newest, or drops the oldest.
+        let trouble = excused || checks.provider_trouble || checks.short_queues;
         let (fine, may) = match &expected {
             Expect::Status(wanted, _) => (status == *wanted, excused),
             Expect::Whole(begins) => {

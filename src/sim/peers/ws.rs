@@ -101,6 +101,10 @@ pub struct WsClient {
     own: Vec<String>,
 }
 
+/// What a message does while its session has a run; without a word it steers.
+const MODES: [Option<&str>; 6] =
+    [None, None, Some("steer"), Some("followup"), Some("collect"), Some("interrupt")];
+
 const SESSIONS: [&str; 3] = ["agent:main:main", "agent:main:a", "agent:main:b"];
 
 impl WsClient {
@@ -145,7 +149,9 @@ impl WsClient {
 
     fn connect(&mut self, io: &mut Io) {
         let version = self.plan.protocol;
+        let caps: &[&str] = if self.rng.percent(60) { &["tool-events"] } else { &[] };
         let params = json!({
+            "caps": caps,
             "minProtocol": version, "maxProtocol": version,
             "client": {"id": "gateway-client", "version": "1", "platform": "sim",
                        "mode": "backend"},
@@ -210,7 +216,8 @@ impl WsClient {
                 let run = format!("run-{}-{}", self.name, self.requests);
                 // Chat and agent are told apart by their text, for repetitions.
                 let text = format!("{method} {run} {}", "x".repeat(self.plan.size));
-                let message = Message { key: key.to_owned(), text, sent: now, acked: None };
+                let message =
+                    Message { key: key.to_owned(), text, sent: now, acked: None, ended: None };
                 checks.messages.insert(run.clone(), message);
                 self.own.push(run.clone());
                 self.say(method, &run, io, checks);
@@ -221,9 +228,14 @@ impl WsClient {
 
     fn say(&mut self, method: &'static str, run: &str, io: &mut Io, checks: &Checks) {
         let message = &checks.messages[run];
-        let params = json!({
+        let mut params = json!({
             "sessionKey": message.key, "message": message.text, "idempotencyKey": run,
         });
+        if method == "chat.send"
+            && let Some(mode) = self.rng.pick(&MODES)
+        {
+            params["queueMode"] = json!(mode);
+        }
         self.request(method, params, run, io);
     }
 
@@ -261,7 +273,8 @@ impl WsClient {
         }
         self.asked.remove(&id);
         self.over.insert(id);
-        let excused = checks.leaving.is_some() || checks.disk_trouble;
+        let full = checks.short_queues && frame["error"]["retryable"] == true;
+        let excused = checks.leaving.is_some() || checks.disk_trouble || full;
         let refused = matches!(method, "chat.send" | "agent") && !ok && !second;
         if refused && checks.messages.get(&run).is_some_and(|message| message.acked.is_none()) {
             self.own.retain(|own| *own != run);

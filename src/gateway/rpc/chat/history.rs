@@ -1,16 +1,11 @@
-//! `chat.send`, `chat.history`, `chat.startup`, `chat.abort` (FACTS.md section 5).
+//! `chat.history`, `chat.startup`, `chat.message.get`: what was said, a page at a time.
 
-use super::super::Gateway;
-use super::super::runs::{Cause, NewRun, QueueMode, Repeated, digest};
-use super::super::socket::Answer;
-use super::{Handled, Params, count, number, text};
-use crate::driver::{ConnId, Effects};
+use super::super::super::Gateway;
+use super::super::super::socket::Answer;
+use super::super::{Handled, Params, count, text};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
-use crate::protocol::frame::write_json;
 use crate::sessions::transcript::Record;
-use crate::wire::hash::base64_decode;
-use serde::Serialize;
 use serde_json::{Value, json};
 use std::io;
 use std::ops::ControlFlow;
@@ -21,96 +16,21 @@ const HISTORY: usize = 200;
 const HISTORY_BYTES: usize = 6 * 1024 * 1024;
 
 impl Gateway {
-    /// Acknowledges `{runId, status: "started"}` once the message is on disk; the run follows.
-    pub(super) fn chat_send(
-        &mut self,
-        conn: ConnId,
-        request: &str,
-        params: &Params,
-        fx: &mut Effects,
-    ) -> Handled {
-        let message = text(params, "message").unwrap_or_default();
-        let (key, agent) = self.target(text(params, "sessionKey"), text(params, "agentId"))?;
-        let plain = params.get("suppressCommandInterpretation") == Some(&Value::Bool(true));
-        if message.trim() == "/stop" && !plain {
-            return Ok(self.abort_session(&key, None, fx).answer());
-        }
-        not_delivered(params)?;
-        let images = images(params)?;
-        if message.trim().is_empty() && images.is_empty() {
-            return Err(ErrorShape::invalid("message or attachment required"));
-        }
-        let run_id = text(params, "idempotencyKey").unwrap_or_default().to_owned();
-        let digest = digest("chat", &key, message, params.get("attachments"));
-        let status = match self.repeated(&run_id, digest) {
-            Repeated::No => None,
-            Repeated::Conflict => return Err(conflict()),
-            Repeated::InFlight(_) => Some("in_flight"),
-            Repeated::Finished(_) => Some("ok"),
-        };
-        if let Some(status) = status {
-            return Ok(Answer::Value(json!({"runId": run_id, "status": status})));
-        }
-        let session_id = text(params, "sessionId");
-        if let (Some(asked), Some(entry)) = (session_id, self.sessions.get(&key))
-            && entry.session_id != asked
-        {
-            return Err(another_session(&key, asked));
-        }
-        let client = self.conns.client(conn).map(|client| (client.id, client.mode));
-        let new = NewRun {
-            session_id: session_id.map(str::to_owned),
-            message: Some(message.to_owned()),
-            images,
-            timeout_ms: number(params, "timeoutMs"),
-            client,
-            digest,
-            mode: text(params, "queueMode").and_then(QueueMode::from_word),
-            ..NewRun::new(run_id.clone(), Cause::Chat, key, agent)
-        };
-        self.accept_run(new)?;
-        self.respond_ok(conn, request, &json!({"runId": run_id, "status": "started"}), fx);
-        Ok(Answer::Handled)
-    }
-
-    /// `{sessionKey, runId?}` -> `{ok, aborted, runIds}`; nothing running is no error.
-    pub(super) fn chat_abort(&mut self, params: &Params, fx: &mut Effects) -> Handled {
-        let (key, _) = self.target(text(params, "sessionKey"), text(params, "agentId"))?;
-        Ok(self.abort_session(&key, text(params, "runId"), fx).answer())
-    }
-
-    /// Cancels the runs of a session, those that wait first so that none begins meanwhile.
-    pub(super) fn abort_session(
-        &mut self,
-        key: &str,
-        run_id: Option<&str>,
-        fx: &mut Effects,
-    ) -> Aborted {
-        let mut ids = Vec::new();
-        for number in self.runs.of_session(key).into_iter().rev() {
-            let Some(id) = self.runs.get(number).map(|run| run.id.clone()) else { continue };
-            if run_id.is_none_or(|wanted| wanted == id) && self.cancel_run(number, "rpc", fx) {
-                ids.insert(0, id);
-            }
-        }
-        if run_id.is_none() {
-            self.cancel_spawned(key, fx);
-        }
-        Aborted { ok: true, aborted: !ids.is_empty(), run_ids: ids }
-    }
-
     /// `chat.history` and `chat.startup`: messages of a session, the newest page first.
     /// `offset` counts messages from the end, `limit` is the page.
-    pub(super) fn chat_history(&mut self, params: &Params) -> Handled {
+    pub(in crate::gateway::rpc) fn chat_history(&mut self, params: &Params) -> Handled {
         let (key, agent) = self.target(text(params, "sessionKey"), text(params, "agentId"))?;
+        if let Some(delta) = self.history_since(&key, &agent, params)? {
+            return Ok(Answer::Value(delta));
+        }
         let limit = count(params, "limit", HISTORY);
         let offset = count(params, "offset", 0);
         let max_chars = count(params, "maxChars", usize::MAX);
         let max_bytes = count(params, "maxBytes", HISTORY_BYTES).min(HISTORY_BYTES);
-        let unreadable = |error: io::Error| {
-            ErrorShape::unavailable(format!("the transcript of {key} cannot be read: {error}"))
-        };
-        let total = self.sessions.count(self.disk.as_ref(), &key).map_err(unreadable)?;
+        let total = self
+            .sessions
+            .count(self.disk.as_ref(), &key)
+            .map_err(|error| unreadable(&key, &error))?;
         // The page ends so many messages before the newest, or with the one that is named.
         let last = text(params, "messageId");
         let mut end = last.is_none().then(|| total.saturating_sub(offset as u64));
@@ -138,7 +58,9 @@ impl Gateway {
             }
         };
         if !none {
-            self.sessions.walk_back(self.disk.as_ref(), &key, &mut see).map_err(unreadable)?;
+            self.sessions
+                .walk_back(self.disk.as_ref(), &key, &mut see)
+                .map_err(|error| unreadable(&key, &error))?;
         }
         let Some(end) = end else {
             let id = last.unwrap_or_default();
@@ -151,7 +73,7 @@ impl Gateway {
             "sessionKey": key, "hasMore": end > messages.len() as u64, "totalMessages": total,
             "pendingInputs": self.pending_inputs(&key),
             "messages": messages,
-            "deltaCursor": total.to_string(),
+            "deltaCursor": self.cursor(&key, total),
             "defaults": {"modelProvider": provider, "model": model, "contextTokens": window},
         });
         if let Some(entry) = self.sessions.get(&key) {
@@ -159,6 +81,91 @@ impl Gateway {
             value["sessionInfo"] = self.session_row(&key);
         }
         Ok(Answer::Value(value))
+    }
+
+    /// What clients bring back to get only what is newer: how far they are, in which
+    /// conversation.
+    fn cursor(&self, key: &str, seq: u64) -> String {
+        format!("{seq}.{}", self.generation(key))
+    }
+
+    /// Changes when a conversation begins anew.
+    fn generation(&self, key: &str) -> &str {
+        let entry = self.sessions.get(key);
+        entry.map_or("", |entry| entry.lifecycle_revision.as_deref().unwrap_or(&entry.session_id))
+    }
+
+    /// With `cursor`: the messages behind it. `None` when the cursor is of another conversation,
+    /// or so old that a page does not hold the difference: the client then gets a page.
+    fn history_since(
+        &mut self,
+        key: &str,
+        agent: &str,
+        params: &Params,
+    ) -> Result<Option<Value>, ErrorShape> {
+        let Some(cursor) = text(params, "cursor") else { return Ok(None) };
+        let Some((seq, generation)) = cursor.split_once('.') else { return Ok(None) };
+        let Ok(seq) = seq.parse::<u64>() else { return Ok(None) };
+        let failed = |error: io::Error| unreadable(key, &error);
+        let total = self.sessions.count(self.disk.as_ref(), key).map_err(failed)?;
+        let newer = total.checked_sub(seq).and_then(|newer| usize::try_from(newer).ok());
+        let limit = count(params, "limit", HISTORY);
+        let Some(newer) = newer.filter(|newer| *newer <= limit) else { return Ok(None) };
+        if generation != self.generation(key) {
+            return Ok(None);
+        }
+        let records = self
+            .sessions
+            .newest_messages(self.disk.as_ref(), key, newer, HISTORY_BYTES)
+            .map_err(failed)?;
+        if records.len() != newer {
+            return Ok(None);
+        }
+        let max_chars = count(params, "maxChars", usize::MAX);
+        let messages: Vec<Value> = records
+            .into_iter()
+            .zip(seq + 1..)
+            .map(|(record, seq)| {
+                let mut message = shown(record.message, &record.id, seq);
+                shorten(&mut message, max_chars);
+                json!({
+                    "sessionKey": key, "agentId": agent, "message": message,
+                    "messageId": record.id, "messageSeq": seq,
+                })
+            })
+            .collect();
+        Ok(Some(json!({
+            "kind": "delta", "sessionKey": key, "messages": messages,
+            "deltaCursor": self.cursor(key, total), "pendingInputs": self.pending_inputs(key),
+            "sessionInfo": self.session_row(key),
+        })))
+    }
+
+    /// `{sessionKey, messageId, maxChars?}` -> `{ok, message}` or `{ok: false,
+    /// unavailableReason}`.
+    pub(in crate::gateway::rpc) fn chat_message_get(&mut self, params: &Params) -> Handled {
+        let (key, _) = self.target(text(params, "sessionKey"), text(params, "agentId"))?;
+        let id = text(params, "messageId").unwrap_or_default();
+        let failed = |error: io::Error| unreadable(&key, &error);
+        let total = self.sessions.count(self.disk.as_ref(), &key).map_err(failed)?;
+        let (mut found, mut seq) = (None, total + 1);
+        let mut see = |record: Record| {
+            seq = seq.saturating_sub(1);
+            if record.id != id {
+                return ControlFlow::Continue(());
+            }
+            found = Some(shown(record.message, &record.id, seq));
+            ControlFlow::Break(())
+        };
+        self.sessions.walk_back(self.disk.as_ref(), &key, &mut see).map_err(failed)?;
+        let Some(mut message) = found else {
+            return Ok(Answer::Value(json!({"ok": false, "unavailableReason": "not_found"})));
+        };
+        if message.to_string().len() > limits::WS_DROP_EVENTS {
+            return Ok(Answer::Value(json!({"ok": false, "unavailableReason": "oversized"})));
+        }
+        shorten(&mut message, count(params, "maxChars", usize::MAX));
+        Ok(Answer::Value(json!({"ok": true, "message": message})))
     }
 
     /// Messages that wait behind the running one.
@@ -175,21 +182,8 @@ impl Gateway {
     }
 }
 
-/// Result of `chat.abort`; some clients compare the text, so the order is the reference's.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Aborted {
-    ok: bool,
-    aborted: bool,
-    pub(super) run_ids: Vec<String>,
-}
-
-impl Aborted {
-    fn answer(&self) -> Answer {
-        let mut json = Vec::new();
-        write_json(&mut json, self);
-        Answer::Json(json)
-    }
+fn unreadable(key: &str, error: &io::Error) -> ErrorShape {
+    ErrorShape::unavailable(format!("the transcript of {key} cannot be read: {error}"))
 }
 
 /// A message as clients see it: its record's id and number beside what was written.
@@ -229,75 +223,12 @@ fn shorten(message: &mut Value, max_chars: usize) {
     }
 }
 
-/// Images among `attachments`: media type and base64, checked against what `hello-ok` allows.
-pub(super) fn images(params: &Params) -> Result<Vec<(String, String)>, ErrorShape> {
-    let Some(Value::Array(attachments)) = params.get("attachments") else { return Ok(Vec::new()) };
-    let mut images = Vec::new();
-    let mut total = 0;
-    for (index, attachment) in attachments.iter().enumerate() {
-        let field = |name| attachment.get(name).and_then(Value::as_str);
-        let mime = field("mimeType").unwrap_or_default();
-        let content = field("content").unwrap_or_default();
-        // A data URL is what browsers have at hand.
-        let data = content.split_once(";base64,").map_or(content, |(_, data)| data);
-        let padding = data.bytes().rev().take_while(|byte| *byte == b'=').count();
-        let bytes = (data.len() / 4 * 3).saturating_sub(padding);
-        if bytes > limits::IMAGE {
-            return Err(ErrorShape::invalid(format!(
-                "attachments[{index}]: {bytes} bytes, and an image may have {} \
-                 (policy.attachments.maxImageBytes)",
-                limits::IMAGE
-            )));
-        }
-        total += bytes;
-        if total > limits::ATTACHMENTS {
-            return Err(ErrorShape::invalid(format!(
-                "attachments: more than {} bytes together (policy.attachments.maxBytes)",
-                limits::ATTACHMENTS
-            )));
-        }
-        if !mime.starts_with("image/") || data.is_empty() || base64_decode(data).is_none() {
-            return Err(ErrorShape::invalid(format!(
-                "attachments[{index}]: this gateway takes images: \
-                 {{mimeType: \"image/…\", content: <base64>}}"
-            )));
-        }
-        images.push((mime.to_owned(), data.to_owned()));
-    }
-    Ok(images)
-}
-
-/// Refuses to promise that the answer goes out by a channel.
-pub(super) fn not_delivered(params: &Params) -> Result<(), ErrorShape> {
-    if params.get("deliver") != Some(&Value::Bool(true)) {
-        return Ok(());
-    }
-    let mut named = ["replyChannel", "channel"].into_iter().filter_map(|name| text(params, name));
-    let channel = named.find(|name| !name.is_empty());
-    let channel = channel.map(|name| format!(" by \"{name}\"")).unwrap_or_default();
-    Err(ErrorShape::invalid(format!(
-        "deliver: this gateway has no channel built in yet, so the answer cannot be delivered\
-         {channel}; send deliver: false and read it here"
-    )))
-}
-
-pub(super) fn another_session(key: &str, expected: &str) -> ErrorShape {
-    ErrorShape::invalid(format!("session {key} is not \"{expected}\" any more"))
-}
-
-pub(super) fn conflict() -> ErrorShape {
-    ErrorShape::invalid(
-        "This message ID was already used for different input; send it with a new idempotencyKey",
-    )
-    .with(json!({"reason": "chat-request-conflict"}))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::super::fuzz::{Memory, boot};
     use super::*;
     use crate::config::AuthMode;
     use crate::driver::{Now, Time};
+    use crate::gateway::fuzz::{Memory, boot};
     use crate::sessions::transcript::{write_header, write_message};
     use crate::store::Disk;
 

@@ -1,0 +1,144 @@
+//! `openclaw message send`: asks the gateway to send; never reaches a channel by itself, for two
+//! connections of one account would disturb each other.
+
+use serde_json::{Map, Value, json};
+
+use super::client::{self, CLI, Session, Target};
+use super::table::Args;
+use super::{Failed, entropy, out};
+use crate::wire::text::uuid_v4;
+
+/// Flags and the parameters of the action they become.
+const TEXTS: [(&str, &str); 5] = [
+    ("message", "message"),
+    ("media", "media"),
+    ("reply-to", "replyTo"),
+    ("thread-id", "threadId"),
+    ("account", "accountId"),
+];
+/// As [`TEXTS`], for values that are JSON.
+const DOCUMENTS: [&str; 2] = ["presentation", "delivery"];
+const SWITCHES: [(&str, &str); 4] = [
+    ("silent", "silent"),
+    ("pin", "pin"),
+    ("force-document", "forceDocument"),
+    ("gif-playback", "gifPlayback"),
+];
+
+/// Runs the command.
+///
+/// # Errors
+/// When the words do not make a message, no gateway answers, or it cannot send.
+pub fn send(args: &Args) -> Result<u8, Failed> {
+    let params = params(args, &uuid_v4(entropy::bytes()))?;
+    if args.has("dry-run") {
+        out::json(&json!({"ok": true, "dryRun": true, "method": "message.action",
+            "params": params}));
+        return Ok(0);
+    }
+    let target = Target::find(args)?;
+    let scopes = client::scopes_for("message.action");
+    let asked = Session::open(&target, CLI, &scopes, client::timeout(args)).and_then(|mut it| {
+        let answer = it.request("message.action", Some(params));
+        it.close();
+        answer
+    });
+    let answer = match asked {
+        Ok(answer) => answer,
+        Err(trouble) => return target.fail(args, &trouble),
+    };
+    // A send that was suppressed or failed half-way is answered, and is not done.
+    let ok = answer.get("ok") != Some(&Value::Bool(false));
+    if args.has("json") {
+        out::json(&answer);
+    } else {
+        let id = answer.get("messageId").and_then(Value::as_str).unwrap_or("sent");
+        out::line(&out::foreign(id));
+    }
+    Ok(u8::from(!ok))
+}
+
+fn params(args: &Args, key: &str) -> Result<Value, Failed> {
+    const EXAMPLE: &str =
+        "openclaw message send --channel telegram --target @name --message \"...\"";
+    let Some(target) = args.value("target") else {
+        return Err(Failed::new("--target is missing: who gets it", EXAMPLE));
+    };
+    // `telegram:@name` names its channel.
+    let prefix = target.split_once(':').map(|(prefix, _)| prefix);
+    let named =
+        |prefix: &&str| !prefix.is_empty() && prefix.chars().all(|c| c.is_ascii_lowercase());
+    let Some(channel) = args.value("channel").or(prefix.filter(named)) else {
+        return Err(Failed::new("--channel is missing: by which channel", EXAMPLE));
+    };
+    let mut action = Map::new();
+    let mut set = |name: &str, value: Value| drop(action.insert(name.to_owned(), value));
+    for (flag, name) in TEXTS {
+        if let Some(value) = args.value(flag) {
+            set(name, value.into());
+        }
+    }
+    for flag in DOCUMENTS {
+        if let Some(text) = args.value(flag) {
+            let value: Value = serde_json::from_str(text)
+                .map_err(|error| Failed::new(format!("--{flag} is not JSON: {error}"), EXAMPLE))?;
+            set(flag, value);
+        }
+    }
+    if !["message", "media", "presentation"].iter().any(|flag| args.value(flag).is_some()) {
+        let what = "nothing to send: --message, --media or --presentation";
+        return Err(Failed::new(what, EXAMPLE));
+    }
+    for (flag, name) in SWITCHES {
+        if args.has(flag) {
+            set(name, true.into());
+        }
+    }
+    set("channel", channel.into());
+    set("target", target.into());
+    set("to", target.into());
+    let mut params = json!({
+        "channel": channel, "action": "send", "params": action, "senderIsOwner": true,
+        "conversationReadOrigin": "direct-operator", "idempotencyKey": key,
+    });
+    if let Some(account) = args.value("account") {
+        params["accountId"] = json!(account);
+    }
+    Ok(params)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::table::{Parsed, parse};
+
+    fn made(line: &[&str]) -> Result<Value, Failed> {
+        let words = ["message", "send"].iter().chain(line).map(std::ffi::OsString::from);
+        let Ok(Parsed::Run(args)) = parse(words) else { panic!("{line:?}") };
+        params(&args, "k")
+    }
+
+    #[test]
+    fn words_make_one_action() {
+        let sent = made(&["-t", "telegram:1", "-m", "hi", "--silent"]).unwrap();
+        assert_eq!(sent["channel"], "telegram");
+        assert_eq!(
+            sent["params"],
+            json!({"channel": "telegram", "target": "telegram:1", "to": "telegram:1",
+                "message": "hi", "silent": true})
+        );
+        assert_eq!((&sent["action"], &sent["idempotencyKey"]), (&json!("send"), &json!("k")));
+        let named = made(&["--channel", "slack", "-t", "channel:C1", "--presentation", "{}"]);
+        assert_eq!(named.unwrap()["params"]["presentation"], json!({}));
+        for (line, part) in [
+            (&["-m", "hi"][..], "--target"),
+            (&["-t", "@x", "-m", "hi"], "--channel"),
+            (&["-t", "telegram:1"], "nothing to send"),
+            (&["-t", "a:1", "--presentation", "{"], "not JSON"),
+        ] {
+            let error = made(line).unwrap_err();
+            assert!(error.what.contains(part), "{error}");
+            assert!(error.next.starts_with("openclaw message send"), "{error}");
+        }
+    }
+}

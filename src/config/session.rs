@@ -1,0 +1,49 @@
+//! Section `session`: how messages group into sessions, and when a conversation ends by itself.
+
+use super::agents::MAIN_AGENT;
+use std::collections::BTreeMap;
+
+/// `session.scope`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionScope {
+    /// One session a sender.
+    PerSender,
+    /// One session for everybody.
+    Global,
+}
+
+/// Section `session`.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// How messages group into sessions.
+    pub scope: SessionScope,
+    /// Last part of the main session's key, `agent:<id>:<mainKey>`.
+    pub main_key: String,
+    /// `session.reset`: when a conversation ends by itself.
+    pub reset: SessionReset,
+    /// `session.resetByType`, by `direct`, `group` or `thread`.
+    pub reset_by_type: BTreeMap<String, SessionReset>,
+    /// `session.resetByChannel`; goes before the type.
+    pub reset_by_channel: BTreeMap<String, SessionReset>,
+}
+
+/// `session.reset` and its likes; nothing set is `mode: "none"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SessionReset {
+    /// `atHour` of `mode: "daily"`, 0 to 23, in UTC.
+    pub daily_at_hour: Option<u8>,
+    /// `idleMinutes`.
+    pub idle_minutes: Option<u64>,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            scope: SessionScope::PerSender,
+            main_key: MAIN_AGENT.to_owned(),
+            reset: SessionReset::default(),
+            reset_by_type: BTreeMap::new(),
+            reset_by_channel: BTreeMap::new(),
+        }
+    }
+}
