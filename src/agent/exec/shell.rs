@@ -122,8 +122,9 @@ pub fn glob(pattern: &str, path: &str) -> bool {
                     if here.is_some_and(|byte| across || *byte != b'/') {
                         stack.push((p, s + 1));
                     }
-                    // `**/` also stands for nothing at all.
-                    if across && pattern.get(after) == Some(&b'/') {
+                    // `**/` also stands for nothing at all, between two segments.
+                    let between = s.checked_sub(1).is_none_or(|at| path.get(at) == Some(&b'/'));
+                    if across && between && pattern.get(after) == Some(&b'/') {
                         stack.push((after + 1, s));
                     }
                     p = after;
