@@ -37,6 +37,24 @@ pub const HTTP_IDLE_MS: u64 = 75_000;
 pub const BODY_OPENAI: usize = 20 * 1024 * 1024;
 /// Body of a hook's request (reference: 256 KiB).
 pub const BODY_HOOK: usize = 256 * 1024;
+/// Body of `POST /tools/invoke` (reference: 2 MB).
+pub const BODY_TOOLS: usize = 2 * 1024 * 1024;
+/// Body of `POST /v1/embeddings`: some thousand paragraphs.
+pub const BODY_EMBEDDINGS: usize = 8 * 1024 * 1024;
+/// Inputs of one embeddings request (OpenAI's own bound).
+pub const EMBED_INPUTS: usize = 2_048;
+/// Inputs asked for at once: more is slow to answer and lost as a whole.
+pub const EMBED_BATCH: usize = 128;
+/// Bytes of inputs asked for at once; a longer one goes alone.
+pub const EMBED_BATCH_BYTES: usize = 512 * 1024;
+/// `dimensions` that a client may ask for.
+pub const EMBED_DIMENSIONS: u64 = 65_536;
+/// Numbers of one embeddings answer: 8 MiB, and four times that as JSON.
+pub const EMBED_FLOATS: usize = 2 * 1024 * 1024;
+/// Bytes of a provider's answer to one batch.
+pub const EMBED_ANSWER: usize = 16 * 1024 * 1024;
+/// Time for one batch.
+pub const EMBED_MS: u64 = 60_000;
 /// Actions of one hook request by `forEach` (reference: 200).
 pub const HOOK_ITEMS: usize = 200;
 /// Characters of a hook's idempotency key; a longer one is none (reference: 256).
@@ -204,6 +222,8 @@ pub const CHAT_DELTA_MS: u64 = 75;
 pub const CHAT_DELTA_BYTES_PER_MS: usize = 2 * 1024;
 /// Sessions one connection may follow by `sessions.messages.subscribe`.
 pub const SUBSCRIPTIONS: usize = 256;
+/// Longest compaction; what waits behind it then goes on without.
+pub const COMPACTION_MS: u64 = 180_000;
 /// Rows of one `sessions.list`, whatever `limit` says; the rest is on the next page.
 pub const SESSION_ROWS: usize = 1_000;
 /// Sessions of one answer whose transcript is looked into for a title or the last message: some

@@ -280,7 +280,7 @@ impl Gateway {
     fn count_held(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(id) {
             let held = match &conn.state {
-                State::Http(http) => http.server.buffered(),
+                State::Http(http) => http.server.buffered() + http.held(),
                 State::Handshake(shake) => shake.recv.buffered(),
                 State::Client(client) => client.recv.buffered(),
                 State::Upstream(_) => 0,
@@ -303,11 +303,7 @@ impl Gateway {
         self.held -= conn.held;
         self.queued -= conn.queued;
         match conn.state {
-            State::Http(http) => {
-                if let Some(run) = http.run() {
-                    self.cancel_run(run, "disconnected", fx);
-                }
-            }
+            State::Http(http) => self.leave_http(id, *http, fx),
             State::Client(client) => {
                 self.runs.waits.forget(id);
                 let rpc =

@@ -47,6 +47,11 @@ pub(super) enum Caller {
         /// Under which request id.
         request: String,
     },
+    /// `/tools/invoke` on this connection.
+    Http {
+        /// Which.
+        conn: ConnId,
+    },
 }
 
 /// A call about to begin.
@@ -160,7 +165,13 @@ impl Gateway {
 
     /// The tools of a run, in the order of the table.
     fn tools_of(&self, run: &Active) -> Vec<&'static Tool> {
-        let spawned = run.key.contains(":subagent:");
+        self.tools_for(&run.agent, &run.key)
+    }
+
+    /// The tools that a session of an agent may use, whoever asks for it.
+    pub(super) fn tools_for(&self, agent: &str, key: &str) -> Vec<&'static Tool> {
+        let _ = agent;
+        let spawned = key.contains(":subagent:");
         let own_matter = |tool: &&Tool| {
             !spawned || !matches!(tool.section, Section::Sessions | Section::Messaging)
         };
@@ -232,6 +243,7 @@ impl Gateway {
         while let Some((calling, output)) = self.tools.done.pop_front() {
             match calling.caller {
                 Caller::Run { run, index } => self.run_tool_done(run, index, output, fx),
+                Caller::Http { conn } => self.invoked(conn, &output, fx),
                 Caller::Rpc { conn, request } => {
                     let error = output.is_error.then(|| {
                         ErrorShape::invalid(output.all_text())
