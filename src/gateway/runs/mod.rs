@@ -228,8 +228,11 @@ impl Gateway {
         if ask.sampling.max_tokens.is_none() {
             ask.sampling.max_tokens = self.max_tokens(&run.candidates);
         }
-        if let Some((message, appended)) = run.said.take() {
-            self.tell_message(&run, &message, &appended, fx);
+        let said = run.said.take();
+        // As recorded: of a chat the message is told first, of an `agent` call behind the start.
+        let late = run.cause == Cause::Agent;
+        if let Some((message, appended)) = said.as_ref().filter(|_| !late) {
+            self.tell_message(&run, message, appended, fx);
         }
         let deadline = self.now.time.after_ms(run.timeout_ms);
         let may_restart = !matches!(run.cause, Cause::Http(_));
@@ -241,6 +244,9 @@ impl Gateway {
             entry.last_run_id = Some(run.id.clone());
         }
         self.speak_start(&mut run, fx);
+        if let Some((message, appended)) = said.as_ref().filter(|_| late) {
+            self.tell_message(&run, message, appended, fx);
+        }
         let dial = self.next_dial();
         self.drive(run, fx, |machine, now, fx, tell| machine.begin(now, dial, fx, tell));
     }
