@@ -471,3 +471,202 @@ fn a_turn_by_command_goes_to_the_default_agent_of_the_gateway() {
     let unknown = home.ask(gateway.port, "agent --agent nobody -m hi");
     assert!(unknown.code == 1 && unknown.err.contains("unknown agent id"), "{unknown:?}");
 }
+
+#[test]
+fn a_request_carries_what_the_configuration_and_the_caller_say() {
+    let home = Home::new();
+    let provider = Provider::echo();
+    let text = provider.config("env: {}").replace("name: 'M1'", "name: 'M1', reasoning: true");
+    let defaults = "agents: {list: [{id: 'main'}, {id: 'b', thinkingDefault: 'high', \
+        params: {temperature: 0.25, maxTokens: 99}}],";
+    let text = text.replace("agents: {", defaults).replace(
+        "defaults: {",
+        "defaults: {params: {temperature: 1.5, topP: 0.5, cacheRetention: 'long'}, \
+         models: {'mock/m1': {params: {seed: 5}}}, thinkingDefault: 'low', ",
+    );
+    home.configure(&text);
+    let check = home.run("config validate");
+    assert_eq!(check.code, 0, "{check:?}");
+    assert!(check.out.contains("agents.defaults.params.cacheRetention"), "{check:?}");
+    assert!(!check.out.contains("temperature"), "{check:?}");
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let mut asked = |run: &str, agent: &str, more: Value| {
+        let mut params = json!({"message": "hi", "idempotencyKey": run, "agentId": agent});
+        if let (Some(params), Some(more)) = (params.as_object_mut(), more.as_object()) {
+            params.extend(more.clone());
+        }
+        let id = socket.request("agent", &params);
+        socket.response(&id).expect("accepted");
+        provider.asked().body
+    };
+    let main = asked("r1", "main", json!({}));
+    let of = |body: &Value| {
+        ["temperature", "top_p", "seed", "max_completion_tokens", "reasoning_effort"]
+            .map(|name| body[name].clone())
+    };
+    assert_eq!(of(&main), [json!(1.5), json!(0.5), json!(5), json!(777), json!("low")], "{main}");
+    let other = asked("r2", "b", json!({}));
+    assert_eq!(of(&other), [json!(0.25), json!(0.5), json!(5), json!(99), json!("high")]);
+    let told = asked("r3", "main", json!({"thinking": "medium"}));
+    assert_eq!(told["reasoning_effort"], "medium", "{told}");
+    let error = socket
+        .call("agent", &json!({"message": "x", "idempotencyKey": "r4", "thinking": "hard"}))
+        .expect_err("no level");
+    assert!(message(&error).contains("invalid thinking level \"hard\""), "{error}");
+    let chat = json!({"sessionKey": "main", "message": "hi", "idempotencyKey": "r5",
+        "thinking": "high"});
+    socket.call("chat.send", &chat).expect("started");
+    assert_eq!(provider.asked().body["reasoning_effort"], "high");
+    // The caller of the HTTP door says it for itself.
+    let mut body = completion("openclaw/b", json!([{"role": "user", "content": "hi"}]));
+    body["temperature"] = json!(0.75);
+    assert_eq!(ask(gateway.port, common::http::chat(&body)).status, 200);
+    assert_eq!(of(&provider.asked().body)[0], json!(0.75));
+    let list = socket.call("agents.list", &json!({})).expect("agents");
+    assert_eq!(list["agents"][0]["thinkingDefault"], "low", "{list}");
+    assert_eq!(list["agents"][1]["thinkingDefault"], "high", "{list}");
+}
+
+#[test]
+fn images_go_to_the_model_that_sees() {
+    let home = Home::new();
+    let (blind, seeing) = (Provider::echo(), Provider::echo());
+    let text =
+        config(&[("blind", blind.port), ("seeing", seeing.port)], "primary: 'blind/m1'", "env: {}");
+    home.configure(&text.replace("defaults: {", "defaults: {imageModel: 'seeing/m1', "));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    let image = json!([{"mimeType": "image/png", "content": pixel}]);
+    let sent = json!({"sessionKey": "main", "message": "see", "idempotencyKey": "r1",
+        "attachments": image});
+    socket.call("chat.send", &sent).expect("started");
+    socket.chat_end("r1");
+    assert!(seeing.asked().body.to_string().contains(pixel));
+    let plain = json!({"sessionKey": "other", "message": "hi", "idempotencyKey": "r2"});
+    socket.call("chat.send", &plain).expect("started");
+    socket.chat_end("r2");
+    assert_eq!(blind.asked().said(), "hi");
+    assert!(blind.rest().is_empty() && seeing.rest().is_empty());
+}
+
+#[test]
+fn skills_stand_in_the_prompt_of_an_agent_that_can_read_them() {
+    let home = Home::new();
+    let provider = Provider::echo();
+    let text = provider
+        .config("env: {}")
+        .replace("agents: {", "agents: {list: [{id: 'main'}, {id: 'b', skills: ['other']}],");
+    home.configure(&text);
+    let dir = home.state().join("skills/notes");
+    fs::create_dir_all(&dir).expect("a folder");
+    let head = "---\nname: notes\ndescription: Keep <notes>.\n---\nSECRET STEPS\n";
+    fs::write(dir.join("SKILL.md"), head).expect("written");
+    let gateway = home.start("");
+    let prompt = |model: &str| {
+        let body = completion(model, json!([{"role": "user", "content": "hi"}]));
+        assert_eq!(ask(gateway.port, common::http::chat(&body)).status, 200);
+        system(&provider.asked())
+    };
+    let text = prompt("openclaw/main");
+    assert!(text.contains("\n- read: "), "{text}");
+    let skill = format!(
+        "<skill><name>notes</name><description>Keep &lt;notes&gt;.</description>\
+         <location>{}</location></skill>",
+        dir.join("SKILL.md").display()
+    );
+    assert!(text.contains(&skill), "{text}");
+    assert!(!text.contains("SECRET STEPS"), "{text}");
+    assert!(!prompt("openclaw/b").contains("available_skills"), "not on its list");
+}
+
+#[test]
+fn agents_are_kept_by_commands_without_a_gateway() {
+    let home = Home::new();
+    home.configure(&format!("// mine\n{}", config(&[], "primary: 'local/echo'", "env: {}")));
+    let state = home.state();
+    let json_of = |ran: common::Ran| -> Value {
+        assert_eq!(ran.code, 0, "{ran:?}");
+        serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+    };
+    let listed = json_of(home.run("agents --json"));
+    assert_eq!(
+        listed,
+        json!([{"id": "main", "workspace": state.join("workspace"), "model": "local/echo",
+            "agentDir": state.join("agents/main/agent"), "isDefault": true, "bindings": 0}])
+    );
+    let added = json_of(home.run("agents add Work --non-interactive --json"));
+    assert_eq!(
+        added,
+        json!({"agentId": "work", "name": "Work", "workspace": state.join("workspace-work"),
+            "agentDir": state.join("agents/work/agent")})
+    );
+    assert!(state.join("workspace-work/SOUL.md").is_file());
+    let again = home.run("agents add work");
+    assert!(again.code == 1 && again.err.contains("already exists"), "{again:?}");
+    fs::write(state.join("workspace-work/IDENTITY.md"), "- Name: Wanda\n- Emoji: 🐟\n").unwrap();
+    let set =
+        json_of(home.run("agents set-identity --agent work --from-identity --theme calm --json"));
+    assert_eq!(
+        set["identity"],
+        json!({"name": "Wanda", "theme": "calm", "emoji": "🐟", "avatar": null})
+    );
+    let shown = home.run("agents list");
+    assert!(shown.out.contains("main (default)  local/echo  "), "{shown:?}");
+    assert!(shown.out.contains("work  🐟 Wanda  local/echo  "), "{shown:?}");
+    let text = fs::read_to_string(state.join("openclaw.json")).expect("the configuration");
+    assert!(text.starts_with("// mine\n"), "{text}");
+
+    let asked = home.run("agents delete work");
+    assert!(asked.code == 1 && asked.err.contains("agents delete work --force"), "{asked:?}");
+    // With a gateway that answers it does it, so that no session is written again behind it.
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    assert_eq!(socket.call("agents.list", &json!({})).unwrap()["agents"][1]["id"], "work");
+    let gone = json_of(home.ask(gateway.port, "agents delete work --force --json"));
+    assert_eq!(gone["removed"][0]["method"], "trash", "{gone}");
+    assert_eq!(socket.call("agents.list", &json!({})).unwrap()["agents"][1], Value::Null);
+    drop(gateway);
+    // Without one it happens here.
+    let port = common::DeadPort::new();
+    json_of(home.run("agents add two --json"));
+    let gone = json_of(home.ask(port.number(), "agents delete two --force --json"));
+    assert_eq!(gone["removed"][1]["method"], "missing", "{gone}");
+    assert!(!state.join("workspace-two").exists());
+    for line in ["agents delete main --force", "agents delete none --force", "agents add -"] {
+        let ran = home.ask(port.number(), line);
+        assert!(ran.code == 1 && !ran.err.is_empty(), "{line}: {ran:?}");
+    }
+    assert_eq!(home.run("config validate").code, 0);
+}
+
+#[test]
+fn skills_are_shown_by_commands() {
+    let home = Home::new();
+    home.configure(&config(&[], "primary: 'local/echo'", "env: {}"));
+    let empty = home.run("skills");
+    assert!(empty.out.contains("no skills; put folders with a SKILL.md into"), "{empty:?}");
+    for (name, more) in
+        [("good", ""), ("bad", "\nmetadata: {openclaw: {requires: {bins: ['x-y']}}}")]
+    {
+        let dir = home.state().join("skills").join(name);
+        fs::create_dir_all(&dir).expect("a folder");
+        let head = format!("---\nname: {name}\ndescription: Is {name}.{more}\n---\n");
+        fs::write(dir.join("SKILL.md"), head).expect("written");
+    }
+    let list = home.run("skills list");
+    assert_eq!(list.out, "- bad  Is bad.\n+ good  Is good.\n", "{list:?}");
+    let eligible = home.run("skills list --eligible --json");
+    let report: Value = serde_json::from_str(&eligible.out).expect("a document");
+    assert_eq!(report["skills"].as_array().map(Vec::len), Some(1), "{report}");
+    let info = home.run("skills info bad");
+    assert!(info.out.contains("state   needs program x-y"), "{info:?}");
+    let check = home.run("skills check");
+    assert!(
+        check.out.starts_with("2 skills, 1 of them shown to the model\n  bad: needs"),
+        "{check:?}"
+    );
+    let none = home.run("skills info none");
+    assert!(none.code == 1 && none.err.contains("openclaw skills list"), "{none:?}");
+}
