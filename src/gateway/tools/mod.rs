@@ -165,12 +165,11 @@ impl Gateway {
 
     /// The tools of a run, in the order of the table.
     fn tools_of(&self, run: &Active) -> Vec<&'static Tool> {
-        self.tools_for(&run.agent, &run.key)
+        self.tools_for(&run.key)
     }
 
-    /// The tools that a session of an agent may use, whoever asks for it.
-    pub(super) fn tools_for(&self, agent: &str, key: &str) -> Vec<&'static Tool> {
-        let _ = agent;
+    /// The tools that a session may use, whoever asks for it; its key names its agent.
+    pub(super) fn tools_for(&self, key: &str) -> Vec<&'static Tool> {
         let spawned = key.contains(":subagent:");
         let own_matter = |tool: &&Tool| {
             !spawned || !matches!(tool.section, Section::Sessions | Section::Messaging)
