@@ -30,6 +30,7 @@ mod skills;
 pub mod snapshot;
 mod subst;
 pub mod table;
+mod tool_policy;
 mod tree;
 mod validate;
 
@@ -42,3 +43,4 @@ pub use secret::Secret;
 pub use session::{Session, SessionReset, SessionScope};
 pub use skills::{SkillEntry, Skills};
 pub use snapshot::*;
+pub use tool_policy::{DoorTools, Loops, ToolLists, ToolPolicy, ToolProfile};

@@ -98,6 +98,9 @@ pub enum Op {
     SkillsStatus,
     Status,
     SystemPresence,
+    ToolsCatalog,
+    ToolsEffective,
+    ToolsInvoke,
 }
 
 /// Longest session key (reference: 512 characters).
@@ -621,6 +624,35 @@ pub const OPERATIONS: &[Operation] = &[
     ),
     open("status", Op::Status, READ),
     row("system-presence", Op::SystemPresence, READ, &[], Since::V3),
+    row(
+        "tools.catalog",
+        Op::ToolsCatalog,
+        READ,
+        &[may("agentId", ID), may("includePlugins", Kind::Bool)],
+        Since::V3,
+    ),
+    row(
+        "tools.effective",
+        Op::ToolsEffective,
+        READ,
+        &[must("sessionKey", SESSION_KEY), may("agentId", ID)],
+        Since::V3,
+    ),
+    row(
+        "tools.invoke",
+        Op::ToolsInvoke,
+        WRITE,
+        &[
+            must("name", Kind::Text(256)),
+            may("args", Kind::Obj),
+            may("sessionKey", SESSION_KEY),
+            may("agentId", ID),
+            may("confirm", Kind::Bool),
+            may("idempotencyKey", Kind::Text(256)),
+            may("conversationReadOrigin", Kind::OneOf(&["direct-operator"])),
+        ],
+        Since::V4,
+    ),
 ];
 
 /// Events the gateway sends, for `hello-ok.features.events`.

@@ -10,6 +10,7 @@
 //! quick whatever a model asks for. Everything that needs gateway state, a child process or the
 //! network is a [`HostTool`], carried out by `gateway::tools`.
 
+mod apply_patch;
 pub mod edit;
 mod find;
 pub mod glob;
@@ -17,7 +18,9 @@ mod grep;
 mod hands;
 mod host;
 mod ls;
+pub mod patch;
 mod place;
+pub mod policy;
 mod read;
 pub mod regex;
 mod walk;
@@ -241,6 +244,7 @@ pub static TOOLS: &[Tool] = &[
     grep::TOOL,
     write::TOOL,
     edit::TOOL,
+    apply_patch::TOOL,
     hands::WEB_FETCH,
     host::AGENTS_LIST,
     host::SESSION_STATUS,

@@ -12,6 +12,7 @@ mod message;
 mod models;
 mod sessions;
 mod status;
+mod tools;
 
 use super::Gateway;
 use super::socket::Answer;
@@ -77,6 +78,9 @@ impl Gateway {
             Op::SkillsStatus => self.skills(params),
             Op::Status => Ok(Answer::Value(self.status_value())),
             Op::SystemPresence => Ok(Answer::Value(self.presence_list())),
+            Op::ToolsCatalog => self.tools_catalog(params),
+            Op::ToolsEffective => self.tools_effective(params),
+            Op::ToolsInvoke => self.tools_invoke(conn, request, params, fx),
         }
     }
 

@@ -69,7 +69,7 @@ pub(super) struct Active {
     /// The user message in the transcript, not told to clients yet.
     said: Option<(Value, Appended)>,
     ask: Option<Ask>,
-    candidates: Vec<Candidate>,
+    pub(super) candidates: Vec<Candidate>,
     timeout_ms: u64,
     pub(super) machine: Option<Run>,
     digest: [u8; 32],
