@@ -87,6 +87,10 @@ pub enum DialError {
     Tls(String),
     /// The peer's certificate or TLS itself is not acceptable; another try would end the same.
     Untrusted(String),
+    /// The proxy opened no tunnel, for now; holds what it said.
+    Proxy(String),
+    /// The proxy will not open a tunnel; holds what it said.
+    ProxyRefused(String),
     /// The build has no TLS (`--no-default-features`).
     NoTls,
 }
@@ -106,6 +110,12 @@ impl std::fmt::Display for DialError {
                 f,
                 "the TLS handshake failed ({text}); if its authority is your own, name its PEM \
                  file in the environment variable SSL_CERT_FILE"
+            ),
+            Self::Proxy(text) => write!(f, "the proxy opened no tunnel ({text})"),
+            Self::ProxyRefused(text) => write!(
+                f,
+                "the proxy refused the tunnel ({text}); check request.proxy or HTTPS_PROXY, and \
+                 its user and password"
             ),
             Self::NoTls => write!(f, "this build has no TLS; use http:// or the default features"),
         }
@@ -206,6 +216,36 @@ pub struct Target {
     /// Connect only when every address of `host` is public ([`crate::wire::address::is_public`]),
     /// judged by the look-up whose addresses are connected to.
     pub public_only: bool,
+    /// Through this HTTP proxy, by a tunnel (CONNECT) that it opens to `host`.
+    pub proxy: Option<Box<Proxy>>,
+}
+
+impl Target {
+    /// Host and port of the first connection: the proxy's, if there is one.
+    pub fn first_hop(&self) -> (&str, u16) {
+        match &self.proxy {
+            Some(proxy) => (&proxy.host, proxy.port),
+            None => (&self.host, self.port),
+        }
+    }
+}
+
+/// An HTTP proxy that opens tunnels.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// Host name or address literal, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Value of `Proxy-Authorization`; a secret.
+    pub authorization: Option<String>,
+}
+
+/// Without the secret.
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
 }
 
 /// A child process to start. The environment is exactly `env`; no shell is involved.

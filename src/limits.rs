@@ -37,6 +37,24 @@ pub const HTTP_IDLE_MS: u64 = 75_000;
 pub const BODY_OPENAI: usize = 20 * 1024 * 1024;
 /// Body of a hook's request (reference: 256 KiB).
 pub const BODY_HOOK: usize = 256 * 1024;
+/// Body of `POST /tools/invoke` (reference: 2 MB).
+pub const BODY_TOOLS: usize = 2 * 1024 * 1024;
+/// Body of `POST /v1/embeddings`: some thousand paragraphs.
+pub const BODY_EMBEDDINGS: usize = 8 * 1024 * 1024;
+/// Inputs of one embeddings request (OpenAI's own bound).
+pub const EMBED_INPUTS: usize = 2_048;
+/// Inputs asked for at once: more is slow to answer and lost as a whole.
+pub const EMBED_BATCH: usize = 128;
+/// Bytes of inputs asked for at once; a longer one goes alone.
+pub const EMBED_BATCH_BYTES: usize = 512 * 1024;
+/// `dimensions` that a client may ask for.
+pub const EMBED_DIMENSIONS: u64 = 65_536;
+/// Numbers of one embeddings answer: 8 MiB, and four times that as JSON.
+pub const EMBED_FLOATS: usize = 2 * 1024 * 1024;
+/// Bytes of a provider's answer to one batch.
+pub const EMBED_ANSWER: usize = 16 * 1024 * 1024;
+/// Time for one batch.
+pub const EMBED_MS: u64 = 60_000;
 /// Actions of one hook request by `forEach` (reference: 200).
 pub const HOOK_ITEMS: usize = 200;
 /// Characters of a hook's idempotency key; a longer one is none (reference: 256).
@@ -202,6 +220,8 @@ pub const CHAT_DELTA_MS: u64 = 75;
 pub const CHAT_DELTA_BYTES_PER_MS: usize = 2 * 1024;
 /// Sessions one connection may follow by `sessions.messages.subscribe`.
 pub const SUBSCRIPTIONS: usize = 256;
+/// Longest compaction; what waits behind it then goes on without.
+pub const COMPACTION_MS: u64 = 180_000;
 /// Rows of one `sessions.list`, whatever `limit` says; the rest is on the next page.
 pub const SESSION_ROWS: usize = 1_000;
 /// Sessions of one answer whose transcript is looked into for a title or the last message: some
@@ -213,6 +233,17 @@ pub const PREVIEW_BYTES: usize = 16 * 1024;
 pub const PREVIEW_ITEMS: usize = 50;
 /// Characters of `lastMessagePreview`.
 pub const PREVIEW_CHARS: usize = 160;
+/// Rows of the usage figures of one day, a session and model each; what comes beyond them counts
+/// for the day and no session.
+pub const USAGE_ROWS: usize = 2_000;
+/// Tools named in one such row.
+pub const USAGE_TOOLS: usize = 32;
+/// Days of one usage request.
+pub const USAGE_DAYS: u64 = 366;
+/// Messages of one session in `sessions.usage.timeseries` and `sessions.usage.logs`.
+pub const USAGE_POINTS: usize = 1_000;
+/// Characters of a message in `sessions.usage.logs`.
+pub const USAGE_TEXT: usize = 2_000;
 /// Characters of a title made from the first message.
 pub const TITLE_CHARS: usize = 60;
 /// How long active runs may finish after SIGTERM (reference: 315 s).
@@ -283,6 +314,15 @@ pub const WEB_CACHE_BYTES: usize = 2 * 1024 * 1024;
 pub const EXEC_YIELD_MS: [u64; 2] = [10, 120_000];
 /// What `tools.exec.cleanupMs` may be, as documented.
 pub const EXEC_KEEP_MS: [u64; 2] = [60_000, 10_800_000];
+
+// Bounds of providers.
+
+/// Keys of one provider; further ones are not used.
+pub const PROVIDER_KEYS: usize = 32;
+/// Keys that rest after a refusal, all providers together; the oldest is forgotten first.
+pub const KEYS_RESTING: usize = 256;
+/// Bytes of a proxy's answer to CONNECT: a head and nothing else.
+pub const PROXY_HEAD: usize = 8 * 1024;
 
 // Bounds of agents.
 

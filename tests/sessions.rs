@@ -271,3 +271,53 @@ fn new_and_reset_begin_anew_and_may_carry_a_message() {
     let text = second["result"]["payloads"][0]["text"].as_str().unwrap();
     assert!(text.contains("agent:main:n"), "{text}");
 }
+
+#[test]
+fn tokens_and_cost_are_counted_by_message_session_and_day() {
+    let home = Home::new();
+    let provider = Provider::echo();
+    let priced = "id: 'm1', cost: {input: 1000, output: 2000, cacheRead: 0, cacheWrite: 0}";
+    home.configure(&provider.config("").replace("id: 'm1'", priced));
+    let mut gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    for n in 0..3 {
+        chat(&mut socket, "u", "count this", &format!("u{n}"));
+    }
+    chat(&mut socket, "v", "and this", "v0");
+    // 11 tokens in and 7 out an answer.
+    let near = |value: &Value, want: f64| (value.as_f64().unwrap() - want).abs() < 1e-9;
+    let last = history(&mut socket, "u").pop().unwrap();
+    assert!(near(&last["usage"]["cost"]["total"], 0.025), "{last}");
+    let row = socket.call("sessions.describe", &json!({"key": "u"})).unwrap();
+    assert!(near(&row["session"]["estimatedCostUsd"], 0.075), "{row}");
+    let check = |socket: &mut Socket| {
+        let cost = socket.call("usage.cost", &json!({"days": 7})).unwrap();
+        assert_eq!((cost["days"].as_u64(), cost["daily"].as_array().unwrap().len()), (Some(7), 7));
+        assert_eq!(cost["totals"]["input"], 44);
+        assert!(near(&cost["totals"]["totalCost"], 0.1), "{cost}");
+        assert_eq!(cost["daily"][6]["output"], 28);
+        let usage = socket.call("sessions.usage", &json!({"key": "u"})).unwrap();
+        assert_eq!(usage["sessions"].as_array().unwrap().len(), 1);
+        assert_eq!(usage["sessions"][0]["usage"]["messageCounts"]["user"], 3);
+        assert_eq!(usage["aggregates"]["byModel"][0]["count"], 3);
+    };
+    check(&mut socket);
+    let series = socket.call("sessions.usage.timeseries", &json!({"key": "u"})).unwrap();
+    assert_eq!(series["points"][2]["cumulativeTokens"], 54);
+    let logs = socket.call("sessions.usage.logs", &json!({"key": "u", "limit": 2})).unwrap();
+    assert_eq!(
+        (&logs["logs"][0]["role"], &logs["logs"][1]["tokens"]),
+        (&json!("user"), &json!(18))
+    );
+    let odd = json!({"startDate": "2026-02-30"});
+    assert!(refused(&mut socket, "usage.cost", &odd).contains("is no date"));
+    let odd = json!({"startDate": "2026-02-02", "endDate": "2026-02-01"});
+    assert!(refused(&mut socket, "sessions.usage", &odd).contains("after endDate"));
+    let end = chat(&mut socket, "u", "/usage", "u9");
+    assert!(said(&end).contains("This session: $0.0750"), "{end}");
+    assert!(socket.call("usage.status", &json!({})).unwrap()["providers"].is_array());
+    gateway.signal(rustix::process::Signal::TERM);
+    gateway.wait();
+    let gateway = home.start("");
+    check(&mut Socket::connect(gateway.port));
+}

@@ -1,6 +1,7 @@
 //! One run: from a conversation to its answer, through retries and fallbacks.
 
 use super::call::{Call, CallError, CallEvent, Class};
+use super::provider::keyring::{Fault, News};
 use super::provider::{Delta, Endpoint};
 use super::turn::{Part, Thought, Turn, text_of_parts};
 use super::{Ask, StopReason, ToolCall, Usage};
@@ -116,6 +117,8 @@ pub struct Run {
     calls: Vec<ToolCall>,
     /// What the model wants back of its thinking.
     thoughts: Vec<Thought>,
+    /// Of keys, for the owner.
+    news: Vec<News>,
     /// How much of each call was told: calls of the gateway's tools are not.
     shown: Vec<bool>,
     /// Of this turn of the model, and of those before it.
@@ -149,6 +152,7 @@ impl Run {
             text: String::new(),
             calls: Vec::new(),
             thoughts: Vec::new(),
+            news: Vec::new(),
             shown: Vec::new(),
             usage: Usage::default(),
             spent: Usage::default(),
@@ -359,7 +363,9 @@ impl Run {
             Err(error) => {
                 let message = error.to_string();
                 let class = match error {
-                    DialError::NoTls | DialError::Untrusted(_) => Class::Request,
+                    DialError::NoTls | DialError::Untrusted(_) | DialError::ProxyRefused(_) => {
+                        Class::Request
+                    }
                     _ => Class::Transient,
                 };
                 let error = CallError { class, status: None, message, retry_after_ms: None };
@@ -421,6 +427,13 @@ impl Run {
 
     /// The model's turn is complete: the run is over, or goes on with tools.
     fn answered(&mut self, tell: &mut dyn FnMut(RunEvent)) {
+        if let Some(Candidate { provider, model, via: Via::Http(endpoint) }) = self.candidate()
+            && let Some(key) = endpoint.keys.first().cloned()
+        {
+            let (provider, model) = (provider.clone(), model.clone());
+            let news = News { provider, model, key, fault: None, retry_after_ms: None };
+            self.news.push(news);
+        }
         self.idle = None;
         self.tail = None;
         let rounds = self.rounds;
@@ -588,6 +601,9 @@ impl Run {
         if self.told && !self.may_restart {
             return self.over(Outcome::Failed(error), tell);
         }
+        if self.next_key(&mut error) {
+            return self.again(now, 0, error, tell);
+        }
         let last_candidate = self.current + 1 >= self.candidates.len();
         let retries =
             if last_candidate { limits::PROVIDER_RETRIES } else { limits::PROVIDER_RETRIES_EARLY };
@@ -620,6 +636,49 @@ impl Run {
         if now.after_ms(delay_ms) >= end {
             return self.over(Outcome::Failed(error), tell);
         }
+        self.again(now, delay_ms, error, tell);
+    }
+
+    /// What an error says about the key in use goes to the owner; true when there is another
+    /// key, which is in use now. A key that is used too often is worth waiting for when it is
+    /// the last.
+    fn next_key(&mut self, error: &mut CallError) -> bool {
+        let Some(fault) = Fault::of(error.class, error.status) else { return false };
+        let Some(Candidate { provider, model, via: Via::Http(endpoint) }) =
+            self.candidates.get_mut(self.current)
+        else {
+            return false;
+        };
+        let Some(key) = endpoint.keys.first().cloned() else { return false };
+        error.message.push_str(&format!(" (key {})", key.name));
+        let next = endpoint.next_key();
+        if next || fault != Fault::Rate || self.attempt == 0 {
+            self.news.push(News {
+                provider: provider.clone(),
+                model: model.clone(),
+                key,
+                fault: Some(fault),
+                retry_after_ms: error.retry_after_ms,
+            });
+        }
+        if next {
+            self.attempt = 0;
+        }
+        next
+    }
+
+    /// What became known of keys since it was asked for.
+    pub fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    fn again(
+        &mut self,
+        now: Time,
+        delay_ms: u64,
+        error: CallError,
+        tell: &mut dyn FnMut(RunEvent),
+    ) {
         if std::mem::take(&mut self.told) {
             tell(RunEvent::Restart);
         }

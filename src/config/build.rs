@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::agents::ModelChoice;
+use super::known;
 use super::paths::Paths;
+use super::proxy;
 use super::secret::Secret;
 use super::snapshot::{
     Api, Auth, AuthMode, Bind, Compat, Config, ControlUi, Cost, Env, Gateway, LogLevel, Logging,
@@ -118,7 +120,6 @@ pub(super) fn build(
         web_fetch: hands::web_fetch(root.get("tools").get("web").get("fetch")),
         reach: reach::reach(root),
         tools: tool_policy::policy(root.get("tools")),
-        door_tools: tool_policy::door(root.get("gateway").get("tools")),
         logging: logging(root.get("logging"), paths),
         hooks: super::doors::hooks(root.get("hooks")),
         embeddings: super::doors::embeddings(root.get("memory").get("search")),
@@ -154,6 +155,7 @@ fn gateway(at: At<'_>) -> Gateway {
             .number()
             .unwrap_or(unset.handshake_timeout_ms),
         endpoints: super::doors::endpoints(at.get("http").get("endpoints")),
+        tools: super::doors::http_tools(at.get("tools")),
         control_ui: ControlUi {
             enabled: page.get("enabled").flag(unset.control_ui.enabled),
             base_path: base_path(page.get("basePath").value.as_str().unwrap_or_default()),
@@ -192,21 +194,36 @@ fn base_path(text: &str) -> String {
 }
 
 fn models(at: At<'_>) -> Models {
-    // One without address cannot be called; validation has warned of it.
-    let providers = at.get("providers").entries().filter(|(_, at)| !at.get("baseUrl").is_null());
-    Models { providers: providers.map(|(id, at)| (id.to_owned(), provider(at))).collect() }
+    let providers = at.get("providers").entries().map(|(id, at)| (id.to_owned(), provider(id, at)));
+    Models {
+        // One without address cannot be called; validation has warned of it.
+        providers: providers.filter(|(_, one)| !one.base_url.is_empty()).collect(),
+        implied: known::implied(at.env),
+    }
 }
 
-fn provider(at: At<'_>) -> Provider {
+fn provider(id: &str, at: At<'_>) -> Provider {
     let mut headers = at.get("headers").secrets();
     headers.extend(at.get("request").get("headers").secrets());
+    let known = known::find(id);
+    let base_url = at.get("baseUrl").text().map(base_url);
+    let at_home = base_url.is_none();
+    let base_url = base_url.or(known.map(|known| known.base_url.to_owned())).unwrap_or_default();
+    let api = at.get("api").api().or_else(|| known.filter(|_| at_home).map(known::Known::api));
+    let proxy = proxy::of(id, at.get("request").get("proxy").value, &base_url, at.env);
+    let (proxy, broken) = match proxy {
+        Ok(proxy) => (proxy, None),
+        Err(why) => (None, Some(why)),
+    };
     Provider {
-        base_url: at.get("baseUrl").text().map(base_url).unwrap_or_default(),
-        api: at.get("api").api().unwrap_or_default(),
-        api_key: at.get("apiKey").secret(),
+        keys: known::keys(id, at.get("apiKey").secret(), &base_url, at.env),
+        base_url,
+        api: api.unwrap_or_default(),
         auth_header: at.get("authHeader").value.as_bool(),
         headers,
         timeout_seconds: at.get("timeoutSeconds").number(),
+        proxy,
+        broken,
         models: at.get("models").items().map(|own| model(own, at)).collect(),
     }
 }

@@ -207,6 +207,12 @@ fn every_fault_is_named_with_its_place() {
         ),
         ("{agents: {defaults: {model: ''}}}", "agents.defaults.model", 1, "provider/model"),
         (
+            "{agents: {defaults: {thinkingDefault: 'hard'}}}",
+            "agents.defaults.thinkingDefault",
+            1,
+            "one of",
+        ),
+        (
             "{agents: {defaults: {model: {primry: 'x'}}}}",
             "agents.defaults.model.primry",
             1,
@@ -325,7 +331,7 @@ fn tool_policies_are_typed() {
     assert_eq!(own.lists.profile, Some(ToolProfile::Full));
     assert_eq!((own.workspace_only, own.patch), (Some(false), None));
     assert_eq!(
-        (&config.door_tools.allow[..], &config.door_tools.deny[..]),
+        (&config.gateway.tools.allow[..], &config.gateway.tools.deny[..]),
         (&["exec".to_owned()][..], &["read".to_owned()][..])
     );
     for (text, path) in [
@@ -568,7 +574,7 @@ fn no_report_holds_a_secret() {
 
 #[test]
 fn what_will_fail_later_is_said_at_once() {
-    let text = "{models: {providers: {openai: {apiKey: 'k'}, p: {baseUrl: 'http://x'}}},
+    let text = "{models: {providers: {mine: {apiKey: 'k'}, p: {baseUrl: 'http://x'}}},
         agents: {list: [{id: 'a', default: true}, {id: 'b', default: true}],
         defaults: {model: {primary: 'q/m', fallbacks: ['p/m', 'alias', 'local/echo', 'r/m']}}}}";
     let config = load_text(text).unwrap().config;
@@ -578,7 +584,7 @@ fn what_will_fail_later_is_said_at_once() {
         warnings,
         [
             (
-                "models.providers.openai",
+                "models.providers.mine",
                 "has no baseUrl, so its models cannot be called: add baseUrl"
             ),
             ("agents.defaults.model", "names a provider that is not in models.providers"),

@@ -11,13 +11,13 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::agents::Agents;
-use super::doors::{Embeddings, Endpoints, Hooks};
+use super::doors::{Embeddings, Endpoints, Hooks, HttpTools};
 use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
 use super::secret::Secret;
 use super::session::Session;
 use super::skills::Skills;
-use super::tool_policy::{DoorTools, ToolPolicy};
+use super::tool_policy::ToolPolicy;
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -38,8 +38,6 @@ pub struct Config {
     pub reach: Reach,
     /// Section `tools`: which tools agents have.
     pub tools: ToolPolicy,
-    /// `gateway.tools`.
-    pub door_tools: DoorTools,
     /// Section `logging`.
     pub logging: Logging,
     /// Section `tools.exec`.
@@ -256,6 +254,8 @@ pub struct Gateway {
     pub handshake_timeout_ms: u64,
     /// `gateway.http.endpoints`.
     pub endpoints: Endpoints,
+    /// `gateway.tools`.
+    pub tools: HttpTools,
     /// `gateway.controlUi`.
     pub control_ui: ControlUi,
     /// `gateway.reload`.
@@ -328,6 +328,40 @@ pub struct Remote {
 pub struct Models {
     /// By provider id as written.
     pub providers: BTreeMap<String, Provider>,
+    /// The well-known ones, with the keys of the environment ([`super::known`]).
+    pub implied: BTreeMap<String, Provider>,
+}
+
+impl Models {
+    /// A provider by its id: as configured, else as everybody knows it.
+    pub fn provider(&self, id: &str) -> Option<&Provider> {
+        self.providers.get(id).or_else(|| self.implied.get(id))
+    }
+
+    /// What the configuration says of a model.
+    pub fn model(&self, provider: &str, model: &str) -> Option<&Model> {
+        self.provider(provider)?.models.iter().find(|known| known.id == model)
+    }
+}
+
+/// A key of a provider and where it comes from.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// `models.providers.<id>.apiKey` or the environment variable: for people, no secret.
+    pub name: String,
+    /// The key.
+    pub secret: Secret,
+}
+
+/// An HTTP proxy on the way to a provider.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Name or address literal, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Value of `Proxy-Authorization`, if its address had a user and a password.
+    pub authorization: Option<Secret>,
 }
 
 /// `models.providers.*.api`: the dialect, by the reference's word. Those that are not spoken are
@@ -361,8 +395,8 @@ pub struct Provider {
     pub base_url: String,
     /// The dialect.
     pub api: Api,
-    /// Its key; the header it goes into is the dialect's.
-    pub api_key: Option<Secret>,
+    /// Its keys in the order in which they are tried; the header is the dialect's.
+    pub keys: Vec<Key>,
     /// True: the key goes into `Authorization`, whatever the dialect. False: it does not go
     /// there, so not at all where that is the dialect's own header.
     pub auth_header: Option<bool>,
@@ -370,6 +404,10 @@ pub struct Provider {
     pub headers: BTreeMap<String, Secret>,
     /// Time for a whole answer.
     pub timeout_seconds: Option<u64>,
+    /// On the way to it.
+    pub proxy: Option<Proxy>,
+    /// Why it cannot be called, whatever is asked.
+    pub broken: Option<String>,
     /// Its models in the order written.
     pub models: Vec<Model>,
 }
@@ -575,7 +613,6 @@ impl Config {
             messages: Messages::default(),
             reach: Reach::default(),
             tools: ToolPolicy::default(),
-            door_tools: DoorTools::default(),
             logging: Logging::default(),
             exec: Exec::default(),
             web_fetch: WebFetch::default(),
@@ -599,6 +636,7 @@ impl Default for Gateway {
             auth: Auth::default(),
             handshake_timeout_ms: crate::limits::WS_HANDSHAKE_MS,
             endpoints: Endpoints::default(),
+            tools: HttpTools::default(),
             control_ui: ControlUi {
                 enabled: true,
                 base_path: String::new(),

@@ -90,12 +90,3 @@ pub struct Loops {
     /// `historySize`: calls that are looked back at.
     pub history: Option<u32>,
 }
-
-/// `gateway.tools`: for calls from outside by `POST /tools/invoke`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DoorTools {
-    /// Taken out of the built-in deny list.
-    pub allow: Vec<String>,
-    /// Denied beside it.
-    pub deny: Vec<String>,
-}

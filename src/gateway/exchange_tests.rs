@@ -178,7 +178,7 @@ fn failures_deadlines_and_owners_that_go() {
 #[test]
 fn so_many_at_once_and_no_more() {
     let mut rig = Rig::new();
-    let target = Target { host: "a".into(), port: 80, tls: false, public_only: false };
+    let target = Target { host: "a".into(), port: 80, tls: false, public_only: false, proxy: None };
     let exchange = || Exchange {
         target: target.clone(),
         request: b"GET / HTTP/1.1\r\n\r\n".to_vec(),

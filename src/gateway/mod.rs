@@ -34,8 +34,10 @@ mod skills;
 mod socket;
 mod timers;
 mod tools;
+mod usage;
 mod voice;
 
+use crate::agent::provider::keyring::Keyring;
 use crate::auth::Credentials;
 use crate::config::Config;
 use crate::driver::{Closed, ConnId, Core, DialId, Effect, Effects, Entropy, Input, Now, Time};
@@ -101,6 +103,8 @@ pub struct Gateway {
     log_path: PathBuf,
     disk: Box<dyn Disk>,
     entropy: Box<dyn Entropy>,
+    /// Which provider keys rest.
+    keyring: Keyring,
     started: Now,
     now: Now,
     turn: u64,
@@ -108,6 +112,7 @@ pub struct Gateway {
     conns: Conns,
     timers: Timers,
     sessions: Sessions,
+    usage: crate::sessions::usage::Usage,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
     web: tools::Web,
@@ -158,6 +163,8 @@ pub struct Faults {
     pub buffer_past_its_limit: bool,
     /// Now and then a response goes to another client.
     pub reply_to_the_wrong_connection: bool,
+    /// A tool is carried out again after its result, and nobody is told.
+    pub run_tool_twice: bool,
 }
 
 impl Gateway {
@@ -169,6 +176,7 @@ impl Gateway {
         let Setup { config, credentials, reload, host, state_dir, log_path, .. } = setup;
         let Setup { mut disk, mut entropy, .. } = setup;
         let mut sessions = Sessions::new(&state_dir);
+        let usage = crate::sessions::usage::Usage::new(&state_dir);
         for agent in config.agents.agent_ids() {
             sessions.open(disk.as_mut(), agent);
         }
@@ -185,6 +193,7 @@ impl Gateway {
             log_path,
             disk,
             entropy,
+            keyring: Keyring::default(),
             started: now,
             now,
             turn: 0,
@@ -192,6 +201,7 @@ impl Gateway {
             conns: Conns::default(),
             timers: Timers::default(),
             sessions,
+            usage,
             runs,
             exchanges: exchange::Exchanges::default(),
             web: tools::Web::default(),
@@ -269,7 +279,7 @@ impl Gateway {
     fn count_held(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(id) {
             let held = match &conn.state {
-                State::Http(http) => http.server.buffered(),
+                State::Http(http) => http.server.buffered() + http.held(),
                 State::Handshake(shake) => shake.recv.buffered(),
                 State::Client(client) => client.recv.buffered(),
                 State::Upstream(_) => 0,
@@ -292,11 +302,7 @@ impl Gateway {
         self.held -= conn.held;
         self.queued -= conn.queued;
         match conn.state {
-            State::Http(http) => {
-                if let Some(run) = http.run() {
-                    self.cancel_run(run, "disconnected", fx);
-                }
-            }
+            State::Http(http) => self.leave_http(id, *http, fx),
             State::Client(client) => {
                 self.runs.waits.forget(id);
                 let rpc =
@@ -447,7 +453,8 @@ impl Gateway {
             Ok(()) => self.runs.sync(self.disk.as_mut()),
             Err(error) => log::error!(target: "store", "transcripts not synced: {error}"),
         }
-        if self.sessions.is_dirty() || synced.is_err() {
+        self.usage.save(self.disk.as_mut());
+        if self.sessions.is_dirty() || self.usage.is_dirty() || synced.is_err() {
             // The disk refused; it may have room again later.
             self.save_soon();
         }
@@ -545,6 +552,7 @@ pub struct Idle {
     pub queued: usize,
     pub run_bytes: usize,
     pub exchanges: usize,
+    pub tools: usize,
 }
 
 impl Idle {
@@ -570,6 +578,7 @@ impl Gateway {
             queued: self.queued,
             run_bytes: self.runs.bytes(),
             exchanges: self.exchanges.len(),
+            tools: self.tools.len(),
         }
     }
 }

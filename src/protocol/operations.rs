@@ -82,6 +82,7 @@ pub enum Op {
     ModelsList,
     Send,
     SessionsAbort,
+    SessionsCompact,
     SessionsCreate,
     SessionsDelete,
     SessionsDescribe,
@@ -95,12 +96,17 @@ pub enum Op {
     SessionsSend,
     SessionsSubscribe,
     SessionsUnsubscribe,
+    SessionsUsage,
+    SessionsUsageLogs,
+    SessionsUsageTimeseries,
     SkillsStatus,
     Status,
     SystemPresence,
     ToolsCatalog,
     ToolsEffective,
     ToolsInvoke,
+    UsageCost,
+    UsageStatus,
 }
 
 /// Longest session key (reference: 512 characters).
@@ -277,6 +283,25 @@ const SESSIONS_PATCH: &[Field] = &[
     may("sendPolicy", Kind::Nullable(&Kind::OneOf(&["allow", "deny"]))),
     may("groupActivation", Kind::Nullable(&Kind::OneOf(&["mention", "always"]))),
 ];
+
+const SESSIONS_USAGE: &[Field] = &[
+    may("key", SESSION_KEY),
+    may("agentId", ID),
+    may("agentScope", Kind::OneOf(&["all"])),
+    may("startDate", Kind::Str),
+    may("endDate", Kind::Str),
+    may("days", Kind::Int(1, 100_000)),
+    may("mode", Kind::OneOf(&["utc", "gateway", "specific"])),
+    may("range", Kind::OneOf(&["7d", "30d", "90d", "1y", "all"])),
+    may("groupBy", Kind::OneOf(&["instance", "family"])),
+    may("includeHistorical", Kind::Bool),
+    may("utcOffset", Kind::Str),
+    may("timeZone", Kind::Str),
+    may("limit", Kind::Int(1, 100_000)),
+    may("includeContextWeight", Kind::Bool),
+];
+const USAGE_OF_SESSION: &[Field] =
+    &[must("key", SESSION_KEY), may("agentId", ID), may("limit", Kind::Int(1, 100_000))];
 
 const fn row(
     name: &'static str,
@@ -514,6 +539,13 @@ pub const OPERATIONS: &[Operation] = &[
         ],
         Since::V3,
     ),
+    row(
+        "sessions.compact",
+        Op::SessionsCompact,
+        ADMIN,
+        &[must("key", SESSION_KEY), may("agentId", ID)],
+        Since::V3,
+    ),
     row("sessions.create", Op::SessionsCreate, WRITE, SESSIONS_CREATE, Since::V3),
     row(
         "sessions.delete",
@@ -615,6 +647,15 @@ pub const OPERATIONS: &[Operation] = &[
     ),
     row("sessions.subscribe", Op::SessionsSubscribe, READ, SESSIONS_LIST, Since::V3),
     row("sessions.unsubscribe", Op::SessionsUnsubscribe, READ, &[], Since::V3Only),
+    row("sessions.usage", Op::SessionsUsage, READ, SESSIONS_USAGE, Since::V3),
+    row("sessions.usage.logs", Op::SessionsUsageLogs, READ, USAGE_OF_SESSION, Since::V3),
+    row(
+        "sessions.usage.timeseries",
+        Op::SessionsUsageTimeseries,
+        READ,
+        USAGE_OF_SESSION,
+        Since::V3,
+    ),
     row(
         "skills.status",
         Op::SkillsStatus,
@@ -653,6 +694,8 @@ pub const OPERATIONS: &[Operation] = &[
         ],
         Since::V4,
     ),
+    row("usage.cost", Op::UsageCost, READ, SESSIONS_USAGE, Since::V3),
+    row("usage.status", Op::UsageStatus, READ, &[], Since::V3),
 ];
 
 /// Events the gateway sends, for `hello-ok.features.events`.
@@ -663,6 +706,7 @@ pub const EVENTS: &[&str] = &[
     "health",
     "presence",
     "session.message",
+    "session.operation",
     "sessions.changed",
     "shutdown",
     "tick",

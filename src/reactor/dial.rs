@@ -1,16 +1,19 @@
 //! Outbound connections: resolve, try the addresses, speak TLS, hand the connection over.
 //!
 //! ```text
-//! start -> (literal or cached) ------------> attempts -> first to connect -> [TLS] -> Dialed
-//!       -> resolving -> addresses ---------/     |
-//!                                  next address after 250 ms or a failure (RFC 8305)
+//! start -> (literal or cached) -----> attempts -> first to connect -> [CONNECT] -> [TLS] -> Dialed
+//!       -> resolving -> addresses --/     |
+//!                           next address after 250 ms or a failure (RFC 8305)
 //! ```
+//!
+//! With a proxy its addresses are connected to, and it looks up the target's.
 //!
 //! One deadline covers all of it. Losers are closed when one attempt has won.
 
 use super::resolver::{Answer, Resolver};
 use super::slot::{Kind, Slots};
 use super::tls::{self, Progress};
+use super::tunnel::Tunnel;
 use crate::driver::{DialError, DialId, Input, Now, Target, Time};
 use crate::limits;
 use crate::wire::address::is_public;
@@ -24,6 +27,8 @@ enum State {
     Resolving,
     /// Racing addresses: those left, the slots in flight, when to start the next.
     Connecting { left: VecDeque<SocketAddr>, slots: Vec<u32>, next: Time, last: String },
+    /// TCP is up to a proxy; it is asked for a tunnel.
+    Tunnelling { slot: u32, tunnel: Tunnel },
     /// TCP is up; one slot is in its TLS handshake.
     Handshaking { slot: u32 },
 }
@@ -75,7 +80,8 @@ impl Dials {
         if target.tls && !tls::AVAILABLE {
             return (with.tell)(Input::Dialed { dial: id, result: Err(DialError::NoTls) });
         }
-        let (host, port) = (target.host.clone(), target.port);
+        let (host, port) = target.first_hop();
+        let (host, port) = (host.to_owned(), port);
         let addrs = match host.parse::<IpAddr>() {
             Ok(ip) => Answer::Addresses(vec![ip]),
             Err(_) => self.resolver.look_up(&host, with.now.time),
@@ -98,12 +104,14 @@ impl Dials {
                 .dials
                 .iter()
                 .filter(|(_, dial)| {
-                    matches!(dial.state, State::Resolving) && dial.target.host == host
+                    matches!(dial.state, State::Resolving) && dial.target.first_hop().0 == host
                 })
                 .map(|(id, _)| *id)
                 .collect();
             for id in waiting {
-                let Some(port) = self.dials.get(&id).map(|dial| dial.target.port) else { continue };
+                let Some(port) = self.dials.get(&id).map(|dial| dial.target.first_hop().1) else {
+                    continue;
+                };
                 match &answer {
                     Ok(ips) => self.race(id, ips, port, with),
                     Err(text) => {
@@ -174,7 +182,10 @@ impl Dials {
         }
         match conn.kind {
             Kind::Peer => true,
-            Kind::Handshaking(_) => self.handshake(id, index, with),
+            Kind::Handshaking(_) => match self.dials.get(&id).map(|dial| &dial.state) {
+                Some(State::Tunnelling { .. }) => self.tunnel(id, index, with),
+                _ => self.handshake(id, index, with),
+            },
             Kind::Connecting(_) => {
                 let outcome = match conn.stream.take_error() {
                     Ok(Some(error)) | Err(error) => Err(error),
@@ -216,6 +227,35 @@ impl Dials {
         for loser in racing.iter().filter(|slot| **slot != index) {
             with.slots.remove(with.registry, *loser);
         }
+        if dial.target.proxy.is_some() {
+            let tunnel = Tunnel::new(&dial.target);
+            dial.state = State::Tunnelling { slot: index, tunnel };
+            if let Some(conn) = with.slots.get_mut(index) {
+                conn.kind = Kind::Handshaking(id);
+            }
+            return self.tunnel(id, index, with);
+        }
+        self.secure(id, index, with)
+    }
+
+    /// A proxy's tunnel: what it still has to be told, and what it answers.
+    fn tunnel(&mut self, id: DialId, index: u32, with: &mut Lent<'_>) -> bool {
+        let Some(dial) = self.dials.get_mut(&id) else { return false };
+        let State::Tunnelling { tunnel, .. } = &mut dial.state else { return false };
+        let Some(conn) = with.slots.get_mut(index) else { return false };
+        match tunnel.go_on(&mut conn.stream) {
+            Ok(Progress::Pending) => false,
+            Ok(Progress::Done) => self.secure(id, index, with),
+            Err(error) => {
+                self.fail(id, error, with);
+                false
+            }
+        }
+    }
+
+    /// There is a way to the target: TLS, if it speaks that.
+    fn secure(&mut self, id: DialId, index: u32, with: &mut Lent<'_>) -> bool {
+        let Some(dial) = self.dials.get_mut(&id) else { return false };
         dial.state = State::Handshaking { slot: index };
         if !dial.target.tls {
             return self.hand_over(id, index, with);
@@ -286,7 +326,9 @@ impl Dials {
                         with.slots.remove(with.registry, index);
                     }
                 }
-                State::Handshaking { slot } => with.slots.remove(with.registry, slot),
+                State::Handshaking { slot } | State::Tunnelling { slot, .. } => {
+                    with.slots.remove(with.registry, slot);
+                }
             }
         }
     }
@@ -311,11 +353,12 @@ impl Dials {
             let Some(dial) = self.dials.get(&id) else { continue };
             if dial.deadline <= with.now.time {
                 let error = match &dial.state {
-                    State::Resolving if self.resolver.is_behind(&dial.target.host) => {
+                    State::Resolving if self.resolver.is_behind(dial.target.first_hop().0) => {
                         DialError::ResolverBusy
                     }
                     State::Resolving => DialError::Resolve("the look-up did not end".to_owned()),
                     State::Connecting { .. } => DialError::Timeout,
+                    State::Tunnelling { .. } => DialError::Proxy("no answer in time".to_owned()),
                     State::Handshaking { .. } => DialError::Tls("no answer in time".to_owned()),
                 };
                 self.fail(id, error, with);

@@ -42,7 +42,7 @@ fn play_on(reactor: &mut Reactor, start: Vec<Effect>, step: impl FnMut(&Input<'_
 }
 
 fn to(host: &str, port: u16) -> Target {
-    Target { host: host.to_owned(), port, tls: false, public_only: false }
+    Target { host: host.to_owned(), port, tls: false, public_only: false, proxy: None }
 }
 
 fn dial(id: u64, target: Target, deadline_ms: u64) -> Effect {

@@ -23,6 +23,7 @@ mod resolver;
 mod signals;
 mod slot;
 mod tls;
+mod tunnel;
 
 use crate::driver::{Closed, ConnId, Core, Effect, Effects, Input, Now, Signal, Time};
 use crate::limits;

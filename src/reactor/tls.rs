@@ -7,7 +7,6 @@ use mio::net::TcpStream;
 use std::io;
 
 /// How far a handshake is.
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nobody shakes hands then"))]
 pub(super) enum Progress {
     /// It waits for the peer.
     Pending,

@@ -38,6 +38,25 @@ fn days(year: u64, month: u64, day: u64) -> Option<u64> {
     (civil(days) == (year, month, day)).then_some(days)
 }
 
+/// The date of Unix milliseconds in UTC, `2026-11-22`.
+pub fn date(unix_ms: u64) -> String {
+    let (year, month, day) = civil(unix_ms / 86_400_000);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// Unix milliseconds of the midnight that such a date begins with.
+pub fn date_ms(text: &str) -> Option<u64> {
+    let plain =
+        |part: &str, width| part.len() == width && part.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = text.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() || !plain(year, 4) || !plain(month, 2) || !plain(day, 2) {
+        return None;
+    }
+    let days = days(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)?;
+    Some(days * 86_400_000)
+}
+
 /// Unix milliseconds of an IMF-fixdate (RFC 9110 section 5.6.7), `Sun, 06 Nov 1994 08:49:37 GMT`.
 /// The weekday need not be right; a leap second is the second after it.
 pub fn http_date_ms(text: &str) -> Option<u64> {
@@ -247,6 +266,16 @@ mod tests {
             assert_eq!(rfc3339_ms(ms), want);
         }
         assert!(rfc3339_ms(u64::MAX).ends_with('Z'));
+    }
+
+    #[test]
+    fn plain_dates() {
+        for text in ["1970-01-01", "2024-02-29", "2026-11-22", "9999-12-31"] {
+            assert_eq!(date(date_ms(text).unwrap()), text);
+        }
+        for text in ["", "2026-2-01", "2026-02-30", "2026-13-01", "1969-12-31", "2026-02-01-1"] {
+            assert_eq!(date_ms(text), None, "{text}");
+        }
     }
 
     #[test]

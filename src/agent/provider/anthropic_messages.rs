@@ -482,7 +482,7 @@ impl Reader {
                 let (id, name) = (Some(block.id), Some(block.name));
                 tell(Delta::ToolCall { index, id, name, arguments: String::new() });
                 let empty = block.input.as_object().is_none_or(serde_json::Map::is_empty);
-                let input = if empty { String::new() } else { block.input.to_string() };
+                let input = if empty { "{}".to_owned() } else { block.input.to_string() };
                 self.open = Some((at, Open::Call { index, told: false, input }));
             }
             _ => {}
@@ -523,7 +523,7 @@ impl Reader {
     fn close(&mut self, tell: &mut dyn FnMut(Delta)) {
         match self.open.take() {
             Some((_, Open::Thinking(thought))) => tell(Delta::Thought(thought)),
-            Some((_, Open::Call { index, told: false, input })) if !input.is_empty() => {
+            Some((_, Open::Call { index, told: false, input })) => {
                 tell(Delta::ToolCall { index, id: None, name: None, arguments: input });
             }
             _ => {}

@@ -2,8 +2,8 @@
 
 use super::{Dialect, Spec, anthropic_messages};
 use crate::agent::Ask;
-use crate::config::{Api, Model, Provider, Secret};
-use crate::driver::Target;
+use crate::config::{self, Api, Key, Model, Provider, Secret, known};
+use crate::driver::{Proxy, Target};
 use crate::wire::http::client;
 use crate::wire::url::{Scheme, Url};
 
@@ -23,13 +23,15 @@ pub struct Endpoint {
     pub host: String,
     /// Path of the request.
     pub path: String,
-    /// Its key.
-    pub key: Option<Secret>,
+    /// Its keys in the order in which they are tried; the first is in use.
+    pub keys: Vec<Key>,
     /// The key goes into `Authorization`, whatever the dialect's own header is; or it does not
     /// go at all, where that is the dialect's own.
     pub auth_header: Option<bool>,
     /// Further headers.
     pub headers: Vec<(String, Secret)>,
+    /// For a proxy that gets the request itself, since the provider speaks plain HTTP.
+    pub proxy_authorization: Option<Secret>,
     /// Time for a whole answer, if the provider sets one.
     pub timeout_ms: Option<u64>,
     /// What the dialect must know of the model.
@@ -42,6 +44,12 @@ impl Endpoint {
     /// # Errors
     /// A sentence that names the key when this provider cannot be called.
     pub fn new(id: &str, provider: &Provider, model: &str) -> Result<Self, String> {
+        if let Some(why) = &provider.broken {
+            return Err(why.clone());
+        }
+        if let Some(why) = without_key(id, provider) {
+            return Err(why);
+        }
         let known = provider.models.iter().find(|known| known.id == model);
         let api = known.and_then(|known| known.api.as_ref()).unwrap_or(&provider.api);
         let dialect = dialect(id, api)?;
@@ -62,17 +70,30 @@ impl Endpoint {
             let own = known.into_iter().flat_map(|known| known.headers.keys());
             !own.into_iter().any(|other| other.eq_ignore_ascii_case(name))
         });
+        let path = path(dialect, &url, model);
+        let (target, path, proxy_authorization) = way(&url, tls, path, provider.proxy.as_ref());
         Ok(Self {
             dialect,
             host: url.host_header(),
-            path: path(dialect, &url, model),
-            key: provider.api_key.clone(),
+            path,
+            target,
+            proxy_authorization,
+            keys: provider.keys.clone(),
             auth_header: provider.auth_header,
             headers: headers.chain(own).map(|(k, v)| (k.clone(), v.clone())).collect(),
             timeout_ms: provider.timeout_seconds.map(|s| s.saturating_mul(1000)),
             spec: spec(id, dialect, &url, known, model),
-            target: Target { host: url.host, port: url.port, tls, public_only: false },
         })
+    }
+
+    /// The key in use did not do: goes on to the next one. False when there is none left; then
+    /// the last one stays.
+    pub fn next_key(&mut self) -> bool {
+        if self.keys.len() < 2 {
+            return false;
+        }
+        self.keys.remove(0);
+        true
     }
 
     /// What a request carries and an error must not repeat: the key, the values of the further
@@ -91,8 +112,8 @@ impl Endpoint {
                 }
             }
         };
-        if let Some(key) = &self.key {
-            add(key.expose());
+        for key in &self.keys {
+            add(key.secret.expose());
         }
         for (name, value) in &self.headers {
             add(value.expose());
@@ -107,7 +128,7 @@ impl Endpoint {
 
     /// The header that carries the key.
     fn key_header(&self) -> Option<(&'static str, String)> {
-        let key = self.key.as_ref()?.expose();
+        let key = self.keys.first()?.secret.expose();
         let bearer = || Some(("Authorization", format!("Bearer {key}")));
         match (self.dialect, self.auth_header) {
             (Dialect::OpenAiCompletions | Dialect::OpenAiResponses, Some(false)) => None,
@@ -134,6 +155,9 @@ impl Endpoint {
         if self.dialect == Dialect::AnthropicMessages {
             headers.push(("anthropic-version", anthropic_messages::VERSION));
         }
+        if let Some(value) = &self.proxy_authorization {
+            headers.push(("Proxy-Authorization", value.expose()));
+        }
         if let Some((name, value)) = &key {
             headers.push((name, value));
         }
@@ -146,6 +170,44 @@ impl Endpoint {
             self.dialect.body(out, &self.spec, ask);
         });
         out
+    }
+}
+
+/// A known provider in its known place answers nobody without a key.
+fn without_key(id: &str, provider: &Provider) -> Option<String> {
+    let known = known::find(id).filter(|known| !known.local)?;
+    let bare = provider.keys.is_empty() && provider.headers.is_empty();
+    (bare && provider.base_url == known.base_url).then(|| {
+        format!(
+            "provider \"{id}\" has no key: set {} in the gateway's environment, or \
+             models.providers.{id}.apiKey",
+            known.variable()
+        )
+    })
+}
+
+/// Where to connect and what to ask there: a proxy tunnels TLS, and is asked for the whole
+/// address otherwise (RFC 9112 section 3.2.2).
+fn way(
+    url: &Url,
+    tls: bool,
+    path: String,
+    proxy: Option<&config::Proxy>,
+) -> (Target, String, Option<Secret>) {
+    let direct =
+        Target { host: url.host.clone(), port: url.port, tls, public_only: false, proxy: None };
+    match proxy {
+        None => (direct, path, None),
+        Some(proxy) if tls => {
+            let authorization = proxy.authorization.as_ref().map(|text| text.expose().to_owned());
+            let proxy = Proxy { host: proxy.host.clone(), port: proxy.port, authorization };
+            (Target { proxy: Some(Box::new(proxy)), ..direct }, path, None)
+        }
+        Some(proxy) => {
+            let whole = format!("http://{}{path}", url.host_header());
+            let target = Target { host: proxy.host.clone(), port: proxy.port, ..direct };
+            (target, whole, proxy.authorization.clone())
+        }
     }
 }
 
@@ -205,7 +267,10 @@ mod tests {
         Provider {
             base_url: base_url.to_owned(),
             api: Api::new(api),
-            api_key: Some(Secret::new("key-of-tests".to_owned())),
+            keys: vec![Key {
+                name: "apiKey".to_owned(),
+                secret: Secret::new("key-of-tests".to_owned()),
+            }],
             ..Provider::default()
         }
     }

@@ -12,6 +12,7 @@ pub mod endpoint;
 pub mod errors;
 pub mod google_generative_ai;
 mod json;
+pub mod keyring;
 pub mod openai_completions;
 pub mod openai_responses;
 mod schema;

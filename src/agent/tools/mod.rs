@@ -17,7 +17,9 @@ pub mod glob;
 mod grep;
 mod hands;
 mod host;
+pub mod loops;
 mod ls;
+mod memory;
 pub mod patch;
 mod place;
 pub mod policy;
@@ -245,6 +247,8 @@ pub static TOOLS: &[Tool] = &[
     write::TOOL,
     edit::TOOL,
     apply_patch::TOOL,
+    memory::SEARCH,
+    memory::GET,
     hands::WEB_FETCH,
     host::AGENTS_LIST,
     host::SESSION_STATUS,

@@ -93,7 +93,7 @@ const DOOR_DENY: [&str; 12] = [
 
 /// Whether `POST /tools/invoke` may call a tool that the policy permits.
 pub fn door_permits(config: &Config, tool: &Tool) -> bool {
-    let door = &config.door_tools;
+    let door = &config.gateway.tools;
     let built_in = DOOR_DENY.contains(&tool.name) && !names(&door.allow, tool.name);
     !built_in && !names(&door.deny, tool.name)
 }
@@ -122,8 +122,8 @@ pub fn unknown_names(config: &Config) -> Vec<(String, String)> {
         scope(&format!("agents.{}.tools", agent.id), &agent.tools);
     }
     let door = ToolLists {
-        allow: config.door_tools.allow.clone(),
-        deny: config.door_tools.deny.clone(),
+        allow: config.gateway.tools.allow.clone(),
+        deny: config.gateway.tools.deny.clone(),
         ..ToolLists::default()
     };
     look("gateway.tools".to_owned(), &door);
@@ -335,7 +335,7 @@ pub const fn section_label(section: Section) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Agent, DoorTools};
+    use crate::config::Agent;
 
     fn texts(list: &[&str]) -> Vec<String> {
         list.iter().map(|text| (*text).to_owned()).collect()
@@ -468,8 +468,8 @@ mod tests {
         assert!(!door_permits(&config, tool("apply_patch")));
         assert!(!door_permits(&config, tool("sessions_send")));
         assert!(door_permits(&config, tool("read")));
-        config.door_tools =
-            DoorTools { allow: texts(&["apply_patch"]), deny: texts(&["group:web"]) };
+        config.gateway.tools.allow = texts(&["apply_patch"]);
+        config.gateway.tools.deny = texts(&["group:web"]);
         assert!(door_permits(&config, tool("apply_patch")));
         assert!(!door_permits(&config, tool("web_fetch")));
     }

@@ -1,6 +1,6 @@
 //! Sections `tools`, `agents.list[].tools` and `gateway.tools` as policies.
 
-use super::super::tool_policy::{DoorTools, Loops, ToolLists, ToolPolicy, ToolProfile};
+use super::super::tool_policy::{Loops, ToolLists, ToolPolicy, ToolProfile};
 use super::At;
 
 pub(super) fn policy(at: At<'_>) -> ToolPolicy {
@@ -33,8 +33,4 @@ fn lists(at: At<'_>) -> ToolLists {
         also_allow: also.value.is_array().then(|| also.texts()),
         deny: at.get("deny").texts(),
     }
-}
-
-pub(super) fn door(at: At<'_>) -> DoorTools {
-    DoorTools { allow: at.get("allow").texts(), deny: at.get("deny").texts() }
 }

@@ -33,6 +33,9 @@ const APIS: &[&str] = &[
     "pi-messages",
     "azure-openai-responses",
 ];
+/// Thinking levels of the reference.
+const THINKING: &[&str] =
+    &["off", "minimal", "low", "medium", "high", "xhigh", "adaptive", "max", "ultra"];
 /// What an empty section or list looks like.
 const EMPTY: &[&str] = &["{}", "[]"];
 const OFF: &[&str] = &["false"];
@@ -233,7 +236,10 @@ pub static KEYS: &[Key] = &[
         .secret()
         .only(&["{}", "{\"mode\":\"provider-default\"}"])
         .advice("remove it; set apiKey, or the header itself in headers"),
-    key("models.providers.*.request.proxy", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
+    key("models.providers.*.request.proxy", Object),
+    key("models.providers.*.request.proxy.mode", Words(&["env-proxy", "explicit-proxy"])),
+    key("models.providers.*.request.proxy.url", Text).secret(),
+    key("models.providers.*.request.proxy.tls", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
     key("models.providers.*.request.tls", Open).secret().only(EMPTY).advice(NO_OUTBOUND),
     key("models.providers.*.request.allowPrivateNetwork", Bool)
         .only(&["true"])
@@ -321,7 +327,7 @@ pub static KEYS: &[Key] = &[
     key("agents.defaults.modelSelectionScope", Text).later(),
     key("agents.defaults.utilityModel", Text).later(),
     key("agents.defaults.decisionModel", Text).later(),
-    key("agents.defaults.imageModel", Open).later(),
+    key("agents.defaults.imageModel", Model),
     key("agents.defaults.imageGenerationModel", Open).later(),
     key("agents.defaults.musicGenerationModel", Open).later(),
     key("agents.defaults.videoGenerationModel", Open).later(),
@@ -353,7 +359,29 @@ pub static KEYS: &[Key] = &[
     key("agents.defaults.contextPruning", Open).later(),
     key("agents.defaults.contextTokens", Integer(1, MAX)).later(),
     key("agents.defaults.contextLimits", Open).later(),
-    key("agents.defaults.compaction", Open).later(),
+    key("agents.defaults.compaction", Object),
+    key("agents.defaults.compaction.enabled", Bool),
+    key("agents.defaults.compaction.reserveTokens", Integer(0, MAX)),
+    key("agents.defaults.compaction.keepRecentTokens", Integer(1, MAX)),
+    key("agents.defaults.compaction.model", Name),
+    key("agents.defaults.compaction.mode", Open).later(),
+    key("agents.defaults.compaction.provider", Open).later(),
+    key("agents.defaults.compaction.thinkingLevel", Open).later(),
+    key("agents.defaults.compaction.timeoutSeconds", Open).later(),
+    key("agents.defaults.compaction.recentTurnsPreserve", Open).later(),
+    key("agents.defaults.compaction.reserveTokensFloor", Open).later(),
+    key("agents.defaults.compaction.maxHistoryShare", Open).later(),
+    key("agents.defaults.compaction.identifierPolicy", Open).later(),
+    key("agents.defaults.compaction.identifierInstructions", Open).later(),
+    key("agents.defaults.compaction.customInstructions", Open).later(),
+    key("agents.defaults.compaction.qualityGuard", Open).later(),
+    key("agents.defaults.compaction.midTurnPrecheck", Open).later(),
+    key("agents.defaults.compaction.postIndexSync", Open).later(),
+    key("agents.defaults.compaction.postCompactionSections", Open).later(),
+    key("agents.defaults.compaction.maxActiveTranscriptBytes", Open).later(),
+    key("agents.defaults.compaction.truncateAfterCompaction", Open).later(),
+    key("agents.defaults.compaction.notifyUser", Open).later(),
+    key("agents.defaults.compaction.memoryFlush", Open).later(),
     key("agents.defaults.embeddedAgent", Open).later(),
     key("agents.defaults.embeddedHarness", Open).later(),
     key("agents.defaults.embeddedPi", Open).later(),
@@ -362,7 +390,7 @@ pub static KEYS: &[Key] = &[
     key("agents.defaults.memorySearch", Open).later(),
     key("agents.defaults.promptOverlays", Open).later(),
     key("agents.defaults.systemPromptOverride", Text).later(),
-    key("agents.defaults.thinkingDefault", Text).later(),
+    key("agents.defaults.thinkingDefault", Words(THINKING)),
     key("agents.defaults.fastModeDefault", Open).later(),
     key("agents.defaults.verboseDefault", Text).later(),
     key("agents.defaults.toolProgressDetail", Text).later(),
@@ -469,7 +497,7 @@ pub static KEYS: &[Key] = &[
     key("agents.list[].agentRuntime", Open).later(),
     key("agents.list[].embeddedHarness", Open).later(),
     key("agents.list[].embeddedPi", Open).later(),
-    key("agents.list[].thinkingDefault", Text).later(),
+    key("agents.list[].thinkingDefault", Words(THINKING)),
     key("agents.list[].reasoningDefault", Text).later(),
     key("agents.list[].fastModeDefault", Open).later(),
     key("agents.list[].skills", Texts),
@@ -579,7 +607,7 @@ pub static KEYS: &[Key] = &[
     key("agents.entries.*.models.*.agentRuntime", Open).later(),
     key("agents.entries.*.models.*.codeMode", Bool).later(),
     key("agents.entries.*.models.*.streaming", Bool).later(),
-    key("agents.entries.*.thinkingDefault", Text).later(),
+    key("agents.entries.*.thinkingDefault", Words(THINKING)),
     key("agents.entries.*.verboseDefault", Text).later(),
     key("agents.entries.*.toolProgressDetail", Text).later(),
     key("agents.entries.*.reasoningDefault", Text).later(),

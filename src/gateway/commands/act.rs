@@ -17,6 +17,8 @@ pub(super) enum Outcome {
     Fresh(String),
     /// The rest of the message is for the model.
     Go(String),
+    /// A summary is to be written, with this in mind; the answer comes when it is there.
+    Compact(String),
 }
 
 /// Models shown by one `/models`.
@@ -33,6 +35,7 @@ impl Gateway {
         let args = command.args;
         Ok(Outcome::Say(match command.name {
             Name::Commands | Name::Help => list(command.name == Name::Commands),
+            Name::Compact => return Ok(Outcome::Compact(args.to_owned())),
             Name::Context => self.context_text(call),
             Name::Model => self.choose_model(call, args),
             Name::Models => self.models_text(args),
@@ -289,15 +292,6 @@ impl Gateway {
         let path = self.sessions.transcript_path(key);
         let stat = path.and_then(|path| self.disk.stat(&path).ok());
         (messages, stat.map_or(0, |stat| stat.len))
-    }
-
-    fn usage_text(&self, key: &str) -> String {
-        let entry = self.sessions.get(key);
-        let tokens = |value: Option<u64>| value.unwrap_or(0);
-        let (input, output, total) = entry.map_or((0, 0, 0), |entry| {
-            (tokens(entry.input_tokens), tokens(entry.output_tokens), tokens(entry.total_tokens))
-        });
-        format!("Last run: {input} tokens in, {output} out, {total} in all.")
     }
 
     fn usage_command(&mut self, call: &Call<'_>, args: &str) -> String {

@@ -60,6 +60,7 @@ impl Gateway {
             Op::MessageAction | Op::Send => self.send_message(params),
             Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
             Op::SessionsAbort => self.sessions_abort(params, fx),
+            Op::SessionsCompact => self.sessions_compact(conn, request, params),
             Op::SessionsCreate => self.sessions_create(conn, request, params, fx),
             Op::SessionsDelete => self.sessions_delete(conn, request, params, fx),
             Op::SessionsDescribe => self.sessions_describe(params),
@@ -75,12 +76,17 @@ impl Gateway {
             Op::SessionsUnsubscribe => {
                 Ok(Answer::Value(self.sessions_subscribe(conn, params, false)))
             }
+            Op::SessionsUsage => self.sessions_usage(params),
+            Op::SessionsUsageLogs => self.usage_logs(params),
+            Op::SessionsUsageTimeseries => self.usage_timeseries(params),
             Op::SkillsStatus => self.skills(params),
             Op::Status => Ok(Answer::Value(self.status_value())),
             Op::SystemPresence => Ok(Answer::Value(self.presence_list())),
             Op::ToolsCatalog => self.tools_catalog(params),
             Op::ToolsEffective => self.tools_effective(params),
             Op::ToolsInvoke => self.tools_invoke(conn, request, params, fx),
+            Op::UsageCost => self.usage_cost(params),
+            Op::UsageStatus => Ok(Answer::Value(self.usage_status())),
         }
     }
 

@@ -46,7 +46,7 @@ impl Gateway {
     /// `tools.effective {sessionKey, agentId?}`: the tools that a run in a session has now.
     pub(in crate::gateway) fn tools_effective(&self, params: &Params) -> Handled {
         let (key, agent) = self.target(text(params, "sessionKey"), text(params, "agentId"))?;
-        let tools = self.tools_of_session(&key, &agent);
+        let tools = self.tools_for(&agent, &key);
         let rows: Vec<Value> = tools
             .into_iter()
             .map(|tool| {
@@ -73,7 +73,7 @@ impl Gateway {
     ) -> Handled {
         let name = text(params, "name").unwrap_or_default().trim();
         let (key, agent) = self.target(text(params, "sessionKey"), text(params, "agentId"))?;
-        let tools = self.tools_of_session(&key, &agent);
+        let tools = self.tools_for(&agent, &key);
         let tool = tools.into_iter().find(|tool| tool.name == name);
         let Some(tool) = tool.filter(|tool| policy::door_permits(&self.config, tool)) else {
             let message = format!(

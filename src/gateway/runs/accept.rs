@@ -5,8 +5,9 @@ use super::super::timers::Armed;
 use super::models::candidates;
 use super::queue::QueueMode;
 use super::{Active, Cause, retry};
+use crate::agent::tools::loops::LoopGuard;
 use crate::agent::turn::{Part, Turn, text_of_parts};
-use crate::agent::{Ask, value_bytes};
+use crate::agent::{Ask, Thinking, value_bytes};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
 use crate::sessions::{Appended, Entry};
@@ -90,7 +91,7 @@ impl Gateway {
     /// # Errors
     /// `UNAVAILABLE`, and nothing was kept: the gateway leaves, too many runs, too many bytes,
     /// the disk.
-    pub(in crate::gateway) fn accept_run(&mut self, new: NewRun) -> Result<u64, ErrorShape> {
+    pub(in crate::gateway) fn accept_run(&mut self, mut new: NewRun) -> Result<u64, ErrorShape> {
         if self.leaving.is_some() {
             let error = ErrorShape::unavailable("the gateway is stopping; try again in a moment");
             return Err(retry(error.with(json!({"reason": "gateway-restarting"}))));
@@ -110,7 +111,11 @@ impl Gateway {
         }
         let own_model = self.sessions.get(&new.key).filter(|_| new.keep);
         let model = new.model.clone().or(own_model.and_then(Entry::own_model));
-        let candidates = candidates(&self.config, &new.agent, model.as_deref());
+        if let Some(entry) = own_model.filter(|_| new.ask.thinking.is_none()) {
+            new.ask.thinking = entry.thinking_level.as_deref().and_then(Thinking::parse);
+        }
+        let mut candidates = candidates(&self.config, &new.agent, model.as_deref());
+        self.arrange_keys(&mut candidates);
         let now_ms = self.now.wall_ms;
         let said = new.keep.then(|| user_message(&new, now_ms)).flatten();
         let copies = 1 + usize::from(new.cause_is_journalled());
@@ -137,6 +142,7 @@ impl Gateway {
             .saturating_mul(1000)
             .min(new.timeout_ms.filter(|ms| *ms > 0).unwrap_or(u64::MAX));
         let item = self.uuid();
+        let loops = LoopGuard::new(&self.config, &new.agent);
         let mut run = Active {
             number,
             voice: super::super::voice::Voice::new(&new, item),
@@ -159,7 +165,12 @@ impl Gateway {
             mode,
             standing: self.standing_of(&new.key, mode),
             turn: None,
+            loops,
+            circling: None,
             tools_used: Vec::new(),
+            spare: None,
+            compacted: false,
+            begun: false,
             armed: Armed::default(),
             dial: None,
             upstream: None,

@@ -19,7 +19,7 @@ pub(in crate::gateway) fn candidate(config: &Config, name: &str) -> Candidate {
     let alias = config.agents.defaults.aliases.iter().find(|(_, alias)| alias.as_str() == name);
     let full = alias.map_or(name, |(full, _)| full.as_str());
     let (provider, model) = full.split_once('/').unwrap_or(("", full));
-    let via = match config.models.providers.get(provider) {
+    let via = match config.models.provider(provider) {
         _ if (provider, model) == ECHO => Via::Echo,
         Some(found) => match Endpoint::new(provider, found, model) {
             Ok(endpoint) => Via::Http(Box::new(endpoint)),
@@ -52,19 +52,27 @@ pub(in crate::gateway) fn candidates(
 
 /// Tokens a model takes, `null` when nobody said.
 pub(in crate::gateway) fn context_window(config: &Config, provider: &str, model: &str) -> Value {
-    config
-        .models
-        .providers
-        .get(provider)
-        .and_then(|provider| provider.models.iter().find(|known| known.id == model))
-        .map_or(Value::Null, |known| json!(known.context_window))
+    config.models.model(provider, model).map_or(Value::Null, |known| json!(known.context_window))
 }
 
 impl Gateway {
     /// What the configuration allows the first candidate to answer, if it says so.
     pub(super) fn max_tokens(&self, candidates: &[Candidate]) -> Option<u64> {
         let first = candidates.first()?;
-        let provider = self.config.models.providers.get(&first.provider)?;
-        provider.models.iter().find(|model| model.id == first.model).map(|model| model.max_tokens)
+        let model = self.config.models.model(&first.provider, &first.model);
+        model.map(|model| model.max_tokens)
+    }
+
+    /// Puts each candidate's keys into the order in which they may be tried; one without any
+    /// that may be tried cannot be asked.
+    pub(in crate::gateway) fn arrange_keys(&self, candidates: &mut [Candidate]) {
+        for Candidate { provider, model, via } in candidates {
+            if let Via::Http(endpoint) = via
+                && let Err(why) =
+                    self.keyring.arrange(self.now.time, provider, model, &mut endpoint.keys)
+            {
+                *via = Via::Broken(why);
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::models::context_window;
 use crate::agent::provider::Dialect;
 use crate::agent::run::{Candidate, Outcome, Run, Via};
 use crate::agent::turn::{assistant_content, thinking_content};
-use crate::agent::{StopReason, Usage};
+use crate::agent::{StopReason, ToolCall, Usage};
 use crate::protocol::error::ErrorShape;
 use crate::protocol::frame::write_json;
 use serde_json::{Value, json};
@@ -56,6 +56,16 @@ impl Gateway {
         message
     }
 
+    /// Tokens and cost of one turn, in a message.
+    pub(super) fn usage_value(&self, provider: &str, model: &str, machine: &Run) -> Value {
+        let usage = machine.last_usage();
+        json!({
+            "input": usage.input, "output": usage.output, "totalTokens": usage.total,
+            "cacheRead": usage.cache_read, "cacheWrite": usage.cache_write,
+            "cost": self.cost_of(provider, model, &usage),
+        })
+    }
+
     fn message_of(&self, run: &Active, machine: &Run) -> Value {
         let (provider, model) = match machine.candidate() {
             Some(candidate) => (candidate.provider.as_str(), candidate.model.as_str()),
@@ -67,7 +77,7 @@ impl Gateway {
         };
         let mut message = json!({
             "role": "assistant", "api": api.as_str(), "provider": provider,
-            "model": model, "timestamp": self.now.wall_ms, "usage": usage_value(machine),
+            "model": model, "timestamp": self.now.wall_ms, "usage": self.usage_value(provider, model, machine),
             "stopReason": "stop", "__openclaw": {"runId": run.id},
         });
         if let Some(id) = machine.response_id() {
@@ -89,9 +99,11 @@ impl Gateway {
         let Some(machine) = &run.machine else {
             return notice(&run.id, "cancelled before it began", now_ms);
         };
-        let (mut text, calls) = match in_tools {
-            true => (String::new(), &[][..]),
-            false => (machine.text().to_owned(), machine.calls()),
+        // Calls in a turn that did not end well were never begun, perhaps not even whole.
+        let (mut text, calls) = match outcome {
+            _ if in_tools => (String::new(), &[][..]),
+            Outcome::Done(_) => (machine.text().to_owned(), machine.calls()),
+            _ => (machine.text().to_owned(), &[][..]),
         };
         let mut message = self.message_of(run, machine);
         if !answers.is_empty() {
@@ -212,15 +224,6 @@ pub(super) fn notice(run: &str, why: &str, now_ms: u64) -> Value {
         "provider": "openclaw", "model": "gateway-injected", "stopReason": "error",
         "errorMessage": why, "timestamp": now_ms,
         "idempotencyKey": format!("{run}:assistant"), "__openclaw": {"runId": run},
-    })
-}
-
-/// Tokens of one turn, in a message.
-fn usage_value(machine: &Run) -> Value {
-    let usage = machine.last_usage();
-    json!({
-        "input": usage.input, "output": usage.output, "totalTokens": usage.total,
-        "cacheRead": usage.cache_read, "cacheWrite": usage.cache_write,
     })
 }
 

@@ -15,8 +15,9 @@ use super::super::tools::{Caller, NewCall};
 use super::{Active, QueueMode};
 use crate::agent::ToolCall;
 use crate::agent::run::Run;
+use crate::agent::tools::loops::Verdict;
 use crate::agent::tools::{self, Args, Output, Tool};
-use crate::agent::turn::Turn;
+use crate::agent::turn::{Part, Turn};
 use crate::driver::Effects;
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -24,6 +25,15 @@ use std::rc::Rc;
 /// The gateway's tools that a turn of the model asked for.
 pub(super) struct ToolTurn {
     calls: Vec<Asked>,
+    /// The disk refused the turn: no result may stand alone, and nothing is changed that a crash
+    /// would leave no trace of.
+    unkept: bool,
+}
+
+impl ToolTurn {
+    fn is_working(&self, index: usize) -> bool {
+        self.calls.get(index).is_some_and(|asked| matches!(asked.state, State::Working))
+    }
 }
 
 /// One call.
@@ -64,13 +74,15 @@ impl Gateway {
             })
             .collect();
         self.speak_tokens(run, fx);
+        let mut unkept = false;
         if run.keep {
             let message = self.turn_message(run);
-            if let Ok(appended) = self.append_message(&run.key, &run.id, &message) {
-                self.tell_message(run, &message, &appended, fx);
+            match self.append_message(&run.key, &run.id, &message) {
+                Ok(appended) => self.tell_message(run, &message, &appended, fx),
+                Err(_) => unkept = true,
             }
         }
-        run.turn = Some(ToolTurn { calls });
+        run.turn = Some(ToolTurn { calls, unkept });
     }
 
     /// Begins the calls that may begin now; when all are done, the run goes on.
@@ -129,22 +141,37 @@ impl Gateway {
     fn begin_call(&mut self, run: &mut Active, index: usize, fx: &mut Effects) -> Option<Output> {
         let now_ms = self.now.wall_ms;
         let steered = run.mode != QueueMode::Interrupt && self.somebody_rides(run.number);
-        let asked = run.turn.as_mut()?.calls.get_mut(index)?;
+        let turn = run.turn.as_mut()?;
+        let unkept = turn.unkept;
+        let asked = turn.calls.get_mut(index)?;
         asked.started_ms = now_ms;
         asked.state = State::Working;
         let call = asked.call.clone();
         let tool = asked.tool;
         let args = Args::parse(&call.arguments);
         self.speak_tool_start(run, &call, tool, args.as_ref().ok(), now_ms, fx);
+        match run.loops.before(&call.name, &call.arguments) {
+            Verdict::Go => {}
+            Verdict::Block(text) => return Some(Output::error(text)),
+            Verdict::Stop(text) => {
+                run.circling = Some(text.clone());
+                return Some(Output::error(text));
+            }
+        }
         let tool = match tool {
             Some(tool) if self.may_use(run, tool) => tool,
             _ => {
                 let text = format!("Tool {} not found", call.name);
+                run.loops.after(&call.name, &call.arguments, &text);
                 return Some(Output::error(text));
             }
         };
         if let Err(error) = args {
             return Some(Output::error(error));
+        }
+        if unkept && tool.changes {
+            let text = "not done: the gateway cannot write this session; its disk may be full";
+            return Some(Output::error(text));
         }
         // What was said meanwhile is heard before anything else is changed.
         (steered && tool.changes).then(|| {
@@ -157,12 +184,22 @@ impl Gateway {
         &mut self,
         number: u64,
         index: usize,
-        output: Output,
+        mut output: Output,
         fx: &mut Effects,
     ) {
         let Some(mut run) = self.runs.active.remove(&number) else { return };
+        let asked = run.turn.as_ref().and_then(|turn| turn.calls.get(index));
+        let note = asked.map(|asked| &asked.call).and_then(|call| {
+            run.loops.after(&call.name, &call.arguments, &output.content_json().to_string())
+        });
+        output.content.extend(note.map(|note| Part::Text(format!("\n{note}"))));
+        let again = self.faults.run_tool_twice.then(|| new_call(&run, index)).flatten();
+        let working = run.turn.as_ref().is_some_and(|turn| turn.is_working(index));
         self.finish_call(&mut run, index, output, fx);
         self.runs.active.insert(number, run);
+        if let Some(again) = again.filter(|_| working) {
+            self.call_tool(again, fx);
+        }
         self.start_tools(number, fx);
     }
 
@@ -181,7 +218,7 @@ impl Gateway {
             run.tools_used.push(tool.name);
         }
         self.speak_tool_end(run, &call, tool, &output, (started_ms, ended_ms), fx);
-        if !run.keep {
+        if !run.keep || run.turn.as_ref().is_some_and(|turn| turn.unkept) {
             return;
         }
         let mut message = json!({
@@ -211,8 +248,11 @@ impl Gateway {
         run.voice.next_turn();
         let dial = self.next_dial();
         let room = self.has_room_for(bytes);
+        let circling = run.circling.take();
         self.drive(run, fx, |machine, now, fx, tell| {
-            if room {
+            if let Some(why) = &circling {
+                machine.give_up(why, fx, tell);
+            } else if room {
                 machine.go_on(now, dial, new, fx, tell);
             } else {
                 machine.give_up(

@@ -46,6 +46,11 @@ pub(super) enum Caller {
         /// Under which request id.
         request: String,
     },
+    /// `/tools/invoke` on this connection.
+    Http {
+        /// Which.
+        conn: ConnId,
+    },
 }
 
 /// A call about to begin.
@@ -167,8 +172,9 @@ impl Gateway {
         tools
     }
 
-    /// The tools of a session between its runs: those of its agent with its first model.
-    pub(super) fn tools_of_session(&self, key: &str, agent: &str) -> Vec<&'static Tool> {
+    /// The tools that a session of an agent may use, whoever asks for it: those of the agent
+    /// with its first model.
+    pub(super) fn tools_for(&self, agent: &str, key: &str) -> Vec<&'static Tool> {
         let (first, _) = self.default_model(agent);
         let model = first.split_once('/');
         let model = model.map(|(provider, model)| ForModel { provider, model });
@@ -246,6 +252,7 @@ impl Gateway {
         while let Some((calling, output)) = self.tools.done.pop_front() {
             match calling.caller {
                 Caller::Run { run, index } => self.run_tool_done(run, index, output, fx),
+                Caller::Http { conn } => self.invoked(conn, &output, fx),
                 Caller::Rpc { conn, request } => {
                     let name = calling.tool.name;
                     let value = if output.is_error {

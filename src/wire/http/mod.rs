@@ -39,7 +39,8 @@ const fn is_value_byte(byte: u8) -> bool {
 /// Appends a request target in origin form: a slash in front if there is none, and spaces and
 /// control characters percent-encoded, so that it stays one word.
 pub fn target(out: &mut Vec<u8>, path: &str) {
-    if !path.starts_with('/') {
+    // A proxy is asked for the whole address.
+    if !path.starts_with('/') && !path.starts_with("http://") {
         out.push(b'/');
     }
     for byte in path.bytes() {
