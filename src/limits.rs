@@ -148,6 +148,8 @@ pub const RESOLVER_CACHE: usize = 256;
 pub const HAPPY_EYEBALLS_MS: u64 = 250;
 /// Child processes at once.
 pub const CHILDREN: usize = 32;
+/// Input queued for a child that does not read it.
+pub const CHILD_INPUT: usize = 256 * 1024;
 
 /// Longest message of one log line; the rest is cut.
 pub const LOG_MESSAGE: usize = 8 * 1024;
@@ -344,3 +346,25 @@ pub const SKILL_TEXT: usize = 1_024;
 pub const SKILLS_MS: u64 = 2_000;
 /// Directories of `PATH` that are looked through.
 pub const PATH_DIRS: usize = 64;
+/// The text of one command (the system takes 128 KiB in one argument).
+pub const EXEC_COMMAND: usize = 64 * 1024;
+/// Variables that a call may add to the environment of its command.
+pub const EXEC_ENV: usize = 64;
+/// Bytes of those.
+pub const EXEC_ENV_BYTES: usize = 32 * 1024;
+/// Output kept of one command, as documented: the newest.
+pub const EXEC_OUTPUT: usize = 200_000;
+/// Output in one answer of `process poll`, as documented: the newest.
+pub const EXEC_POLL: usize = 30_000;
+/// Finished background commands kept for `process`, as documented.
+pub const EXEC_KEPT: usize = 50;
+/// Bytes of their output together, as documented.
+pub const EXEC_KEPT_BYTES: usize = 2_000_000;
+/// Between TERM and KILL for a command that has to end.
+pub const EXEC_GRACE_MS: u64 = 500;
+/// Between two updates of a command's output for clients that watch it.
+pub const EXEC_UPDATE_MS: u64 = 300;
+/// Longest `timeout` of `process poll`, as documented.
+pub const EXEC_POLL_MS: u64 = 30_000;
+/// Silence after which a command with open input is said to wait for it, as documented.
+pub const EXEC_SILENT_MS: u64 = 15_000;

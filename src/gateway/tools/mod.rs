@@ -10,10 +10,12 @@
 //! caller is gone. Whoever carries out a host tool keeps what it needs under the call's number
 //! and lets go of it in [`Gateway::cancel_host_tool`].
 
+mod exec;
 mod sessions;
 mod state;
 mod web_fetch;
 
+pub(super) use exec::Execs;
 pub(super) use web_fetch::Web;
 
 use super::Gateway;
@@ -298,6 +300,8 @@ impl Gateway {
             HostTool::AgentsList => self.agents_list_tool(number),
             HostTool::SessionStatus => self.session_status_tool(number),
             HostTool::WebFetch => self.web_fetch_tool(number, fx),
+            HostTool::Exec => self.exec_tool(number, fx),
+            HostTool::Process => self.process_tool(number, fx),
             HostTool::SessionsList => self.sessions_list_tool(number),
             HostTool::SessionsHistory => self.sessions_history_tool(number),
             HostTool::SessionsSend => self.sessions_send_tool(number),
@@ -311,6 +315,7 @@ impl Gateway {
         let _ = (number, &fx);
         match host {
             HostTool::WebFetch => self.cancel_web_fetch(number, fx),
+            HostTool::Exec | HostTool::Process => self.cancel_exec(number, fx),
             HostTool::SessionsSend => self.tools.replies.retain(|_, call| *call != number),
             HostTool::AgentsList
             | HostTool::SessionStatus
@@ -345,7 +350,10 @@ fn declaration(tool: &Tool) -> Value {
 
 /// Whether [`limits::TOOL_MS`] bounds it; tools that wait for others have times of their own.
 fn has_deadline(host: Option<HostTool>) -> bool {
-    !matches!(host, Some(HostTool::SessionsSend | HostTool::WebFetch))
+    !matches!(
+        host,
+        Some(HostTool::SessionsSend | HostTool::WebFetch | HostTool::Exec | HostTool::Process)
+    )
 }
 
 /// An output whose text fits [`limits::TOOL_RESULT`]: the middle of a longer one is cut out.
