@@ -36,7 +36,7 @@ impl Gateway {
         if named.as_ref().is_some_and(|agent| *agent != owner) || !agents.has(&owner) {
             return Err(bad(&format!("agentId does not own the session \"{key}\"")));
         }
-        let Some(tool) = self.http_tool(&request.name, &key) else {
+        let Some(tool) = self.http_tool(&request.name, &owner, &key) else {
             return Err(invoke::not_available(&request.name));
         };
         let call = match &request.idempotency_key {
@@ -60,13 +60,10 @@ impl Gateway {
 
     /// A tool that a caller of HTTP may use: not on the list of what is denied there, and within
     /// the agent's own policy.
-    fn http_tool(&self, name: &str, key: &str) -> Option<&'static Tool> {
-        let own = &self.config.gateway.tools;
+    fn http_tool(&self, name: &str, agent: &str, key: &str) -> Option<&'static Tool> {
         let tool = tools::find(name)?;
-        let listed = |list: &[String]| list.iter().any(|entry| entry == tool.name || entry == "*");
-        let denied = invoke::DENIED.contains(&tool.name) && !listed(&own.allow);
-        let mut may = self.tools_for(key).into_iter();
-        let allowed = !denied && !listed(&own.deny);
+        let allowed = tools::policy::door_permits(&self.config, tool);
+        let mut may = self.tools_for(agent, key).into_iter();
         may.find(|known| allowed && std::ptr::eq(*known, tool))
     }
 
