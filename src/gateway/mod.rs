@@ -27,6 +27,7 @@ mod events;
 mod exchange;
 mod fuzz;
 mod http;
+mod local;
 mod presence;
 mod rpc;
 mod runs;
@@ -54,6 +55,7 @@ use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
 #[doc(hidden)]
 pub use fuzz::fuzz;
+pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
 pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;

@@ -86,6 +86,7 @@ pub enum Op {
     ExecApprovalsGet,
     ExecApprovalsSet,
     Health,
+    LastHeartbeat,
     LogsTail,
     MessageAction,
     ModelsList,
@@ -108,11 +109,14 @@ pub enum Op {
     SessionsUsage,
     SessionsUsageLogs,
     SessionsUsageTimeseries,
+    SetHeartbeats,
     SkillsStatus,
     Status,
+    SystemEvent,
     SystemPresence,
     UsageCost,
     UsageStatus,
+    Wake,
 }
 
 /// Longest session key (reference: 512 characters).
@@ -527,6 +531,7 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V3,
     ),
     open("health", Op::Health, Scope::None),
+    row("last-heartbeat", Op::LastHeartbeat, READ, &[], Since::V3),
     row(
         "logs.tail",
         Op::LogsTail,
@@ -732,6 +737,7 @@ pub const OPERATIONS: &[Operation] = &[
         USAGE_OF_SESSION,
         Since::V3,
     ),
+    row("set-heartbeats", Op::SetHeartbeats, ADMIN, &[must("enabled", Kind::Bool)], Since::V3),
     row(
         "skills.status",
         Op::SkillsStatus,
@@ -740,9 +746,11 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V3,
     ),
     open("status", Op::Status, READ),
+    open("system-event", Op::SystemEvent, ADMIN),
     row("system-presence", Op::SystemPresence, READ, &[], Since::V3),
     row("usage.cost", Op::UsageCost, READ, SESSIONS_USAGE, Since::V3),
     row("usage.status", Op::UsageStatus, READ, &[], Since::V3),
+    open("wake", Op::Wake, WRITE),
 ];
 
 /// Events the gateway sends, for `hello-ok.features.events`.

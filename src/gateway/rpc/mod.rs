@@ -7,6 +7,7 @@ mod agent;
 mod agents;
 pub(super) mod chat;
 mod config;
+mod events;
 mod logs;
 mod message;
 mod models;
@@ -67,6 +68,7 @@ impl Gateway {
             Op::ExecApprovalsGet => self.exec_approvals_get(),
             Op::ExecApprovalsSet => self.exec_approvals_set(params),
             Op::Health => Ok(Answer::Json(self.health_json())),
+            Op::LastHeartbeat => Ok(Answer::Value(self.last_heartbeat())),
             Op::LogsTail => self.logs_tail(params),
             Op::MessageAction | Op::Send => self.send_message(params),
             Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
@@ -90,10 +92,13 @@ impl Gateway {
             Op::SessionsUsage => self.sessions_usage(params),
             Op::SessionsUsageLogs => self.usage_logs(params),
             Op::SessionsUsageTimeseries => self.usage_timeseries(params),
+            Op::SetHeartbeats => self.set_heartbeats(params),
             Op::SkillsStatus => self.skills(params),
             Op::Status => Ok(Answer::Value(self.status_value())),
+            Op::SystemEvent => self.system_event(params),
             Op::SystemPresence => Ok(Answer::Value(self.presence_list())),
             Op::UsageCost => self.usage_cost(params),
+            Op::Wake => self.wake_rpc(params),
             Op::UsageStatus => Ok(Answer::Value(self.usage_status())),
         }
     }
