@@ -38,6 +38,7 @@ const TARGETS: [Target; 14] = [
     ),
     target!("transcript": sessions::transcript::fuzz),
     target!("url": wire::url::fuzz),
+    target!("exec_shell": agent::exec::shell::fuzz),
     target!("html": wire::html::fuzz),
     target!("ws_frames": wire::ws::fuzz),
 ];

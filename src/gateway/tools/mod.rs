@@ -175,7 +175,8 @@ impl Gateway {
         let own_matter = |tool: &&Tool| {
             !spawned || !matches!(tool.section, Section::Sessions | Section::Messaging)
         };
-        crate::agent::tools::TOOLS.iter().filter(own_matter).collect()
+        let on = |tool: &&Tool| tool.name != "web_fetch" || self.config.web_fetch.enabled;
+        crate::agent::tools::TOOLS.iter().filter(own_matter).filter(on).collect()
     }
 
     /// Where an agent's tools work.
