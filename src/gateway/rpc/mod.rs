@@ -13,6 +13,7 @@ mod message;
 mod models;
 mod sessions;
 mod status;
+mod tools;
 
 use super::Gateway;
 use super::socket::Answer;
@@ -97,6 +98,9 @@ impl Gateway {
             Op::Status => Ok(Answer::Value(self.status_value())),
             Op::SystemEvent => self.system_event(params),
             Op::SystemPresence => Ok(Answer::Value(self.presence_list())),
+            Op::ToolsCatalog => self.tools_catalog(params),
+            Op::ToolsEffective => self.tools_effective(params),
+            Op::ToolsInvoke => self.tools_invoke(conn, request, params, fx),
             Op::UsageCost => self.usage_cost(params),
             Op::Wake => self.wake_rpc(params),
             Op::UsageStatus => Ok(Answer::Value(self.usage_status())),
