@@ -84,6 +84,8 @@ pub enum Run {
     Channels,
     Models,
     Sessions,
+    SessionsArchive,
+    SessionsDelete,
 }
 
 /// One command.
