@@ -77,10 +77,6 @@ pub struct Profile {
     pub injection: Option<Injection>,
     /// Characters of the list of skills in the prompt.
     pub skills_chars: Option<usize>,
-    /// `modelPolicy.allow`: models that may be chosen; `None` or empty allows any.
-    pub allowed_models: Option<Vec<String>>,
-    /// Where tools work, when it is not the workspace.
-    pub cwd: Option<PathBuf>,
 }
 
 /// `contextInjection`.
@@ -196,6 +192,20 @@ impl Agents {
         }
     }
 
+    /// Names of [`Agents::params`] that this gateway acts on.
+    pub const PARAMS: [&str; 10] = [
+        "temperature",
+        "topP",
+        "top_p",
+        "maxTokens",
+        "max_tokens",
+        "frequencyPenalty",
+        "presencePenalty",
+        "seed",
+        "stop",
+        "thinking",
+    ];
+
     /// What an agent says for itself, else what is said for all.
     fn of<T>(&self, id: &str, part: impl Fn(&Profile) -> Option<T>) -> Option<T> {
         let own = self.agent(id).and_then(|agent| part(&agent.profile));
@@ -205,12 +215,6 @@ impl Agents {
     /// The only skills an agent is shown; `None` means all.
     pub fn skills(&self, id: &str) -> Option<Vec<String>> {
         self.of(id, |profile| profile.skills.clone())
-    }
-
-    /// The models that may be chosen for an agent; `None` means any.
-    pub fn allowed_models(&self, id: &str) -> Option<Vec<String>> {
-        let allowed = self.of(id, |profile| profile.allowed_models.clone());
-        allowed.filter(|models| !models.is_empty())
     }
 
     /// Characters of one file and of all files of its workspace in an agent's prompt.
@@ -233,12 +237,6 @@ impl Agents {
     /// Tokens of context an agent uses at most, if somebody said.
     pub fn context_tokens(&self, id: &str) -> Option<u64> {
         self.of(id, |profile| profile.context_tokens)
-    }
-
-    /// Where an agent's tools work: its workspace unless somebody said otherwise.
-    pub fn cwd(&self, id: &str, state_dir: &Path) -> PathBuf {
-        let cwd = self.of(id, |profile| profile.cwd.clone());
-        cwd.unwrap_or_else(|| self.workspace(id, state_dir))
     }
 
     /// Parameters of a request to `provider/model`, by the reference's layers: all models, that
@@ -372,7 +370,6 @@ mod tests {
         );
         assert_eq!(agents.skills("main"), Some(vec!["a".to_owned()]));
         assert_eq!(agents.skills("b"), Some(Vec::new()));
-        assert_eq!(agents.allowed_models("b"), None);
         let want = json!({"temperature": 2, "top": 1, "thinking": "high"});
         assert_eq!(Value::Object(agents.params("main", "p/m")), want);
         let want = json!({"temperature": 4, "top": 1, "thinking": "high", "x": 1});

@@ -104,11 +104,6 @@ fn profile(at: At<'_>, paths: &Paths) -> Profile {
             _ => Injection::Always,
         }),
         skills_chars: count(at.get("skillsLimits").get("maxSkillsPromptChars")),
-        allowed_models: {
-            let allow = at.get("modelPolicy").get("allow");
-            allow.value.is_array().then(|| allow.texts())
-        },
-        cwd: path(at.get("cwd"), paths),
     }
 }
 

@@ -32,6 +32,9 @@ const APIS: &[&str] = &[
     "pi-messages",
     "azure-openai-responses",
 ];
+/// Thinking levels of the reference.
+const THINKING: &[&str] =
+    &["off", "minimal", "low", "medium", "high", "xhigh", "adaptive", "max", "ultra"];
 /// What an empty section or list looks like.
 const EMPTY: &[&str] = &["{}", "[]"];
 const OFF: &[&str] = &["false"];
@@ -321,7 +324,7 @@ pub static KEYS: &[Key] = &[
     key("agents.defaults.modelSelectionScope", Text).later(),
     key("agents.defaults.utilityModel", Text).later(),
     key("agents.defaults.decisionModel", Text).later(),
-    key("agents.defaults.imageModel", Open).later(),
+    key("agents.defaults.imageModel", Model),
     key("agents.defaults.imageGenerationModel", Open).later(),
     key("agents.defaults.musicGenerationModel", Open).later(),
     key("agents.defaults.videoGenerationModel", Open).later(),
@@ -362,7 +365,7 @@ pub static KEYS: &[Key] = &[
     key("agents.defaults.memorySearch", Open).later(),
     key("agents.defaults.promptOverlays", Open).later(),
     key("agents.defaults.systemPromptOverride", Text).later(),
-    key("agents.defaults.thinkingDefault", Text).later(),
+    key("agents.defaults.thinkingDefault", Words(THINKING)),
     key("agents.defaults.fastModeDefault", Open).later(),
     key("agents.defaults.verboseDefault", Text).later(),
     key("agents.defaults.toolProgressDetail", Text).later(),
@@ -407,7 +410,7 @@ pub static KEYS: &[Key] = &[
     key("agents.list[].agentRuntime", Open).later(),
     key("agents.list[].embeddedHarness", Open).later(),
     key("agents.list[].embeddedPi", Open).later(),
-    key("agents.list[].thinkingDefault", Text).later(),
+    key("agents.list[].thinkingDefault", Words(THINKING)),
     key("agents.list[].reasoningDefault", Text).later(),
     key("agents.list[].fastModeDefault", Open).later(),
     key("agents.list[].skills", Texts),
@@ -451,7 +454,7 @@ pub static KEYS: &[Key] = &[
     key("agents.entries.*.models.*.agentRuntime", Open).later(),
     key("agents.entries.*.models.*.codeMode", Bool).later(),
     key("agents.entries.*.models.*.streaming", Bool).later(),
-    key("agents.entries.*.thinkingDefault", Text).later(),
+    key("agents.entries.*.thinkingDefault", Words(THINKING)),
     key("agents.entries.*.verboseDefault", Text).later(),
     key("agents.entries.*.toolProgressDetail", Text).later(),
     key("agents.entries.*.reasoningDefault", Text).later(),

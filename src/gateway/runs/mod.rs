@@ -223,7 +223,8 @@ impl Gateway {
             self.tell_events(&run.key, &mut ask.turns);
         }
         ask.house_tools = self.house_tools(&run);
-        self.add_prompt(&run.agent, &run.candidates, &mut ask);
+        let Active { key, agent, candidates, .. } = run.as_mut();
+        self.prepare(key, agent, candidates, &mut ask);
         run.asked = ask.bytes();
         if ask.sampling.max_tokens.is_none() {
             ask.sampling.max_tokens = self.max_tokens(&run.candidates);
