@@ -52,8 +52,29 @@ pub struct AgentDefaults {
     pub repo_root: Option<PathBuf>,
     /// IANA name of the person's time zone.
     pub user_timezone: Option<String>,
+    /// `agents.defaults.compaction`.
+    pub compaction: Compaction,
     /// What any agent has unless it says otherwise.
     pub profile: Profile,
+}
+
+/// `agents.defaults.compaction`: when and how a conversation is made shorter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compaction {
+    /// Before a run whose context is too long; after a refusal, and by command, it is anyway.
+    pub enabled: bool,
+    /// Kept free of the window for the answer; at most a quarter of it counts.
+    pub reserve_tokens: Option<u64>,
+    /// What stays as it was said.
+    pub keep_recent_tokens: u64,
+    /// Who writes the summary; the session's model when absent.
+    pub model: Option<String>,
+}
+
+impl Default for Compaction {
+    fn default() -> Self {
+        Self { enabled: true, reserve_tokens: None, keep_recent_tokens: 20_000, model: None }
+    }
 }
 
 /// What an agent may set for itself, else `agents.defaults` for all.
@@ -282,6 +303,7 @@ impl Default for Agents {
                 skip_files: Vec::new(),
                 repo_root: None,
                 user_timezone: None,
+                compaction: Compaction::default(),
                 profile: Profile::default(),
             },
             list: Vec::new(),

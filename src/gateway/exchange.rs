@@ -31,6 +31,10 @@ pub(super) struct ExchangeId(u64);
 pub(super) enum Purpose {
     /// The `web_fetch` call of this number.
     WebFetch(u64),
+    /// `/v1/embeddings` of this connection.
+    Embeddings(ConnId),
+    /// An image or file of a request on this connection.
+    Media(ConnId),
     /// The unit tests of this module.
     #[cfg(test)]
     Test(u32),
@@ -224,9 +228,11 @@ impl Gateway {
         &mut self,
         purpose: Purpose,
         result: Result<Response, ExchangeError>,
-        _fx: &mut Effects,
+        fx: &mut Effects,
     ) {
         match purpose {
+            Purpose::Embeddings(conn) => self.embedded(conn, result, fx),
+            Purpose::Media(conn) => self.media_fetched(conn, result, fx),
             Purpose::WebFetch(call) => self.web_fetched(call, result),
             #[cfg(test)]
             Purpose::Test(number) => tests::heard(number, result),

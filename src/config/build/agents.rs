@@ -1,6 +1,8 @@
 //! Sections `agents` and `skills` of the snapshot.
 
-use super::super::agents::{Agent, AgentDefaults, Agents, Identity, Injection, Profile};
+use super::super::agents::{
+    Agent, AgentDefaults, Agents, Compaction, Identity, Injection, Profile,
+};
 use super::super::paths::Paths;
 use super::super::skills::{SkillEntry, Skills};
 use super::{At, agent_id};
@@ -39,7 +41,8 @@ pub(super) fn agents(at: At<'_>, paths: &Paths) -> Agents {
             skip_files: defaults.get("skipOptionalBootstrapFiles").texts(),
             repo_root: path(defaults.get("repoRoot"), paths),
             user_timezone: defaults.get("userTimezone").text(),
-            profile: profile(defaults, paths),
+            compaction: compaction(defaults.get("compaction")),
+            profile: profile(defaults),
         },
         by_entries: at.get("list").items().next().is_none() && !at.get("entries").is_null(),
         list: listed
@@ -53,10 +56,20 @@ pub(super) fn agents(at: At<'_>, paths: &Paths) -> Agents {
                     workspace: path(at.get("workspace"), paths),
                     model: at.get("model").model(),
                     identity: identity(at.get("identity")),
-                    profile: profile(at, paths),
+                    profile: profile(at),
                 })
             })
             .collect(),
+    }
+}
+
+fn compaction(at: At<'_>) -> Compaction {
+    let unset = Compaction::default();
+    Compaction {
+        enabled: at.get("enabled").flag(unset.enabled),
+        reserve_tokens: at.get("reserveTokens").number(),
+        keep_recent_tokens: at.get("keepRecentTokens").number().unwrap_or(unset.keep_recent_tokens),
+        model: at.get("model").text().filter(|model| !model.is_empty()),
     }
 }
 
@@ -84,7 +97,7 @@ fn identity(at: At<'_>) -> Identity {
     }
 }
 
-fn profile(at: At<'_>, paths: &Paths) -> Profile {
+fn profile(at: At<'_>) -> Profile {
     let object = |at: At<'_>| at.value.as_object().cloned().unwrap_or_default();
     let count = |at: At<'_>| at.number().and_then(|count| usize::try_from(count).ok());
     let models = at.get("models").entries();
