@@ -32,6 +32,7 @@ use super::conn::State;
 use super::timers::{Armed, Timer};
 use crate::agent::mend::{new_results, new_turns};
 use crate::agent::run::{Candidate, Outcome, Run, RunEvent};
+use crate::agent::tools::loops::LoopGuard;
 use crate::agent::turn::{self, Turn};
 use crate::agent::{Ask, Usage, value_bytes};
 use crate::driver::{ConnId, DialError, DialId, Effects, Time};
@@ -73,7 +74,7 @@ pub(super) struct Active {
     /// The user message in the transcript, not told to clients yet.
     said: Option<(Value, Appended)>,
     ask: Option<Ask>,
-    candidates: Vec<Candidate>,
+    pub(super) candidates: Vec<Candidate>,
     timeout_ms: u64,
     pub(super) machine: Option<Run>,
     digest: [u8; 32],
@@ -86,6 +87,9 @@ pub(super) struct Active {
     standing: queue::Standing,
     /// The model's turn whose tools work.
     turn: Option<tooling::ToolTurn>,
+    /// Whether its model turns in circles, and what is said when the run ends for it.
+    loops: LoopGuard,
+    circling: Option<String>,
     /// Tools that gave something, each once.
     pub(super) tools_used: Vec<&'static str>,
     /// What it asks beside the conversation, to begin once more with less of that.
@@ -248,8 +252,11 @@ impl Gateway {
             self.runs.active.insert(number, run);
             return;
         }
-        if let Some((message, appended)) = run.said.take() {
-            self.tell_message(&run, &message, &appended, fx);
+        let said = run.said.take();
+        // As recorded: of a chat the message is told first, of an `agent` call behind the start.
+        let late = run.cause == Cause::Agent;
+        if let Some((message, appended)) = said.as_ref().filter(|_| !late) {
+            self.tell_message(&run, message, appended, fx);
         }
         let deadline = self.now.time.after_ms(run.timeout_ms);
         let may_restart = !matches!(run.cause, Cause::Http(_));
@@ -265,6 +272,9 @@ impl Gateway {
         }
         if !std::mem::replace(&mut run.begun, true) {
             self.speak_start(&mut run, fx);
+        }
+        if let Some((message, appended)) = said.as_ref().filter(|_| late) {
+            self.tell_message(&run, message, appended, fx);
         }
         let dial = self.next_dial();
         self.drive(run, fx, |machine, now, fx, tell| machine.begin(now, dial, fx, tell));
