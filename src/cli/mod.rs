@@ -31,6 +31,7 @@ pub mod out;
 pub mod place;
 pub mod port;
 pub mod reexec;
+pub mod sessions;
 pub mod setup;
 pub mod status;
 pub mod table;
@@ -50,6 +51,8 @@ pub mod next {
     pub const STATUS: &str = "openclaw gateway status";
     /// Write a first configuration.
     pub const SETUP: &str = "openclaw setup";
+    /// Read the help of `sessions`.
+    pub const SESSIONS: &str = "openclaw sessions --help";
 }
 
 /// A command that did not succeed: what happened, and what to type next.
@@ -134,7 +137,9 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::GatewayRestart => control::restart(args),
         Run::Channels => ask::channels(args),
         Run::Models => ask::models(args),
-        Run::Sessions => ask::sessions(args),
+        Run::Sessions => sessions::list(args),
+        Run::SessionsArchive => sessions::archive(args),
+        Run::SessionsDelete => sessions::delete(args),
     }
 }
 

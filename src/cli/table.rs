@@ -78,6 +78,8 @@ pub enum Run {
     Channels,
     Models,
     Sessions,
+    SessionsArchive,
+    SessionsDelete,
 }
 
 /// One command.

@@ -31,6 +31,23 @@ const TIMEOUT: Flag = Flag {
     about: "Give up after this long (default 10000)",
 };
 
+const SESSIONS: &[Flag] = &[
+    text("limit", "count|all", "How many (default 100)"),
+    text("agent", "id", "Only of this agent"),
+    switch("all-agents", "Of every agent (what happens without --agent)"),
+    Flag {
+        long: "active",
+        short: None,
+        takes: Takes::Number("minutes", 1, 10_000_000),
+        about: "Only those changed within so many minutes",
+    },
+    JSON,
+    URL,
+    TOKEN,
+    PASSWORD,
+    TIMEOUT,
+];
+
 const PATIENCE: Flag = Flag {
     long: "timeout",
     short: None,
@@ -380,19 +397,31 @@ pub const COMMANDS: &[Command] = &[
         run: Run::Sessions,
         about: "List the sessions of the running gateway",
         operands: &[],
-        flags: &[
-            Flag {
-                long: "limit",
-                short: None,
-                takes: Takes::Number("count", 1, 5000),
-                about: "How many (default 50)",
-            },
-            JSON,
-            URL,
-            TOKEN,
-            PASSWORD,
-            TIMEOUT,
-        ],
+        flags: SESSIONS,
+        examples: &["openclaw sessions --active 120", "openclaw sessions --limit all --json"],
+    },
+    Command {
+        path: &["sessions", "list"],
+        run: Run::Sessions,
+        about: "Same as `openclaw sessions`",
+        operands: &[],
+        flags: SESSIONS,
+        examples: &[],
+    },
+    Command {
+        path: &["sessions", "archive"],
+        run: Run::SessionsArchive,
+        about: "Put a session away: kept, but out of the lists",
+        operands: &["key"],
+        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
+        examples: &["openclaw sessions archive agent:main:scratch"],
+    },
+    Command {
+        path: &["sessions", "delete"],
+        run: Run::SessionsDelete,
+        about: "Delete a session; its transcript stays, renamed",
+        operands: &["key"],
+        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
         examples: &[],
     },
     Command {

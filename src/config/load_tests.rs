@@ -628,3 +628,29 @@ fn a_file_cut_anywhere() {
         }
     }
 }
+
+#[test]
+fn a_session_policy_is_typed_with_the_references_defaults() {
+    use super::super::SessionReset;
+    let reset = |hour, minutes| SessionReset { daily_at_hour: hour, idle_minutes: minutes };
+    let table = [
+        ("{}", reset(None, None)),
+        ("{reset: {mode: 'none', atHour: 3}}", reset(None, None)),
+        ("{reset: {mode: 'daily'}}", reset(Some(4), None)),
+        ("{reset: {mode: 'daily', atHour: 6, idleMinutes: 9}}", reset(Some(6), Some(9))),
+        ("{reset: {mode: 'idle', atHour: 6}}", reset(None, Some(60))),
+        ("{idleMinutes: 7}", reset(None, Some(7))),
+    ];
+    for (text, want) in table {
+        let session = load_text(&format!("{{session: {text}}}")).unwrap().config.session.clone();
+        assert_eq!(session.reset, want, "{text}");
+        assert_eq!((session.maintain, session.max_entries), (true, 5_000));
+    }
+    let by = "{session: {resetByType: {dm: {idleMinutes: 1}, group: {mode: 'daily'}}, \
+              resetByChannel: {irc: {idleMinutes: 2}}, maintenance: {mode: 'warn', maxEntries: 9}}}";
+    let session = load_text(by).unwrap().config.session.clone();
+    assert_eq!(session.reset_by_type["direct"], reset(None, Some(1)));
+    assert_eq!(session.reset_by_type["group"], reset(Some(4), None));
+    assert_eq!(session.reset_by_channel["irc"], reset(None, Some(2)));
+    assert_eq!((session.maintain, session.max_entries), (false, 9));
+}
