@@ -92,10 +92,14 @@ impl Gateway {
             );
             return self.tool_done(number, Output::error(text));
         }
+        let skills_env = self.skills_env(&agent);
         let config = &self.config.exec;
         let texts: Vec<String> =
             config.path_prepend.iter().map(|dir| dir.to_string_lossy().into_owned()).collect();
-        let env = env::whole(self.config.env.all(), &texts, &request.env);
+        let mut env = env::whole(self.config.env.all(), &texts, &request.env);
+        for (name, value) in skills_env {
+            env.entry(name).or_insert(value);
+        }
         let seconds = request.timeout_seconds.unwrap_or(config.timeout_seconds);
         let yield_ms = request.yield_ms.unwrap_or(config.background_ms);
         let keep_ms = config.cleanup_ms;
