@@ -15,7 +15,6 @@ use crate::config::{AuthMode, Config, QueueDrop, Secret};
 use crate::driver::{Core, Now, Time};
 use crate::gateway::{Faults, Gateway, Host, Setup};
 use crate::limits;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 

@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
             }
             ("h1" | "h2" | "h3" | "h4" | "h5" | "h6", end) => {
                 self.break_lines(2);
-                let level = tag.name.bytes().nth(1).map_or(1, |digit| digit.wrapping_sub(b'0'));
+                let level = tag.name.as_bytes().get(1).map_or(1, |digit| digit.wrapping_sub(b'0'));
                 if markdown && !end {
                     self.mark(&"#".repeat(level.into()));
                     self.space = true;

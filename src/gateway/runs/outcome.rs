@@ -7,7 +7,7 @@ use super::models::context_window;
 use crate::agent::provider::Dialect;
 use crate::agent::run::{Candidate, Outcome, Run, Via};
 use crate::agent::turn::{assistant_content, thinking_content};
-use crate::agent::{StopReason, ToolCall, Usage};
+use crate::agent::{StopReason, Usage};
 use crate::protocol::error::ErrorShape;
 use crate::protocol::frame::write_json;
 use serde_json::{Value, json};

@@ -136,8 +136,8 @@ impl Gateway {
         let Some(run) = self.runs.get(number) else { return true };
         let mut room = self.runs.running < self.config.agents.defaults.max_concurrent as usize;
         if run.key.contains(SUBAGENT) {
-            let lane = |run: &&Box<Active>| run.machine.is_some() && run.key.contains(SUBAGENT);
-            let busy = self.runs.active.values().filter(lane).count();
+            let lane = |run: &Active| run.machine.is_some() && run.key.contains(SUBAGENT);
+            let busy = self.runs.active.values().filter(|run| lane(run)).count();
             room &= busy < self.config.reach.subagents_max as usize;
         }
         if room {
