@@ -43,12 +43,13 @@ pub fn models(args: &Args) -> Result<u8, Failed> {
     })
 }
 
-fn or_none(lines: Vec<String>, none: &str) -> Vec<String> {
+/// Lines, or one that says why there are none.
+pub(super) fn or_none(lines: Vec<String>, none: &str) -> Vec<String> {
     if lines.is_empty() { vec![none.to_owned()] } else { lines }
 }
 
 /// Asks with the least scope that does, prints the payload or its short form.
-fn ask(
+pub(super) fn ask(
     args: &Args,
     method: &str,
     params: Value,

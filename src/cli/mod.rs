@@ -16,6 +16,7 @@
 
 pub mod agent;
 pub mod agents;
+pub mod approvals;
 pub mod ask;
 pub mod call;
 pub mod client;
@@ -133,6 +134,12 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::ConfigValidate => config::validate(args),
         Run::ConfigSet => config::set(args),
         Run::ConfigUnset => config::unset(args),
+        Run::ApprovalsGet => approvals::get(args),
+        Run::ApprovalsSet => approvals::set(args),
+        Run::ApprovalsAdd => approvals::add(args),
+        Run::ApprovalsRemove => approvals::remove(args),
+        Run::ApprovalsPending => approvals::pending(args),
+        Run::ApprovalsResolve => approvals::resolve(args),
         Run::GatewayStop => control::stop(args),
         Run::GatewayRestart => control::restart(args),
         Run::Channels => ask::channels(args),

@@ -55,6 +55,8 @@ const PATIENCE: Flag = Flag {
     about: "Wait this long for it (default 30000)",
 };
 
+const AGENT_OF_LIST: Flag = text("agent", "id", "Whose list (default: *, every agent's)");
+
 /// Flags that every command takes, before or after its words.
 pub const GLOBALS: &[Flag] = &[
     switch("dev", "Isolated dev profile: own state directory, port 19001"),
@@ -522,5 +524,72 @@ pub const COMMANDS: &[Command] = &[
         operands: &["path"],
         flags: &[],
         examples: &["openclaw config unset gateway.port"],
+    },
+    Command {
+        path: &["approvals"],
+        run: Run::Help,
+        about: "Exec approvals: which commands may run, and questions that wait",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["approvals", "get"],
+        run: Run::ApprovalsGet,
+        about: "Show this host's approvals document",
+        operands: &[],
+        flags: &[JSON],
+        examples: &["openclaw approvals get --json"],
+    },
+    Command {
+        path: &["approvals", "set"],
+        run: Run::ApprovalsSet,
+        about: "Replace this host's approvals document; it is checked first",
+        operands: &[],
+        flags: &[
+            text("file", "path", "The new document, JSON5"),
+            switch("stdin", "Read it from standard input"),
+        ],
+        examples: &["openclaw approvals set --file exec-approvals.json"],
+    },
+    Command {
+        path: &["approvals", "allowlist"],
+        run: Run::Help,
+        about: "Programs that run without asking",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["approvals", "allowlist", "add"],
+        run: Run::ApprovalsAdd,
+        about: "Let a program run: a path glob or a command name",
+        operands: &["pattern"],
+        flags: &[AGENT_OF_LIST],
+        examples: &["openclaw approvals allowlist add --agent main /usr/bin/rg"],
+    },
+    Command {
+        path: &["approvals", "allowlist", "remove"],
+        run: Run::ApprovalsRemove,
+        about: "Take a pattern off the list",
+        operands: &["pattern"],
+        flags: &[AGENT_OF_LIST],
+        examples: &["openclaw approvals allowlist remove --agent main /usr/bin/rg"],
+    },
+    Command {
+        path: &["approvals", "pending"],
+        run: Run::ApprovalsPending,
+        about: "Commands that wait for an answer",
+        operands: &[],
+        flags: &[URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        examples: &["openclaw approvals pending"],
+    },
+    Command {
+        path: &["approvals", "resolve"],
+        run: Run::ApprovalsResolve,
+        about: "Answer one: allow-once, allow-always or deny",
+        operands: &["id", "decision"],
+        flags: &[URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        examples: &["openclaw approvals resolve 6b45-id allow-once"],
     },
 ];

@@ -630,6 +630,43 @@ fn a_file_cut_anywhere() {
 }
 
 #[test]
+fn commands_and_pages() {
+    use super::super::hands::{ExecAsk, ExecSecurity};
+    let exec = |text: &str| load_text(text).expect(text).config.exec.clone();
+    let policy = |text: &str| {
+        let exec = exec(text);
+        (exec.security, exec.ask)
+    };
+    assert_eq!(policy("{}"), (ExecSecurity::Full, ExecAsk::Off));
+    let both = policy("{tools: {exec: {security: 'allowlist', ask: 'always'}}}");
+    assert_eq!(both, (ExecSecurity::Allowlist, ExecAsk::Always));
+    for (mode, want) in [
+        ("deny", (ExecSecurity::Deny, ExecAsk::Off)),
+        ("allowlist", (ExecSecurity::Allowlist, ExecAsk::Off)),
+        ("ask", (ExecSecurity::Allowlist, ExecAsk::OnMiss)),
+        ("full", (ExecSecurity::Full, ExecAsk::Off)),
+    ] {
+        assert_eq!(policy(&format!("{{tools: {{exec: {{mode: '{mode}'}}}}}}")), want);
+    }
+    assert!(load_text("{tools: {exec: {mode: 'auto'}}}").is_err(), "nobody reviews");
+    assert!(load_text("{tools: {exec: {host: 'node'}}}").is_err());
+    let times = exec(
+        "{tools: {exec: {backgroundMs: 1, cleanupMs: 1, timeoutSeconds: 0, \
+        pathPrepend: ['~/bin']}}}",
+    );
+    assert_eq!((times.background_ms, times.cleanup_ms, times.timeout_seconds), (10, 60_000, 0));
+    assert_eq!(times.path_prepend, [Path::new("/h/bin")]);
+    let text = "{tools: {web: {fetch: {maxResponseBytes: 1, maxChars: 7, enabled: false, \
+        headers: {'X-A': 'b'}, ssrfPolicy: {dangerouslyAllowPrivateNetwork: true, \
+        allowedHostnames: ['a'], blockedHostnames: ['b']}}}}}";
+    let config = load_text(text).expect("valid").config;
+    let fetch = &config.web_fetch;
+    assert_eq!((fetch.max_response_bytes, fetch.max_chars, fetch.enabled), (32_000, 7, false));
+    assert!(fetch.private && fetch.allowed == ["a"] && fetch.blocked == ["b"]);
+    assert!(!format!("{fetch:?}").contains("\"b\")"), "header values are secrets");
+}
+
+#[test]
 fn a_session_policy_is_typed_with_the_references_defaults() {
     use super::super::SessionReset;
     let reset = |hour, minutes| SessionReset { daily_at_hour: hour, idle_minutes: minutes };
