@@ -7,6 +7,7 @@ use super::turn::{Part, Thought, Turn, text_of_parts};
 use super::{Ask, StopReason, ToolCall, Usage};
 use crate::driver::{ConnId, DialError, DialId, Effect, Effects, Now, Time};
 use crate::limits;
+use std::collections::BTreeSet;
 
 /// A model to try.
 #[derive(Debug, Clone)]
@@ -436,12 +437,7 @@ impl Run {
         }
         self.idle = None;
         self.tail = None;
-        let rounds = self.rounds;
-        for (at, call) in self.calls.iter_mut().enumerate() {
-            if call.id.is_empty() {
-                call.id = format!("call_{rounds}_{at}");
-            }
-        }
+        self.name_calls();
         let ours = self.calls.iter().any(|call| !self.is_callers(&call.name));
         if ours || (self.more && self.calls.is_empty()) {
             self.phase = Phase::Tools;
@@ -451,6 +447,32 @@ impl Run {
             let stop = self.stop.unwrap_or_default();
             self.over(Outcome::Done(stop), tell);
         }
+    }
+
+    /// Some providers give a call no id, or one that was there before; a result must name one call
+    /// alone. What a caller was told stays.
+    fn name_calls(&mut self) {
+        let parts = self.ask.turns.iter().filter_map(|turn| match turn {
+            Turn::Assistant(parts) if !self.calls.is_empty() => Some(parts),
+            _ => None,
+        });
+        let mut taken: BTreeSet<String> = parts
+            .flatten()
+            .filter_map(|part| match part {
+                Part::ToolCall { id, .. } => Some(id.clone()),
+                _ => None,
+            })
+            .collect();
+        let mut calls = std::mem::take(&mut self.calls);
+        for (at, call) in calls.iter_mut().enumerate() {
+            let again = taken.contains(&call.id) && !self.is_callers(&call.name);
+            if call.id.is_empty() || again {
+                let mut ids = (at..).map(|n| format!("call_{}_{n}", self.rounds));
+                call.id = ids.find(|id| !taken.contains(id)).unwrap_or_default();
+            }
+            taken.insert(call.id.clone());
+        }
+        self.calls = calls;
     }
 
     /// A tool of whoever asked; every other name is the gateway's business, known or not.
@@ -793,3 +815,7 @@ fn span(ms: u64) -> String {
         seconds => format!("{} h", seconds.div_ceil(3600)),
     }
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;
