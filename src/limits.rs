@@ -276,6 +276,8 @@ pub const EXCHANGES: usize = 32;
 pub const TOOL_ROUNDS: u32 = 200;
 /// Time for one tool call, but for those with a time limit of their own.
 pub const TOOL_MS: u64 = 120_000;
+/// Calls by `tools.invoke` are refused while so many calls are at work.
+pub const TOOL_CALLS_OPEN: usize = 256;
 /// Text of one tool result that goes to the model; the middle of a longer one is cut out.
 pub const TOOL_RESULT: usize = 128 * 1024;
 /// Sets of tools whose declarations are kept, by the names in them.
@@ -366,3 +368,9 @@ pub const EXEC_UPDATE_MS: u64 = 300;
 pub const EXEC_POLL_MS: u64 = 30_000;
 /// Silence after which a command with open input is said to wait for it, as documented.
 pub const EXEC_SILENT_MS: u64 = 15_000;
+/// Approvals pending at once, clients that wait for one of them, and answers remembered.
+pub const APPROVALS: usize = 64;
+/// A question is over after this, as documented.
+pub const APPROVAL_MS: u64 = 1_800_000;
+/// `exec-approvals.json`.
+pub const APPROVALS_FILE: usize = 1024 * 1024;

@@ -73,11 +73,19 @@ pub enum Run {
     ConfigValidate,
     ConfigSet,
     ConfigUnset,
+    ApprovalsGet,
+    ApprovalsSet,
+    ApprovalsAdd,
+    ApprovalsRemove,
+    ApprovalsPending,
+    ApprovalsResolve,
     GatewayStop,
     GatewayRestart,
     Channels,
     Models,
     Sessions,
+    SessionsArchive,
+    SessionsDelete,
 }
 
 /// One command.

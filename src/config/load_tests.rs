@@ -278,9 +278,13 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
         ),
         ("{gateway: {tailscale: {mode: 'funnel'}}}", "gateway.tailscale.mode"),
         ("{tools: {exec: {safeBins: ['jq']}}}", "tools.exec.safeBins"),
-        ("{tools: {deny: ['exec']}}", "tools.deny"),
+        ("{tools: {sandbox: {mode: 'x'}}}", "tools.sandbox"),
         ("{agents: {defaults: {sandbox: {mode: 'all'}}}}", "agents.defaults.sandbox"),
-        ("{agents: {list: [{id: 'a', tools: {deny: ['x']}}]}}", "agents.list[0].tools"),
+        (
+            "{agents: {list: [{id: 'a', tools: {exec: {ask: 'always'}}}]}}",
+            "agents.list[0].tools.exec.ask",
+        ),
+        ("{agents: {entries: {a: {tools: {sandbox: {x: 1}}}}}}", "agents.entries.a.tools.sandbox"),
         ("{approvals: {exec: {enabled: true}}}", "approvals"),
         ("{security: {audit: {suppressions: [1]}}}", "security"),
         ("{session: {sendPolicy: {default: 'deny'}}}", "session.sendPolicy"),
@@ -297,6 +301,58 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
         allowFrom: {}}}, agents: {defaults: {sandbox: {mode: 'off', scope: 'agent'}}},
         approvals: {}, session: {sendPolicy: {rules: [], default: 'allow'}}}";
     assert_eq!(load_text(harmless).unwrap().config.warnings, []);
+}
+
+#[test]
+fn tool_policies_are_typed() {
+    use crate::config::ToolProfile;
+    let config = load_text(
+        "{tools: {profile: 'coding', alsoAllow: ['message'], deny: ['exec'],
+          byProvider: {'Small/Mini': {profile: 'minimal', allow: ['read']}},
+          fs: {workspaceOnly: true}, loopDetection: {enabled: true, warningThreshold: 3},
+          exec: {applyPatch: {enabled: false, workspaceOnly: false, allowModels: ['m']}}},
+          agents: {list: [{id: 'a', tools: {profile: 'full', fs: {workspaceOnly: false}}}]},
+          gateway: {tools: {allow: ['exec'], deny: ['read']}}}",
+    )
+    .unwrap()
+    .config;
+    assert_eq!(config.warnings, []);
+    let tools = &config.tools;
+    assert_eq!(tools.lists.profile, Some(ToolProfile::Coding));
+    assert_eq!(tools.lists.also_allow.as_deref(), Some(&["message".to_owned()][..]));
+    assert_eq!(tools.lists.deny, ["exec"]);
+    assert_eq!(tools.by_provider["small/mini"].profile, Some(ToolProfile::Minimal));
+    assert_eq!(tools.by_provider["small/mini"].allow, ["read"]);
+    assert_eq!(tools.workspace_only, Some(true));
+    assert_eq!((tools.patch, tools.patch_workspace_only), (Some(false), Some(false)));
+    assert_eq!(tools.patch_models.as_deref(), Some(&["m".to_owned()][..]));
+    assert_eq!((tools.loops.enabled, tools.loops.warning), (Some(true), Some(3)));
+    let own = &config.agents.agent("a").unwrap().tools;
+    assert_eq!(own.lists.profile, Some(ToolProfile::Full));
+    assert_eq!((own.workspace_only, own.patch), (Some(false), None));
+    assert_eq!(
+        (&config.gateway.tools.allow[..], &config.gateway.tools.deny[..]),
+        (&["exec".to_owned()][..], &["read".to_owned()][..])
+    );
+    for (text, path) in [
+        ("{tools: {allow: ['a'], alsoAllow: ['b']}}", "tools.alsoAllow"),
+        (
+            "{tools: {byProvider: {p: {allow: ['a'], alsoAllow: ['b']}}}}",
+            "tools.byProvider.p.alsoAllow",
+        ),
+        (
+            "{agents: {list: [{id: 'a', tools: {allow: ['a'], alsoAllow: ['b']}}]}}",
+            "agents.list[0].tools.alsoAllow",
+        ),
+        (
+            "{agents: {entries: {a: {tools: {allow: ['a'], alsoAllow: ['b']}}}}}",
+            "agents.entries.a.tools.alsoAllow",
+        ),
+        ("{tools: {profile: 'codign'}}", "tools.profile"),
+    ] {
+        let error = load_text(text).expect_err(text);
+        assert_eq!(error.issues[0].path, path, "{text}");
+    }
 }
 
 #[test]
@@ -571,4 +627,67 @@ fn a_file_cut_anywhere() {
             Err(error) => assert!(!error.issues.is_empty()),
         }
     }
+}
+
+#[test]
+fn commands_and_pages() {
+    use super::super::hands::{ExecAsk, ExecSecurity};
+    let exec = |text: &str| load_text(text).expect(text).config.exec.clone();
+    let policy = |text: &str| {
+        let exec = exec(text);
+        (exec.security, exec.ask)
+    };
+    assert_eq!(policy("{}"), (ExecSecurity::Full, ExecAsk::Off));
+    let both = policy("{tools: {exec: {security: 'allowlist', ask: 'always'}}}");
+    assert_eq!(both, (ExecSecurity::Allowlist, ExecAsk::Always));
+    for (mode, want) in [
+        ("deny", (ExecSecurity::Deny, ExecAsk::Off)),
+        ("allowlist", (ExecSecurity::Allowlist, ExecAsk::Off)),
+        ("ask", (ExecSecurity::Allowlist, ExecAsk::OnMiss)),
+        ("full", (ExecSecurity::Full, ExecAsk::Off)),
+    ] {
+        assert_eq!(policy(&format!("{{tools: {{exec: {{mode: '{mode}'}}}}}}")), want);
+    }
+    assert!(load_text("{tools: {exec: {mode: 'auto'}}}").is_err(), "nobody reviews");
+    assert!(load_text("{tools: {exec: {host: 'node'}}}").is_err());
+    let times = exec(
+        "{tools: {exec: {backgroundMs: 1, cleanupMs: 1, timeoutSeconds: 0, \
+        pathPrepend: ['~/bin']}}}",
+    );
+    assert_eq!((times.background_ms, times.cleanup_ms, times.timeout_seconds), (10, 60_000, 0));
+    assert_eq!(times.path_prepend, [Path::new("/h/bin")]);
+    let text = "{tools: {web: {fetch: {maxResponseBytes: 1, maxChars: 7, enabled: false, \
+        headers: {'X-A': 'b'}, ssrfPolicy: {dangerouslyAllowPrivateNetwork: true, \
+        allowedHostnames: ['a'], blockedHostnames: ['b']}}}}}";
+    let config = load_text(text).expect("valid").config;
+    let fetch = &config.web_fetch;
+    assert_eq!((fetch.max_response_bytes, fetch.max_chars, fetch.enabled), (32_000, 7, false));
+    assert!(fetch.private && fetch.allowed == ["a"] && fetch.blocked == ["b"]);
+    assert!(!format!("{fetch:?}").contains("\"b\")"), "header values are secrets");
+}
+
+#[test]
+fn a_session_policy_is_typed_with_the_references_defaults() {
+    use super::super::SessionReset;
+    let reset = |hour, minutes| SessionReset { daily_at_hour: hour, idle_minutes: minutes };
+    let table = [
+        ("{}", reset(None, None)),
+        ("{reset: {mode: 'none', atHour: 3}}", reset(None, None)),
+        ("{reset: {mode: 'daily'}}", reset(Some(4), None)),
+        ("{reset: {mode: 'daily', atHour: 6, idleMinutes: 9}}", reset(Some(6), Some(9))),
+        ("{reset: {mode: 'idle', atHour: 6}}", reset(None, Some(60))),
+        ("{idleMinutes: 7}", reset(None, Some(7))),
+    ];
+    for (text, want) in table {
+        let session = load_text(&format!("{{session: {text}}}")).unwrap().config.session.clone();
+        assert_eq!(session.reset, want, "{text}");
+        assert_eq!((session.maintain, session.max_entries), (true, 5_000));
+    }
+    let by = "{session: {resetByType: {dm: {idleMinutes: 1}, group: {mode: 'daily'}}, \
+              resetByChannel: {irc: {idleMinutes: 2}}, maintenance: {mode: 'warn', maxEntries: 9}}}";
+    let session = load_text(by).unwrap().config.session.clone();
+    assert_eq!(session.reset_by_type["direct"], reset(None, Some(1)));
+    assert_eq!(session.reset_by_type["group"], reset(Some(4), None));
+    assert_eq!(session.reset_by_channel["irc"], reset(None, Some(2)));
+    assert_eq!((session.maintain, session.max_entries), (false, 9));
 }
