@@ -405,6 +405,10 @@ impl Run {
         tell: &mut dyn FnMut(RunEvent),
         feed: impl FnOnce(&mut Call, &mut dyn FnMut(CallEvent)),
     ) {
+        // What comes too late moves nothing.
+        if !matches!(self.phase, Phase::Asking(..)) {
+            return;
+        }
         let Phase::Asking(conn, mut call) = std::mem::replace(&mut self.phase, Phase::Waiting)
         else {
             return;
