@@ -110,7 +110,7 @@ fn a_seed_is_a_world() {
 #[expect(clippy::print_stdout, reason = "which seed caught what is worth knowing")]
 fn planted_faults_are_caught() {
     let none = Faults::default();
-    let table: [(&str, Faults, Scenario, &[Invariant]); 6] = [
+    let table: [(&str, Faults, Scenario, &[Invariant]); 7] = [
         (
             "acknowledge before append",
             Faults { acknowledge_before_append: true, ..none },
@@ -146,6 +146,12 @@ fn planted_faults_are_caught() {
             Faults { reply_to_the_wrong_connection: true, ..none },
             Scenario::Mixed,
             &[Invariant::OwnReplies],
+        ),
+        (
+            "a tool carried out twice",
+            Faults { run_tool_twice: true, ..none },
+            Scenario::Mixed,
+            &[Invariant::ToolsOnce],
         ),
     ];
     for (name, faults, scenario, fitting) in table {

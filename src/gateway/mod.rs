@@ -163,6 +163,8 @@ pub struct Faults {
     pub buffer_past_its_limit: bool,
     /// Now and then a response goes to another client.
     pub reply_to_the_wrong_connection: bool,
+    /// A tool is carried out again after its result, and nobody is told.
+    pub run_tool_twice: bool,
 }
 
 impl Gateway {
@@ -553,6 +555,7 @@ pub struct Idle {
     pub queued: usize,
     pub run_bytes: usize,
     pub exchanges: usize,
+    pub tools: usize,
 }
 
 impl Idle {
@@ -578,6 +581,7 @@ impl Gateway {
             queued: self.queued,
             run_bytes: self.runs.bytes(),
             exchanges: self.exchanges.len(),
+            tools: self.tools.len(),
         }
     }
 }

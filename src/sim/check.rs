@@ -13,6 +13,8 @@ pub enum Invariant {
     Durable,
     /// One terminal chat event a run and client, nothing after it, deltas add up to the text.
     OneEnd,
+    /// A tool call begins once, ends once, has one result, and is never carried out again.
+    ToolsOnce,
     /// A response only to a request of this connection, once (twice for `agent`).
     OwnReplies,
     /// Event numbers ascend by one.

@@ -1,5 +1,6 @@
 //! A disk in memory that fills up, survives `kill -9` and loses what a power cut loses.
 
+use super::peers::provider::ONCE;
 use super::rng::Rng;
 use crate::store::{Disk, Stat};
 use std::cell::RefCell;
@@ -26,6 +27,8 @@ struct Files {
     writes: u64,
     full: Range<u64>,
     refused: u64,
+    /// How often tools opened or wrote each file that only one call names.
+    touched: RefCell<BTreeMap<PathBuf, u32>>,
 }
 
 /// A handle; clones see the same files, so that a scenario can look at what a gateway wrote and
@@ -77,6 +80,22 @@ impl SimDisk {
             file.bytes.len() >= bytes.len()
                 && file.bytes.windows(bytes.len()).rev().any(|window| window == bytes)
         })
+    }
+
+    /// A file that one tool call alone names, and that was opened or written twice.
+    pub fn twice(&self) -> Option<String> {
+        let files = self.0.borrow();
+        let touched = files.touched.borrow();
+        let (path, times) = touched.iter().find(|(_, times)| **times > 1)?;
+        Some(format!("one call's file {} was touched {times} times", path.display()))
+    }
+
+    fn touch(&self, path: &Path) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with(ONCE) {
+            let files = self.0.borrow();
+            *files.touched.borrow_mut().entry(path.to_owned()).or_default() += 1;
+        }
     }
 
     fn write(&self, path: &Path, change: impl FnOnce(&mut File)) -> io::Result<()> {
@@ -155,6 +174,16 @@ impl Disk for SimDisk {
             .collect();
         names.dedup();
         Ok(names)
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        self.touch(path);
+        self.kind(path).map(|_| path.to_path_buf())
+    }
+
+    fn write_file(&mut self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.touch(path);
+        self.replace(path, bytes)
     }
 
     fn remove(&mut self, path: &Path) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use super::check::Message;
 use crate::store::Disk;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The sessions of the one agent: the index, and the messages of each transcript.
@@ -69,6 +69,56 @@ impl Kept {
         }
         found
     }
+}
+
+impl Kept {
+    /// Whether each call in the transcripts has one result behind it. A call may lack its result
+    /// when its run has none but a notice, which names the tool; and when the disk refused it.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn tools(&self, of: &BTreeMap<String, Message>, full: bool) -> Result<(), String> {
+        for messages in self.transcripts.values() {
+            let calls = calls(messages)?;
+            for (run, name) in calls.iter().filter(|_| !full) {
+                let Some(message) = of.get(run) else { continue };
+                let left = self.run(&message.key, run);
+                // Whether it must have an answer at all is not the question here.
+                let Some(at) = left.answers.last() else { continue };
+                let told = self.transcript(&message.key).get(*at);
+                let why = told.and_then(|told| told["errorMessage"].as_str()).unwrap_or_default();
+                if !why.contains("cut short, and perhaps done in part: ") || !why.contains(name) {
+                    return Err(format!("{run}: {name} has no result, and its end says {why:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Calls without a result: run and tool.
+fn calls(messages: &[Value]) -> Result<BTreeSet<(String, String)>, String> {
+    let mut open = BTreeMap::new();
+    let mut results = BTreeSet::new();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    for message in messages {
+        let run = text(&message["__openclaw"]["runId"]);
+        if message["role"] == "toolResult" {
+            let id = (run, text(&message["toolCallId"]));
+            if open.remove(&id).is_none() || !results.insert(id.clone()) {
+                return Err(format!("{}: a result too many for the call {}", id.0, id.1));
+            }
+            continue;
+        }
+        let parts = message["content"].as_array().into_iter().flatten();
+        for part in parts.filter(|part| part["type"] == "toolCall") {
+            let id = (run.clone(), text(&part["id"]));
+            if results.contains(&id) || open.insert(id.clone(), text(&part["name"])).is_some() {
+                return Err(format!("{}: the call {} stands twice", id.0, id.1));
+            }
+        }
+    }
+    Ok(open.into_iter().map(|((run, _), name)| (run, name)).collect())
 }
 
 impl Run {

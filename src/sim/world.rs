@@ -278,13 +278,14 @@ fn provide(scenario: Scenario, rng: &mut Rng) -> (bool, super::net::Provide) {
     };
     let size = rng.pick(&[0, 10, 300]);
     let fast = matches!(scenario, Scenario::SplitAt(_));
+    let tools = if fast { 0 } else { rng.pick(&[0, 25, 60]) };
     let make = move |rng: &mut Rng| -> Box<dyn Peer> {
         let way = match () {
             () if fast => provider::Way::Normal,
             () if trouble => rng.pick(&provider::ALL),
             () => rng.pick(&provider::GOOD),
         };
-        Box::new(Provider::new(rng.fork(), way, size))
+        Box::new(Provider::new(rng.fork(), way, size, tools))
     };
     (trouble || scenario == Scenario::Resets, Box::new(make))
 }
@@ -450,6 +451,12 @@ impl World {
             }
         }
         let kept = Kept::read(&disk, Path::new(STATE));
+        if let Err(what) = kept.tools(&self.checks.messages, self.checks.disk_trouble) {
+            return Some((Invariant::ToolsOnce, what));
+        }
+        if let Some(what) = disk.twice() {
+            return Some((Invariant::ToolsOnce, what));
+        }
         for (run, message) in &self.checks.messages {
             if let Some(what) = self.unkept(run, message, &kept, died) {
                 let what = format!("{run} in {}: {what}", message.key);

@@ -7,7 +7,7 @@ use super::models::context_window;
 use crate::agent::provider::Dialect;
 use crate::agent::run::{Candidate, Outcome, Run, Via};
 use crate::agent::turn::{assistant_content, thinking_content};
-use crate::agent::{StopReason, Usage};
+use crate::agent::{StopReason, ToolCall, Usage};
 use crate::protocol::error::ErrorShape;
 use crate::protocol::frame::write_json;
 use serde_json::{Value, json};
@@ -99,9 +99,11 @@ impl Gateway {
         let Some(machine) = &run.machine else {
             return notice(&run.id, "cancelled before it began", now_ms);
         };
-        let (mut text, calls) = match in_tools {
-            true => (String::new(), &[][..]),
-            false => (machine.text().to_owned(), machine.calls()),
+        // Calls in a turn that did not end well were never begun, perhaps not even whole.
+        let (mut text, calls) = match outcome {
+            _ if in_tools => (String::new(), &[][..]),
+            Outcome::Done(_) => (machine.text().to_owned(), machine.calls()),
+            _ => (machine.text().to_owned(), &[][..]),
         };
         let mut message = self.message_of(run, machine);
         if !answers.is_empty() {

@@ -24,6 +24,15 @@ use std::rc::Rc;
 /// The gateway's tools that a turn of the model asked for.
 pub(super) struct ToolTurn {
     calls: Vec<Asked>,
+    /// The disk refused the turn: no result may stand alone, and nothing is changed that a crash
+    /// would leave no trace of.
+    unkept: bool,
+}
+
+impl ToolTurn {
+    fn is_working(&self, index: usize) -> bool {
+        self.calls.get(index).is_some_and(|asked| matches!(asked.state, State::Working))
+    }
 }
 
 /// One call.
@@ -64,13 +73,15 @@ impl Gateway {
             })
             .collect();
         self.speak_tokens(run, fx);
+        let mut unkept = false;
         if run.keep {
             let message = self.turn_message(run);
-            if let Ok(appended) = self.append_message(&run.key, &run.id, &message) {
-                self.tell_message(run, &message, &appended, fx);
+            match self.append_message(&run.key, &run.id, &message) {
+                Ok(appended) => self.tell_message(run, &message, &appended, fx),
+                Err(_) => unkept = true,
             }
         }
-        run.turn = Some(ToolTurn { calls });
+        run.turn = Some(ToolTurn { calls, unkept });
     }
 
     /// Begins the calls that may begin now; when all are done, the run goes on.
@@ -129,7 +140,9 @@ impl Gateway {
     fn begin_call(&mut self, run: &mut Active, index: usize, fx: &mut Effects) -> Option<Output> {
         let now_ms = self.now.wall_ms;
         let steered = run.mode != QueueMode::Interrupt && self.somebody_rides(run.number);
-        let asked = run.turn.as_mut()?.calls.get_mut(index)?;
+        let turn = run.turn.as_mut()?;
+        let unkept = turn.unkept;
+        let asked = turn.calls.get_mut(index)?;
         asked.started_ms = now_ms;
         asked.state = State::Working;
         let call = asked.call.clone();
@@ -146,6 +159,10 @@ impl Gateway {
         if let Err(error) = args {
             return Some(Output::error(error));
         }
+        if unkept && tool.changes {
+            let text = "not done: the gateway cannot write this session; its disk may be full";
+            return Some(Output::error(text));
+        }
         // What was said meanwhile is heard before anything else is changed.
         (steered && tool.changes).then(|| {
             Output::error("skipped: the user said something before this tool began; read it first")
@@ -161,8 +178,13 @@ impl Gateway {
         fx: &mut Effects,
     ) {
         let Some(mut run) = self.runs.active.remove(&number) else { return };
+        let again = self.faults.run_tool_twice.then(|| new_call(&run, index)).flatten();
+        let working = run.turn.as_ref().is_some_and(|turn| turn.is_working(index));
         self.finish_call(&mut run, index, output, fx);
         self.runs.active.insert(number, run);
+        if let Some(again) = again.filter(|_| working) {
+            self.call_tool(again, fx);
+        }
         self.start_tools(number, fx);
     }
 
@@ -181,7 +203,7 @@ impl Gateway {
             run.tools_used.push(tool.name);
         }
         self.speak_tool_end(run, &call, tool, &output, (started_ms, ended_ms), fx);
-        if !run.keep {
+        if !run.keep || run.turn.as_ref().is_some_and(|turn| turn.unkept) {
             return;
         }
         let mut message = json!({

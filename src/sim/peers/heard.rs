@@ -2,6 +2,7 @@
 
 use crate::sim::check::{Checks, Invariant};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What was heard so far.
 #[derive(Debug, Default)]
@@ -14,6 +15,10 @@ pub struct Heard {
     seq: u64,
     /// It was heard from the beginning, or caught up with by a delta.
     synced: bool,
+    /// It was heard from the beginning.
+    whole: bool,
+    /// Tool calls by stream and id: whether they are over.
+    tools: BTreeMap<(String, String), bool>,
 }
 
 impl Heard {
@@ -25,9 +30,11 @@ impl Heard {
         checks.require(seq >= self.seq, Invariant::Sequence, || {
             format!("client {name}: {run} goes back from {} to {seq}", self.seq)
         });
-        self.synced |= self.seq == 0 && seq == 1;
+        self.whole |= self.seq == 0 && seq == 1;
+        self.synced |= self.whole;
         self.seq = seq;
         if frame["event"] == "agent" {
+            self.tool(name, payload, checks);
             let trailing = self.aborted && payload["stream"] == "lifecycle";
             return checks.require(!self.ended || trailing, Invariant::OneEnd, || {
                 format!("client {name}: after the end of {run}: {payload}")
@@ -85,5 +92,30 @@ impl Heard {
             }),
         }
         checks.ends += u64::from(self.ended);
+        let open = self.tools.iter().find(|(_, over)| self.ended && !**over);
+        checks.require(open.is_none(), Invariant::ToolsOnce, || {
+            format!("client {name}: {run} ended, and {open:?} did not: {payload}")
+        });
+    }
+
+    /// An event of a tool call: `tool` has start and result, `item` start and end.
+    fn tool(&mut self, name: usize, payload: &Value, checks: &mut Checks) {
+        let data = &payload["data"];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let id = (text(&payload["stream"]), text(&data["toolCallId"]));
+        if !matches!(id.0.as_str(), "tool" | "item") {
+            return;
+        }
+        let fine = match data["phase"].as_str() {
+            Some("start") => self.tools.insert(id, false).is_none(),
+            Some("result" | "end") => match self.tools.insert(id, true) {
+                Some(over) => !over,
+                None => !self.whole,
+            },
+            _ => true,
+        };
+        checks.require(fine, Invariant::ToolsOnce, || {
+            format!("client {name}: a tool begins or ends out of turn: {payload}")
+        });
     }
 }

@@ -1,7 +1,8 @@
 //! A model provider: OpenAI's chat completions as a stream, in every mood.
 //!
 //! Its answer begins with `re: ` and the last thing the user said, so that whoever asked can
-//! tell that it got its own answer.
+//! tell that it got its own answer. Now and then it asks for tools first: some of the house,
+//! some that are not there, with arguments that are none, several at once.
 
 use super::{Event, Io, Kind, Peer};
 use crate::driver::Time;
@@ -59,10 +60,25 @@ pub const ALL: [Way; 12] = [
     Way::Garbage,
 ];
 
+/// What a request said.
+struct Asked {
+    /// The last message of the user.
+    text: String,
+    /// Names of the tools it declares.
+    tools: Vec<String>,
+    /// Turns with tool calls behind that message.
+    rounds: usize,
+}
+
+/// Files that a model looks at or writes are named so, each by one call alone.
+pub const ONCE: &str = "once-";
+
 /// One connection of it.
 pub struct Provider {
     rng: Rng,
     way: Way,
+    /// Percent of turns that ask for tools.
+    tools: u64,
     http: Server,
     chunked: bool,
     pieces: Vec<Vec<u8>>,
@@ -73,13 +89,14 @@ pub struct Provider {
 
 impl Provider {
     /// Answers in this way, with pieces of about `size` bytes.
-    pub fn new(mut rng: Rng, way: Way, size: usize) -> Self {
+    /// `tools` turns in a hundred ask for tools.
+    pub fn new(mut rng: Rng, way: Way, size: usize, tools: u64) -> Self {
         let chunked = rng.percent(70) && way != Way::NoDone;
         let http = Server::new();
-        Self { rng, way, http, chunked, pieces: Vec::new(), next: 0, size, gone: false }
+        Self { rng, way, tools, http, chunked, pieces: Vec::new(), next: 0, size, gone: false }
     }
 
-    fn asked(&mut self, body: &[u8], checks: &mut Checks) -> String {
+    fn asked(&mut self, body: &[u8], checks: &mut Checks) -> Asked {
         let value: Value = serde_json::from_slice(body).unwrap_or_default();
         let messages = value["messages"].as_array().cloned().unwrap_or_default();
         let said = messages.iter().rev().find(|message| message["role"] == "user");
@@ -94,35 +111,76 @@ impl Provider {
         checks.require(value["stream"] == true && !text.is_empty(), Invariant::WellServed, || {
             format!("the provider was asked something odd: {value}")
         });
-        text
+        checks.require(paired(&messages), Invariant::WellServed, || {
+            format!("a tool call without its result behind it, or the reverse: {value}")
+        });
+        let since = messages.iter().rposition(|message| message["role"] == "user").unwrap_or(0);
+        let rounds = messages.iter().skip(since).filter(|m| m["tool_calls"].is_array()).count();
+        let name = |tool: &Value| tool["function"]["name"].as_str().map(str::to_owned);
+        let tools = value["tools"].as_array().into_iter().flatten().filter_map(name).collect();
+        Asked { text, tools, rounds }
+    }
+
+    /// A call: name and JSON text, or what should be.
+    fn call(&mut self, tools: &[String]) -> (String, String) {
+        let once = format!("{ONCE}{:016x}", self.rng.next());
+        let (name, arguments) = match self.rng.below(7) {
+            0 => ("no_such_tool", "{}".to_owned()),
+            1 => ("read", "{\"path\": ".to_owned()),
+            2 => ("read", json!({"path": once}).to_string()),
+            3 => ("ls", "{}".to_owned()),
+            4 => ("session_status", String::new()),
+            _ => ("write", json!({"path": once, "content": "x"}).to_string()),
+        };
+        let known = name == "no_such_tool" || tools.iter().any(|tool| tool == name);
+        (if known { name } else { "session_status" }.to_owned(), arguments)
+    }
+
+    /// The events that ask for tools, each call in two pieces.
+    fn ask_tools(&mut self, tools: &[String], pieces: &mut Vec<Value>) {
+        let calls = self.rng.size(1, 3);
+        for index in 0..calls {
+            let (name, arguments) = self.call(tools);
+            let mut first = json!({
+                "index": index, "type": "function",
+                "function": {"name": name, "arguments": ""},
+            });
+            if self.rng.percent(80) {
+                first["id"] = json!(format!("call-{:016x}", self.rng.next()));
+            }
+            let rest = json!({"index": index, "function": {"arguments": arguments}});
+            for part in [first, rest] {
+                let delta = json!({"tool_calls": [part]});
+                pieces.push(json!({"id": "r1", "choices": [{"index": 0, "delta": delta}]}));
+            }
+        }
     }
 
     /// The events of the whole answer.
-    fn compose(&mut self, text: &str) {
-        let mut words = vec![format!("re: {text}")];
-        for n in 0..self.rng.size(1, 6) {
+    fn compose(&mut self, asked: &Asked) {
+        let tools = !asked.tools.is_empty() && asked.rounds < 3 && self.rng.percent(self.tools);
+        let mut said = Vec::new();
+        let words = if tools { self.rng.size(0, 2) } else { self.rng.size(2, 7) };
+        for n in 0..words {
             // Characters of several bytes, so that cuts fall inside them.
-            let filler = "käse € 𝄞 ".chars().cycle().take(self.size);
-            words.push(format!(" {n}:{}", filler.collect::<String>()));
+            let filler: String = "käse € 𝄞 ".chars().cycle().take(self.size).collect();
+            let word =
+                if n == 0 { format!("re: {}", asked.text) } else { format!(" {n}:{filler}") };
+            let delta = json!({"content": word});
+            said.push(json!({"id": "r1", "choices": [{"index": 0, "delta": delta}]}));
         }
-        let mut pieces = Vec::new();
-        let mut say = |value: &Value| {
-            let mut event = Vec::new();
-            sse::data(&mut event, value.to_string().as_bytes());
-            pieces.push(event);
-        };
-        for word in &words {
-            say(&json!({"id": "r1", "choices": [{"index": 0, "delta": {"content": word}}]}));
+        if tools {
+            self.ask_tools(&asked.tools, &mut said);
         }
-        say(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}));
+        let reason = if tools { "tool_calls" } else { "stop" };
+        said.push(json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}));
         let usage = json!({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7});
-        say(&json!({"choices": [], "usage": usage}));
+        said.push(json!({"choices": [], "usage": usage}));
+        let mut data: Vec<String> = said.iter().map(Value::to_string).collect();
         if self.way != Way::NoDone {
-            let mut event = Vec::new();
-            sse::data(&mut event, b"[DONE]");
-            pieces.push(event);
+            data.push("[DONE]".to_owned());
         }
-        self.pieces = pieces;
+        self.pieces = data.iter().map(|data| event(data)).collect();
     }
 
     fn refuse(&mut self, status: &str, extra: &str, io: &mut Io) {
@@ -204,6 +262,32 @@ impl Provider {
     }
 }
 
+fn event(data: &str) -> Vec<u8> {
+    let mut event = Vec::new();
+    sse::data(&mut event, data.as_bytes());
+    event
+}
+
+/// Whether each call has its result right behind its turn, and each result its call: providers
+/// refuse anything else.
+fn paired(messages: &[Value]) -> bool {
+    let mut open: Vec<&str> = Vec::new();
+    for message in messages {
+        if message["role"] == "tool" {
+            let id = message["tool_call_id"].as_str().unwrap_or_default();
+            let Some(at) = open.iter().position(|call| *call == id) else { return false };
+            open.swap_remove(at);
+            continue;
+        }
+        if !open.is_empty() {
+            return false;
+        }
+        let calls = message["tool_calls"].as_array();
+        open.extend(calls.into_iter().flatten().filter_map(|call| call["id"].as_str()));
+    }
+    open.is_empty()
+}
+
 impl Peer for Provider {
     fn kind(&self) -> Kind {
         Kind::Provider
@@ -225,8 +309,8 @@ impl Peer for Provider {
                         }
                         HttpEvent::Continue => io.send.extend_from_slice(CONTINUE),
                         HttpEvent::Body(body) => {
-                            let text = self.asked(&body, checks);
-                            self.compose(&text);
+                            let asked = self.asked(&body, checks);
+                            self.compose(&asked);
                             self.answer(now, io);
                         }
                         HttpEvent::Refused(refusal) => {

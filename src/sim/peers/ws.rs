@@ -149,7 +149,9 @@ impl WsClient {
 
     fn connect(&mut self, io: &mut Io) {
         let version = self.plan.protocol;
+        let caps: &[&str] = if self.rng.percent(60) { &["tool-events"] } else { &[] };
         let params = json!({
+            "caps": caps,
             "minProtocol": version, "maxProtocol": version,
             "client": {"id": "gateway-client", "version": "1", "platform": "sim",
                        "mode": "backend"},
