@@ -27,6 +27,7 @@ pub mod logger;
 pub mod logs;
 pub mod message;
 pub mod out;
+pub mod models;
 pub mod place;
 pub mod port;
 pub mod reexec;
@@ -125,7 +126,8 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::GatewayStop => control::stop(args),
         Run::GatewayRestart => control::restart(args),
         Run::Channels => ask::channels(args),
-        Run::Models => ask::models(args),
+        Run::Models => models::list(args),
+        Run::ModelsStatus => models::status(args),
         Run::Sessions => ask::sessions(args),
     }
 }

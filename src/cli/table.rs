@@ -70,6 +70,8 @@ pub enum Run {
     GatewayRestart,
     Channels,
     Models,
+    /// `models status`.
+    ModelsStatus,
     Sessions,
 }
 

@@ -29,6 +29,13 @@ pub(super) struct ExchangeId(u64);
 /// Whose exchange it is: what its result is for, matched on in [`Gateway::exchanged`].
 #[derive(Debug)]
 pub(super) enum Purpose {
+    /// A key of a `models.probe`.
+    ModelProbe {
+        /// Which probe.
+        probe: u64,
+        /// Which of its keys.
+        target: usize,
+    },
     /// The `web_fetch` call of this number.
     WebFetch(u64),
     /// The unit tests of this module.
@@ -224,9 +231,10 @@ impl Gateway {
         &mut self,
         purpose: Purpose,
         result: Result<Response, ExchangeError>,
-        _fx: &mut Effects,
+        fx: &mut Effects,
     ) {
         match purpose {
+            Purpose::ModelProbe { probe, target } => self.probed(probe, target, result, fx),
             Purpose::WebFetch(call) => self.web_fetched(call, result),
             #[cfg(test)]
             Purpose::Test(number) => tests::heard(number, result),

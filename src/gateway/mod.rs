@@ -48,6 +48,8 @@ use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
 #[doc(hidden)]
 pub use fuzz::fuzz;
+use rpc::models::Probes;
+pub use rpc::models::models_status;
 pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -105,6 +107,7 @@ pub struct Gateway {
     entropy: Box<dyn Entropy>,
     /// Which provider keys rest.
     keyring: Keyring,
+    probes: Probes,
     started: Now,
     now: Now,
     turn: u64,
@@ -194,6 +197,7 @@ impl Gateway {
             disk,
             entropy,
             keyring: Keyring::default(),
+            probes: Probes::default(),
             started: now,
             now,
             turn: 0,

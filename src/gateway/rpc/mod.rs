@@ -9,7 +9,7 @@ pub(super) mod chat;
 mod config;
 mod logs;
 mod message;
-mod models;
+pub mod models;
 mod sessions;
 mod status;
 
@@ -57,6 +57,8 @@ impl Gateway {
             Op::Health => Ok(Answer::Json(self.health_json())),
             Op::LogsTail => self.logs_tail(params),
             Op::MessageAction | Op::Send => self.send_message(params),
+            Op::ModelsAuthStatus => Ok(Answer::Value(self.models_auth_status(params))),
+            Op::ModelsProbe => self.models_probe(conn, request, params, fx),
             Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
             Op::SessionsAbort => self.sessions_abort(params, fx),
             Op::SessionsCreate => self.sessions_create(conn, request, params, fx),
