@@ -122,6 +122,15 @@ impl std::fmt::Display for DialError {
     }
 }
 
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
 /// What a child process did.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ChildEvent<'a> {
@@ -129,8 +138,8 @@ pub enum ChildEvent<'a> {
     Stdout(&'a [u8]),
     /// Bytes from its standard error.
     Stderr(&'a [u8]),
-    /// It ended and both pipes are drained; the exit code, or `None` after a signal.
-    Exited(Option<i32>),
+    /// It ended and both pipes are drained.
+    Exited(Exit),
     /// It could not be started; the system's text.
     Failed(String),
 }
@@ -259,8 +268,10 @@ pub struct Spawn {
     pub env: BTreeMap<OsString, OsString>,
     /// Its working directory.
     pub cwd: PathBuf,
-    /// What it reads on standard input; then end of file.
+    /// What it reads on standard input; then end of file, unless `keep_stdin`.
     pub stdin: Vec<u8>,
+    /// Standard input stays open for [`Effect::ChildInput`] until [`Effect::ChildInputEnd`].
+    pub keep_stdin: bool,
 }
 
 /// What the core asks the driver to do.
@@ -305,12 +316,26 @@ pub enum Effect {
         /// Which.
         dial: DialId,
     },
-    /// Start a child in a process group of its own.
+    /// Start a child in a process group of its own. What is left of the group when the child
+    /// itself has ended is killed, so that nothing of it outlives its pipes.
     Spawn {
         /// The core's number for it.
         child: ChildId,
         /// What to run.
         spawn: Spawn,
+    },
+    /// Write to a child's standard input, which was kept open. What it does not take is queued,
+    /// at most [`crate::limits::CHILD_INPUT`] bytes; more is dropped.
+    ChildInput {
+        /// Which.
+        child: ChildId,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// End a child's standard input when all that is queued has left.
+    ChildInputEnd {
+        /// Which.
+        child: ChildId,
     },
     /// Signal a child's process group: TERM, or KILL when `kill`.
     Kill {
@@ -321,7 +346,8 @@ pub enum Effect {
     },
     /// Stop accepting; open connections stay.
     StopListening,
-    /// Leave after flushing, with this exit code.
+    /// Leave after flushing, with this exit code. Children have [`crate::limits::LINGER_MS`] to
+    /// end; then their groups are killed.
     Exit {
         /// Process exit code.
         code: u8,

@@ -37,6 +37,24 @@ pub const HTTP_IDLE_MS: u64 = 75_000;
 pub const BODY_OPENAI: usize = 20 * 1024 * 1024;
 /// Body of a hook's request (reference: 256 KiB).
 pub const BODY_HOOK: usize = 256 * 1024;
+/// Body of `POST /tools/invoke` (reference: 2 MB).
+pub const BODY_TOOLS: usize = 2 * 1024 * 1024;
+/// Body of `POST /v1/embeddings`: some thousand paragraphs.
+pub const BODY_EMBEDDINGS: usize = 8 * 1024 * 1024;
+/// Inputs of one embeddings request (OpenAI's own bound).
+pub const EMBED_INPUTS: usize = 2_048;
+/// Inputs asked for at once: more is slow to answer and lost as a whole.
+pub const EMBED_BATCH: usize = 128;
+/// Bytes of inputs asked for at once; a longer one goes alone.
+pub const EMBED_BATCH_BYTES: usize = 512 * 1024;
+/// `dimensions` that a client may ask for.
+pub const EMBED_DIMENSIONS: u64 = 65_536;
+/// Numbers of one embeddings answer: 8 MiB, and four times that as JSON.
+pub const EMBED_FLOATS: usize = 2 * 1024 * 1024;
+/// Bytes of a provider's answer to one batch.
+pub const EMBED_ANSWER: usize = 16 * 1024 * 1024;
+/// Time for one batch.
+pub const EMBED_MS: u64 = 60_000;
 /// Actions of one hook request by `forEach` (reference: 200).
 pub const HOOK_ITEMS: usize = 200;
 /// Characters of a hook's idempotency key; a longer one is none (reference: 256).
@@ -130,6 +148,8 @@ pub const RESOLVER_CACHE: usize = 256;
 pub const HAPPY_EYEBALLS_MS: u64 = 250;
 /// Child processes at once.
 pub const CHILDREN: usize = 32;
+/// Input queued for a child that does not read it.
+pub const CHILD_INPUT: usize = 256 * 1024;
 
 /// Longest message of one log line; the rest is cut.
 pub const LOG_MESSAGE: usize = 8 * 1024;
@@ -202,6 +222,8 @@ pub const CHAT_DELTA_MS: u64 = 75;
 pub const CHAT_DELTA_BYTES_PER_MS: usize = 2 * 1024;
 /// Sessions one connection may follow by `sessions.messages.subscribe`.
 pub const SUBSCRIPTIONS: usize = 256;
+/// Longest compaction; what waits behind it then goes on without.
+pub const COMPACTION_MS: u64 = 180_000;
 /// Rows of one `sessions.list`, whatever `limit` says; the rest is on the next page.
 pub const SESSION_ROWS: usize = 1_000;
 /// Sessions of one answer whose transcript is looked into for a title or the last message: some
@@ -324,3 +346,25 @@ pub const SKILL_TEXT: usize = 1_024;
 pub const SKILLS_MS: u64 = 2_000;
 /// Directories of `PATH` that are looked through.
 pub const PATH_DIRS: usize = 64;
+/// The text of one command (the system takes 128 KiB in one argument).
+pub const EXEC_COMMAND: usize = 64 * 1024;
+/// Variables that a call may add to the environment of its command.
+pub const EXEC_ENV: usize = 64;
+/// Bytes of those.
+pub const EXEC_ENV_BYTES: usize = 32 * 1024;
+/// Output kept of one command, as documented: the newest.
+pub const EXEC_OUTPUT: usize = 200_000;
+/// Output in one answer of `process poll`, as documented: the newest.
+pub const EXEC_POLL: usize = 30_000;
+/// Finished background commands kept for `process`, as documented.
+pub const EXEC_KEPT: usize = 50;
+/// Bytes of their output together, as documented.
+pub const EXEC_KEPT_BYTES: usize = 2_000_000;
+/// Between TERM and KILL for a command that has to end.
+pub const EXEC_GRACE_MS: u64 = 500;
+/// Between two updates of a command's output for clients that watch it.
+pub const EXEC_UPDATE_MS: u64 = 300;
+/// Longest `timeout` of `process poll`, as documented.
+pub const EXEC_POLL_MS: u64 = 30_000;
+/// Silence after which a command with open input is said to wait for it, as documented.
+pub const EXEC_SILENT_MS: u64 = 15_000;

@@ -471,3 +471,112 @@ fn a_turn_by_command_goes_to_the_default_agent_of_the_gateway() {
     let unknown = home.ask(gateway.port, "agent --agent nobody -m hi");
     assert!(unknown.code == 1 && unknown.err.contains("unknown agent id"), "{unknown:?}");
 }
+
+#[test]
+fn a_request_carries_what_the_configuration_and_the_caller_say() {
+    let home = Home::new();
+    let provider = Provider::echo();
+    let text = provider.config("env: {}").replace("name: 'M1'", "name: 'M1', reasoning: true");
+    let defaults = "agents: {list: [{id: 'main'}, {id: 'b', thinkingDefault: 'high', \
+        params: {temperature: 0.25, maxTokens: 99}}],";
+    let text = text.replace("agents: {", defaults).replace(
+        "defaults: {",
+        "defaults: {params: {temperature: 1.5, topP: 0.5, cacheRetention: 'long'}, \
+         models: {'mock/m1': {params: {seed: 5}}}, thinkingDefault: 'low', ",
+    );
+    home.configure(&text);
+    let check = home.run("config validate");
+    assert_eq!(check.code, 0, "{check:?}");
+    assert!(check.out.contains("agents.defaults.params.cacheRetention"), "{check:?}");
+    assert!(!check.out.contains("temperature"), "{check:?}");
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let mut asked = |run: &str, agent: &str, more: Value| {
+        let mut params = json!({"message": "hi", "idempotencyKey": run, "agentId": agent});
+        if let (Some(params), Some(more)) = (params.as_object_mut(), more.as_object()) {
+            params.extend(more.clone());
+        }
+        let id = socket.request("agent", &params);
+        socket.response(&id).expect("accepted");
+        provider.asked().body
+    };
+    let main = asked("r1", "main", json!({}));
+    let of = |body: &Value| {
+        ["temperature", "top_p", "seed", "max_completion_tokens", "reasoning_effort"]
+            .map(|name| body[name].clone())
+    };
+    assert_eq!(of(&main), [json!(1.5), json!(0.5), json!(5), json!(777), json!("low")], "{main}");
+    let other = asked("r2", "b", json!({}));
+    assert_eq!(of(&other), [json!(0.25), json!(0.5), json!(5), json!(99), json!("high")]);
+    let told = asked("r3", "main", json!({"thinking": "medium"}));
+    assert_eq!(told["reasoning_effort"], "medium", "{told}");
+    let error = socket
+        .call("agent", &json!({"message": "x", "idempotencyKey": "r4", "thinking": "hard"}))
+        .expect_err("no level");
+    assert!(message(&error).contains("invalid thinking level \"hard\""), "{error}");
+    let chat = json!({"sessionKey": "main", "message": "hi", "idempotencyKey": "r5",
+        "thinking": "high"});
+    socket.call("chat.send", &chat).expect("started");
+    assert_eq!(provider.asked().body["reasoning_effort"], "high");
+    // The caller of the HTTP door says it for itself.
+    let mut body = completion("openclaw/b", json!([{"role": "user", "content": "hi"}]));
+    body["temperature"] = json!(0.75);
+    assert_eq!(ask(gateway.port, common::http::chat(&body)).status, 200);
+    assert_eq!(of(&provider.asked().body)[0], json!(0.75));
+    let list = socket.call("agents.list", &json!({})).expect("agents");
+    assert_eq!(list["agents"][0]["thinkingDefault"], "low", "{list}");
+    assert_eq!(list["agents"][1]["thinkingDefault"], "high", "{list}");
+}
+
+#[test]
+fn images_go_to_the_model_that_sees() {
+    let home = Home::new();
+    let (blind, seeing) = (Provider::echo(), Provider::echo());
+    let text =
+        config(&[("blind", blind.port), ("seeing", seeing.port)], "primary: 'blind/m1'", "env: {}");
+    home.configure(&text.replace("defaults: {", "defaults: {imageModel: 'seeing/m1', "));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    let image = json!([{"mimeType": "image/png", "content": pixel}]);
+    let sent = json!({"sessionKey": "main", "message": "see", "idempotencyKey": "r1",
+        "attachments": image});
+    socket.call("chat.send", &sent).expect("started");
+    socket.chat_end("r1");
+    assert!(seeing.asked().body.to_string().contains(pixel));
+    let plain = json!({"sessionKey": "other", "message": "hi", "idempotencyKey": "r2"});
+    socket.call("chat.send", &plain).expect("started");
+    socket.chat_end("r2");
+    assert_eq!(blind.asked().said(), "hi");
+    assert!(blind.rest().is_empty() && seeing.rest().is_empty());
+}
+
+#[test]
+fn skills_stand_in_the_prompt_of_an_agent_that_can_read_them() {
+    let home = Home::new();
+    let provider = Provider::echo();
+    let text = provider
+        .config("env: {}")
+        .replace("agents: {", "agents: {list: [{id: 'main'}, {id: 'b', skills: ['other']}],");
+    home.configure(&text);
+    let dir = home.state().join("skills/notes");
+    fs::create_dir_all(&dir).expect("a folder");
+    let head = "---\nname: notes\ndescription: Keep <notes>.\n---\nSECRET STEPS\n";
+    fs::write(dir.join("SKILL.md"), head).expect("written");
+    let gateway = home.start("");
+    let prompt = |model: &str| {
+        let body = completion(model, json!([{"role": "user", "content": "hi"}]));
+        assert_eq!(ask(gateway.port, common::http::chat(&body)).status, 200);
+        system(&provider.asked())
+    };
+    let text = prompt("openclaw/main");
+    assert!(text.contains("\n- read: "), "{text}");
+    let skill = format!(
+        "<skill><name>notes</name><description>Keep &lt;notes&gt;.</description>\
+         <location>{}</location></skill>",
+        dir.join("SKILL.md").display()
+    );
+    assert!(text.contains(&skill), "{text}");
+    assert!(!text.contains("SECRET STEPS"), "{text}");
+    assert!(!prompt("openclaw/b").contains("available_skills"), "not on its list");
+}

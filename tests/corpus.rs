@@ -1,7 +1,7 @@
 //! Every input that was ever worth keeping, through the functions that `fuzz/` calls, as an
 //! ordinary test: seeds by hand, what the fuzzer found to reach new code, and every crash.
 
-use openclaw_gateway::{agent, config, gateway, protocol, sessions, wire};
+use openclaw_gateway::{agent, api, config, gateway, protocol, sessions, wire};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,13 +22,15 @@ macro_rules! target {
     };
 }
 
-const TARGETS: [Target; 12] = [
+const TARGETS: [Target; 14] = [
     target!("chunked_body": wire::http::body::fuzz),
     target!("connect_request": protocol::frame::fuzz, gateway::fuzz_connect),
     target!("gateway": gateway::fuzz),
     target!("hash_text": wire::hash::fuzz, wire::text::fuzz),
+    target!("hook_request": api::hooks::fuzz),
     target!("http_request": wire::http::server::fuzz),
     target!("http_response": wire::http::client::fuzz),
+    target!("openai_request": api::openai::responses::fuzz, api::openai::embeddings::fuzz),
     target!("json5": wire::json5::fuzz, config::load::fuzz),
     target!(
         "provider_sse": wire::sse::fuzz, agent::provider::fuzz,

@@ -15,6 +15,7 @@
 //! It never sees a socket: it asks for dials and sends through `driver::Effects`.
 
 pub mod call;
+pub mod exec;
 pub mod identity;
 pub mod mend;
 pub mod prompt;

@@ -5,6 +5,7 @@
 
 pub mod external;
 pub mod hooks;
+pub mod invoke;
 pub mod openai;
 pub mod probes;
 
@@ -32,6 +33,10 @@ pub enum Door {
     ChatCompletions,
     /// `POST /v1/responses`.
     Responses,
+    /// `POST /v1/embeddings`.
+    Embeddings,
+    /// `POST /tools/invoke`.
+    ToolsInvoke,
     /// A path below `hooks.path`, without slashes around; empty is the path itself. Its methods
     /// and its token are its own matter.
     Hook(String),
@@ -47,8 +52,8 @@ impl Door {
     pub fn scope(&self) -> Option<&'static str> {
         match self {
             Self::Live | Self::Ready | Self::Startup | Self::Hook(_) => None,
-            Self::Models | Self::Model(_) => Some("operator.read"),
-            Self::ChatCompletions | Self::Responses => Some("operator.write"),
+            Self::Models | Self::Model(_) | Self::Embeddings => Some("operator.read"),
+            Self::ChatCompletions | Self::Responses | Self::ToolsInvoke => Some("operator.write"),
         }
     }
 
@@ -59,6 +64,8 @@ impl Door {
             Self::ChatCompletions => endpoints.chat_completions.max_body_bytes,
             Self::Responses => endpoints.responses.max_body_bytes,
             Self::Hook(_) => config.hooks.max_body_bytes,
+            Self::Embeddings => limits::BODY_EMBEDDINGS,
+            Self::ToolsInvoke => limits::BODY_TOOLS,
             _ => limits::BODY_OTHER,
         }
     }
@@ -73,8 +80,10 @@ impl Door {
         match self {
             Self::ChatCompletions => (!chat).then_some(CHAT),
             Self::Responses => (!responses).then_some(RESPONSES),
-            Self::Models | Self::Model(_) => (!chat && !responses).then_some(CHAT),
-            Self::Live | Self::Ready | Self::Startup | Self::Hook(_) => None,
+            Self::Models | Self::Model(_) | Self::Embeddings => {
+                (!chat && !responses).then_some(CHAT)
+            }
+            Self::Live | Self::Ready | Self::Startup | Self::Hook(_) | Self::ToolsInvoke => None,
         }
     }
 }
@@ -103,6 +112,8 @@ pub fn route(head: &Head, hooks: &str) -> Routed {
         "/v1/models" => (Door::Models, "GET"),
         "/v1/chat/completions" => (Door::ChatCompletions, "POST"),
         "/v1/responses" => (Door::Responses, "POST"),
+        "/v1/embeddings" => (Door::Embeddings, "POST"),
+        "/tools/invoke" => (Door::ToolsInvoke, "POST"),
         _ => match path.strip_prefix("/v1/models/").filter(|id| !id.is_empty()) {
             Some(id) => match percent_decode(id) {
                 Some(id) => (Door::Model(id), "GET"),
@@ -121,9 +132,12 @@ pub fn route(head: &Head, hooks: &str) -> Routed {
     if allowed { Routed::Door(door) } else { Routed::MethodNotAllowed(allow) }
 }
 
-/// Paths under which every answer is JSON in OpenAI's shape.
+/// Paths under which every answer is JSON in OpenAI's shape: nobody who asks there wants a page.
 pub fn is_openai_path(path: &str) -> bool {
-    path == "/v1" || path.starts_with("/v1/")
+    let roots = ["/v1", "/tools", "/api"];
+    roots.iter().any(|root| {
+        path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
 }
 
 /// A whole answer.
@@ -198,20 +212,21 @@ pub fn proxy_attribution_required() -> Reply {
     )
 }
 
-/// 404: JSON under `/v1`, else text.
+/// 404: JSON where programs ask, else text.
 pub fn not_found(path: &str) -> Reply {
     if is_openai_path(path) {
         error(
             404,
             "invalid_request_error",
-            "Not Found: this gateway serves /v1/models, /v1/chat/completions and /v1/responses",
+            "Not Found: this gateway serves /v1/models, /v1/chat/completions, /v1/responses, \
+             /v1/embeddings and /tools/invoke",
         )
     } else {
         Reply::text(404, "Not Found")
     }
 }
 
-/// 405 with `Allow`: JSON under `/v1`, else text.
+/// 405 with `Allow`: JSON where programs ask, else text.
 pub fn method_not_allowed(path: &str, allow: &'static str) -> Reply {
     let reply = if is_openai_path(path) {
         error(405, "invalid_request_error", "Method Not Allowed")
@@ -223,7 +238,7 @@ pub fn method_not_allowed(path: &str, allow: &'static str) -> Reply {
 
 /// A refusal by the HTTP machine itself.
 pub fn refused(path: Option<&str>, status: u16, reason: &str) -> Reply {
-    if path.is_none_or(|path| is_openai_path(path) || path.starts_with("/tools/")) {
+    if path.is_none_or(is_openai_path) {
         error(status, "invalid_request_error", reason)
     } else {
         Reply::text(status, reason)

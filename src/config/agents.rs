@@ -52,8 +52,29 @@ pub struct AgentDefaults {
     pub repo_root: Option<PathBuf>,
     /// IANA name of the person's time zone.
     pub user_timezone: Option<String>,
+    /// `agents.defaults.compaction`.
+    pub compaction: Compaction,
     /// What any agent has unless it says otherwise.
     pub profile: Profile,
+}
+
+/// `agents.defaults.compaction`: when and how a conversation is made shorter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compaction {
+    /// Before a run whose context is too long; after a refusal, and by command, it is anyway.
+    pub enabled: bool,
+    /// Kept free of the window for the answer; at most a quarter of it counts.
+    pub reserve_tokens: Option<u64>,
+    /// What stays as it was said.
+    pub keep_recent_tokens: u64,
+    /// Who writes the summary; the session's model when absent.
+    pub model: Option<String>,
+}
+
+impl Default for Compaction {
+    fn default() -> Self {
+        Self { enabled: true, reserve_tokens: None, keep_recent_tokens: 20_000, model: None }
+    }
 }
 
 /// What an agent may set for itself, else `agents.defaults` for all.
@@ -77,10 +98,6 @@ pub struct Profile {
     pub injection: Option<Injection>,
     /// Characters of the list of skills in the prompt.
     pub skills_chars: Option<usize>,
-    /// `modelPolicy.allow`: models that may be chosen; `None` or empty allows any.
-    pub allowed_models: Option<Vec<String>>,
-    /// Where tools work, when it is not the workspace.
-    pub cwd: Option<PathBuf>,
 }
 
 /// `contextInjection`.
@@ -196,6 +213,20 @@ impl Agents {
         }
     }
 
+    /// Names of [`Agents::params`] that this gateway acts on.
+    pub const PARAMS: [&str; 10] = [
+        "temperature",
+        "topP",
+        "top_p",
+        "maxTokens",
+        "max_tokens",
+        "frequencyPenalty",
+        "presencePenalty",
+        "seed",
+        "stop",
+        "thinking",
+    ];
+
     /// What an agent says for itself, else what is said for all.
     fn of<T>(&self, id: &str, part: impl Fn(&Profile) -> Option<T>) -> Option<T> {
         let own = self.agent(id).and_then(|agent| part(&agent.profile));
@@ -205,12 +236,6 @@ impl Agents {
     /// The only skills an agent is shown; `None` means all.
     pub fn skills(&self, id: &str) -> Option<Vec<String>> {
         self.of(id, |profile| profile.skills.clone())
-    }
-
-    /// The models that may be chosen for an agent; `None` means any.
-    pub fn allowed_models(&self, id: &str) -> Option<Vec<String>> {
-        let allowed = self.of(id, |profile| profile.allowed_models.clone());
-        allowed.filter(|models| !models.is_empty())
     }
 
     /// Characters of one file and of all files of its workspace in an agent's prompt.
@@ -233,12 +258,6 @@ impl Agents {
     /// Tokens of context an agent uses at most, if somebody said.
     pub fn context_tokens(&self, id: &str) -> Option<u64> {
         self.of(id, |profile| profile.context_tokens)
-    }
-
-    /// Where an agent's tools work: its workspace unless somebody said otherwise.
-    pub fn cwd(&self, id: &str, state_dir: &Path) -> PathBuf {
-        let cwd = self.of(id, |profile| profile.cwd.clone());
-        cwd.unwrap_or_else(|| self.workspace(id, state_dir))
     }
 
     /// Parameters of a request to `provider/model`, by the reference's layers: all models, that
@@ -284,6 +303,7 @@ impl Default for Agents {
                 skip_files: Vec::new(),
                 repo_root: None,
                 user_timezone: None,
+                compaction: Compaction::default(),
                 profile: Profile::default(),
             },
             list: Vec::new(),
@@ -372,7 +392,6 @@ mod tests {
         );
         assert_eq!(agents.skills("main"), Some(vec!["a".to_owned()]));
         assert_eq!(agents.skills("b"), Some(Vec::new()));
-        assert_eq!(agents.allowed_models("b"), None);
         let want = json!({"temperature": 2, "top": 1, "thinking": "high"});
         assert_eq!(Value::Object(agents.params("main", "p/m")), want);
         let want = json!({"temperature": 4, "top": 1, "thinking": "high", "x": 1});

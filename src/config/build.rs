@@ -153,6 +153,7 @@ fn gateway(at: At<'_>) -> Gateway {
             .number()
             .unwrap_or(unset.handshake_timeout_ms),
         endpoints: super::doors::endpoints(at.get("http").get("endpoints")),
+        tools: super::doors::http_tools(at.get("tools")),
         control_ui: ControlUi {
             enabled: page.get("enabled").flag(unset.control_ui.enabled),
             base_path: base_path(page.get("basePath").value.as_str().unwrap_or_default()),

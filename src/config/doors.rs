@@ -183,6 +183,20 @@ pub(super) fn endpoints(at: At<'_>) -> Endpoints {
     }
 }
 
+/// `gateway.tools`: what `/tools/invoke` may call beside an agent's own policy.
+#[derive(Debug, Clone, Default)]
+pub struct HttpTools {
+    /// Tools taken off the built-in list of what is denied there.
+    pub allow: Vec<String>,
+    /// Further tools that are denied there.
+    pub deny: Vec<String>,
+}
+
+/// `gateway.tools`.
+pub(super) fn http_tools(at: At<'_>) -> HttpTools {
+    HttpTools { allow: lower(at.get("allow").texts()), deny: lower(at.get("deny").texts()) }
+}
+
 /// Section `hooks`: who may start work from outside, and how requests become runs.
 #[derive(Debug, Clone)]
 pub struct Hooks {

@@ -207,6 +207,12 @@ fn every_fault_is_named_with_its_place() {
         ),
         ("{agents: {defaults: {model: ''}}}", "agents.defaults.model", 1, "provider/model"),
         (
+            "{agents: {defaults: {thinkingDefault: 'hard'}}}",
+            "agents.defaults.thinkingDefault",
+            1,
+            "one of",
+        ),
+        (
             "{agents: {defaults: {model: {primry: 'x'}}}}",
             "agents.defaults.model.primry",
             1,

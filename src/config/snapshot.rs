@@ -11,7 +11,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::agents::Agents;
-use super::doors::{Embeddings, Endpoints, Hooks};
+use super::doors::{Embeddings, Endpoints, Hooks, HttpTools};
 use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
 use super::secret::Secret;
@@ -251,6 +251,8 @@ pub struct Gateway {
     pub handshake_timeout_ms: u64,
     /// `gateway.http.endpoints`.
     pub endpoints: Endpoints,
+    /// `gateway.tools`.
+    pub tools: HttpTools,
     /// `gateway.controlUi`.
     pub control_ui: ControlUi,
     /// `gateway.reload`.
@@ -630,6 +632,7 @@ impl Default for Gateway {
             auth: Auth::default(),
             handshake_timeout_ms: crate::limits::WS_HANDSHAKE_MS,
             endpoints: Endpoints::default(),
+            tools: HttpTools::default(),
             control_ui: ControlUi {
                 enabled: true,
                 base_path: String::new(),

@@ -231,6 +231,7 @@ impl Walk<'_, '_> {
     /// What no single key can know.
     fn together(&mut self) {
         self.providers();
+        self.params();
         self.hooks();
         let gateway = self.root.get("gateway");
         let bind = gateway.and_then(|g| g.get("bind"));
@@ -328,6 +329,49 @@ impl Walk<'_, '_> {
                 self.path = steps(&["agents", "defaults", "model"]);
                 let what = "names a provider that is not in models.providers";
                 self.files.warn(model.place, &self.path, what.to_owned());
+            }
+        }
+    }
+
+    /// Parameters of model requests that have no effect here.
+    fn params(&mut self) {
+        let Some(agents) = self.root.get("agents") else { return };
+        let mut owners: Vec<(Vec<Step>, &Tree)> = Vec::new();
+        if let Some(defaults) = agents.get("defaults") {
+            owners.push((steps(&["agents", "defaults"]), defaults));
+        }
+        if let Some(TreeKind::List(items)) = agents.get("list").map(|list| &list.kind) {
+            for (at, item) in items.iter().enumerate() {
+                let mut path = steps(&["agents", "list"]);
+                path.push(Step::Index(at));
+                owners.push((path, item));
+            }
+        }
+        if let Some(TreeKind::Map(entries)) = agents.get("entries").map(|list| &list.kind) {
+            for entry in entries {
+                owners.push((steps(&["agents", "entries", &entry.key]), &entry.value));
+            }
+        }
+        let mut places = Vec::new();
+        for (path, owner) in owners {
+            let inner = |keys: &[&str]| [path.clone(), steps(keys)].concat();
+            places.extend(owner.get("params").map(|params| (inner(&["params"]), params)));
+            let Some(models) = owner.get("models") else { continue };
+            let TreeKind::Map(models) = &models.kind else { continue };
+            for entry in models {
+                let params = entry.value.get("params");
+                places.extend(params.map(|it| (inner(&["models", &entry.key, "params"]), it)));
+            }
+        }
+        for (path, params) in places {
+            let TreeKind::Map(entries) = &params.kind else { continue };
+            for entry in entries {
+                if !super::Agents::PARAMS.contains(&entry.key.as_str()) {
+                    let path: Vec<Step> =
+                        path.iter().cloned().chain([Step::Key(entry.key.clone())]).collect();
+                    let what = "has no effect yet: no request carries it";
+                    self.files.warn(entry.place, &path, what.to_owned());
+                }
             }
         }
     }

@@ -1,12 +1,12 @@
 //! What the gateway keeps of its agents between runs, and the prompt it puts before each.
 
-use super::Gateway;
 use super::skills::Seen;
+use super::{Gateway, runs};
 use crate::agent::prompt::{self, Facts};
 use crate::agent::run::{Candidate, Via};
-use crate::agent::turn::Turn;
+use crate::agent::turn::{Part, Turn};
 use crate::agent::workspace::{self, Files};
-use crate::agent::{Ask, tool_name};
+use crate::agent::{Ask, Thinking, tool_name};
 use crate::limits;
 use crate::wire::text::rfc3339_ms;
 use serde_json::Value;
@@ -73,10 +73,77 @@ impl Gateway {
         self.agents.kept.retain(|id, _| config.agents.has(id));
     }
 
+    /// Makes a request out of a conversation: which model, how it is asked, what it is told
+    /// first.
+    pub(super) fn prepare(
+        &mut self,
+        key: &str,
+        agent: &str,
+        candidates: &mut Vec<Candidate>,
+        ask: &mut Ask,
+    ) {
+        self.choose_for_images(candidates, ask);
+        self.set_params(key, agent, candidates, ask);
+        self.add_prompt(agent, candidates, ask);
+    }
+
+    /// Images go to `agents.defaults.imageModel` when the model in turn is known to take none.
+    fn choose_for_images(&self, candidates: &mut Vec<Candidate>, ask: &Ask) {
+        let choice = &self.config.agents.defaults.image_model;
+        let (Some(primary), Some(first)) = (&choice.primary, candidates.first()) else { return };
+        let is_image = |part: &Part| matches!(part, Part::Image { .. });
+        let shown = ask.turns.iter().rev().find_map(|turn| match turn {
+            Turn::User(parts) => Some(parts.iter().any(is_image)),
+            _ => None,
+        });
+        let provider = self.config.models.providers.get(&first.provider);
+        let model = provider.and_then(|it| it.models.iter().find(|model| model.id == first.model));
+        let blind = model.is_some_and(|model| !model.input.iter().any(|kind| kind == "image"));
+        if shown == Some(true) && blind {
+            let names = std::iter::once(primary).chain(&choice.fallbacks);
+            *candidates = names.map(|name| runs::candidate(&self.config, name)).collect();
+        }
+    }
+
+    /// What the configuration and the session say of a request and its caller does not.
+    fn set_params(&self, key: &str, agent: &str, candidates: &[Candidate], ask: &mut Ask) {
+        let Some(first) = candidates.first() else { return };
+        let model = format!("{}/{}", first.provider, first.model);
+        let agents = &self.config.agents;
+        let params = agents.params(agent, &model);
+        let named = |names: [&str; 2]| names.into_iter().find_map(|name| params.get(name));
+        let number = |names| named(names).and_then(Value::as_f64);
+        let sampling = &mut ask.sampling;
+        sampling.temperature = sampling.temperature.or_else(|| number(["temperature"; 2]));
+        sampling.top_p = sampling.top_p.or_else(|| number(["topP", "top_p"]));
+        sampling.frequency_penalty =
+            sampling.frequency_penalty.or_else(|| number(["frequencyPenalty"; 2]));
+        sampling.presence_penalty =
+            sampling.presence_penalty.or_else(|| number(["presencePenalty"; 2]));
+        let max = || named(["maxTokens", "max_tokens"]).and_then(Value::as_u64);
+        sampling.max_tokens = sampling.max_tokens.or_else(|| max().filter(|max| *max > 0));
+        sampling.seed = sampling.seed.or_else(|| params.get("seed").and_then(Value::as_i64));
+        if sampling.stop.is_empty() {
+            sampling.stop = match params.get("stop") {
+                Some(Value::String(stop)) => vec![stop.clone()],
+                Some(Value::Array(all)) => {
+                    all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+                }
+                _ => Vec::new(),
+            };
+        }
+        let of_session = || {
+            let level = self.sessions.get(key)?.thinking_level.as_deref()?;
+            Thinking::parse(level)
+        };
+        let of_config = || Thinking::parse(&agents.thinking(agent, &model)?);
+        ask.thinking = ask.thinking.or_else(of_session).or_else(of_config);
+    }
+
     /// Puts the system prompt before a conversation, with the caller's own instructions at its
     /// end: one system message, for there are models that take no more. The embedded model gets
     /// none.
-    pub(super) fn add_prompt(&mut self, agent: &str, candidates: &[Candidate], ask: &mut Ask) {
+    fn add_prompt(&mut self, agent: &str, candidates: &[Candidate], ask: &mut Ask) {
         let Some(first) = candidates.first().filter(|first| !matches!(first.via, Via::Echo)) else {
             return;
         };

@@ -364,7 +364,8 @@ impl Gateway {
             server["buildId"] = json!(crate::protocol::VERSION);
             server["bootId"] = json!(self.boot_id);
             auth["method"] = json!(self.credentials.mode.as_str());
-            features["capabilities"] = json!([]);
+            // `models.list` has the catalog: command lines of that generation ask for this word.
+            features["capabilities"] = json!(["published-model-catalog"]);
             let phase = if self.leaving.is_some() { "draining" } else { "accepting" };
             snapshot["suspension"] = json!({"phase": phase});
             snapshot["appliedConfigHash"] = json!(self.config.source.hash);

@@ -38,6 +38,10 @@ pub(super) enum Purpose {
     },
     /// The `web_fetch` call of this number.
     WebFetch(u64),
+    /// `/v1/embeddings` of this connection.
+    Embeddings(ConnId),
+    /// An image or file of a request on this connection.
+    Media(ConnId),
     /// The unit tests of this module.
     #[cfg(test)]
     Test(u32),
@@ -234,6 +238,8 @@ impl Gateway {
         fx: &mut Effects,
     ) {
         match purpose {
+            Purpose::Embeddings(conn) => self.embedded(conn, result, fx),
+            Purpose::Media(conn) => self.media_fetched(conn, result, fx),
             Purpose::ModelProbe { probe, target } => self.probed(probe, target, result, fx),
             Purpose::WebFetch(call) => self.web_fetched(call, result),
             #[cfg(test)]

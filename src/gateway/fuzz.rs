@@ -26,7 +26,8 @@ use crate::config::load::{Source, load};
 use crate::config::paths::{Flags, Paths};
 use crate::config::{AuthMode, Config, Secret};
 use crate::driver::{
-    Closed, ConnId, Core, DialError, DialId, Effect, Effects, Entropy, Input, Now, Signal, Time,
+    ChildEvent, Closed, ConnId, Core, DialError, DialId, Effect, Effects, Entropy, Input, Now,
+    Signal, Time,
 };
 use crate::limits;
 use crate::store::{Disk, Stat};
@@ -563,7 +564,11 @@ impl World {
             }
             Effect::Exit { .. } | Effect::Reexec => self.left = true,
             Effect::StopListening => {}
-            Effect::Spawn { .. } | Effect::Kill { .. } => panic!("nobody starts children"),
+            Effect::Spawn { child, .. } => {
+                let event = ChildEvent::Failed("there are no children here".to_owned());
+                self.on(Input::Child { child, event });
+            }
+            Effect::Kill { .. } | Effect::ChildInput { .. } | Effect::ChildInputEnd { .. } => {}
         }
     }
 

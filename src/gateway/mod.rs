@@ -119,6 +119,7 @@ pub struct Gateway {
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
     web: tools::Web,
+    execs: tools::Execs,
     tools: tools::Tools,
     presence: presence::Presence,
     agents: agents::Agents,
@@ -209,6 +210,7 @@ impl Gateway {
             runs,
             exchanges: exchange::Exchanges::default(),
             web: tools::Web::default(),
+            execs: tools::Execs::default(),
             tools: tools::Tools::default(),
             presence,
             agents: agents::Agents::default(),
@@ -282,7 +284,7 @@ impl Gateway {
     fn count_held(&mut self, id: ConnId) {
         if let Some(conn) = self.conns.get_mut(id) {
             let held = match &conn.state {
-                State::Http(http) => http.server.buffered(),
+                State::Http(http) => http.server.buffered() + http.held(),
                 State::Handshake(shake) => shake.recv.buffered(),
                 State::Client(client) => client.recv.buffered(),
                 State::Upstream(_) => 0,
@@ -305,11 +307,7 @@ impl Gateway {
         self.held -= conn.held;
         self.queued -= conn.queued;
         match conn.state {
-            State::Http(http) => {
-                if let Some(run) = http.run() {
-                    self.cancel_run(run, "disconnected", fx);
-                }
-            }
+            State::Http(http) => self.leave_http(id, *http, fx),
             State::Client(client) => {
                 self.runs.waits.forget(id);
                 let rpc =
@@ -425,6 +423,7 @@ impl Gateway {
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),
                 Timer::Exchange(id) => self.exchange_due(id, fx),
+                Timer::Exec => self.execs_due(fx),
             }
         }
     }
@@ -493,8 +492,7 @@ impl Core for Gateway {
                 Some(id) => self.exchange_dialed(id, dial, result, fx),
                 None => self.run_dialed(dial, result, fx),
             },
-            // No part of the house starts children yet.
-            Input::Child { .. } => {}
+            Input::Child { child, event } => self.exec_child(child, event, fx),
             Input::Signal(signal) => self.signal(signal, fx),
             Input::Wake => self.wake(fx),
         }

@@ -73,6 +73,7 @@ impl Gateway {
             self.cancel_run(run, "restart", fx);
         }
         self.cancel_exchanges(fx);
+        self.end_execs(fx);
         let mut payload = json!({
             "reason": if restart { "gateway restarting" } else { "gateway stopping" },
         });

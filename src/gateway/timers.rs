@@ -31,6 +31,8 @@ pub(super) enum Timer {
     Drain,
     /// An exchange has taken too long.
     Exchange(ExchangeId),
+    /// Something about a command: its time, its yield, its update, its end.
+    Exec,
 }
 
 /// The heap.

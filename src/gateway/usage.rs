@@ -125,7 +125,7 @@ impl Gateway {
             first: now_ms,
             last: now_ms,
             messages: Messages {
-                total: u64::from(role != "toolResult"),
+                total: u64::from(matches!(role.as_str(), "user" | "assistant")),
                 user: u64::from(role == "user"),
                 assistant: said,
                 tool_results: u64::from(role == "toolResult"),
@@ -134,7 +134,7 @@ impl Gateway {
             },
             ..Row::default()
         };
-        if role == "assistant" {
+        if message.get("usage").is_some() {
             row.count = 1;
             row.provider = field("provider");
             row.model = field("model");
@@ -154,7 +154,7 @@ impl Gateway {
         if let Some(entry) = self.sessions.get_mut(key) {
             row.session_id = entry.session_id.clone();
             let before = entry.extra.get("estimatedCostUsd").and_then(Value::as_f64);
-            if said == 1 {
+            if row.count == 1 {
                 let cost = before.unwrap_or_default() + row.totals.total_cost;
                 entry.set("estimatedCostUsd", json!(cost));
             }

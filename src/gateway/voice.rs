@@ -103,6 +103,9 @@ impl Gateway {
 
     /// With the number of the chat event before it.
     fn say_agent_again(&mut self, run: &Active, stream: &str, data: &Value, fx: &mut Effects) {
+        if run.cause == Cause::Compaction {
+            return;
+        }
         let ts = self.now.wall_ms;
         self.broadcast("agent", To::Readers, fx, &|protocol| {
             agent_payload(protocol, run, stream, data, ts)
@@ -112,6 +115,9 @@ impl Gateway {
     /// A `chat` event with the current number. `protocol3` is false for what that generation
     /// does not know.
     fn say_chat(&mut self, run: &Active, fields: &Value, protocol3: bool, fx: &mut Effects) {
+        if run.cause == Cause::Compaction {
+            return;
+        }
         self.broadcast("chat", To::Readers, fx, &|protocol| {
             if protocol < 4 && !protocol3 {
                 return None;
@@ -151,6 +157,11 @@ impl Gateway {
         self.say_status(run, "starting_model", fx);
         self.session_changed(run, "agent.run.started", fx);
         self.session_phase(run, "start", fx);
+    }
+
+    /// The conversation of a run is made shorter before it goes on, or was.
+    pub(super) fn speak_compaction(&mut self, run: &mut Active, data: Value, fx: &mut Effects) {
+        self.say_agent(run, "compaction", &data, fx);
     }
 
     /// One event of the machine, but for text and the end.

@@ -1,15 +1,18 @@
 //! Child processes: started in a group of their own, with pipes that the loop reads.
 //!
 //! A child is over when both pipes are at their end and it has been reaped; only then does the
-//! core hear `Exited`, so that no output comes after it.
+//! core hear `Exited`, so that no output comes after it. What is left of its group when the
+//! child itself has ended is killed: a process in the background would hold the pipes for ever.
+//!
+//! A child that writes without end gets [`limits::READ_BUDGET`] a turn like any peer.
 
-use crate::driver::{ChildEvent, ChildId, Spawn};
+use crate::driver::{ChildEvent, ChildId, Exit, Spawn};
 use crate::limits;
 use mio::unix::pipe::{Receiver, Sender};
 use mio::{Interest, Registry, Token};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 
 /// Tokens a child uses: standard output, error, input.
@@ -19,8 +22,17 @@ struct Running {
     child: Child,
     out: Option<Receiver>,
     err: Option<Receiver>,
-    stdin: Option<(Sender, Vec<u8>)>,
-    exited: Option<Option<i32>>,
+    stdin: Option<Stdin>,
+    exited: Option<Exit>,
+    /// The pipes may have more than one turn's budget.
+    more: bool,
+}
+
+struct Stdin {
+    pipe: Sender,
+    queued: Vec<u8>,
+    /// The pipe is closed when nothing is queued.
+    end: bool,
 }
 
 /// Children by token number.
@@ -67,18 +79,66 @@ impl Children {
         let Some((id, running)) = self.running.get_mut(&(relative / TOKENS)) else { return };
         let id = *id;
         running.write_stdin();
-        drain(&mut running.out, scratch, &mut |bytes| tell(id, ChildEvent::Stdout(bytes)));
-        drain(&mut running.err, scratch, &mut |bytes| tell(id, ChildEvent::Stderr(bytes)));
+        running.read(id, scratch, tell);
+    }
+
+    /// Goes on with children that had more to say than fitted into a turn.
+    pub(super) fn go_on(
+        &mut self,
+        scratch: &mut [u8],
+        tell: &mut dyn FnMut(ChildId, ChildEvent<'_>),
+    ) {
+        for (id, running) in self.running.values_mut().filter(|(_, running)| running.more) {
+            running.read(*id, scratch, tell);
+        }
+    }
+
+    /// Some child has more to say.
+    pub(super) fn have_more(&self) -> bool {
+        self.running.values().any(|(_, running)| running.more)
+    }
+
+    /// None is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Queues bytes for a child's input, or its end.
+    pub(super) fn input(&mut self, id: ChildId, bytes: &[u8], end: bool) {
+        for (_, running) in self.running.values_mut().filter(|(child, _)| *child == id) {
+            if let Some(stdin) = &mut running.stdin {
+                let room = limits::CHILD_INPUT.saturating_sub(stdin.queued.len());
+                stdin.queued.extend(bytes.iter().take(room));
+                stdin.end |= end;
+            }
+            running.write_stdin();
+        }
+    }
+
+    /// The process leaves: nothing of its children stays.
+    pub(super) fn kill_all(&mut self) {
+        for (_, running) in self.running.values_mut() {
+            if running.exited.is_none() {
+                signal_group(&mut running.child, true);
+                let _ = running.child.wait();
+            }
+        }
+        self.running.clear();
     }
 
     /// Collects children that ended; tells of those whose pipes are drained.
     pub(super) fn reap(&mut self, tell: &mut dyn FnMut(ChildId, ChildEvent<'_>)) {
         let mut over = Vec::new();
         for (number, (id, running)) in &mut self.running {
+            if running.exited.is_none() && has_ended(&running.child) {
+                // It is not reaped yet, so its number cannot be anybody else's.
+                signal_group(&mut running.child, true);
+            }
             if running.exited.is_none()
                 && let Ok(Some(status)) = running.child.try_wait()
             {
-                running.exited = Some(status.code());
+                let signal = Exit::Signal(status.signal().unwrap_or_default());
+                running.exited = Some(status.code().map_or(signal, Exit::Code));
             }
             if let Some(code) = running.exited
                 && running.out.is_none()
@@ -98,9 +158,28 @@ impl Children {
         for (_, running) in self.running.values_mut().filter(|(child, _)| *child == id) {
             if running.exited.is_none() {
                 signal_group(&mut running.child, kill);
+            } else if kill {
+                // Something that left the group holds the pipes: it is not listened to further.
+                running.out = None;
+                running.err = None;
             }
         }
     }
+}
+
+/// Whether a child has ended, without reaping it.
+#[cfg(feature = "process")]
+fn has_ended(child: &Child) -> bool {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| matches!(waitid(WaitId::Pid(pid), options), Ok(Some(_))))
+}
+
+/// Without rustix only the child itself is known.
+#[cfg(not(feature = "process"))]
+fn has_ended(_: &Child) -> bool {
+    false
 }
 
 #[cfg(feature = "process")]
@@ -121,9 +200,21 @@ fn signal_group(child: &mut Child, kill: bool) {
 }
 
 impl Running {
-    /// Writes what the child takes of its input, then closes the pipe.
+    /// Reads both pipes within a turn's budget.
+    fn read(
+        &mut self,
+        id: ChildId,
+        scratch: &mut [u8],
+        tell: &mut dyn FnMut(ChildId, ChildEvent<'_>),
+    ) {
+        let out = drain(&mut self.out, scratch, &mut |bytes| tell(id, ChildEvent::Stdout(bytes)));
+        let err = drain(&mut self.err, scratch, &mut |bytes| tell(id, ChildEvent::Stderr(bytes)));
+        self.more = out || err;
+    }
+
+    /// Writes what the child takes of its input; at its end closes the pipe.
     fn write_stdin(&mut self) {
-        let Some((pipe, bytes)) = &mut self.stdin else { return };
+        let Some(Stdin { pipe, queued: bytes, end }) = &mut self.stdin else { return };
         while !bytes.is_empty() {
             match pipe.write(bytes) {
                 Ok(n) => {
@@ -132,10 +223,15 @@ impl Running {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The child closed its input: it does not want the rest.
-                Err(_) => break,
+                Err(_) => {
+                    self.stdin = None;
+                    return;
+                }
             }
         }
-        self.stdin = None;
+        if *end {
+            self.stdin = None;
+        }
     }
 }
 
@@ -145,35 +241,49 @@ fn launch(registry: &Registry, first: usize, spawn: Spawn) -> io::Result<Running
         .env_clear()
         .envs(&spawn.env)
         .current_dir(&spawn.cwd)
-        .stdin(if spawn.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
+        .stdin(if spawn.stdin.is_empty() && !spawn.keep_stdin {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()?;
     let mut out = child.stdout.take().map(Receiver::from);
     let mut err = child.stderr.take().map(Receiver::from);
-    let mut stdin = child.stdin.take().map(|pipe| (Sender::from(pipe), spawn.stdin));
+    let end = !spawn.keep_stdin;
+    let mut stdin =
+        child.stdin.take().map(|pipe| Stdin { pipe: Sender::from(pipe), queued: spawn.stdin, end });
     for (n, pipe) in [&mut out, &mut err].into_iter().enumerate() {
         if let Some(pipe) = pipe {
             pipe.set_nonblocking(true)?;
             registry.register(pipe, Token(first + n), Interest::READABLE)?;
         }
     }
-    if let Some((pipe, _)) = &mut stdin {
+    if let Some(Stdin { pipe, .. }) = &mut stdin {
         pipe.set_nonblocking(true)?;
         registry.register(pipe, Token(first + 2), Interest::WRITABLE)?;
     }
-    Ok(Running { child, out, err, stdin, exited: None })
+    Ok(Running { child, out, err, stdin, exited: None, more: false })
 }
 
-/// Reads a pipe until it blocks; at its end the pipe is dropped.
-fn drain(pipe: &mut Option<Receiver>, scratch: &mut [u8], tell: &mut dyn FnMut(&[u8])) {
+/// Reads a pipe until it blocks; at its end the pipe is dropped. True when the budget of a turn
+/// ended first.
+fn drain(pipe: &mut Option<Receiver>, scratch: &mut [u8], tell: &mut dyn FnMut(&[u8])) -> bool {
+    let mut budget = limits::READ_BUDGET;
     loop {
-        let Some(open) = pipe else { return };
+        let Some(open) = pipe else { return false };
+        if budget == 0 {
+            return true;
+        }
         match open.read(scratch) {
             Ok(0) => *pipe = None,
-            Ok(n) => tell(scratch.get(..n).unwrap_or(&[])),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Ok(n) => {
+                budget = budget.saturating_sub(n);
+                tell(scratch.get(..n).unwrap_or(&[]));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => *pipe = None,
         }

@@ -240,6 +240,7 @@ fn shell(script: &str, stdin: &[u8]) -> Effect {
         env: BTreeMap::from([("ONLY".into(), "this".into())]),
         cwd: "/".into(),
         stdin: stdin.to_vec(),
+        keep_stdin: false,
     };
     Effect::Spawn { child: ChildId(1), spawn }
 }
@@ -255,7 +256,7 @@ fn a_child_gets_its_input_and_is_heard_to_its_end() {
                 ChildEvent::Stdout(bytes) => out.extend_from_slice(bytes),
                 ChildEvent::Stderr(bytes) => err.extend_from_slice(bytes),
                 ChildEvent::Exited(code) => {
-                    assert_eq!(*code, Some(3));
+                    assert_eq!(*code, crate::driver::Exit::Code(3));
                     fx.push(Effect::Exit { code: 0 });
                 }
                 ChildEvent::Failed(text) => panic!("{text}"),
@@ -278,7 +279,7 @@ fn a_killed_child_takes_its_children_along() {
                     fx.push(Effect::Kill { child: ChildId(1), kill: true });
                 }
                 ChildEvent::Exited(code) => {
-                    assert_eq!(*code, None);
+                    assert_eq!(*code, crate::driver::Exit::Signal(9));
                     told = true;
                     fx.push(Effect::Exit { code: 0 });
                 }
@@ -298,6 +299,7 @@ fn a_program_that_is_not_there_fails_at_once() {
         env: BTreeMap::new(),
         cwd: "/".into(),
         stdin: Vec::new(),
+        keep_stdin: false,
     };
     play(vec![Effect::Spawn { child: ChildId(1), spawn }], |input, fx| {
         if let Input::Child { event: ChildEvent::Failed(text), .. } = input {
@@ -305,4 +307,90 @@ fn a_program_that_is_not_there_fails_at_once() {
             fx.push(Effect::Exit { code: 0 });
         }
     });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_child_is_talked_to_until_its_input_ends() {
+    let Effect::Spawn { child, mut spawn } = shell("while read l; do echo got $l; done", b"")
+    else {
+        panic!("a spawn");
+    };
+    spawn.keep_stdin = true;
+    let mut out = Vec::new();
+    let mut over = false;
+    let first = Effect::ChildInput { child, bytes: b"one\n".to_vec() };
+    play(vec![Effect::Spawn { child, spawn }, first], |input, fx| {
+        if let Input::Child { event, .. } = input {
+            match event {
+                ChildEvent::Stdout(bytes) => {
+                    out.extend_from_slice(bytes);
+                    if out == b"got one\n" {
+                        fx.push(Effect::ChildInput { child, bytes: b"two\n".to_vec() });
+                        fx.push(Effect::ChildInputEnd { child });
+                    }
+                }
+                ChildEvent::Exited(_) => {
+                    over = true;
+                    fx.push(Effect::Exit { code: 0 });
+                }
+                _ => {}
+            }
+        }
+    });
+    assert!(over);
+    assert_eq!(out, b"got one\ngot two\n");
+}
+
+#[cfg(all(unix, feature = "process"))]
+#[test]
+fn what_a_child_leaves_behind_goes_with_it() {
+    let mut told = None;
+    play(vec![shell("sleep 1000 & echo $!; exit 4", b"")], |input, fx| {
+        if let Input::Child { event: ChildEvent::Exited(exit), .. } = input {
+            told = Some(*exit);
+            fx.push(Effect::Exit { code: 0 });
+        }
+    });
+    assert_eq!(told, Some(crate::driver::Exit::Code(4)));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_child_that_never_stops_writing_does_not_hold_the_loop() {
+    let mut bytes_seen = 0;
+    let mut turns = 0;
+    let mut over = false;
+    let start = vec![shell("exec yes", b""), dial(1, to("127.0.0.1", 1), 15_000)];
+    play(start, |input, fx| match input {
+        Input::Child { event: ChildEvent::Stdout(bytes), .. } => {
+            bytes_seen += bytes.len();
+            if bytes_seen > 8 * limits::READ_BUDGET && turns == 0 {
+                turns = 1;
+                fx.push(Effect::Kill { child: ChildId(1), kill: true });
+            }
+        }
+        Input::Child { event: ChildEvent::Exited(_), .. } => {
+            over = true;
+            fx.push(Effect::Exit { code: 0 });
+        }
+        _ => {}
+    });
+    assert!(over, "the order to kill came through between two budgets");
+}
+
+#[cfg(all(unix, feature = "process"))]
+#[test]
+fn the_process_leaves_without_children() {
+    let mut pid = String::new();
+    play(vec![shell("trap '' TERM; sleep 1000 & echo $!; wait; wait; wait", b"")], |input, fx| {
+        if let Input::Child { event: ChildEvent::Stdout(bytes), .. } = input {
+            pid.push_str(&String::from_utf8_lossy(bytes));
+            fx.push(Effect::Kill { child: ChildId(1), kill: false });
+            fx.push(Effect::Exit { code: 0 });
+        }
+    });
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    let dead = state.is_empty() || state.contains(") Z ");
+    assert!(dead, "the grandchild lives: {state}");
 }

@@ -158,19 +158,26 @@ impl Reactor {
             self.mark(&events, now, core, &mut fx);
             self.accept(now, core, &mut fx);
             self.serve_ready(now, core, &mut fx);
+            self.children_go_on(now, core, &mut fx);
             self.timers(now, core, &mut fx);
             core.turn_end(now, &mut fx);
             self.carry_out(now, core, &mut fx);
             self.free_dying();
             if let Some((leave, deadline)) = self.leaving
-                && (self.slots.nobody_to_flush() || now.time >= deadline)
+                && (self.slots.nobody_to_flush() && self.no_children() || now.time >= deadline)
             {
+                #[cfg(unix)]
+                self.children.kill_all();
                 return Ok(leave);
             }
         }
     }
 
     fn timeout<C: Core>(&self, core: &C) -> Option<Duration> {
+        #[cfg(unix)]
+        if self.children.have_more() {
+            return Some(Duration::ZERO);
+        }
         if !self.ready.is_empty() || (self.accept_ready && self.may_accept()) {
             return Some(Duration::ZERO);
         }
@@ -498,7 +505,14 @@ impl Reactor {
                 });
             }
             #[cfg(unix)]
-            Effect::Kill { child, kill } => self.children.kill(child, kill),
+            Effect::Kill { child, kill } => {
+                self.children.kill(child, kill);
+                self.children_reap(now, core, fx);
+            }
+            #[cfg(unix)]
+            Effect::ChildInput { child, bytes } => self.children.input(child, &bytes, false),
+            #[cfg(unix)]
+            Effect::ChildInputEnd { child } => self.children.input(child, &[], true),
             #[cfg(not(unix))]
             Effect::Spawn { child, .. } => {
                 let text = "unsupported on this platform".to_owned();
@@ -506,7 +520,7 @@ impl Reactor {
                 core.on(now, Input::Child { child, event }, fx);
             }
             #[cfg(not(unix))]
-            Effect::Kill { .. } => {}
+            Effect::Kill { .. } | Effect::ChildInput { .. } | Effect::ChildInputEnd { .. } => {}
             Effect::StopListening => {
                 self.accepting = false;
                 if let Some(mut listener) = self.listener.take() {
@@ -575,6 +589,23 @@ impl Reactor {
         self.children_reap(now, core, fx);
     }
 
+    /// Children that write more than a turn's budget.
+    #[cfg(unix)]
+    fn children_go_on<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
+        if self.children.have_more() {
+            let scratch = &mut self.scratch;
+            self.children.go_on(scratch, &mut |child, event| {
+                core.on(now, Input::Child { child, event }, fx);
+            });
+            self.children_reap(now, core, fx);
+        }
+    }
+
+    #[cfg(unix)]
+    fn no_children(&self) -> bool {
+        self.children.is_empty()
+    }
+
     #[cfg(unix)]
     fn children_reap<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
         self.children.reap(&mut |child, event| {
@@ -584,6 +615,12 @@ impl Reactor {
 
     #[cfg(not(unix))]
     fn child_event<C: Core>(&mut self, _: usize, _: Now, _: &mut C, _: &mut Effects) {}
+    #[cfg(not(unix))]
+    fn children_go_on<C: Core>(&mut self, _: Now, _: &mut C, _: &mut Effects) {}
+    #[cfg(not(unix))]
+    fn no_children(&self) -> bool {
+        true
+    }
     #[cfg(not(unix))]
     fn children_reap<C: Core>(&mut self, _: Now, _: &mut C, _: &mut Effects) {}
 }

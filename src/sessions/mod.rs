@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use transcript::Record;
+use transcript::{Record, Summary};
 
 #[derive(Debug, Default)]
 struct AgentStore {
@@ -262,6 +262,39 @@ impl Sessions {
         message: &Value,
         now_ms: u64,
     ) -> io::Result<Appended> {
+        let seq = self.append_line(disk, key, &record_id, true, now_ms, &|out, parent| {
+            transcript::write_message(out, &record_id, parent, message, now_ms);
+        })?;
+        Ok(Appended { id: record_id, seq })
+    }
+
+    /// Appends a summary of what was said before.
+    ///
+    /// # Errors
+    /// When the session is unknown or the disk refuses.
+    pub fn append_summary(
+        &mut self,
+        disk: &mut dyn Disk,
+        key: &str,
+        record_id: String,
+        summary: &Summary,
+        now_ms: u64,
+    ) -> io::Result<()> {
+        self.append_line(disk, key, &record_id, false, now_ms, &|out, parent| {
+            transcript::write_summary(out, &record_id, parent, summary, now_ms);
+        })
+        .map(|_| ())
+    }
+
+    fn append_line(
+        &mut self,
+        disk: &mut dyn Disk,
+        key: &str,
+        record_id: &str,
+        message: bool,
+        now_ms: u64,
+        write: &dyn Fn(&mut Vec<u8>, Option<&str>),
+    ) -> io::Result<u64> {
         let path = self.transcript_path(key).ok_or(io::ErrorKind::NotFound)?;
         let agent = key::agent_of(key).ok_or(io::ErrorKind::NotFound)?.to_owned();
         let store = self.agents.get_mut(&agent).ok_or(io::ErrorKind::NotFound)?;
@@ -278,17 +311,33 @@ impl Sessions {
         if tail.parent.is_none() && disk.stat(&path).is_err() {
             transcript::write_header(&mut bytes, key, &entry.session_id, now_ms);
         }
-        let parent = tail.parent.take();
-        transcript::write_message(&mut bytes, &record_id, parent.as_deref(), message, now_ms);
+        write(&mut bytes, tail.parent.take().as_deref());
         disk.append(&path, &bytes)?;
-        tail.messages += 1;
-        tail.parent = Some(record_id.clone());
+        tail.messages += u64::from(message);
+        tail.parent = Some(record_id.to_owned());
         let seq = tail.messages;
         store.tails.insert(key.to_owned(), tail);
         store.unsynced.insert(path);
         entry.updated_at = now_ms;
         store.dirty = true;
-        Ok(Appended { id: record_id, seq })
+        Ok(seq)
+    }
+
+    /// What a model is shown of a session: see [`transcript::read_context`].
+    ///
+    /// # Errors
+    /// When the transcript exists and cannot be read.
+    pub fn context(
+        &self,
+        disk: &dyn Disk,
+        key: &str,
+        at_most: usize,
+        max_bytes: usize,
+    ) -> io::Result<(Option<Summary>, Vec<Record>)> {
+        match self.transcript_path(key) {
+            None => Ok((None, Vec::new())),
+            Some(path) => transcript::read_context(disk, &path, at_most, max_bytes),
+        }
     }
 
     /// How many messages a session has. The first time its transcript is read over; then the

@@ -56,10 +56,23 @@ fn warn(path: &Path, damaged: usize) {
     }
 }
 
+/// What a `compaction` record says of everything before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The summary.
+    pub text: String,
+    /// The first message that is still shown as it was said; none, when all are summarised.
+    pub first_kept: Option<String>,
+    /// Tokens before, as far as anybody knew.
+    pub tokens_before: u64,
+}
+
 /// What one line is.
 enum Line {
     Message(Record),
-    /// A header, a label, a compaction; nothing at all.
+    /// With the id of its record.
+    Compaction(String, Summary),
+    /// A header, a label; nothing at all.
     Other,
     Damaged,
 }
@@ -72,14 +85,31 @@ impl Line {
         let Ok(Value::Object(mut record)) = serde_json::from_slice::<Value>(line) else {
             return Self::Damaged;
         };
-        if record.get("type").and_then(Value::as_str) != Some("message") {
-            return Self::Other;
+        match record.get("type").and_then(Value::as_str) {
+            Some("message") => {}
+            Some("compaction") => return Self::compaction(&record),
+            _ => return Self::Other,
         }
         let id = record.get("id").and_then(Value::as_str).map(str::to_owned);
         let parent = record.get("parentId").and_then(Value::as_str).map(str::to_owned);
         match (id, record.remove("message")) {
             (Some(id), Some(message)) if message.is_object() => {
                 Self::Message(Record { id, parent, message })
+            }
+            _ => Self::Damaged,
+        }
+    }
+}
+
+impl Line {
+    fn compaction(record: &serde_json::Map<String, Value>) -> Self {
+        let text = |name: &str| record.get(name).and_then(Value::as_str).map(str::to_owned);
+        match (text("id"), text("summary")) {
+            (Some(id), Some(summary)) => {
+                let tokens_before = record.get("tokensBefore").and_then(Value::as_u64);
+                let first_kept = text("firstKeptEntryId").filter(|id| !id.is_empty());
+                let tokens_before = tokens_before.unwrap_or_default();
+                Self::Compaction(id, Summary { text: summary, first_kept, tokens_before })
             }
             _ => Self::Damaged,
         }
@@ -93,7 +123,7 @@ pub fn parse(bytes: &[u8]) -> Transcript {
     for line in bytes.split(|byte| *byte == b'\n') {
         match Line::read(line) {
             Line::Message(record) => transcript.records.push(record),
-            Line::Other => {}
+            Line::Compaction(..) | Line::Other => {}
             Line::Damaged => transcript.damaged += 1,
         }
     }
@@ -156,7 +186,7 @@ fn length(disk: &dyn Disk, path: &Path) -> io::Result<u64> {
 pub struct Survey {
     /// How many messages.
     pub messages: u64,
-    /// Id of the last one.
+    /// Id of the last one, or of the compaction behind it.
     pub last: Option<String>,
     /// `timestamp` of the first and of the last one.
     pub times: (Option<u64>, Option<u64>),
@@ -182,6 +212,7 @@ pub fn survey(disk: &dyn Disk, path: &Path) -> io::Result<Survey> {
             survey.messages += 1;
             survey.last = Some(record.id);
         }
+        Line::Compaction(id, _) => survey.last = Some(id),
         Line::Other => {}
         Line::Damaged => damaged += 1,
     };
@@ -219,14 +250,24 @@ pub fn walk_back(
     room: &Cell<usize>,
     see: &mut dyn FnMut(Record, usize) -> ControlFlow<()>,
 ) -> io::Result<()> {
+    walk_lines(disk, path, room, &mut |line, bytes| match line {
+        Line::Message(record) => see(record, bytes),
+        _ => ControlFlow::Continue(()),
+    })
+}
+
+/// The same with every line that is something.
+fn walk_lines(
+    disk: &dyn Disk,
+    path: &Path,
+    room: &Cell<usize>,
+    see: &mut dyn FnMut(Line, usize) -> ControlFlow<()>,
+) -> io::Result<()> {
     let mut at = length(disk, path)?;
     let mut line = Pieces::default();
     let mut show = |line: &mut Pieces| {
         let bytes = line.bytes;
-        match line.take(true) {
-            Line::Message(record) => see(record, bytes),
-            Line::Other | Line::Damaged => ControlFlow::Continue(()),
-        }
+        see(line.take(true), bytes)
     };
     while at > 0 {
         let from = at.saturating_sub(BLOCK as u64);
@@ -279,6 +320,64 @@ pub fn read_tail(
     })?;
     records.reverse();
     Ok(records)
+}
+
+/// What a model is shown of a transcript: the last summary, if there is one, and the messages
+/// that it does not stand for, in file order. At most so many, of lines with at most so many
+/// bytes together; the newest one whatever its length.
+///
+/// # Errors
+/// The disk's, but not for damaged lines and not for a missing file.
+pub fn read_context(
+    disk: &dyn Disk,
+    path: &Path,
+    want_messages: usize,
+    max_bytes: usize,
+) -> io::Result<(Option<Summary>, Vec<Record>)> {
+    let (mut records, mut found): (Vec<Record>, Option<Summary>) = (Vec::new(), None);
+    let room = Cell::new(usize::MAX);
+    let mut left = max_bytes;
+    walk_lines(disk, path, &room, &mut |line, bytes| {
+        let record = match line {
+            Line::Compaction(_, summary) if found.is_none() => {
+                let all = summary.first_kept.is_none();
+                found = Some(summary);
+                return if all { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            }
+            Line::Message(record) => record,
+            _ => return ControlFlow::Continue(()),
+        };
+        // What a summary stands for is looked through, even when nothing more of it fits.
+        if bytes > room.get() || records.len() >= want_messages {
+            return ControlFlow::Break(());
+        }
+        let first = found.as_ref().and_then(|summary| summary.first_kept.as_ref());
+        let last = first == Some(&record.id);
+        records.push(record);
+        left = left.saturating_sub(bytes);
+        room.set(left);
+        if last || left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    records.reverse();
+    Ok((found, records))
+}
+
+/// Appends a compaction line.
+pub fn write_summary(
+    out: &mut Vec<u8>,
+    id: &str,
+    parent: Option<&str>,
+    summary: &Summary,
+    now_ms: u64,
+) {
+    line(
+        out,
+        &json!({
+            "type": "compaction", "id": id, "parentId": parent,
+            "timestamp": rfc3339_ms(now_ms), "summary": summary.text,
+            "firstKeptEntryId": summary.first_kept, "tokensBefore": summary.tokens_before,
+        }),
+    );
 }
 
 /// Session key and id of a file's header, if we wrote it.
@@ -437,6 +536,40 @@ mod tests {
         assert_eq!(ids(12_000), "cd");
         assert_eq!(ids(2 * BLOCK), "cd");
         assert_eq!(ids(5 * BLOCK), "abcd");
+    }
+
+    #[test]
+    fn a_summary_stands_for_what_was_before_the_first_kept() {
+        let mut file = Vec::new();
+        let said = |id: &str| json!({"role": "user", "content": id});
+        let context = |file: &[u8], want| {
+            let disk = Blocks(file.to_vec());
+            let (summary, records) = read_context(&disk, Path::new("t"), want, usize::MAX).unwrap();
+            let ids: String = records.iter().map(|record| record.id.as_str()).collect();
+            (summary.map(|summary| summary.text), ids)
+        };
+        for id in ["a", "b", "c", "d"] {
+            write_message(&mut file, id, None, &said(id), 0);
+        }
+        assert_eq!(context(&file, 9), (None, "abcd".to_owned()));
+        let mut summary =
+            Summary { text: "one".to_owned(), first_kept: Some("c".to_owned()), tokens_before: 5 };
+        write_summary(&mut file, "s1", Some("d"), &summary, 0);
+        assert_eq!(context(&file, 9), (Some("one".to_owned()), "cd".to_owned()));
+        write_message(&mut file, "e", Some("s1"), &said("e"), 0);
+        assert_eq!(context(&file, 9), (Some("one".to_owned()), "cde".to_owned()));
+        assert_eq!(context(&file, 2), (Some("one".to_owned()), "de".to_owned()));
+        // The last one counts; this one keeps nothing from before it.
+        summary.first_kept = None;
+        summary.text = "two".to_owned();
+        write_summary(&mut file, "s2", Some("e"), &summary, 0);
+        write_message(&mut file, "f", Some("s2"), &said("f"), 0);
+        assert_eq!(context(&file, 9), (Some("two".to_owned()), "f".to_owned()));
+        let sums = survey(&Blocks(file.clone()), Path::new("t")).unwrap();
+        assert_eq!((sums.messages, sums.last.as_deref()), (6, Some("f")));
+        // A damaged summary costs itself.
+        file.extend_from_slice(b"{\"type\":\"compaction\",\"id\":\"s3\"}\n");
+        assert_eq!(context(&file, 9), (Some("two".to_owned()), "f".to_owned()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod chat;
 mod chat_writer;
+pub mod embeddings;
 pub mod media;
 pub mod request;
 pub mod responses;

@@ -1,6 +1,8 @@
 //! Sections `agents` and `skills` of the snapshot.
 
-use super::super::agents::{Agent, AgentDefaults, Agents, Identity, Injection, Profile};
+use super::super::agents::{
+    Agent, AgentDefaults, Agents, Compaction, Identity, Injection, Profile,
+};
 use super::super::paths::Paths;
 use super::super::skills::{SkillEntry, Skills};
 use super::{At, agent_id};
@@ -39,6 +41,7 @@ pub(super) fn agents(at: At<'_>, paths: &Paths) -> Agents {
             skip_files: defaults.get("skipOptionalBootstrapFiles").texts(),
             repo_root: path(defaults.get("repoRoot"), paths),
             user_timezone: defaults.get("userTimezone").text(),
+            compaction: compaction(defaults.get("compaction")),
             profile: profile(defaults, paths),
         },
         by_entries: at.get("list").items().next().is_none() && !at.get("entries").is_null(),
@@ -57,6 +60,16 @@ pub(super) fn agents(at: At<'_>, paths: &Paths) -> Agents {
                 })
             })
             .collect(),
+    }
+}
+
+fn compaction(at: At<'_>) -> Compaction {
+    let unset = Compaction::default();
+    Compaction {
+        enabled: at.get("enabled").flag(unset.enabled),
+        reserve_tokens: at.get("reserveTokens").number(),
+        keep_recent_tokens: at.get("keepRecentTokens").number().unwrap_or(unset.keep_recent_tokens),
+        model: at.get("model").text().filter(|model| !model.is_empty()),
     }
 }
 
@@ -104,11 +117,6 @@ fn profile(at: At<'_>, paths: &Paths) -> Profile {
             _ => Injection::Always,
         }),
         skills_chars: count(at.get("skillsLimits").get("maxSkillsPromptChars")),
-        allowed_models: {
-            let allow = at.get("modelPolicy").get("allow");
-            allow.value.is_array().then(|| allow.texts())
-        },
-        cwd: path(at.get("cwd"), paths),
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) enum Outcome {
     Fresh(String),
     /// The rest of the message is for the model.
     Go(String),
+    /// A summary is to be written, with this in mind; the answer comes when it is there.
+    Compact(String),
 }
 
 /// Models shown by one `/models`.
@@ -33,6 +35,7 @@ impl Gateway {
         let args = command.args;
         Ok(Outcome::Say(match command.name {
             Name::Commands | Name::Help => list(command.name == Name::Commands),
+            Name::Compact => return Ok(Outcome::Compact(args.to_owned())),
             Name::Context => self.context_text(call),
             Name::Model => self.choose_model(call, args),
             Name::Models => self.models_text(args),

@@ -21,6 +21,7 @@ pub(super) use say::Call;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
     Commands,
+    Compact,
     Context,
     Help,
     Model,
@@ -92,6 +93,13 @@ const COMMANDS: &[Row] = &[
         Some(("message", "the first message afterwards", &[])),
     ),
     row(Name::Rename, &["name"], "session", "Name this session.", Some(("title", "the name", &[]))),
+    row(
+        Name::Compact,
+        &["compact"],
+        "session",
+        "Replace what was said earlier by its summary.",
+        Some(("instructions", "what the summary must keep", &[])),
+    ),
     row(
         Name::Model,
         &["model"],
@@ -198,6 +206,7 @@ mod tests {
         assert_eq!(read("  /NEW  hello there\n"), Some((Name::New, "hello there")));
         assert_eq!(read("/t:high"), Some((Name::Think, "high")));
         assert_eq!(read("/think high"), Some((Name::Think, "high")));
+        assert_eq!(read("/compact\nkeep names"), Some((Name::Compact, "keep names")));
         for text in
             ["please /status", "/", "/nothing", "//status", "/status of the war", "status", "/ é"]
         {

@@ -4,7 +4,7 @@
 use super::super::Gateway;
 use super::super::broadcast::To;
 use super::super::rpc::chat::injected;
-use super::super::runs::Finished;
+use super::super::runs::{Asker, Finished, TOO_SMALL};
 use super::super::socket::Answer;
 use super::act::Outcome;
 use super::{Command, Name};
@@ -47,6 +47,13 @@ impl Gateway {
                 self.respond_ok(call.conn, call.request, &started, fx);
                 self.tell_session(&call.key, Some("send"), &Value::Null, fx);
             }
+            Outcome::Compact(focus) => {
+                let begun = self.compact_by_command(call, &focus, false)?;
+                self.respond_ok(call.conn, call.request, &started, fx);
+                if !begun {
+                    self.answer_command(call, TOO_SMALL, true, fx);
+                }
+            }
             Outcome::Say(text) => {
                 self.respond_ok(call.conn, call.request, &started, fx);
                 self.answer_command(call, &text, true, fx);
@@ -67,6 +74,10 @@ impl Gateway {
         call: &Call<'_>,
         fx: &mut Effects,
     ) -> Result<Option<String>, ErrorShape> {
+        let accepted = json!({
+            "runId": call.run_id, "sessionKey": call.key, "agentId": call.agent,
+            "status": "accepted", "acceptedAt": self.now.wall_ms,
+        });
         let (text, kept) = match command.name {
             Name::Stop => {
                 let stopped = self.abort_session(&call.key, None, fx).run_ids.len();
@@ -80,16 +91,35 @@ impl Gateway {
                 Outcome::Go(message) => return Ok(Some(message)),
                 Outcome::Say(text) => (text, true),
                 Outcome::Fresh(text) => (text, false),
+                Outcome::Compact(focus) => {
+                    if self.compact_by_command(call, &focus, true)? {
+                        self.respond_ok(call.conn, call.request, &accepted, fx);
+                        return Ok(None);
+                    }
+                    (TOO_SMALL.to_owned(), true)
+                }
             },
         };
-        let accepted = json!({
-            "runId": call.run_id, "sessionKey": call.key, "agentId": call.agent,
-            "status": "accepted", "acceptedAt": self.now.wall_ms,
-        });
         self.respond_ok(call.conn, call.request, &accepted, fx);
         let second = self.answer_command(call, &text, kept, fx);
         self.respond_json(call.conn, call.request, &second, fx);
         Ok(None)
+    }
+
+    fn compact_by_command(
+        &mut self,
+        call: &Call<'_>,
+        focus: &str,
+        agent: bool,
+    ) -> Result<bool, ErrorShape> {
+        let asker = Asker::Command {
+            conn: call.conn,
+            request: call.request.to_owned(),
+            said: call.said.to_owned(),
+            agent,
+        };
+        let whose = (call.key.as_str(), call.agent.as_str());
+        self.start_compaction(whose, (call.run_id.clone(), call.digest), focus, asker, false)
     }
 
     /// Does what a command says.
@@ -113,7 +143,7 @@ impl Gateway {
     }
 
     /// Tells the answer of a command; what `agent` gives as its second response.
-    fn answer_command(
+    pub(in crate::gateway) fn answer_command(
         &mut self,
         call: &Call<'_>,
         text: &str,

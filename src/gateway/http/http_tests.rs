@@ -120,6 +120,103 @@ fn whatever_is_refused_below_v1_is_refused_in_json() {
     assert!(late.starts_with("HTTP/1.1 408") && late.contains("{\"error\":{"), "{late}");
 }
 
+/// A connection that a dial of the gateway came to.
+const SERVER: ConnId = ConnId { slot: 1, generation: 0 };
+
+impl Client {
+    fn posts(&mut self, path: &str, body: &str) -> Vec<Effect> {
+        let length = body.len();
+        let text = format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        let input = Input::Received { conn: CONN, bytes: text.as_bytes() };
+        self.hears(input)
+    }
+
+    fn hears(&mut self, input: Input<'_>) -> Vec<Effect> {
+        self.gateway.on(self.now, input, &mut self.fx);
+        self.gateway.turn_end(self.now, &mut self.fx);
+        self.fx.drain().collect()
+    }
+
+    /// The server that was dialled answers.
+    fn answers(&mut self, effects: &[Effect], answer: &[u8]) -> Vec<Effect> {
+        let dial = effects.iter().find_map(|effect| match effect {
+            Effect::Dial { dial, .. } => Some(*dial),
+            _ => None,
+        });
+        let dial = dial.unwrap_or_else(|| panic!("a dial: {effects:?}"));
+        let asked = self.hears(Input::Dialed { dial, result: Ok(SERVER) });
+        assert!(shown(&asked).starts_with("GET "), "{asked:?}");
+        self.hears(Input::Received { conn: SERVER, bytes: answer })
+    }
+}
+
+fn shown(effects: &[Effect]) -> String {
+    let bytes = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { bytes, .. } => Some(bytes.as_slice()),
+        _ => None,
+    });
+    String::from_utf8_lossy(&bytes.flatten().copied().collect::<Vec<u8>>()).into_owned()
+}
+
+const LOOK: &str = r#"{"model": "openclaw", "input": [{"role": "user", "content": [
+    {"type": "input_file", "file_url": "http://files.example/a/notes.txt?x"},
+    {"type": "input_image", "image_url": "https://images.example/x.png"}]}]}"#;
+
+#[test]
+fn what_a_request_names_by_address_is_fetched_first() {
+    let mut client = Client::of_a_silent_provider();
+    let dialed = client.posts("/v1/responses", LOOK);
+    let Some(Effect::Dial { target, .. }) = dialed.first() else { panic!("{dialed:?}") };
+    assert_eq!(
+        (target.host.as_str(), target.tls, target.public_only),
+        ("images.example", true, true)
+    );
+    let png = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\x89PNG\r\n\x1a\n";
+    let dialed = client.answers(&dialed, png);
+    let text = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
+    let dialed = client.answers(&dialed, text);
+    // Now the model is asked.
+    let dial = dialed.iter().find_map(|effect| match effect {
+        Effect::Dial { dial, target, .. } if target.host == "127.0.0.1" => Some(*dial),
+        _ => None,
+    });
+    let dial = dial.unwrap_or_else(|| panic!("{dialed:?}"));
+    let asked = client.hears(Input::Dialed { dial, result: Ok(SERVER) });
+    let asked = shown(&asked);
+    assert!(asked.contains("notes.txt") && asked.contains("hello"), "{asked}");
+    assert!(asked.contains("data:image/png;base64,iVBORw0KGgo="), "{asked}");
+}
+
+#[test]
+fn what_cannot_be_fetched_is_told_and_nothing_runs() {
+    for (answer, part) in [
+        (&b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"[..], "answered with 404"),
+        (b"HTTP/1.1 302 Found\r\nLocation: ftp://x/\r\n\r\n", "could not be fetched"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nhi",
+            "responses.images.allowedMimes",
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", ""),
+    ] {
+        let mut client = Client::of_a_silent_provider();
+        let dialed = client.posts("/v1/responses", LOOK);
+        let told = client.answers(&dialed, answer);
+        if part.is_empty() {
+            // Its client leaves: the fetch is let go.
+            let left = client.hears(Input::Ended { conn: CONN });
+            assert!(left.contains(&Effect::Abort { conn: SERVER }), "{left:?}");
+        } else {
+            let text = shown(&told);
+            assert!(text.starts_with("HTTP/1.1 400") && text.contains(part), "{text}");
+        }
+        assert_eq!(client.gateway.idle().runs, 0);
+        assert_eq!(client.gateway.idle().held, 0, "nothing of the request is kept");
+    }
+}
+
 #[test]
 fn a_silent_stream_pings() {
     for (path, body) in [

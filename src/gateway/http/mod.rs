@@ -7,6 +7,8 @@
 
 mod answer;
 mod hooks;
+mod invoke;
+mod outbound;
 mod previous;
 mod upgrade;
 
@@ -15,7 +17,8 @@ pub(super) use previous::Responses;
 
 use super::Gateway;
 use super::conn::State;
-use crate::api::openai::{chat, responses};
+use super::tools::Caller;
+use crate::api::openai::{chat, embeddings, responses};
 use crate::api::{self, Door, Reply, Routed, openai, probes};
 use crate::auth::origin::{Policy, Refused, decide};
 use crate::auth::{Verdict, has_forwarding_header, is_loopback};
@@ -24,6 +27,7 @@ use crate::limits;
 use crate::wire::http::head::{Head, Method};
 use crate::wire::http::server::{CONTINUE, Event, Phase, Refusal, Server};
 use answer::Answer;
+use outbound::{Embedding, Fetching};
 
 /// One HTTP connection.
 #[derive(Default)]
@@ -44,6 +48,12 @@ enum Doing {
     Run(Box<Answer>),
     /// The end of a hook's run answers it.
     Hook,
+    /// A tool's output answers it.
+    Tool,
+    /// A provider's embeddings answer it.
+    Embed(Box<Embedding>),
+    /// Its images and files are being fetched; then a run answers it.
+    Fetch(Box<Fetching>),
 }
 
 impl Http {
@@ -52,6 +62,15 @@ impl Http {
         match &self.doing {
             Doing::Run(answer) => Some(answer.run),
             _ => None,
+        }
+    }
+
+    /// Bytes of the request under way, beside those of the connection.
+    pub(super) fn held(&self) -> usize {
+        match &self.doing {
+            Doing::Embed(embedding) => embedding.bytes(),
+            Doing::Fetch(fetching) => fetching.bytes(),
+            _ => 0,
         }
     }
 
@@ -233,11 +252,37 @@ impl Gateway {
             Door::Startup => probes::startup(crate::protocol::VERSION, uptime),
             Door::Models => openai::models(&self.config),
             Door::Model(name) => openai::model(&name, &self.config),
-            Door::ChatCompletions | Door::Responses | Door::Hook(_) => {
-                api::method_not_allowed(head.path(), "POST")
-            }
+            Door::ChatCompletions
+            | Door::Responses
+            | Door::Embeddings
+            | Door::ToolsInvoke
+            | Door::Hook(_) => api::method_not_allowed(head.path(), "POST"),
         };
         self.http_reply(id, &reply, &head, fx);
+    }
+
+    /// The client has gone: what was done for it alone is cancelled. A hook's run goes on.
+    pub(super) fn leave_http(&mut self, id: ConnId, http: Http, fx: &mut Effects) {
+        match http.doing {
+            Doing::Run(answer) => {
+                self.cancel_run(answer.run, "disconnected", fx);
+            }
+            Doing::Tool => {
+                let own = |caller: &Caller| matches!(caller, Caller::Http { conn } if *conn == id);
+                self.cancel_tools(own, fx);
+            }
+            Doing::Embed(embedding) => {
+                if let Some(exchange) = embedding.exchange {
+                    self.cancel_exchange(exchange, fx);
+                }
+            }
+            Doing::Fetch(fetching) => {
+                if let Some(exchange) = fetching.exchange {
+                    self.cancel_exchange(exchange, fx);
+                }
+            }
+            Doing::Nothing | Doing::Body(_) | Doing::Hook => {}
+        }
     }
 
     /// Answers a request whose body nobody wants.
@@ -269,16 +314,21 @@ impl Gateway {
         let (door, head) = *pending;
         let outcome = match door {
             Door::ChatCompletions => match chat::parse(body, &head.headers, &self.config) {
-                Ok(request) => self.complete(id, request, head.http10, fx),
+                Ok(request) => self.fetch_media(id, request, head.http10, fx),
                 Err(reply) => Err(reply),
             },
             Door::Responses => {
                 let nonce = self.uuid();
                 match responses::parse(body, &head.headers, &self.config, &nonce) {
-                    Ok(request) => self.complete(id, request, head.http10, fx),
+                    Ok(request) => self.fetch_media(id, request, head.http10, fx),
                     Err(reply) => Err(reply),
                 }
             }
+            Door::Embeddings => match embeddings::parse(body, &head.headers, &self.config) {
+                Ok(request) => self.embed(id, request, fx),
+                Err(reply) => Err(reply),
+            },
+            Door::ToolsInvoke => self.invoke(id, body, fx),
             Door::Hook(name) => match self.hook_body(id, &name, body, &head) {
                 Some(reply) => Err(reply),
                 None => Ok(()),

@@ -6,9 +6,9 @@ use super::super::runs::{Cause, NewRun, Repeated, digest, model_exists};
 use super::super::socket::Answer;
 use super::chat::{another_session, conflict, images, not_delivered};
 use super::{Handled, Params, number, text};
-use crate::agent::Ask;
 use crate::agent::prompt::Mode;
 use crate::agent::turn::Turn;
+use crate::agent::{Ask, Thinking};
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
@@ -85,6 +85,7 @@ impl Gateway {
         if let Some(extra) = text(params, "extraSystemPrompt").filter(|text| !text.is_empty()) {
             ask.turns.push(Turn::System(extra.to_owned()));
         }
+        ask.thinking = thinking(params)?;
         ask.prompt = text(params, "promptMode").and_then(Mode::parse).unwrap_or_default();
         let client = self.conns.client(conn).map(|client| (client.id, client.mode));
         let new = NewRun {
@@ -136,6 +137,18 @@ impl Gateway {
             None => format!("agent:{}:explicit:{session_id}", self.config.agents.default_agent()),
         }
     }
+}
+
+/// `thinking`: how hard this turn is thought about.
+pub(super) fn thinking(params: &Params) -> Result<Option<Thinking>, ErrorShape> {
+    let Some(word) = text(params, "thinking").filter(|word| !word.trim().is_empty()) else {
+        return Ok(None);
+    };
+    Thinking::parse(word).map(Some).ok_or_else(|| {
+        let word: String = word.chars().take(40).collect();
+        let all: Vec<&str> = Thinking::ALL.iter().map(|(_, word)| *word).collect();
+        ErrorShape::invalid(format!("invalid thinking level \"{word}\" (use {})", all.join(", ")))
+    })
 }
 
 /// `provider` and `model`, as two parameters or one.

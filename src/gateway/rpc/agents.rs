@@ -39,12 +39,18 @@ impl Gateway {
         let agents = &self.config.agents;
         let dir = self.workspace(id);
         let choice = agents.model_of(id);
-        let thinking = json!([{"id": "off", "label": "off"}]);
+        let primary = self.default_model(id).0;
+        let (provider, model) = primary.split_once('/').unwrap_or(("", &primary));
+        let levels = self.thinking_levels(provider, model);
+        let labels: Vec<Value> =
+            levels.iter().map(|level| json!({"id": level, "label": level})).collect();
+        let thinking = agents.thinking(id, &primary);
+        let thinking = thinking.filter(|level| levels.contains(&level.as_str()));
         let mut row = json!({
             "id": id, "kind": "agent", "workspace": dir,
             "workspaceGit": self.disk.stat(&dir.join(".git")).is_ok(),
-            "model": {"primary": self.default_model(id).0},
-            "thinkingLevels": thinking, "thinkingOptions": ["off"], "thinkingDefault": "off",
+            "model": {"primary": primary}, "thinkingLevels": labels, "thinkingOptions": levels,
+            "thinkingDefault": thinking.as_deref().unwrap_or("off"),
         });
         if !choice.fallbacks.is_empty() {
             row["model"]["fallbacks"] = json!(choice.fallbacks);

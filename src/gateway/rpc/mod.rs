@@ -61,6 +61,7 @@ impl Gateway {
             Op::ModelsProbe => self.models_probe(conn, request, params, fx),
             Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
             Op::SessionsAbort => self.sessions_abort(params, fx),
+            Op::SessionsCompact => self.sessions_compact(conn, request, params),
             Op::SessionsCreate => self.sessions_create(conn, request, params, fx),
             Op::SessionsDelete => self.sessions_delete(conn, request, params, fx),
             Op::SessionsDescribe => self.sessions_describe(params),

@@ -10,6 +10,7 @@
 //! answer or one notice, also after `kill -9`: [`Gateway::settle_unfinished`].
 
 mod accept;
+mod compaction;
 mod ledger;
 mod models;
 mod outcome;
@@ -20,6 +21,7 @@ mod tooling;
 mod wait;
 
 pub(super) use accept::NewRun;
+pub(super) use compaction::{Asker, TOO_SMALL};
 pub(super) use models::{ECHO, candidate, candidates, context_window, model_exists};
 pub(super) use outcome::{outcome_text, receipt, stop_reason};
 pub(super) use queue::QueueMode;
@@ -38,7 +40,7 @@ use crate::protocol::error::ErrorShape;
 use crate::sessions::Appended;
 use crate::sessions::transcript::Record;
 use crate::wire::hash::sha256;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -53,6 +55,8 @@ pub(super) enum Cause {
     Session,
     /// `/v1/chat/completions` on this connection.
     Http(ConnId),
+    /// Nobody's message: a conversation is made shorter.
+    Compaction,
 }
 
 /// A run that is accepted and not over.
@@ -84,6 +88,12 @@ pub(super) struct Active {
     turn: Option<tooling::ToolTurn>,
     /// Tools that gave something, each once.
     pub(super) tools_used: Vec<&'static str>,
+    /// What it asks beside the conversation, to begin once more with less of that.
+    spare: Option<Ask>,
+    /// Its conversation was made shorter for it, or could not be.
+    compacted: bool,
+    /// Its beginning was told.
+    begun: bool,
     armed: Armed,
     /// What the machine holds of the driver: a dial under way or a connection.
     dial: Option<DialId>,
@@ -209,11 +219,16 @@ impl Gateway {
     fn begin(&mut self, number: u64, fx: &mut Effects) {
         let Some(mut run) = self.runs.active.remove(&number) else { return };
         run.started_ms = self.now.wall_ms;
+        if run.cause == Cause::Compaction {
+            return self.begin_compaction(run, fx);
+        }
         self.runs.running += 1;
         if !self.faults.acknowledge_before_append {
             self.say(&mut run);
         }
         let mut ask = run.ask.take().unwrap_or_default();
+        let again = run.keep && !matches!(run.cause, Cause::Http(_));
+        let spare = again.then(|| ask.clone());
         if run.keep {
             let results = new_results(&ask.turns, self.now.wall_ms);
             ask.turns = self.conversation(&run, std::mem::take(&mut ask.turns));
@@ -223,10 +238,15 @@ impl Gateway {
             self.tell_events(&run.key, &mut ask.turns);
         }
         ask.house_tools = self.house_tools(&run);
-        self.add_prompt(&run.agent, &run.candidates, &mut ask);
+        let Active { key, agent, candidates, .. } = run.as_mut();
+        self.prepare(key, agent, candidates, &mut ask);
         run.asked = ask.bytes();
         if ask.sampling.max_tokens.is_none() {
             ask.sampling.max_tokens = self.max_tokens(&run.candidates);
+        }
+        if self.compacts_first(&mut run, &ask, spare, fx) {
+            self.runs.active.insert(number, run);
+            return;
         }
         if let Some((message, appended)) = run.said.take() {
             self.tell_message(&run, &message, &appended, fx);
@@ -240,7 +260,12 @@ impl Gateway {
             entry.started_at = Some(run.started_ms);
             entry.last_run_id = Some(run.id.clone());
         }
-        self.speak_start(&mut run, fx);
+        if run.compacted {
+            self.speak_compaction(&mut run, json!({"phase": "end", "willRetry": true}), fx);
+        }
+        if !std::mem::replace(&mut run.begun, true) {
+            self.speak_start(&mut run, fx);
+        }
         let dial = self.next_dial();
         self.drive(run, fx, |machine, now, fx, tell| machine.begin(now, dial, fx, tell));
     }
@@ -268,10 +293,11 @@ impl Gateway {
         // An image sent now does not take the place of what was said before.
         let max_bytes = limits::CONTEXT_BYTES + own.map_or(0, value_bytes);
         let disk = self.disk.as_ref();
-        let records = self
+        let (summary, records) = self
             .sessions
-            .newest_messages(disk, &run.key, limits::CONTEXT_MESSAGES, max_bytes)
+            .context(disk, &run.key, limits::CONTEXT_MESSAGES, max_bytes)
             .unwrap_or_default();
+        turns.extend(summary.as_ref().map(compaction::summary_turn));
         let kept = records
             .iter()
             .filter(|record| Some(&record.id) != own_id)
@@ -356,6 +382,9 @@ impl Gateway {
             RunEvent::Over(outcome) => Some(outcome),
             _ => None,
         }) {
+            Some(outcome) if self.recovers(&mut run, outcome, fx) => {
+                self.runs.active.insert(number, run);
+            }
             Some(outcome) => self.conclude(run, outcome, fx),
             None => {
                 let due = run.due();
@@ -419,6 +448,9 @@ impl Gateway {
     /// its own or that of the run it was said to.
     fn end_told(&mut self, run: &mut Active, outcome: &Outcome, kept: bool, fx: &mut Effects) {
         let ended_ms = self.now.wall_ms;
+        if run.cause == Cause::Compaction {
+            return self.compaction_over(run, outcome, fx);
+        }
         self.runs.by_id.remove(&run.id);
         if kept {
             self.runs.answered.push(run.id.clone());

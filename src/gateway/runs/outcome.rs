@@ -57,7 +57,7 @@ impl Gateway {
     }
 
     /// Tokens and cost of one turn, in a message.
-    fn usage_value(&self, provider: &str, model: &str, machine: &Run) -> Value {
+    pub(super) fn usage_value(&self, provider: &str, model: &str, machine: &Run) -> Value {
         let usage = machine.last_usage();
         json!({
             "input": usage.input, "output": usage.output, "totalTokens": usage.total,

@@ -33,6 +33,8 @@ pub(in crate::gateway) struct Runs {
     pub(super) going_on: Vec<u64>,
     /// Runs that others took the place of, and the word for it.
     pub(super) to_cancel: Vec<(u64, &'static str)>,
+    /// Conversations that are being made shorter, by the number of their run.
+    pub(super) compacting: BTreeMap<u64, super::compaction::Compacting>,
     pub(super) ledger: Ledger,
     pub(in crate::gateway) waits: Waits,
     pub(super) next: u64,
@@ -56,6 +58,7 @@ impl Runs {
             active: BTreeMap::new(),
             by_id: BTreeMap::new(),
             lines: BTreeMap::new(),
+            compacting: BTreeMap::new(),
             dials: BTreeMap::new(),
             accepted: Vec::new(),
             ready: VecDeque::new(),

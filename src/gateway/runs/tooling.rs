@@ -188,6 +188,20 @@ impl Gateway {
         self.start_tools(number, fx);
     }
 
+    /// A tool of a run has something to show before it is done.
+    pub(in crate::gateway) fn run_tool_update(
+        &mut self,
+        number: u64,
+        call: (&str, &str),
+        partial: &Output,
+        fx: &mut Effects,
+    ) {
+        if let Some(mut run) = self.runs.active.remove(&number) {
+            self.speak_tool_update(&mut run, call, partial, fx);
+            self.runs.active.insert(number, run);
+        }
+    }
+
     fn finish_call(&mut self, run: &mut Active, index: usize, output: Output, fx: &mut Effects) {
         let ended_ms = self.now.wall_ms;
         let asked = run.turn.as_mut().and_then(|turn| turn.calls.get_mut(index));

@@ -10,10 +10,12 @@
 //! caller is gone. Whoever carries out a host tool keeps what it needs under the call's number
 //! and lets go of it in [`Gateway::cancel_host_tool`].
 
+mod exec;
 mod sessions;
 mod state;
 mod web_fetch;
 
+pub(super) use exec::Execs;
 pub(super) use web_fetch::Web;
 
 use super::Gateway;
@@ -44,6 +46,11 @@ pub(super) enum Caller {
         conn: ConnId,
         /// Under which request id.
         request: String,
+    },
+    /// `/tools/invoke` on this connection.
+    Http {
+        /// Which.
+        conn: ConnId,
     },
 }
 
@@ -158,7 +165,13 @@ impl Gateway {
 
     /// The tools of a run, in the order of the table.
     fn tools_of(&self, run: &Active) -> Vec<&'static Tool> {
-        let spawned = run.key.contains(":subagent:");
+        self.tools_for(&run.agent, &run.key)
+    }
+
+    /// The tools that a session of an agent may use, whoever asks for it.
+    pub(super) fn tools_for(&self, agent: &str, key: &str) -> Vec<&'static Tool> {
+        let _ = agent;
+        let spawned = key.contains(":subagent:");
         let own_matter = |tool: &&Tool| {
             !spawned || !matches!(tool.section, Section::Sessions | Section::Messaging)
         };
@@ -230,6 +243,7 @@ impl Gateway {
         while let Some((calling, output)) = self.tools.done.pop_front() {
             match calling.caller {
                 Caller::Run { run, index } => self.run_tool_done(run, index, output, fx),
+                Caller::Http { conn } => self.invoked(conn, &output, fx),
                 Caller::Rpc { conn, request } => {
                     let error = output.is_error.then(|| {
                         ErrorShape::invalid(output.all_text())
@@ -275,6 +289,8 @@ impl Gateway {
             HostTool::AgentsList => self.agents_list_tool(number),
             HostTool::SessionStatus => self.session_status_tool(number),
             HostTool::WebFetch => self.web_fetch_tool(number, fx),
+            HostTool::Exec => self.exec_tool(number, fx),
+            HostTool::Process => self.process_tool(number, fx),
             HostTool::SessionsList => self.sessions_list_tool(number),
             HostTool::SessionsHistory => self.sessions_history_tool(number),
             HostTool::SessionsSend => self.sessions_send_tool(number),
@@ -288,6 +304,7 @@ impl Gateway {
         let _ = (number, &fx);
         match host {
             HostTool::WebFetch => self.cancel_web_fetch(number, fx),
+            HostTool::Exec | HostTool::Process => self.cancel_exec(number, fx),
             HostTool::SessionsSend => self.tools.replies.retain(|_, call| *call != number),
             HostTool::AgentsList
             | HostTool::SessionStatus
@@ -317,7 +334,10 @@ fn declaration(tool: &Tool) -> Value {
 
 /// Whether [`limits::TOOL_MS`] bounds it; tools that wait for others have times of their own.
 fn has_deadline(host: Option<HostTool>) -> bool {
-    !matches!(host, Some(HostTool::SessionsSend | HostTool::WebFetch))
+    !matches!(
+        host,
+        Some(HostTool::SessionsSend | HostTool::WebFetch | HostTool::Exec | HostTool::Process)
+    )
 }
 
 /// An output whose text fits [`limits::TOOL_RESULT`]: the middle of a longer one is cut out.

@@ -18,9 +18,12 @@ use super::peers::{Event, Io, Kind, Peer};
 use super::pipe::Pipe;
 use super::rng::Rng;
 use super::trace::Trace;
-use crate::driver::{Closed, ConnId, Core, DialError, DialId, Effects, Input, Now, Signal, Time};
+use crate::driver::{
+    ChildEvent, ChildId, Closed, ConnId, Core, DialError, DialId, Effects, Exit, Input, Now,
+    Signal, Time,
+};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::{IpAddr, SocketAddr};
 
 /// What the dice decide.
@@ -64,6 +67,8 @@ enum Happening {
     Broken(usize),
     Late(u32, u32, u8),
     Signal(bool),
+    /// A child says a word and ends, by itself or killed.
+    Child(u64, bool),
 }
 
 struct Conn {
@@ -126,6 +131,8 @@ pub struct Net {
     dials: BTreeMap<DialId, Time>,
     /// Dials to addresses that their guard forbids.
     forbidden: BTreeMap<DialId, IpAddr>,
+    /// Children that have ended.
+    over: BTreeSet<ChildId>,
     provide: Provide,
     fx: Effects,
     dirty: Vec<u32>,
@@ -153,6 +160,7 @@ impl Net {
             links: Vec::new(),
             dials: BTreeMap::new(),
             forbidden: BTreeMap::new(),
+            over: BTreeSet::new(),
             provide,
             fx: Effects::new(),
             dirty: Vec::new(),
@@ -330,6 +338,18 @@ impl Net {
                     _ => Input::Queued { conn, bytes: 99_999_999 },
                 };
                 core.on(now, input, &mut self.fx);
+            }
+            Happening::Child(child, killed) => {
+                self.trace.note(self.now, "child", child, killed.into());
+                let child = ChildId(child);
+                let exit = if killed { Exit::Signal(15) } else { Exit::Code(0) };
+                let events = [ChildEvent::Stdout(b"ok\n"), ChildEvent::Exited(exit)];
+                // One that is over is not heard of again.
+                if self.over.insert(child) {
+                    for event in events {
+                        core.on(now, Input::Child { child, event }, &mut self.fx);
+                    }
+                }
             }
             Happening::Signal(restart) => {
                 self.trace.note(self.now, "signal", restart.into(), 0);

@@ -93,7 +93,13 @@ impl Net {
             Effect::CancelDial { dial } => {
                 self.dials.remove(&dial);
             }
-            Effect::Spawn { .. } | Effect::Kill { .. } => {}
+            Effect::Spawn { child, .. } => {
+                self.trace.note(self.now, "spawn", child.0, 0);
+                let when = self.soon();
+                self.at(when, Happening::Child(child.0, false));
+            }
+            Effect::Kill { child, .. } => self.at(self.now, Happening::Child(child.0, true)),
+            Effect::ChildInput { .. } | Effect::ChildInputEnd { .. } => {}
             Effect::StopListening => self.listening = false,
             Effect::Exit { code } => self.leave(Some(code)),
             Effect::Reexec => self.leave(None),

@@ -12,6 +12,7 @@ use super::super::commands::{Call, Command, Name};
 use super::super::runs::{Cause, NewRun, QueueMode, Repeated, digest};
 use super::super::socket::Answer;
 use super::{Handled, Params, number, text};
+use crate::agent::Ask;
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
@@ -94,7 +95,9 @@ impl Gateway {
             return Err(another_session(&key, asked));
         }
         let client = self.conns.client(conn).map(|client| (client.id, client.mode));
+        let thinking = super::agent::thinking(params)?;
         let new = NewRun {
+            ask: Ask { thinking, ..Ask::default() },
             session_id: session_id.map(str::to_owned),
             message: Some(message.to_owned()),
             images,

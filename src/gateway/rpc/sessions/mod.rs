@@ -11,6 +11,7 @@ mod write;
 
 use super::super::Gateway;
 use super::super::broadcast::To;
+use super::super::runs::{Asker, TOO_SMALL};
 use super::super::socket::Answer;
 use super::{Handled, Params, count, number, text};
 use crate::driver::{ConnId, Effects};
@@ -118,6 +119,24 @@ impl Gateway {
         let first = aborted.run_ids.first();
         let status = if first.is_some() { "aborted" } else { "no-active-run" };
         Ok(Answer::Value(json!({"ok": true, "abortedRunId": first, "status": status})))
+    }
+
+    /// `{key}` -> `{ok, key, compacted, reason?, result?}`, when the summary is written.
+    pub(super) fn sessions_compact(
+        &mut self,
+        conn: ConnId,
+        request: &str,
+        params: &Params,
+    ) -> Handled {
+        let (key, agent) = self.target(text(params, "key"), text(params, "agentId"))?;
+        let asker = Asker::Rpc(conn, request.to_owned());
+        let id = self.uuid();
+        match self.start_compaction((&key, &agent), (id, [0; 32]), "", asker, false)? {
+            true => Ok(Answer::Handled),
+            false => Ok(Answer::Value(json!({
+                "ok": false, "key": key, "compacted": false, "reason": TOO_SMALL,
+            }))),
+        }
     }
 
     /// `sessions.send {key, message, idempotencyKey?}`: `chat.send` under another name.
