@@ -580,3 +580,93 @@ fn skills_stand_in_the_prompt_of_an_agent_that_can_read_them() {
     assert!(!text.contains("SECRET STEPS"), "{text}");
     assert!(!prompt("openclaw/b").contains("available_skills"), "not on its list");
 }
+
+#[test]
+fn agents_are_kept_by_commands_without_a_gateway() {
+    let home = Home::new();
+    home.configure(&format!("// mine\n{}", config(&[], "primary: 'local/echo'", "env: {}")));
+    let state = home.state();
+    let json_of = |ran: common::Ran| -> Value {
+        assert_eq!(ran.code, 0, "{ran:?}");
+        serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
+    };
+    let listed = json_of(home.run("agents --json"));
+    assert_eq!(
+        listed,
+        json!([{"id": "main", "workspace": state.join("workspace"), "model": "local/echo",
+            "agentDir": state.join("agents/main/agent"), "isDefault": true, "bindings": 0}])
+    );
+    let added = json_of(home.run("agents add Work --non-interactive --json"));
+    assert_eq!(
+        added,
+        json!({"agentId": "work", "name": "Work", "workspace": state.join("workspace-work"),
+            "agentDir": state.join("agents/work/agent")})
+    );
+    assert!(state.join("workspace-work/SOUL.md").is_file());
+    let again = home.run("agents add work");
+    assert!(again.code == 1 && again.err.contains("already exists"), "{again:?}");
+    fs::write(state.join("workspace-work/IDENTITY.md"), "- Name: Wanda\n- Emoji: 🐟\n").unwrap();
+    let set =
+        json_of(home.run("agents set-identity --agent work --from-identity --theme calm --json"));
+    assert_eq!(
+        set["identity"],
+        json!({"name": "Wanda", "theme": "calm", "emoji": "🐟", "avatar": null})
+    );
+    let shown = home.run("agents list");
+    assert!(shown.out.contains("main (default)  local/echo  "), "{shown:?}");
+    assert!(shown.out.contains("work  🐟 Wanda  local/echo  "), "{shown:?}");
+    let text = fs::read_to_string(state.join("openclaw.json")).expect("the configuration");
+    assert!(text.starts_with("// mine\n"), "{text}");
+
+    let asked = home.run("agents delete work");
+    assert!(asked.code == 1 && asked.err.contains("agents delete work --force"), "{asked:?}");
+    // With a gateway that answers it does it, so that no session is written again behind it.
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    assert_eq!(socket.call("agents.list", &json!({})).unwrap()["agents"][1]["id"], "work");
+    let gone = json_of(home.ask(gateway.port, "agents delete work --force --json"));
+    assert_eq!(gone["removed"][0]["method"], "trash", "{gone}");
+    assert_eq!(socket.call("agents.list", &json!({})).unwrap()["agents"][1], Value::Null);
+    drop(gateway);
+    // Without one it happens here.
+    let port = common::DeadPort::new();
+    json_of(home.run("agents add two --json"));
+    let gone = json_of(home.ask(port.number(), "agents delete two --force --json"));
+    assert_eq!(gone["removed"][1]["method"], "missing", "{gone}");
+    assert!(!state.join("workspace-two").exists());
+    for line in ["agents delete main --force", "agents delete none --force", "agents add -"] {
+        let ran = home.ask(port.number(), line);
+        assert!(ran.code == 1 && !ran.err.is_empty(), "{line}: {ran:?}");
+    }
+    assert_eq!(home.run("config validate").code, 0);
+}
+
+#[test]
+fn skills_are_shown_by_commands() {
+    let home = Home::new();
+    home.configure(&config(&[], "primary: 'local/echo'", "env: {}"));
+    let empty = home.run("skills");
+    assert!(empty.out.contains("no skills; put folders with a SKILL.md into"), "{empty:?}");
+    for (name, more) in
+        [("good", ""), ("bad", "\nmetadata: {openclaw: {requires: {bins: ['x-y']}}}")]
+    {
+        let dir = home.state().join("skills").join(name);
+        fs::create_dir_all(&dir).expect("a folder");
+        let head = format!("---\nname: {name}\ndescription: Is {name}.{more}\n---\n");
+        fs::write(dir.join("SKILL.md"), head).expect("written");
+    }
+    let list = home.run("skills list");
+    assert_eq!(list.out, "- bad  Is bad.\n+ good  Is good.\n", "{list:?}");
+    let eligible = home.run("skills list --eligible --json");
+    let report: Value = serde_json::from_str(&eligible.out).expect("a document");
+    assert_eq!(report["skills"].as_array().map(Vec::len), Some(1), "{report}");
+    let info = home.run("skills info bad");
+    assert!(info.out.contains("state   needs program x-y"), "{info:?}");
+    let check = home.run("skills check");
+    assert!(
+        check.out.starts_with("2 skills, 1 of them shown to the model\n  bad: needs"),
+        "{check:?}"
+    );
+    let none = home.run("skills info none");
+    assert!(none.code == 1 && none.err.contains("openclaw skills list"), "{none:?}");
+}

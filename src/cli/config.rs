@@ -119,6 +119,40 @@ fn change(
     Ok(0)
 }
 
+/// Replaces the file that `before` was loaded from by a text, once that is found valid. `settle`
+/// may ask for another text when it has seen what the first would mean. Returns what is in force
+/// from the next start on.
+///
+/// # Errors
+/// When there is no file, the result would not be valid, the file was changed meanwhile, or it
+/// cannot be written.
+pub fn rewrite(
+    paths: &Paths,
+    before: &config::Config,
+    text: &str,
+    settle: impl FnOnce(&config::Config) -> Result<Option<String>, Failed>,
+) -> Result<std::rc::Rc<config::Config>, Failed> {
+    let env = place::environment();
+    let files = place::Files::new();
+    let check = |text: &str| {
+        config::load::check(&files, &env, paths, text).map_err(|error| invalid(&error))
+    };
+    let (path, now) = read(paths)?;
+    if now != before.source.raw {
+        let what = format!("{} was changed meanwhile; nothing was written", path.display());
+        return Err(Failed::new(what, "run the command again"));
+    }
+    let mut after = check(text)?.config;
+    if let Some(text) = settle(&after)? {
+        after = check(&text)?.config;
+    }
+    RealDisk.replace(&path, after.source.raw.as_bytes()).map_err(|error| {
+        let what = format!("cannot write {}: {error}", path.display());
+        Failed::new(what, "check the directory's owner and free space")
+    })?;
+    Ok(after)
+}
+
 /// The file behind any symbolic link, and its text.
 fn read(paths: &Paths) -> Result<(PathBuf, String), Failed> {
     let path = &paths.config_path;

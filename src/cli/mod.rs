@@ -15,6 +15,7 @@
 //! is configured (`EX_CONFIG`: a service manager should not try again).
 
 pub mod agent;
+pub mod agents;
 pub mod ask;
 pub mod call;
 pub mod client;
@@ -117,6 +118,13 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::Status => status::overview(args),
         Run::Logs => logs::run(args),
         Run::Agent => agent::run(args),
+        Run::AgentsList => agents::list(args),
+        Run::AgentsAdd => agents::add(args),
+        Run::AgentsDelete => agents::delete(args),
+        Run::AgentsSetIdentity => agents::set_identity(args),
+        Run::SkillsList => agents::skills_list(args),
+        Run::SkillsInfo => agents::skills_info(args),
+        Run::SkillsCheck => agents::skills_check(args),
         Run::MessageSend => message::send(args),
         Run::Setup => setup::run(args),
         Run::ConfigFile => config::file(args),

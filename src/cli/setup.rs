@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::client::Target;
 use super::table::Args;
 use super::{Failed, entropy, out, place};
+use crate::store::RealDisk;
 use crate::wire::url::Url;
 
 /// How long a local model server may take to answer.
@@ -111,9 +112,16 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         Failed::new(what, "check the directory's owner and free space")
     })?;
     // What we wrote must be what we read.
-    place::load(&place::Files::new(), &env, &paths)
+    let loaded = place::load(&place::Files::new(), &env, &paths)
         .map_err(|error| Failed::config(error.to_string(), ""))?;
     let mut said = format!("Wrote {} (only you can read it)\n", path.display());
+    let agents = &loaded.config.agents;
+    let (agent, state_dir) = (agents.default_agent(), &paths.state_dir);
+    let workspace = agents.workspace(agent, state_dir);
+    // The gateway gives it its files at the start, should that fail here.
+    if crate::gateway::seed_agent(&mut RealDisk, &loaded.config, state_dir, agent).is_ok() {
+        let _ = writeln!(said, "  Files:  {} (what the agent is and knows)", workspace.display());
+    }
     let _ = writeln!(said, "  Token:  gateway.auth.token in that file");
     match chosen {
         Some(offer) => {

@@ -73,6 +73,9 @@ const GATEWAY_RUN: &[Flag] = &[
     switch("allow-unconfigured", "Start without a configuration file, with a generated token"),
 ];
 
+const SKILLS_AGENT: Flag = text("agent", "id", "Of which agent (default: the default one)");
+const SKILLS: &[Flag] = &[SKILLS_AGENT, switch("eligible", "Only what the model is shown"), JSON];
+
 const RUN_EXAMPLES: &[&str] = &[
     "openclaw gateway --dev                try it: writes a minimal dev configuration",
     "openclaw gateway --port 18789         run in the foreground",
@@ -248,6 +251,93 @@ pub const COMMANDS: &[Command] = &[
             PASSWORD,
         ],
         examples: &["openclaw agent --message \"What can you do?\""],
+    },
+    Command {
+        path: &["agents"],
+        run: Run::AgentsList,
+        about: "Agents of the configuration: list, add, change, delete",
+        operands: &[],
+        flags: &[JSON],
+        examples: &[],
+    },
+    Command {
+        path: &["agents", "list"],
+        run: Run::AgentsList,
+        about: "List the agents of the configuration file",
+        operands: &[],
+        flags: &[JSON],
+        examples: &[],
+    },
+    Command {
+        path: &["agents", "add"],
+        run: Run::AgentsAdd,
+        about: "Add an agent to the configuration file and give it a workspace",
+        operands: &["name"],
+        flags: &[
+            text("workspace", "dir", "Where its files live (default: <state>/workspace-<id>)"),
+            text("model", "provider/model", "Its model (default: agents.defaults.model)"),
+            switch("non-interactive", "Ask nothing; nothing is asked anyway"),
+            JSON,
+        ],
+        examples: &["openclaw agents add work --workspace ~/work"],
+    },
+    Command {
+        path: &["agents", "delete"],
+        run: Run::AgentsDelete,
+        about: "Delete an agent; its files go to <state>/trash",
+        operands: &["id"],
+        flags: &[switch("force", "Do not ask"), JSON, URL, TOKEN, PASSWORD],
+        examples: &[],
+    },
+    Command {
+        path: &["agents", "set-identity"],
+        run: Run::AgentsSetIdentity,
+        about: "Write an agent's name, theme, emoji and avatar into the configuration",
+        operands: &[],
+        flags: &[
+            text("agent", "id", "Which agent (default: the configured default)"),
+            text("workspace", "dir", "Or the one with this workspace"),
+            text("identity-file", "path", "Read them from this file"),
+            switch("from-identity", "Read them from IDENTITY.md of the workspace"),
+            text("name", "name", "What it is called"),
+            text("theme", "theme", "What it is like"),
+            text("emoji", "emoji", "Its emoji"),
+            text("avatar", "value", "A path in the workspace, an address or a data: URI"),
+            JSON,
+        ],
+        examples: &["openclaw agents set-identity --agent main --name Clawd"],
+    },
+    Command {
+        path: &["skills"],
+        run: Run::SkillsList,
+        about: "Skills that an agent finds here",
+        operands: &[],
+        flags: SKILLS,
+        examples: &[],
+    },
+    Command {
+        path: &["skills", "list"],
+        run: Run::SkillsList,
+        about: "List them; + stands before those that the model is shown",
+        operands: &[],
+        flags: SKILLS,
+        examples: &[],
+    },
+    Command {
+        path: &["skills", "info"],
+        run: Run::SkillsInfo,
+        about: "Show one skill, and what it lacks",
+        operands: &["name"],
+        flags: &[SKILLS_AGENT, JSON],
+        examples: &[],
+    },
+    Command {
+        path: &["skills", "check"],
+        run: Run::SkillsCheck,
+        about: "Say which skills are not shown to the model, and why",
+        operands: &[],
+        flags: &[SKILLS_AGENT, JSON],
+        examples: &[],
     },
     Command {
         path: &["message"],

@@ -1,11 +1,11 @@
 //! What the gateway keeps of its agents between runs, and the prompt it puts before each.
 
 use super::skills::Seen;
-use super::{Gateway, runs};
+use super::{Gateway, local, runs};
 use crate::agent::prompt::{self, Facts};
 use crate::agent::run::{Candidate, Via};
 use crate::agent::turn::{Part, Turn};
-use crate::agent::workspace::{self, Files};
+use crate::agent::workspace::Files;
 use crate::agent::{Ask, Thinking, tool_name};
 use crate::limits;
 use crate::wire::text::rfc3339_ms;
@@ -52,12 +52,8 @@ impl Gateway {
 
     /// As [`Gateway::seed_workspaces`] for one agent.
     pub(super) fn seed_workspace(&mut self, agent: &str) {
-        let defaults = &self.config.agents.defaults;
-        if defaults.skip_bootstrap {
-            return;
-        }
         let dir = self.workspace(agent);
-        match workspace::seed(self.disk.as_mut(), &dir, &defaults.skip_files) {
+        match local::seed_agent(self.disk.as_mut(), &self.config, &self.state_dir, agent) {
             Ok(0) => {}
             Ok(files) => log::info!(target: "agents", "{agent}: {files} new files in {}",
                 dir.display()),

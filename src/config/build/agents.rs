@@ -42,7 +42,7 @@ pub(super) fn agents(at: At<'_>, paths: &Paths) -> Agents {
             repo_root: path(defaults.get("repoRoot"), paths),
             user_timezone: defaults.get("userTimezone").text(),
             compaction: compaction(defaults.get("compaction")),
-            profile: profile(defaults, paths),
+            profile: profile(defaults),
         },
         by_entries: at.get("list").items().next().is_none() && !at.get("entries").is_null(),
         list: listed
@@ -56,7 +56,7 @@ pub(super) fn agents(at: At<'_>, paths: &Paths) -> Agents {
                     workspace: path(at.get("workspace"), paths),
                     model: at.get("model").model(),
                     identity: identity(at.get("identity")),
-                    profile: profile(at, paths),
+                    profile: profile(at),
                 })
             })
             .collect(),
@@ -97,7 +97,7 @@ fn identity(at: At<'_>) -> Identity {
     }
 }
 
-fn profile(at: At<'_>, paths: &Paths) -> Profile {
+fn profile(at: At<'_>) -> Profile {
     let object = |at: At<'_>| at.value.as_object().cloned().unwrap_or_default();
     let count = |at: At<'_>| at.number().and_then(|count| usize::try_from(count).ok());
     let models = at.get("models").entries();

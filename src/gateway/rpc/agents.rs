@@ -1,10 +1,10 @@
 //! `agents.*` and `agent.identity.get`: who there is, their files, and edits of the configuration
 //! that add, change and remove them.
 
-use super::super::Gateway;
 use super::super::socket::Answer;
+use super::super::{Gateway, local};
 use super::{Handled, Params, text};
-use crate::agent::{identity, workspace};
+use crate::agent::workspace;
 use crate::config::edit_agents::{self, Change};
 use crate::config::{Config, Identity};
 use crate::driver::Effects;
@@ -72,16 +72,8 @@ impl Gateway {
         row
     }
 
-    /// The configuration's, then `IDENTITY.md`'s.
     fn identity(&self, id: &str) -> Identity {
-        let own = self.config.agents.agent(id).map(|agent| agent.identity.clone());
-        identity::merge(&own.unwrap_or_default(), self.written_identity(id))
-    }
-
-    fn written_identity(&self, id: &str) -> Identity {
-        let path = self.workspace(id).join("IDENTITY.md");
-        let read = |stat: Stat| workspace::read(self.disk.as_ref(), &path, &stat);
-        self.disk.stat(&path).map(read).map(|text| identity::parse(&text)).unwrap_or_default()
+        local::agent_identity(self.disk.as_ref(), &self.config, &self.state_dir, id)
     }
 
     /// `agent.identity.get {agentId?, sessionKey?}`.
@@ -291,57 +283,20 @@ impl Gateway {
         let mut value = json!({"ok": true, "agentId": id, "removedBindings": bindings});
         let files = params.get("deleteFiles").and_then(Value::as_bool).unwrap_or(true);
         if files {
-            let (removed, failed) = self.trash_agent(&id, &dir);
-            value["removed"] = removed;
-            if failed.as_array().is_some_and(|failed| !failed.is_empty()) {
-                value["failed"] = failed;
+            let (removed, failed) = local::trash_agent(
+                self.disk.as_mut(),
+                &self.config,
+                &self.state_dir,
+                (&id, &dir),
+                self.now.wall_ms,
+            );
+            value["removed"] = json!(removed);
+            if !failed.is_empty() {
+                value["failed"] = json!(failed);
             }
         }
         self.sessions.forget(&id);
         Ok(Answer::Value(value))
-    }
-
-    fn trash_agent(&mut self, id: &str, workspace: &Path) -> (Value, Value) {
-        let (mut removed, mut failed) = (Vec::new(), Vec::new());
-        let state = self.state_dir.join("agents").join(id);
-        let trash = self.state_dir.join("trash").join(format!("{id}-{}", self.now.wall_ms));
-        let others = self.config.agents.agent_ids();
-        let near = |other: &&str| {
-            let other = self.workspace(other);
-            other.starts_with(workspace) || workspace.starts_with(&other)
-        };
-        let shared = others.into_iter().find(near).map(str::to_owned);
-        let inside = self.state_dir.starts_with(workspace);
-        for (name, path) in [("workspace", workspace), ("agent", state.as_path())] {
-            let shown = path.display().to_string();
-            let keep = match &shared {
-                _ if name != "workspace" => None,
-                _ if inside => Some("it holds the state directory".to_owned()),
-                Some(other) => Some(format!("agent \"{other}\" works there too")),
-                None => None,
-            };
-            if let Some(reason) = keep {
-                failed.push(json!({"path": shown, "reason": reason}));
-                continue;
-            }
-            if self.disk.kind(path).is_err() {
-                removed.push(json!({"path": shown, "method": "missing"}));
-                continue;
-            }
-            // The note makes the directory, and says what to move back where.
-            let note = format!("{shown}\n");
-            let moved = self
-                .disk
-                .replace(&trash.join(format!("{name}.from")), note.as_bytes())
-                .and_then(|()| self.disk.rename(path, &trash.join(name)));
-            match moved {
-                Ok(()) => removed.push(json!({"path": shown, "method": "trash"})),
-                Err(error) => {
-                    failed.push(json!({"path": shown, "reason": error.to_string()}));
-                }
-            }
-        }
-        (Value::Array(removed), Value::Array(failed))
     }
 
     /// Writes the configuration file with an edit that concerns the agent `id`, and takes it
