@@ -4,7 +4,7 @@ mod common;
 
 use common::Home;
 use common::provider::{Provider, config};
-use common::socket::Socket;
+use common::socket::{Socket, word};
 use serde_json::{Value, json};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -28,20 +28,6 @@ fn patient() -> (Provider, Sender<()>) {
         reply.finish("stop");
     });
     (provider, go)
-}
-
-/// An event in a few words.
-fn word(frame: &Value) -> String {
-    let payload = &frame["payload"];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let words = match frame["event"].as_str().unwrap() {
-        "chat" => [text(&payload["state"]), text(&payload["phase"])],
-        "agent" => [text(&payload["stream"]), text(&payload["data"]["phase"])],
-        "session.message" => [text(&payload["message"]["role"]), String::new()],
-        "sessions.changed" => [text(&payload["reason"]), text(&payload["phase"])],
-        _ => Default::default(),
-    };
-    format!("{} {}", text(&frame["event"]), words.join(" ")).trim().to_owned()
 }
 
 #[test]

@@ -26,6 +26,25 @@ impl Asked {
         let last = messages.iter().rev().find(|message| message["role"] == "user");
         last.and_then(|message| message["content"].as_str()).unwrap_or_default().to_owned()
     }
+
+    /// The conversation without the system's part: `role: text`, for tools `tool <id>: text`.
+    pub fn talk(&self) -> Vec<String> {
+        let messages = self.body["messages"].as_array().expect("messages");
+        let word = |message: &Value| {
+            let role = message["role"].as_str().unwrap_or_default();
+            let text = message["content"].as_str().unwrap_or_default();
+            let id = message["tool_call_id"].as_str().map(|id| format!(" {id}"));
+            format!("{role}{}: {text}", id.unwrap_or_default())
+        };
+        messages.iter().filter(|message| message["role"] != "system").map(word).collect()
+    }
+
+    /// Turns with tool calls since the last user message.
+    pub fn rounds(&self) -> usize {
+        let messages = self.body["messages"].as_array().expect("messages");
+        let since = messages.iter().rposition(|message| message["role"] == "user").unwrap_or(0);
+        messages[since..].iter().filter(|message| message["tool_calls"].is_array()).count()
+    }
 }
 
 /// The answering side of one connection.
@@ -63,6 +82,24 @@ impl Reply {
         self.event(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}))
             && self.event(&json!({"choices": [], "usage": usage}))
             && self.write("data: [DONE]\n\n")
+    }
+
+    /// A whole turn that asks for tools: id, name, JSON text.
+    pub fn tools(&mut self, calls: &[(&str, &str, &str)]) -> bool {
+        let calls: Vec<Value> = calls
+            .iter()
+            .enumerate()
+            .map(|(index, (id, name, arguments))| {
+                json!({
+                    "index": index, "id": id, "type": "function",
+                    "function": {"name": name, "arguments": arguments},
+                })
+            })
+            .collect();
+        let delta = json!({"tool_calls": calls});
+        self.head()
+            && self.event(&json!({"id": "resp-1", "choices": [{"index": 0, "delta": delta}]}))
+            && self.finish("tool_calls")
     }
 
     /// A whole answer.

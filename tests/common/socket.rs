@@ -237,3 +237,17 @@ impl Socket {
         assert!(self.call("health", &json!({})).is_ok());
     }
 }
+
+/// An event in a few words.
+pub fn word(frame: &Value) -> String {
+    let payload = &frame["payload"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let words = match frame["event"].as_str().unwrap() {
+        "chat" => [text(&payload["state"]), text(&payload["phase"])],
+        "agent" => [text(&payload["stream"]), text(&payload["data"]["phase"])],
+        "session.message" => [text(&payload["message"]["role"]), String::new()],
+        "sessions.changed" => [text(&payload["reason"]), text(&payload["phase"])],
+        _ => Default::default(),
+    };
+    format!("{} {}", text(&frame["event"]), words.join(" ")).trim().to_owned()
+}

@@ -248,8 +248,11 @@ impl Gateway {
             self.runs.active.insert(number, run);
             return;
         }
-        if let Some((message, appended)) = run.said.take() {
-            self.tell_message(&run, &message, &appended, fx);
+        let said = run.said.take();
+        // As recorded: of a chat the message is told first, of an `agent` call behind the start.
+        let late = run.cause == Cause::Agent;
+        if let Some((message, appended)) = said.as_ref().filter(|_| !late) {
+            self.tell_message(&run, message, appended, fx);
         }
         let deadline = self.now.time.after_ms(run.timeout_ms);
         let may_restart = !matches!(run.cause, Cause::Http(_));
@@ -265,6 +268,9 @@ impl Gateway {
         }
         if !std::mem::replace(&mut run.begun, true) {
             self.speak_start(&mut run, fx);
+        }
+        if let Some((message, appended)) = said.as_ref().filter(|_| late) {
+            self.tell_message(&run, message, appended, fx);
         }
         let dial = self.next_dial();
         self.drive(run, fx, |machine, now, fx, tell| machine.begin(now, dial, fx, tell));

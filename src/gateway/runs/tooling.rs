@@ -228,9 +228,8 @@ impl Gateway {
         if let Some(details) = &output.details {
             message["details"] = details.clone();
         }
-        if let Ok(appended) = self.append_message(&run.key, &run.id, &message) {
-            self.tell_message(run, &message, &appended, fx);
-        }
+        // Those who follow the session heard of it by its `session.tool`: no `session.message`.
+        let _ = self.append_message(&run.key, &run.id, &message);
     }
 
     /// All tools of a turn are done: the model hears of them, and of what was said meanwhile.
