@@ -170,7 +170,12 @@ fn a_run_in_each_dialect_asks_and_is_answered() {
             "authorization: bearer k-12345678",
             "Grüße from 🦞!",
         ),
-        ("openai-responses", "POST /v1/responses ", "authorization: bearer k-12345678", "Hi 🦞 there"),
+        (
+            "openai-responses",
+            "POST /v1/responses ",
+            "authorization: bearer k-12345678",
+            "Hi 🦞 there",
+        ),
         ("anthropic-messages", "POST /v1/messages ", "x-api-key: k-12345678", "Hello 🦞!"),
         (
             "google-generative-ai",
@@ -387,7 +392,9 @@ fn a_plain_provider_is_asked_for_by_its_whole_address_at_the_proxy() {
 fn a_known_provider_without_a_key_says_what_to_set() {
     let home = Home::new();
     let agents = "agents: {defaults: {model: {primary: 'anthropic/claude-opus-5'}}}";
-    home.configure(&format!("{{gateway: {{mode: 'local', auth: {{token: '{TOKEN}'}}}}, {agents}}}"));
+    home.configure(&format!(
+        "{{gateway: {{mode: 'local', auth: {{token: '{TOKEN}'}}}}, {agents}}}"
+    ));
     let gateway = home.start("");
     let said = outcome(&run(&gateway, "x"));
     assert!(said.contains("ANTHROPIC_API_KEY") && said.contains("\"anthropic\""), "{said}");

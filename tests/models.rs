@@ -61,8 +61,7 @@ fn a_probe_asks_with_each_key_and_the_status_tells_the_outcome() {
     assert_eq!(before["auth"]["providers"][0]["effective"]["kind"], "env");
     assert!(provider.rest().is_empty(), "a status asks nobody");
 
-    let status =
-        home.ask(gateway.port, "models status --probe --probe-provider box --json");
+    let status = home.ask(gateway.port, "models status --probe --probe-provider box --json");
     let after: Value = serde_json::from_str(&status.out).unwrap();
     let probe = &after["probes"][0];
     assert_eq!((&probe["provider"], &probe["status"]), (&json!("box"), &json!("ok")), "{probe}");

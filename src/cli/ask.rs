@@ -64,7 +64,12 @@ fn ask(
     Ok(0)
 }
 
-pub(super) fn call(args: &Args, target: &Target, method: &str, params: Value) -> Result<Value, Trouble> {
+pub(super) fn call(
+    args: &Args,
+    target: &Target,
+    method: &str,
+    params: Value,
+) -> Result<Value, Trouble> {
     let scopes = client::scopes_for(method);
     let mut session = Session::open(target, CLI, &scopes, client::timeout(args))?;
     let answer = session.request(method, Some(params))?;

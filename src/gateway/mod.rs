@@ -49,9 +49,9 @@ use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
 #[doc(hidden)]
 pub use fuzz::fuzz;
+pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
 use rpc::models::Probes;
 pub use rpc::models::models_status;
-pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
 pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
