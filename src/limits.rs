@@ -276,6 +276,8 @@ pub const EXCHANGES: usize = 32;
 pub const TOOL_ROUNDS: u32 = 200;
 /// Time for one tool call, but for those with a time limit of their own.
 pub const TOOL_MS: u64 = 120_000;
+/// Calls by `tools.invoke` are refused while so many calls are at work.
+pub const TOOL_CALLS_OPEN: usize = 256;
 /// Text of one tool result that goes to the model; the middle of a longer one is cut out.
 pub const TOOL_RESULT: usize = 128 * 1024;
 /// Sets of tools whose declarations are kept, by the names in them.

@@ -22,7 +22,7 @@ macro_rules! target {
     };
 }
 
-const TARGETS: [Target; 14] = [
+const TARGETS: [Target; 16] = [
     target!("chunked_body": wire::http::body::fuzz),
     target!("connect_request": protocol::frame::fuzz, gateway::fuzz_connect),
     target!("gateway": gateway::fuzz),
@@ -36,6 +36,8 @@ const TARGETS: [Target; 14] = [
         "provider_sse": wire::sse::fuzz, agent::provider::fuzz,
         agent::call::fuzz
     ),
+    target!("tool_edits": agent::tools::patch::fuzz, agent::tools::edit::fuzz),
+    target!("tool_patterns": agent::tools::regex::fuzz, agent::tools::glob::fuzz),
     target!("transcript": sessions::transcript::fuzz),
     target!("url": wire::url::fuzz),
     target!("html": wire::html::fuzz),

@@ -484,3 +484,56 @@ fn an_address_of_this_machine_is_not_fetched() {
     assert!(off.text().contains("chatCompletions.images.allowUrl"), "{off:?}");
     assert!(provider.rest().is_empty(), "no model was asked");
 }
+
+/// A provider that asks for a tool of the gateway first.
+fn two_turns() -> Provider {
+    Provider::start(|asked, reply| {
+        let messages = asked.body["messages"].as_array().unwrap();
+        reply.head();
+        if messages.iter().any(|message| message["role"] == "tool") {
+            reply.delta("two ");
+            reply.delta("agents");
+            reply.finish("stop");
+        } else {
+            reply.delta("let me look");
+            let function = json!({"name": "agents_list", "arguments": "{}"});
+            let call = json!({"index": 0, "id": "c", "type": "function", "function": function});
+            reply.event(&json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}));
+            reply.finish("tool_calls");
+        }
+    })
+}
+
+#[test]
+fn an_answer_after_tools_of_the_gateway_is_one_answer() {
+    const WANT: &str = "let me look\n\ntwo agents";
+    let (home, provider) = (Home::new(), two_turns());
+    let gateway = start(&home, &provider, "");
+    let message = json!([{"role": "user", "content": "who?"}]);
+    let whole = ask(gateway.port, chat(&json!({"messages": message}))).json();
+    assert_eq!(whole["choices"][0]["message"], json!({"role": "assistant", "content": WANT}));
+    assert_eq!(whole["choices"][0]["finish_reason"], "stop");
+    assert_eq!(whole["usage"]["total_tokens"], 36, "of both turns");
+    let stream = ask(gateway.port, chat(&json!({"messages": message, "stream": true})));
+    let data = stream.data();
+    let chunks = data.iter().filter(|chunk| *chunk != "[DONE]");
+    let chunks: Vec<Value> = chunks.map(|chunk| serde_json::from_str(chunk).unwrap()).collect();
+    let deltas = chunks.iter().map(|chunk| &chunk["choices"][0]["delta"]);
+    let text: String = deltas.clone().filter_map(|delta| delta["content"].as_str()).collect();
+    assert_eq!(text, WANT);
+    assert!(deltas.clone().all(|delta| delta.get("tool_calls").is_none()), "no tool of the client");
+    for stream in [false, true] {
+        let body = json!({"model": "openclaw", "input": "who?", "stream": stream});
+        let answer = ask(gateway.port, post("/v1/responses", &body));
+        let last = match stream {
+            false => answer.json(),
+            true => {
+                let data = answer.data();
+                let last: Value = serde_json::from_str(&data[data.len() - 2]).unwrap();
+                last["response"].clone()
+            }
+        };
+        assert_eq!(last["output"][0]["content"][0]["text"], WANT, "{last}");
+        assert_eq!(last["output"].as_array().unwrap().len(), 1, "{last}");
+    }
+}

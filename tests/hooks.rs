@@ -266,3 +266,33 @@ fn a_configuration_that_would_open_too_much_is_refused() {
         assert!(!text.contains(TOKEN), "{text}");
     }
 }
+
+#[test]
+fn clients_leave_events_too() {
+    let (home, provider) = (Home::new(), Provider::echo());
+    let gateway = start(&home, &provider, "");
+    let mut socket = common::socket::Socket::connect(gateway.port);
+    let ok = |answer: Result<Value, Value>| assert_eq!(answer.unwrap()["ok"], true);
+    assert_eq!(socket.call("last-heartbeat", &json!({})).unwrap(), Value::Null);
+    ok(socket.call("system-event", &json!({"text": "lamp on"})));
+    ok(socket.call("wake", &json!({"mode": "next-heartbeat", "text": "lamp off"})));
+    let off = socket.call("set-heartbeats", &json!({"enabled": false})).unwrap();
+    assert_eq!(off, json!({"ok": true, "enabled": false}));
+    ok(socket.call("wake", &json!({"mode": "now", "text": "nobody wakes"})));
+    assert!(provider.rest().is_empty(), "heartbeats are off");
+    socket.call("set-heartbeats", &json!({"enabled": true})).unwrap();
+    ok(socket.call("wake", &json!({"mode": "now", "text": "up"})));
+    let said = last_message(&provider);
+    let events: Vec<&str> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("System: [")?.split_once("] "))
+        .map(|(_, text)| text)
+        .collect();
+    assert_eq!(events, ["lamp on", "lamp off", "nobody wakes", "up"]);
+    assert_eq!(socket.call("last-heartbeat", &json!({})).unwrap()["status"], "sent");
+    for params in [json!({}), json!({"text": " "})] {
+        let refused = socket.call("system-event", &params).unwrap_err();
+        assert_eq!(refused["code"], "INVALID_REQUEST", "{params}");
+    }
+    assert!(socket.call("set-heartbeats", &json!({"enabled": "yes"})).is_err());
+}

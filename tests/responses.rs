@@ -149,6 +149,9 @@ fn a_call_of_a_client_tool_whole_and_as_a_stream() {
     assert_eq!(whole["output"].as_array().unwrap().len(), 1, "{whole}");
     assert_eq!((&call["type"], &call["name"]), (&json!("function_call"), &json!("get_weather")));
     assert_eq!(call["arguments"], "{\"city\":\"Oslo\"}");
+    let id = call["call_id"].as_str().unwrap();
+    let plain = id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(plain, "{id} is not the provider's, which may repeat");
     assert_eq!(call.get("status"), None);
     body["stream"] = json!(true);
     let events = events(&ask(gateway.port, responses(&body)));

@@ -160,6 +160,9 @@ pub struct Ask {
     /// How hard to think; `None` is the provider's default. Sent only to a model whose
     /// configuration says `reasoning: true`.
     pub thinking: Option<Thinking>,
+    /// Ids of tool calls are made from this instead of the provider's, some of which repeat with
+    /// every answer: for callers that send them back.
+    pub call_ids: Option<String>,
     /// How much of the system prompt goes before the conversation.
     pub prompt: prompt::Mode,
 }

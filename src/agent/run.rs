@@ -7,6 +7,7 @@ use super::turn::{Part, Thought, Turn, text_of_parts};
 use super::{Ask, StopReason, ToolCall, Usage};
 use crate::driver::{ConnId, DialError, DialId, Effect, Effects, Now, Time};
 use crate::limits;
+use crate::wire::hash::{hex, sha256};
 
 /// A model to try.
 #[derive(Debug, Clone)]
@@ -548,6 +549,13 @@ impl Run {
         self.thoughts.push(thought);
     }
 
+    /// The id of a call, when the provider's is not used: nine digits, as the reference has it.
+    fn made_id(&self, index: usize) -> Option<String> {
+        let seed = self.ask.call_ids.as_ref()?;
+        let digest = sha256(format!("{seed}\0{}\0{index}", self.rounds).as_bytes());
+        Some(hex(&digest).chars().take(9).collect())
+    }
+
     fn tool_call(
         &mut self,
         index: u64,
@@ -562,9 +570,11 @@ impl Run {
             return;
         }
         while self.calls.len() <= index {
-            self.calls.push(ToolCall::default());
+            let id = self.made_id(self.calls.len()).unwrap_or_default();
+            self.calls.push(ToolCall { id, ..ToolCall::default() });
             self.shown.push(false);
         }
+        let id = id.filter(|_| self.ask.call_ids.is_none());
         let Some(call) = self.calls.get_mut(index) else { return };
         if let Some(id) = &id {
             call.id.clone_from(id);

@@ -22,23 +22,6 @@ pub struct Invoke {
     pub idempotency_key: Option<String>,
 }
 
-/// Tools that HTTP callers get only by `gateway.tools.allow`: they start programs, write files,
-/// speak in other sessions or rule the gateway. Names of the reference; not all exist here.
-pub const DENIED: [&str; 12] = [
-    "exec",
-    "spawn",
-    "shell",
-    "fs_write",
-    "fs_delete",
-    "fs_move",
-    "apply_patch",
-    "sessions_spawn",
-    "sessions_send",
-    "cron",
-    "gateway",
-    "nodes",
-];
-
 /// `{ok: false, error: {type, message}}`, in this order.
 pub fn error(status: u16, kind: &str, message: &str) -> Reply {
     let (kind, message) = (json!(kind), json!(message));

@@ -137,6 +137,8 @@ pub struct Agent {
     pub identity: Identity,
     /// The rest.
     pub profile: Profile,
+    /// Which tools it has, on top of `tools`.
+    pub tools: super::ToolPolicy,
 }
 
 /// `identity`: each part falls back to `IDENTITY.md` of the workspace.

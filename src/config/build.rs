@@ -5,6 +5,7 @@ mod agents;
 mod hands;
 mod reach;
 mod session;
+mod tool_policy;
 
 use std::collections::BTreeMap;
 
@@ -118,6 +119,7 @@ pub(super) fn build(
         exec: hands::exec(root.get("tools").get("exec"), paths),
         web_fetch: hands::web_fetch(root.get("tools").get("web").get("fetch")),
         reach: reach::reach(root),
+        tools: tool_policy::policy(root.get("tools")),
         logging: logging(root.get("logging"), paths),
         hooks: super::doors::hooks(root.get("hooks")),
         embeddings: super::doors::embeddings(root.get("memory").get("search")),

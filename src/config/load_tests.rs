@@ -278,9 +278,13 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
         ),
         ("{gateway: {tailscale: {mode: 'funnel'}}}", "gateway.tailscale.mode"),
         ("{tools: {exec: {safeBins: ['jq']}}}", "tools.exec.safeBins"),
-        ("{tools: {deny: ['exec']}}", "tools.deny"),
+        ("{tools: {sandbox: {mode: 'x'}}}", "tools.sandbox"),
         ("{agents: {defaults: {sandbox: {mode: 'all'}}}}", "agents.defaults.sandbox"),
-        ("{agents: {list: [{id: 'a', tools: {deny: ['x']}}]}}", "agents.list[0].tools"),
+        (
+            "{agents: {list: [{id: 'a', tools: {exec: {ask: 'always'}}}]}}",
+            "agents.list[0].tools.exec.ask",
+        ),
+        ("{agents: {entries: {a: {tools: {sandbox: {x: 1}}}}}}", "agents.entries.a.tools.sandbox"),
         ("{approvals: {exec: {enabled: true}}}", "approvals"),
         ("{security: {audit: {suppressions: [1]}}}", "security"),
         ("{session: {sendPolicy: {default: 'deny'}}}", "session.sendPolicy"),
@@ -297,6 +301,58 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
         allowFrom: {}}}, agents: {defaults: {sandbox: {mode: 'off', scope: 'agent'}}},
         approvals: {}, session: {sendPolicy: {rules: [], default: 'allow'}}}";
     assert_eq!(load_text(harmless).unwrap().config.warnings, []);
+}
+
+#[test]
+fn tool_policies_are_typed() {
+    use crate::config::ToolProfile;
+    let config = load_text(
+        "{tools: {profile: 'coding', alsoAllow: ['message'], deny: ['exec'],
+          byProvider: {'Small/Mini': {profile: 'minimal', allow: ['read']}},
+          fs: {workspaceOnly: true}, loopDetection: {enabled: true, warningThreshold: 3},
+          exec: {applyPatch: {enabled: false, workspaceOnly: false, allowModels: ['m']}}},
+          agents: {list: [{id: 'a', tools: {profile: 'full', fs: {workspaceOnly: false}}}]},
+          gateway: {tools: {allow: ['exec'], deny: ['read']}}}",
+    )
+    .unwrap()
+    .config;
+    assert_eq!(config.warnings, []);
+    let tools = &config.tools;
+    assert_eq!(tools.lists.profile, Some(ToolProfile::Coding));
+    assert_eq!(tools.lists.also_allow.as_deref(), Some(&["message".to_owned()][..]));
+    assert_eq!(tools.lists.deny, ["exec"]);
+    assert_eq!(tools.by_provider["small/mini"].profile, Some(ToolProfile::Minimal));
+    assert_eq!(tools.by_provider["small/mini"].allow, ["read"]);
+    assert_eq!(tools.workspace_only, Some(true));
+    assert_eq!((tools.patch, tools.patch_workspace_only), (Some(false), Some(false)));
+    assert_eq!(tools.patch_models.as_deref(), Some(&["m".to_owned()][..]));
+    assert_eq!((tools.loops.enabled, tools.loops.warning), (Some(true), Some(3)));
+    let own = &config.agents.agent("a").unwrap().tools;
+    assert_eq!(own.lists.profile, Some(ToolProfile::Full));
+    assert_eq!((own.workspace_only, own.patch), (Some(false), None));
+    assert_eq!(
+        (&config.gateway.tools.allow[..], &config.gateway.tools.deny[..]),
+        (&["exec".to_owned()][..], &["read".to_owned()][..])
+    );
+    for (text, path) in [
+        ("{tools: {allow: ['a'], alsoAllow: ['b']}}", "tools.alsoAllow"),
+        (
+            "{tools: {byProvider: {p: {allow: ['a'], alsoAllow: ['b']}}}}",
+            "tools.byProvider.p.alsoAllow",
+        ),
+        (
+            "{agents: {list: [{id: 'a', tools: {allow: ['a'], alsoAllow: ['b']}}]}}",
+            "agents.list[0].tools.alsoAllow",
+        ),
+        (
+            "{agents: {entries: {a: {tools: {allow: ['a'], alsoAllow: ['b']}}}}}",
+            "agents.entries.a.tools.alsoAllow",
+        ),
+        ("{tools: {profile: 'codign'}}", "tools.profile"),
+    ] {
+        let error = load_text(text).expect_err(text);
+        assert_eq!(error.issues[0].path, path, "{text}");
+    }
 }
 
 #[test]

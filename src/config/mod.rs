@@ -32,6 +32,7 @@ mod skills;
 pub mod snapshot;
 mod subst;
 pub mod table;
+mod tool_policy;
 mod tree;
 mod validate;
 
@@ -44,3 +45,4 @@ pub use secret::Secret;
 pub use session::{Session, SessionReset, SessionScope};
 pub use skills::{SkillEntry, Skills};
 pub use snapshot::*;
+pub use tool_policy::{Loops, ToolLists, ToolPolicy, ToolProfile};

@@ -17,6 +17,7 @@ use super::reach::Reach;
 use super::secret::Secret;
 use super::session::Session;
 use super::skills::Skills;
+use super::tool_policy::ToolPolicy;
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub struct Config {
     pub messages: Messages,
     /// How far session tools reach.
     pub reach: Reach,
+    /// Section `tools`: which tools agents have.
+    pub tools: ToolPolicy,
     /// Section `logging`.
     pub logging: Logging,
     /// Section `tools.exec`.
@@ -609,6 +612,7 @@ impl Config {
             session: Session::default(),
             messages: Messages::default(),
             reach: Reach::default(),
+            tools: ToolPolicy::default(),
             logging: Logging::default(),
             exec: Exec::default(),
             web_fetch: WebFetch::default(),

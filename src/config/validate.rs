@@ -228,11 +228,54 @@ impl Walk<'_, '_> {
         self.root.get("secrets")?.get("providers")?.get(name)?.get("source")?.as_str()
     }
 
+    /// `allow` and `alsoAllow` of one scope contradict each other, as in the reference.
+    fn tool_lists(&mut self) {
+        let mut scopes: Vec<(Vec<Step>, &Tree)> = Vec::new();
+        if let Some(tools) = self.root.get("tools") {
+            scopes.push((steps(&["tools"]), tools));
+        }
+        let agents = self.root.get("agents");
+        let below = |part: &str| agents.and_then(|agents| agents.get(part)).map(|it| &it.kind);
+        if let Some(TreeKind::List(items)) = below("list") {
+            for (index, item) in items.iter().enumerate() {
+                let mut path = steps(&["agents", "list"]);
+                path.extend([Step::Index(index), Step::Key("tools".to_owned())]);
+                scopes.extend(item.get("tools").map(|tools| (path, tools)));
+            }
+        }
+        if let Some(TreeKind::Map(entries)) = below("entries") {
+            for entry in entries {
+                let path = steps(&["agents", "entries", &entry.key, "tools"]);
+                scopes.extend(entry.value.get("tools").map(|tools| (path, tools)));
+            }
+        }
+        for at in 0..scopes.len() {
+            let Some((path, tools)) = scopes.get(at).cloned() else { break };
+            if let Some(TreeKind::Map(entries)) = tools.get("byProvider").map(|by| &by.kind) {
+                for entry in entries {
+                    let mut path = path.clone();
+                    path.extend(steps(&["byProvider", &entry.key]));
+                    scopes.push((path, &entry.value));
+                }
+            }
+        }
+        for (path, lists) in scopes {
+            if let (Some(_), Some(also)) = (lists.get("allow"), lists.get("alsoAllow")) {
+                self.path = path;
+                self.path.push(Step::Key("alsoAllow".to_owned()));
+                let what = "stands beside allow: put its entries into allow, or remove allow and \
+                            set a profile";
+                self.error(also.place, what.to_owned());
+            }
+        }
+    }
+
     /// What no single key can know.
     fn together(&mut self) {
         self.providers();
         self.params();
         self.hooks();
+        self.tool_lists();
         let gateway = self.root.get("gateway");
         let bind = gateway.and_then(|g| g.get("bind"));
         if let Some(bind) = bind.filter(|bind| bind.as_str() == Some("custom"))

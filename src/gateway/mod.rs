@@ -234,6 +234,7 @@ impl Gateway {
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.warn_of_tool_names();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
         Ok(gateway)
     }

@@ -118,6 +118,7 @@ impl Gateway {
                 self.forget_agents();
                 self.seed_workspaces();
                 log::info!(target: "gateway", "configuration reread and applied");
+                self.warn_of_tool_names();
             }
             Err(text) => log::error!(target: "gateway",
                 "configuration not applied, the running one stays: {text}"),

@@ -77,6 +77,7 @@ pub enum Op {
     CommandsList,
     ConfigGet,
     Health,
+    LastHeartbeat,
     LogsTail,
     MessageAction,
     ModelsAuthStatus,
@@ -101,11 +102,17 @@ pub enum Op {
     SessionsUsage,
     SessionsUsageLogs,
     SessionsUsageTimeseries,
+    SetHeartbeats,
     SkillsStatus,
     Status,
+    SystemEvent,
     SystemPresence,
+    ToolsCatalog,
+    ToolsEffective,
+    ToolsInvoke,
     UsageCost,
     UsageStatus,
+    Wake,
 }
 
 /// Longest session key (reference: 512 characters).
@@ -450,6 +457,7 @@ pub const OPERATIONS: &[Operation] = &[
     ),
     open("config.get", Op::ConfigGet, READ),
     open("health", Op::Health, Scope::None),
+    row("last-heartbeat", Op::LastHeartbeat, READ, &[], Since::V3),
     row(
         "logs.tail",
         Op::LogsTail,
@@ -674,6 +682,7 @@ pub const OPERATIONS: &[Operation] = &[
         USAGE_OF_SESSION,
         Since::V3,
     ),
+    row("set-heartbeats", Op::SetHeartbeats, ADMIN, &[must("enabled", Kind::Bool)], Since::V3),
     row(
         "skills.status",
         Op::SkillsStatus,
@@ -682,9 +691,40 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V3,
     ),
     open("status", Op::Status, READ),
+    open("system-event", Op::SystemEvent, ADMIN),
     row("system-presence", Op::SystemPresence, READ, &[], Since::V3),
+    row(
+        "tools.catalog",
+        Op::ToolsCatalog,
+        READ,
+        &[may("agentId", ID), may("includePlugins", Kind::Bool)],
+        Since::V3,
+    ),
+    row(
+        "tools.effective",
+        Op::ToolsEffective,
+        READ,
+        &[must("sessionKey", SESSION_KEY), may("agentId", ID)],
+        Since::V3,
+    ),
+    row(
+        "tools.invoke",
+        Op::ToolsInvoke,
+        WRITE,
+        &[
+            must("name", Kind::Text(256)),
+            may("args", Kind::Obj),
+            may("sessionKey", SESSION_KEY),
+            may("agentId", ID),
+            may("confirm", Kind::Bool),
+            may("idempotencyKey", Kind::Text(256)),
+            may("conversationReadOrigin", Kind::OneOf(&["direct-operator"])),
+        ],
+        Since::V4,
+    ),
     row("usage.cost", Op::UsageCost, READ, SESSIONS_USAGE, Since::V3),
     row("usage.status", Op::UsageStatus, READ, &[], Since::V3),
+    open("wake", Op::Wake, WRITE),
 ];
 
 /// Events the gateway sends, for `hello-ok.features.events`.

@@ -10,14 +10,19 @@
 //! quick whatever a model asks for. Everything that needs gateway state, a child process or the
 //! network is a [`HostTool`], carried out by `gateway::tools`.
 
+mod apply_patch;
 pub mod edit;
 mod find;
 pub mod glob;
 mod grep;
 mod hands;
 mod host;
+pub mod loops;
 mod ls;
+mod memory;
+pub mod patch;
 mod place;
+pub mod policy;
 mod read;
 pub mod regex;
 mod walk;
@@ -243,6 +248,9 @@ pub static TOOLS: &[Tool] = &[
     grep::TOOL,
     write::TOOL,
     edit::TOOL,
+    apply_patch::TOOL,
+    memory::SEARCH,
+    memory::GET,
     hands::EXEC,
     hands::PROCESS,
     hands::WEB_FETCH,

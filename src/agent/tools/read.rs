@@ -37,7 +37,7 @@ fn start(place: &Place, args: &Args) -> Result<Box<dyn Work>, String> {
     place.lexical(&path)?;
     let first = args.number("offset")?.unwrap_or(1).max(1);
     let lines = args.number("limit")?.unwrap_or(u64::MAX).clamp(1, limits::TOOL_READ_LINES);
-    let window = Window { first, lines, line: 1, ..Window::default() };
+    let window = Window::new(first, lines, "offset");
     Ok(Box::new(Read { place: place.clone(), state: State::Open(path, window) }))
 }
 
@@ -114,7 +114,7 @@ pub(super) fn block(
 
 /// The lines asked for, out of the bytes of a file as they come.
 #[derive(Default)]
-struct Window {
+pub(super) struct Window {
     /// First line wanted, from 1, and how many.
     first: u64,
     lines: u64,
@@ -129,11 +129,23 @@ struct Window {
     whole: u64,
     /// Something follows what was kept.
     more: bool,
+    /// The argument to go on with.
+    word: &'static str,
 }
 
 impl Window {
+    /// `lines` lines from line `first`, from 1; a model goes on with the argument `word`.
+    pub(super) fn new(first: u64, lines: u64, word: &'static str) -> Self {
+        Self { first, lines, line: 1, word, ..Self::default() }
+    }
+
+    /// Where the next bytes begin.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
     /// Takes the next bytes, none at the end of the file; true when the answer is there.
-    fn take(&mut self, bytes: &[u8]) -> bool {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> bool {
         if bytes.is_empty() {
             return true;
         }
@@ -162,7 +174,11 @@ impl Window {
         self.kept.len() > limits::TOOL_TEXT
     }
 
-    fn output(&mut self, spot: &Spot) -> Result<Output, String> {
+    /// The answer.
+    ///
+    /// # Errors
+    /// The first line is beyond the end.
+    pub(super) fn output(&mut self, spot: &Spot) -> Result<Output, String> {
         let mut kept = std::mem::take(&mut self.kept);
         if kept.is_empty() {
             if self.first == 1 {
@@ -170,7 +186,7 @@ impl Window {
             }
             let (first, lines) = (self.first, self.line - 1 + u64::from(self.begun));
             return Err(format!(
-                "offset {first} is beyond the end: {} has {lines} lines",
+                "line {first} is beyond the end: {} has {lines} lines",
                 spot.shown
             ));
         }
@@ -193,10 +209,10 @@ impl Window {
         let mut text = String::from_utf8_lossy(&kept).into_owned();
         let (first, last) = (self.first, self.first + lines - 1);
         if self.more {
-            let next = last + 1;
+            let (next, word) = (last + 1, self.word);
             let gap = if text.ends_with('\n') { "\n" } else { "\n\n" };
             text.push_str(&format!(
-                "{gap}[Lines {first} to {last}{note}. There is more: go on with offset={next}]"
+                "{gap}[Lines {first} to {last}{note}. There is more: go on with {word}={next}]"
             ));
         }
         let details = json!({"path": spot.path, "firstLine": first, "lastLine": last,

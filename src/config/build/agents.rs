@@ -57,6 +57,7 @@ pub(super) fn agents(at: At<'_>, paths: &Paths) -> Agents {
                     model: at.get("model").model(),
                     identity: identity(at.get("identity")),
                     profile: profile(at),
+                    tools: super::tool_policy::policy(at.get("tools")),
                 })
             })
             .collect(),

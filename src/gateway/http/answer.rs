@@ -64,9 +64,11 @@ impl Gateway {
             OfDoor::Chat { .. } => format!("chatcmpl_{uuid}"),
             OfDoor::Responses { .. } => format!("resp_{uuid}"),
         };
+        let mut ask = request.ask;
+        ask.call_ids = Some(run_id.clone());
         let new = NewRun {
             keep,
-            ask: request.ask,
+            ask,
             model: request.backend_model,
             ..NewRun::new(run_id.clone(), Cause::Http(id), key.clone(), request.agent)
         };

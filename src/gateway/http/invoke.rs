@@ -61,12 +61,9 @@ impl Gateway {
     /// A tool that a caller of HTTP may use: not on the list of what is denied there, and within
     /// the agent's own policy.
     fn http_tool(&self, name: &str, agent: &str, key: &str) -> Option<&'static Tool> {
-        let own = &self.config.gateway.tools;
         let tool = tools::find(name)?;
-        let listed = |list: &[String]| list.iter().any(|entry| entry == tool.name || entry == "*");
-        let denied = invoke::DENIED.contains(&tool.name) && !listed(&own.allow);
+        let allowed = tools::policy::door_permits(&self.config, tool);
         let mut may = self.tools_for(agent, key).into_iter();
-        let allowed = !denied && !listed(&own.deny);
         may.find(|known| allowed && std::ptr::eq(*known, tool))
     }
 

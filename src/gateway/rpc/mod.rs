@@ -7,11 +7,13 @@ mod agent;
 mod agents;
 pub(super) mod chat;
 mod config;
+mod events;
 mod logs;
 mod message;
 pub mod models;
 mod sessions;
 mod status;
+mod tools;
 
 use super::Gateway;
 use super::socket::Answer;
@@ -55,6 +57,7 @@ impl Gateway {
             Op::CommandsList => self.commands_list(params),
             Op::ConfigGet => Ok(Answer::Value(self.config_get())),
             Op::Health => Ok(Answer::Json(self.health_json())),
+            Op::LastHeartbeat => Ok(Answer::Value(self.last_heartbeat())),
             Op::LogsTail => self.logs_tail(params),
             Op::MessageAction | Op::Send => self.send_message(params),
             Op::ModelsAuthStatus => Ok(Answer::Value(self.models_auth_status(params))),
@@ -80,10 +83,16 @@ impl Gateway {
             Op::SessionsUsage => self.sessions_usage(params),
             Op::SessionsUsageLogs => self.usage_logs(params),
             Op::SessionsUsageTimeseries => self.usage_timeseries(params),
+            Op::SetHeartbeats => self.set_heartbeats(params),
             Op::SkillsStatus => self.skills(params),
             Op::Status => Ok(Answer::Value(self.status_value())),
+            Op::SystemEvent => self.system_event(params),
             Op::SystemPresence => Ok(Answer::Value(self.presence_list())),
+            Op::ToolsCatalog => self.tools_catalog(params),
+            Op::ToolsEffective => self.tools_effective(params),
+            Op::ToolsInvoke => self.tools_invoke(conn, request, params, fx),
             Op::UsageCost => self.usage_cost(params),
+            Op::Wake => self.wake_rpc(params),
             Op::UsageStatus => Ok(Answer::Value(self.usage_status())),
         }
     }

@@ -5,6 +5,7 @@ use super::super::timers::Armed;
 use super::models::candidates;
 use super::queue::QueueMode;
 use super::{Active, Cause, retry};
+use crate::agent::tools::loops::LoopGuard;
 use crate::agent::turn::{Part, Turn, text_of_parts};
 use crate::agent::{Ask, Thinking, value_bytes};
 use crate::limits;
@@ -141,6 +142,7 @@ impl Gateway {
             .saturating_mul(1000)
             .min(new.timeout_ms.filter(|ms| *ms > 0).unwrap_or(u64::MAX));
         let item = self.uuid();
+        let loops = LoopGuard::new(&self.config, &new.agent);
         let mut run = Active {
             number,
             voice: super::super::voice::Voice::new(&new, item),
@@ -163,6 +165,8 @@ impl Gateway {
             mode,
             standing: self.standing_of(&new.key, mode),
             turn: None,
+            loops,
+            circling: None,
             tools_used: Vec::new(),
             spare: None,
             compacted: false,

@@ -32,6 +32,7 @@ use super::conn::State;
 use super::timers::{Armed, Timer};
 use crate::agent::mend::{new_results, new_turns};
 use crate::agent::run::{Candidate, Outcome, Run, RunEvent};
+use crate::agent::tools::loops::LoopGuard;
 use crate::agent::turn::{self, Turn};
 use crate::agent::{Ask, Usage, value_bytes};
 use crate::driver::{ConnId, DialError, DialId, Effects, Time};
@@ -73,7 +74,7 @@ pub(super) struct Active {
     /// The user message in the transcript, not told to clients yet.
     said: Option<(Value, Appended)>,
     ask: Option<Ask>,
-    candidates: Vec<Candidate>,
+    pub(super) candidates: Vec<Candidate>,
     timeout_ms: u64,
     pub(super) machine: Option<Run>,
     digest: [u8; 32],
@@ -86,6 +87,9 @@ pub(super) struct Active {
     standing: queue::Standing,
     /// The model's turn whose tools work.
     turn: Option<tooling::ToolTurn>,
+    /// Whether its model turns in circles, and what is said when the run ends for it.
+    loops: LoopGuard,
+    circling: Option<String>,
     /// Tools that gave something, each once.
     pub(super) tools_used: Vec<&'static str>,
     /// What it asks beside the conversation, to begin once more with less of that.

@@ -15,8 +15,9 @@ use super::super::tools::{Caller, NewCall};
 use super::{Active, QueueMode};
 use crate::agent::ToolCall;
 use crate::agent::run::Run;
+use crate::agent::tools::loops::Verdict;
 use crate::agent::tools::{self, Args, Output, Tool};
-use crate::agent::turn::Turn;
+use crate::agent::turn::{Part, Turn};
 use crate::driver::Effects;
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -149,10 +150,19 @@ impl Gateway {
         let tool = asked.tool;
         let args = Args::parse(&call.arguments);
         self.speak_tool_start(run, &call, tool, args.as_ref().ok(), now_ms, fx);
+        match run.loops.before(&call.name, &call.arguments) {
+            Verdict::Go => {}
+            Verdict::Block(text) => return Some(Output::error(text)),
+            Verdict::Stop(text) => {
+                run.circling = Some(text.clone());
+                return Some(Output::error(text));
+            }
+        }
         let tool = match tool {
             Some(tool) if self.may_use(run, tool) => tool,
             _ => {
                 let text = format!("Tool {} not found", call.name);
+                run.loops.after(&call.name, &call.arguments, &text);
                 return Some(Output::error(text));
             }
         };
@@ -174,10 +184,15 @@ impl Gateway {
         &mut self,
         number: u64,
         index: usize,
-        output: Output,
+        mut output: Output,
         fx: &mut Effects,
     ) {
         let Some(mut run) = self.runs.active.remove(&number) else { return };
+        let asked = run.turn.as_ref().and_then(|turn| turn.calls.get(index));
+        let note = asked.map(|asked| &asked.call).and_then(|call| {
+            run.loops.after(&call.name, &call.arguments, &output.content_json().to_string())
+        });
+        output.content.extend(note.map(|note| Part::Text(format!("\n{note}"))));
         let again = self.faults.run_tool_twice.then(|| new_call(&run, index)).flatten();
         let working = run.turn.as_ref().is_some_and(|turn| turn.is_working(index));
         self.finish_call(&mut run, index, output, fx);
@@ -246,8 +261,11 @@ impl Gateway {
         run.voice.next_turn();
         let dial = self.next_dial();
         let room = self.has_room_for(bytes);
+        let circling = run.circling.take();
         self.drive(run, fx, |machine, now, fx, tell| {
-            if room {
+            if let Some(why) = &circling {
+                machine.give_up(why, fx, tell);
+            } else if room {
                 machine.go_on(now, dial, new, fx, tell);
             } else {
                 machine.give_up(

@@ -21,11 +21,12 @@ pub(super) use web_fetch::Web;
 use super::Gateway;
 use super::runs::Active;
 use super::timers::{Armed, Timer};
+use crate::agent::run::{Candidate, Run};
+use crate::agent::tools::policy::{self, ForModel};
 use crate::agent::tools::{Args, HostTool, How, Output, Place, Section, Tool, Work};
 use crate::agent::turn::Part;
 use crate::driver::{ConnId, Effects, Time};
 use crate::limits;
-use crate::protocol::error::ErrorShape;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -145,7 +146,7 @@ impl Gateway {
 
     /// What a run's model is told of the tools it may use. Equal sets share one text.
     pub(super) fn declared_tools(&mut self, run: &Active) -> Rc<[Value]> {
-        let tools = self.tools_of(run);
+        let tools = self.tools_of(run, run.candidates.first());
         let names: Vec<&'static str> = tools.iter().map(|tool| tool.name).collect();
         if let Some(known) = self.tools.declared.get(&names) {
             return known.clone();
@@ -160,28 +161,38 @@ impl Gateway {
 
     /// Whether a run's model may use a tool.
     pub(super) fn may_use(&self, run: &Active, tool: &Tool) -> bool {
-        self.tools_of(run).iter().any(|allowed| std::ptr::eq(*allowed, tool))
+        // The one that asks may be a fallback with a policy of its own.
+        let asking = run.machine.as_ref().and_then(Run::candidate);
+        self.tools_of(run, asking).iter().any(|allowed| std::ptr::eq(*allowed, tool))
     }
 
-    /// The tools of a run, in the order of the table.
-    fn tools_of(&self, run: &Active) -> Vec<&'static Tool> {
-        self.tools_for(&run.agent, &run.key)
+    /// The tools of a run with one of its models, in the order of the table.
+    fn tools_of(&self, run: &Active, model: Option<&Candidate>) -> Vec<&'static Tool> {
+        let model = model.map(|one| ForModel { provider: &one.provider, model: &one.model });
+        let mut tools = policy::effective(&self.config, &run.agent, model);
+        tools.retain(|tool| !is_withheld(&run.key, tool));
+        tools
     }
 
-    /// The tools that a session of an agent may use, whoever asks for it.
+    /// The tools that a session of an agent may use, whoever asks for it: those of the agent
+    /// with its first model.
     pub(super) fn tools_for(&self, agent: &str, key: &str) -> Vec<&'static Tool> {
-        let _ = agent;
-        let spawned = key.contains(":subagent:");
-        let own_matter = |tool: &&Tool| {
-            !spawned || !matches!(tool.section, Section::Sessions | Section::Messaging)
-        };
-        crate::agent::tools::TOOLS.iter().filter(own_matter).collect()
+        let (first, _) = self.default_model(agent);
+        let model = first.split_once('/');
+        let model = model.map(|(provider, model)| ForModel { provider, model });
+        let mut tools = policy::effective(&self.config, agent, model);
+        tools.retain(|tool| !is_withheld(key, tool));
+        tools
     }
 
     /// Where an agent's tools work.
     fn place_of(&self, agent: &str) -> Place {
-        let workspace = self.config.agents.workspace(agent, &self.state_dir);
-        Place { workspace, ..Place::default() }
+        Place {
+            workspace: self.config.agents.workspace(agent, &self.state_dir),
+            workspace_only: policy::workspace_only(&self.config, agent),
+            patch_workspace_only: policy::patch_workspace_only(&self.config, agent),
+            home: Some(self.config.home.clone()),
+        }
     }
 
     /// A slice of a disk tool; the next one comes with the next turn of the loop.
@@ -245,18 +256,18 @@ impl Gateway {
                 Caller::Run { run, index } => self.run_tool_done(run, index, output, fx),
                 Caller::Http { conn } => self.invoked(conn, &output, fx),
                 Caller::Rpc { conn, request } => {
-                    let error = output.is_error.then(|| {
-                        ErrorShape::invalid(output.all_text())
-                            .with(json!({"code": "tool_error", "tool": calling.tool.name}))
-                    });
-                    let value = json!({
-                        "ok": true, "toolName": calling.tool.name, "source": "core",
-                        "output": {"content": output.content_json(), "details": output.details},
-                    });
-                    match error {
-                        None => self.respond_ok(conn, &request, &value, fx),
-                        Some(error) => self.respond_error(conn, &request, &error, fx),
-                    }
+                    let name = calling.tool.name;
+                    let value = if output.is_error {
+                        let error = json!({"code": "tool_error", "message": output.all_text()});
+                        json!({"ok": false, "toolName": name, "source": "core", "error": error})
+                    } else {
+                        let mut result = json!({"content": output.content_json()});
+                        if let Some(details) = output.details {
+                            result["details"] = details;
+                        }
+                        json!({"ok": true, "toolName": name, "source": "core", "output": result})
+                    };
+                    self.respond_ok(conn, &request, &value, fx);
                 }
             }
         }
@@ -323,6 +334,11 @@ impl Gateway {
             calling.armed.at(&mut self.timers, Some(due), Timer::Tool(number));
         }
     }
+}
+
+/// A spawned run minds its own matter.
+fn is_withheld(key: &str, tool: &Tool) -> bool {
+    key.contains(":subagent:") && matches!(tool.section, Section::Sessions | Section::Messaging)
 }
 
 /// A tool as a request to a model declares it, in OpenAI's form.
