@@ -370,3 +370,9 @@ pub const EXEC_UPDATE_MS: u64 = 300;
 pub const EXEC_POLL_MS: u64 = 30_000;
 /// Silence after which a command with open input is said to wait for it, as documented.
 pub const EXEC_SILENT_MS: u64 = 15_000;
+/// Approvals pending at once, clients that wait for one of them, and answers remembered.
+pub const APPROVALS: usize = 64;
+/// A question is over after this, as documented.
+pub const APPROVAL_MS: u64 = 1_800_000;
+/// `exec-approvals.json`.
+pub const APPROVALS_FILE: usize = 1024 * 1024;

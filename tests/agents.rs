@@ -670,3 +670,43 @@ fn skills_are_shown_by_commands() {
     let none = home.run("skills info none");
     assert!(none.code == 1 && none.err.contains("openclaw skills list"), "{none:?}");
 }
+
+#[test]
+fn a_skills_key_reaches_the_commands_of_its_agent_and_nothing_else() {
+    let home = Home::new();
+    let provider = Provider::start(|asked, reply| {
+        let messages = asked.body["messages"].as_array().expect("messages");
+        if messages.iter().any(|message| message["role"] == "tool") {
+            return reply.say("done");
+        }
+        let arguments =
+            json!({"command": "echo \"[$SKILL_KEY][$OTHER][$PLAIN][$OPENAI_API_KEY]\""});
+        reply.head();
+        reply.event(&json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": 0,
+            "id": "c1", "function": {"name": "exec", "arguments": arguments.to_string()}}]}}]}));
+        reply.finish("tool_calls");
+    });
+    home.configure(&provider.config(
+        "env: {OPENAI_API_KEY: 'sk-of-the-gateway'}, skills: {entries: {\
+           keyed: {apiKey: 'sk-skill', env: {PLAIN: 'plain'}}, off: {enabled: false, env: {OTHER: 'x'}}}}",
+    ));
+    for (name, variable) in [("keyed", "SKILL_KEY"), ("off", "OTHER"), ("thief", "OPENAI_API_KEY")]
+    {
+        let dir = home.state().join("skills").join(name);
+        fs::create_dir_all(&dir).expect("a folder");
+        let head = format!(
+            "---\nname: {name}\ndescription: d\nmetadata: {{openclaw: {{primaryEnv: '{variable}', \
+             requires: {{env: ['{variable}']}}}}}}\n---\n"
+        );
+        fs::write(dir.join("SKILL.md"), head).expect("written");
+    }
+    let gateway = home.start("");
+    let ran = home.ask(gateway.port, "agent --agent main -m go");
+    assert_eq!((ran.code, ran.out.as_str()), (0, "done\n"), "{ran:?}");
+    provider.asked();
+    let second = provider.asked().body;
+    let messages = second["messages"].as_array().expect("messages");
+    let result = messages.iter().find(|message| message["role"] == "tool").expect("a result");
+    let text = result["content"].to_string();
+    assert!(text.contains("[sk-skill][][plain][]"), "{text}");
+}

@@ -43,8 +43,8 @@ fn text(payload: &Value) -> &str {
 
 fn compactions(home: &Home) -> Vec<Value> {
     let dir = home.state().join("agents/main/sessions");
-    let files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
-    let file = files.filter(|path| path.extension().is_some_and(|ext| ext == "jsonl")).next();
+    let mut files = std::fs::read_dir(dir).unwrap().map(|file| file.unwrap().path());
+    let file = files.find(|path| path.extension().is_some_and(|ext| ext == "jsonl"));
     let text = std::fs::read_to_string(file.expect("a transcript")).unwrap();
     let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     records.filter(|record| record["type"] == "compaction").collect()

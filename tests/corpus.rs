@@ -22,7 +22,7 @@ macro_rules! target {
     };
 }
 
-const TARGETS: [Target; 16] = [
+const TARGETS: [Target; 17] = [
     target!("chunked_body": wire::http::body::fuzz),
     target!("connect_request": protocol::frame::fuzz, gateway::fuzz_connect),
     target!("gateway": gateway::fuzz),
@@ -40,6 +40,7 @@ const TARGETS: [Target; 16] = [
     target!("tool_patterns": agent::tools::regex::fuzz, agent::tools::glob::fuzz),
     target!("transcript": sessions::transcript::fuzz),
     target!("url": wire::url::fuzz),
+    target!("exec_shell": agent::exec::shell::fuzz),
     target!("html": wire::html::fuzz),
     target!("ws_frames": wire::ws::fuzz),
 ];

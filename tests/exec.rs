@@ -261,3 +261,115 @@ fn pages_of_this_machine_are_not_fetched_unless_the_operator_says_so() {
     let mut rig = Rig::new(all);
     assert!(fetch(&mut rig, "127.0.0.1", "hop").contains("# Secret"));
 }
+
+/// A second operator, who shows approvals.
+fn approver(rig: &Rig) -> Socket {
+    let mut params = common::socket::params();
+    params["caps"] = json!(["exec-approvals"]);
+    params["scopes"] = json!(["operator.read", "operator.approvals", "operator.admin"]);
+    Socket::with(rig.gateway.port, &params)
+}
+
+fn asked(socket: &mut Socket) -> Value {
+    socket.event(|frame| frame["event"] == "exec.approval.requested")["payload"].clone()
+}
+
+#[test]
+fn a_command_waits_for_an_operator() {
+    let mut rig = Rig::new("tools: {exec: {security: 'allowlist', ask: 'on-miss'}}");
+    let alone = rig.tool("exec", &json!({"command": "echo never"}));
+    assert!(alone.contains("denied") && alone.contains("nobody who may approve"), "{alone}");
+    let mut operator = approver(&rig);
+    let decide = |rig: &mut Rig, operator: &mut Socket, command: &str, decision: &str| {
+        let run = rig.begin("exec", &json!({"command": command}));
+        let question = asked(operator);
+        assert_eq!(question["request"]["command"], command);
+        assert_eq!(question["request"]["agentId"], "main");
+        let id = question["id"].as_str().unwrap().to_owned();
+        let list = operator.call("exec.approval.list", &json!({})).unwrap();
+        assert_eq!(list[0]["id"], id.as_str());
+        let params = json!({"id": id, "decision": decision});
+        operator.call("exec.approval.resolve", &params).unwrap();
+        let end = rig.socket.chat_end(&run);
+        end["message"]["content"][0]["text"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(decide(&mut rig, &mut operator, "echo once", "allow-once"), "once");
+    let said = decide(&mut rig, &mut operator, "echo no", "deny");
+    assert!(said.contains("an operator said no"), "{said}");
+    assert_eq!(decide(&mut rig, &mut operator, "echo a | cat", "allow-always"), "a");
+    assert_eq!(rig.tool("exec", &json!({"command": "echo a | cat"})), "a", "known by now");
+    assert_eq!(rig.tool("exec", &json!({"command": "echo a; echo a"})), "a\na");
+}
+
+#[test]
+fn an_aborted_run_takes_its_question_back() {
+    let mut rig = Rig::new("tools: {exec: {ask: 'always'}}");
+    let mut operator = approver(&rig);
+    let run = rig.begin("exec", &json!({"command": "echo x"}));
+    let question = asked(&mut operator);
+    assert_eq!(question["request"]["allowedDecisions"], json!(["allow-once", "deny"]));
+    rig.socket.call("chat.abort", &json!({"sessionKey": "main", "runId": run})).unwrap();
+    let over = operator.event(|frame| frame["event"] == "exec.approval.resolved");
+    assert_eq!(over["payload"]["decision"], "deny");
+    let params = json!({"id": question["id"], "decision": "allow-once"});
+    let error = operator.call("exec.approval.resolve", &params).unwrap_err();
+    assert_eq!(error["details"]["reason"], "APPROVAL_NOT_FOUND");
+}
+
+#[test]
+fn the_document_is_guarded_and_decides() {
+    let mut rig = Rig::new("");
+    let mut operator = approver(&rig);
+    let first = operator.call("exec.approvals.get", &json!({})).unwrap();
+    assert_eq!((&first["exists"], &first["file"]["version"]), (&json!(false), &json!(1)));
+    assert_eq!(first["resolvedDefaults"]["security"], "full");
+    let file = json!({"version": 1, "socket": {"token": "t0k"}, "defaults": {"security": "deny"}});
+    let set = |operator: &mut Socket, file: &Value, hash: &Value| {
+        operator.call("exec.approvals.set", &json!({"file": file, "baseHash": hash}))
+    };
+    let second = set(&mut operator, &file, &first["hash"]).unwrap();
+    assert_eq!(second["file"]["socket"]["token"], "__OPENCLAW_REDACTED__");
+    let stale = set(&mut operator, &file, &first["hash"]).unwrap_err();
+    assert!(stale["message"].as_str().unwrap().contains("changed since last load"), "{stale}");
+    let bad = json!({"version": 1, "defaults": {"security": "open"}});
+    let bad = set(&mut operator, &bad, &second["hash"]).unwrap_err();
+    assert!(bad["message"].as_str().unwrap().contains("defaults.security"), "{bad}");
+    let said = rig.tool("exec", &json!({"command": "echo x"}));
+    assert!(said.contains("denied: ") && said.contains("commands are off"), "{said}");
+    set(&mut operator, &second["file"], &second["hash"]).unwrap();
+    let path = rig.home.state().join("exec-approvals.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("t0k"), "the token that was not shown is kept: {text}");
+    std::fs::write(&path, "{broken").unwrap();
+    let said = rig.tool("exec", &json!({"command": "echo x"}));
+    assert!(said.contains("cannot be read"), "{said}");
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(rig.tool("exec", &json!({"command": "echo x"})), "x");
+}
+
+#[test]
+fn a_question_of_a_client_is_answered_in_two_steps_or_times_out() {
+    let mut rig = Rig::new("");
+    let mut operator = approver(&rig);
+    let params = json!({"command": "echo kit", "timeoutMs": 20_000, "twoPhase": true});
+    let request = rig.socket.request("exec.approval.request", &params);
+    let first = rig.socket.response(&request).unwrap();
+    assert_eq!(first["status"], "accepted");
+    let id = first["id"].clone();
+    assert_eq!(asked(&mut operator)["id"], id);
+    operator.call("exec.approval.resolve", &json!({"id": id, "decision": "deny"})).unwrap();
+    let second = rig.socket.response(&request).unwrap();
+    assert_eq!((&second["id"], &second["decision"]), (&id, &json!("deny")));
+    let waited = operator.call("exec.approval.waitDecision", &json!({"id": id})).unwrap();
+    assert_eq!(waited["decision"], "deny");
+    let params = json!({"command": "echo kit", "timeoutMs": 300});
+    let late = rig.socket.call("exec.approval.request", &params).unwrap();
+    assert_eq!(late["decision"], Value::Null);
+    // Without anybody else there is nobody to ask.
+    drop(operator);
+    let params = json!({"command": "echo kit", "timeoutMs": 20_000});
+    let began = Instant::now();
+    let alone = rig.socket.call("exec.approval.request", &params).unwrap();
+    assert_eq!(alone["decision"], Value::Null);
+    assert!(began.elapsed() < Duration::from_secs(5));
+}

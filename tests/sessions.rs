@@ -321,3 +321,70 @@ fn tokens_and_cost_are_counted_by_message_session_and_day() {
     let gateway = home.start("");
     check(&mut Socket::connect(gateway.port));
 }
+
+#[test]
+fn the_command_line_lists_archives_and_deletes() {
+    let (home, _provider, gateway) = echoing();
+    let mut socket = Socket::connect(gateway.port);
+    for key in ["one", "two", "three"] {
+        chat(&mut socket, key, &format!("said in {key}"), key);
+    }
+    let ran = home.ask(gateway.port, "sessions --limit 2");
+    assert!(ran.out.contains("agent:main:three") && ran.out.contains("2 of 3; all:"), "{ran:?}");
+    let ran = home.ask(gateway.port, "sessions list --active 5 --limit all --json");
+    let list: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (&list["count"], &list["totalCount"], &list["hasMore"]),
+        (&json!(3), &json!(3), &json!(false))
+    );
+    let ran = home.ask(gateway.port, "sessions archive agent:main:one");
+    assert_eq!((ran.code, ran.out.trim()), (0, "archived agent:main:one"), "{ran:?}");
+    let ran = home.ask(gateway.port, "sessions delete agent:main:two");
+    assert_eq!((ran.code, ran.out.trim()), (0, "deleted agent:main:two"), "{ran:?}");
+    let ran = home.ask(gateway.port, "sessions archive agent:main:none");
+    assert!(ran.code == 1 && ran.err.contains("No session found"), "{ran:?}");
+    let ran = home.ask(gateway.port, "sessions");
+    assert_eq!(ran.out.lines().count(), 1, "{ran:?}");
+    let ran = home.ask(gateway.port, "sessions --limit few");
+    assert!(ran.code == 1 && ran.err.contains("write a number, or all"), "{ran:?}");
+}
+
+#[test]
+fn ten_thousand_sessions_do_not_hold_the_gateway_up() {
+    let (home, _provider, mut gateway) = echoing();
+    gateway.signal(rustix::process::Signal::TERM);
+    gateway.wait();
+    let dir = home.state().join("agents/main/sessions");
+    std::fs::create_dir_all(&dir).unwrap();
+    let mut index = serde_json::Map::new();
+    for n in 0..10_000_u64 {
+        let entry = json!({"sessionId": format!("id-{n}"), "updatedAt": 1_700_000_000_000 + n,
+            "label": format!("Label {n}"), "unknownField": {"kept": true}});
+        index.insert(format!("agent:main:s{n}"), entry);
+    }
+    std::fs::write(dir.join("sessions.json"), Value::Object(index).to_string()).unwrap();
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let began = std::time::Instant::now();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut offset = json!(0);
+    while !offset.is_null() {
+        let page = json!({"limit": 500, "offset": offset, "includeLastMessage": true});
+        let page = socket.call("sessions.list", &page).unwrap();
+        assert_eq!(page["totalCount"], 10_000);
+        for row in page["sessions"].as_array().unwrap() {
+            assert!(seen.insert(row["key"].as_str().unwrap().to_owned()), "once: {row}");
+        }
+        offset = page["nextOffset"].clone();
+    }
+    assert_eq!(seen.len(), 10_000);
+    let most = socket.call("sessions.list", &json!({"limit": 10_000})).unwrap();
+    assert_eq!((&most["count"], &most["limitApplied"]), (&json!(1_000), &json!(1_000)));
+    let found = socket.call("sessions.list", &json!({"search": "label 777"})).unwrap();
+    assert_eq!(found["totalCount"], 11);
+    // Twenty-two lists of an unoptimised build: far from a second each.
+    assert!(began.elapsed() < common::PATIENCE / 2, "{:?}", began.elapsed());
+    chat(&mut socket, "agent:main:s5", "hello", "r");
+    let first = socket.call("sessions.list", &json!({"limit": 1})).unwrap();
+    assert_eq!(first["sessions"][0]["key"], "agent:main:s5");
+}

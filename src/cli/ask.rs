@@ -26,30 +26,13 @@ pub fn channels(args: &Args) -> Result<u8, Failed> {
     })
 }
 
-/// `openclaw sessions`.
-///
-/// # Errors
-/// When no gateway answers.
-pub fn sessions(args: &Args) -> Result<u8, Failed> {
-    let params = json!({"limit": args.number("limit").unwrap_or(50)});
-    ask(args, "sessions.list", params, |answer| {
-        let sessions = answer.get("sessions").and_then(Value::as_array);
-        let lines = sessions.into_iter().flatten().filter_map(|session| {
-            let key = session.get("key")?.as_str()?;
-            let updated = session.get("updatedAt").and_then(Value::as_u64);
-            let updated = updated.map(crate::wire::text::rfc3339_ms).unwrap_or_default();
-            Some(format!("{key}  {updated}").trim_end().to_owned())
-        });
-        or_none(lines.collect(), "no sessions yet")
-    })
-}
-
+/// Lines, or one that says why there are none.
 pub(super) fn or_none(lines: Vec<String>, none: &str) -> Vec<String> {
     if lines.is_empty() { vec![none.to_owned()] } else { lines }
 }
 
 /// Asks with the least scope that does, prints the payload or its short form.
-fn ask(
+pub(super) fn ask(
     args: &Args,
     method: &str,
     params: Value,

@@ -381,10 +381,11 @@ impl Session {
                 }
                 Some(Ok(Message::Binary(_) | Message::Pong(_))) => {}
                 Some(Err(violation)) => return Err(Trouble::NotGateway(violation.to_string())),
-                None => match self.read(what)? {
-                    0 => return Err(Trouble::NotGateway("it hung up".to_owned())),
-                    _ => {}
-                },
+                None => {
+                    if self.read(what)? == 0 {
+                        return Err(Trouble::NotGateway("it hung up".to_owned()));
+                    }
+                }
             }
         }
     }

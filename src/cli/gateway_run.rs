@@ -85,6 +85,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     for warning in &config.warnings {
         log::warn!(target: "config", "{warning}");
     }
+    gateway.warn_of_tool_names();
 
     let left = reactor.run(&mut gateway);
     drop(gateway);

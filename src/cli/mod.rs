@@ -16,6 +16,7 @@
 
 pub mod agent;
 pub mod agents;
+pub mod approvals;
 pub mod ask;
 pub mod call;
 pub mod client;
@@ -32,6 +33,7 @@ pub mod out;
 pub mod place;
 pub mod port;
 pub mod reexec;
+pub mod sessions;
 pub mod setup;
 pub mod status;
 pub mod table;
@@ -51,6 +53,8 @@ pub mod next {
     pub const STATUS: &str = "openclaw gateway status";
     /// Write a first configuration.
     pub const SETUP: &str = "openclaw setup";
+    /// Read the help of `sessions`.
+    pub const SESSIONS: &str = "openclaw sessions --help";
 }
 
 /// A command that did not succeed: what happened, and what to type next.
@@ -131,12 +135,20 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::ConfigValidate => config::validate(args),
         Run::ConfigSet => config::set(args),
         Run::ConfigUnset => config::unset(args),
+        Run::ApprovalsGet => approvals::get(args),
+        Run::ApprovalsSet => approvals::set(args),
+        Run::ApprovalsAdd => approvals::add(args),
+        Run::ApprovalsRemove => approvals::remove(args),
+        Run::ApprovalsPending => approvals::pending(args),
+        Run::ApprovalsResolve => approvals::resolve(args),
         Run::GatewayStop => control::stop(args),
         Run::GatewayRestart => control::restart(args),
         Run::Channels => ask::channels(args),
         Run::Models => models::list(args),
         Run::ModelsStatus => models::status(args),
-        Run::Sessions => ask::sessions(args),
+        Run::Sessions => sessions::list(args),
+        Run::SessionsArchive => sessions::archive(args),
+        Run::SessionsDelete => sessions::delete(args),
     }
 }
 

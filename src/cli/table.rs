@@ -73,6 +73,12 @@ pub enum Run {
     ConfigValidate,
     ConfigSet,
     ConfigUnset,
+    ApprovalsGet,
+    ApprovalsSet,
+    ApprovalsAdd,
+    ApprovalsRemove,
+    ApprovalsPending,
+    ApprovalsResolve,
     GatewayStop,
     GatewayRestart,
     Channels,
@@ -80,6 +86,8 @@ pub enum Run {
     /// `models status`.
     ModelsStatus,
     Sessions,
+    SessionsArchive,
+    SessionsDelete,
 }
 
 /// One command.

@@ -31,12 +31,31 @@ const TIMEOUT: Flag = Flag {
     about: "Give up after this long (default 10000)",
 };
 
+const SESSIONS: &[Flag] = &[
+    text("limit", "count|all", "How many (default 100)"),
+    text("agent", "id", "Only of this agent"),
+    switch("all-agents", "Of every agent (what happens without --agent)"),
+    Flag {
+        long: "active",
+        short: None,
+        takes: Takes::Number("minutes", 1, 10_000_000),
+        about: "Only those changed within so many minutes",
+    },
+    JSON,
+    URL,
+    TOKEN,
+    PASSWORD,
+    TIMEOUT,
+];
+
 const PATIENCE: Flag = Flag {
     long: "timeout",
     short: None,
     takes: Takes::Number("ms", 1, 86_400_000),
     about: "Wait this long for it (default 30000)",
 };
+
+const AGENT_OF_LIST: Flag = text("agent", "id", "Whose list (default: *, every agent's)");
 
 /// Flags that every command takes, before or after its words.
 pub const GLOBALS: &[Flag] = &[
@@ -380,19 +399,31 @@ pub const COMMANDS: &[Command] = &[
         run: Run::Sessions,
         about: "List the sessions of the running gateway",
         operands: &[],
-        flags: &[
-            Flag {
-                long: "limit",
-                short: None,
-                takes: Takes::Number("count", 1, 5000),
-                about: "How many (default 50)",
-            },
-            JSON,
-            URL,
-            TOKEN,
-            PASSWORD,
-            TIMEOUT,
-        ],
+        flags: SESSIONS,
+        examples: &["openclaw sessions --active 120", "openclaw sessions --limit all --json"],
+    },
+    Command {
+        path: &["sessions", "list"],
+        run: Run::Sessions,
+        about: "Same as `openclaw sessions`",
+        operands: &[],
+        flags: SESSIONS,
+        examples: &[],
+    },
+    Command {
+        path: &["sessions", "archive"],
+        run: Run::SessionsArchive,
+        about: "Put a session away: kept, but out of the lists",
+        operands: &["key"],
+        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
+        examples: &["openclaw sessions archive agent:main:scratch"],
+    },
+    Command {
+        path: &["sessions", "delete"],
+        run: Run::SessionsDelete,
+        about: "Delete a session; its transcript stays, renamed",
+        operands: &["key"],
+        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
         examples: &[],
     },
     Command {
@@ -528,5 +559,72 @@ pub const COMMANDS: &[Command] = &[
         operands: &["path"],
         flags: &[],
         examples: &["openclaw config unset gateway.port"],
+    },
+    Command {
+        path: &["approvals"],
+        run: Run::Help,
+        about: "Exec approvals: which commands may run, and questions that wait",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["approvals", "get"],
+        run: Run::ApprovalsGet,
+        about: "Show this host's approvals document",
+        operands: &[],
+        flags: &[JSON],
+        examples: &["openclaw approvals get --json"],
+    },
+    Command {
+        path: &["approvals", "set"],
+        run: Run::ApprovalsSet,
+        about: "Replace this host's approvals document; it is checked first",
+        operands: &[],
+        flags: &[
+            text("file", "path", "The new document, JSON5"),
+            switch("stdin", "Read it from standard input"),
+        ],
+        examples: &["openclaw approvals set --file exec-approvals.json"],
+    },
+    Command {
+        path: &["approvals", "allowlist"],
+        run: Run::Help,
+        about: "Programs that run without asking",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["approvals", "allowlist", "add"],
+        run: Run::ApprovalsAdd,
+        about: "Let a program run: a path glob or a command name",
+        operands: &["pattern"],
+        flags: &[AGENT_OF_LIST],
+        examples: &["openclaw approvals allowlist add --agent main /usr/bin/rg"],
+    },
+    Command {
+        path: &["approvals", "allowlist", "remove"],
+        run: Run::ApprovalsRemove,
+        about: "Take a pattern off the list",
+        operands: &["pattern"],
+        flags: &[AGENT_OF_LIST],
+        examples: &["openclaw approvals allowlist remove --agent main /usr/bin/rg"],
+    },
+    Command {
+        path: &["approvals", "pending"],
+        run: Run::ApprovalsPending,
+        about: "Commands that wait for an answer",
+        operands: &[],
+        flags: &[URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        examples: &["openclaw approvals pending"],
+    },
+    Command {
+        path: &["approvals", "resolve"],
+        run: Run::ApprovalsResolve,
+        about: "Answer one: allow-once, allow-always or deny",
+        operands: &["id", "decision"],
+        flags: &[URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        examples: &["openclaw approvals resolve 6b45-id allow-once"],
     },
 ];

@@ -628,3 +628,66 @@ fn a_file_cut_anywhere() {
         }
     }
 }
+
+#[test]
+fn commands_and_pages() {
+    use super::super::hands::{ExecAsk, ExecSecurity};
+    let exec = |text: &str| load_text(text).expect(text).config.exec.clone();
+    let policy = |text: &str| {
+        let exec = exec(text);
+        (exec.security, exec.ask)
+    };
+    assert_eq!(policy("{}"), (ExecSecurity::Full, ExecAsk::Off));
+    let both = policy("{tools: {exec: {security: 'allowlist', ask: 'always'}}}");
+    assert_eq!(both, (ExecSecurity::Allowlist, ExecAsk::Always));
+    for (mode, want) in [
+        ("deny", (ExecSecurity::Deny, ExecAsk::Off)),
+        ("allowlist", (ExecSecurity::Allowlist, ExecAsk::Off)),
+        ("ask", (ExecSecurity::Allowlist, ExecAsk::OnMiss)),
+        ("full", (ExecSecurity::Full, ExecAsk::Off)),
+    ] {
+        assert_eq!(policy(&format!("{{tools: {{exec: {{mode: '{mode}'}}}}}}")), want);
+    }
+    assert!(load_text("{tools: {exec: {mode: 'auto'}}}").is_err(), "nobody reviews");
+    assert!(load_text("{tools: {exec: {host: 'node'}}}").is_err());
+    let times = exec(
+        "{tools: {exec: {backgroundMs: 1, cleanupMs: 1, timeoutSeconds: 0, \
+        pathPrepend: ['~/bin']}}}",
+    );
+    assert_eq!((times.background_ms, times.cleanup_ms, times.timeout_seconds), (10, 60_000, 0));
+    assert_eq!(times.path_prepend, [Path::new("/h/bin")]);
+    let text = "{tools: {web: {fetch: {maxResponseBytes: 1, maxChars: 7, enabled: false, \
+        headers: {'X-A': 'b'}, ssrfPolicy: {dangerouslyAllowPrivateNetwork: true, \
+        allowedHostnames: ['a'], blockedHostnames: ['b']}}}}}";
+    let config = load_text(text).expect("valid").config;
+    let fetch = &config.web_fetch;
+    assert_eq!((fetch.max_response_bytes, fetch.max_chars, fetch.enabled), (32_000, 7, false));
+    assert!(fetch.private && fetch.allowed == ["a"] && fetch.blocked == ["b"]);
+    assert!(!format!("{fetch:?}").contains("\"b\")"), "header values are secrets");
+}
+
+#[test]
+fn a_session_policy_is_typed_with_the_references_defaults() {
+    use super::super::SessionReset;
+    let reset = |hour, minutes| SessionReset { daily_at_hour: hour, idle_minutes: minutes };
+    let table = [
+        ("{}", reset(None, None)),
+        ("{reset: {mode: 'none', atHour: 3}}", reset(None, None)),
+        ("{reset: {mode: 'daily'}}", reset(Some(4), None)),
+        ("{reset: {mode: 'daily', atHour: 6, idleMinutes: 9}}", reset(Some(6), Some(9))),
+        ("{reset: {mode: 'idle', atHour: 6}}", reset(None, Some(60))),
+        ("{idleMinutes: 7}", reset(None, Some(7))),
+    ];
+    for (text, want) in table {
+        let session = load_text(&format!("{{session: {text}}}")).unwrap().config.session.clone();
+        assert_eq!(session.reset, want, "{text}");
+        assert_eq!((session.maintain, session.max_entries), (true, 5_000));
+    }
+    let by = "{session: {resetByType: {dm: {idleMinutes: 1}, group: {mode: 'daily'}}, \
+              resetByChannel: {irc: {idleMinutes: 2}}, maintenance: {mode: 'warn', maxEntries: 9}}}";
+    let session = load_text(by).unwrap().config.session.clone();
+    assert_eq!(session.reset_by_type["direct"], reset(None, Some(1)));
+    assert_eq!(session.reset_by_type["group"], reset(Some(4), None));
+    assert_eq!(session.reset_by_channel["irc"], reset(None, Some(2)));
+    assert_eq!((session.maintain, session.max_entries), (false, 9));
+}

@@ -25,6 +25,10 @@ pub struct Session {
     pub reset_by_type: BTreeMap<String, SessionReset>,
     /// `session.resetByChannel`; goes before the type.
     pub reset_by_channel: BTreeMap<String, SessionReset>,
+    /// `session.maintenance.mode` is not `warn`.
+    pub maintain: bool,
+    /// `session.maintenance.maxEntries`: sessions of one agent that are not archived.
+    pub max_entries: usize,
 }
 
 /// `session.reset` and its likes; nothing set is `mode: "none"`.
@@ -44,6 +48,8 @@ impl Default for Session {
             reset: SessionReset::default(),
             reset_by_type: BTreeMap::new(),
             reset_by_channel: BTreeMap::new(),
+            maintain: true,
+            max_entries: 5_000,
         }
     }
 }

@@ -148,7 +148,7 @@ impl Gateway {
         let config = self.config.clone();
         let skills = match ask.prompt {
             prompt::Mode::None => "".into(),
-            _ => self.skills_text(agent),
+            _ => self.skills_found(agent).text,
         };
         let kept = self.agents.kept(agent);
         let disk = self.disk.as_ref();

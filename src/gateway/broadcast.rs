@@ -20,6 +20,11 @@ pub(super) enum To<'a> {
     Readers,
     /// Readers that said they have this capability.
     Cap(&'static str),
+    /// Operators that show approvals, but for the one that asked.
+    Approvers {
+        /// Who asked.
+        except: Option<ConnId>,
+    },
     /// Readers that follow all sessions.
     Sessions,
     /// Readers that follow this session or all.
@@ -27,12 +32,13 @@ pub(super) enum To<'a> {
 }
 
 impl To<'_> {
-    fn includes(self, client: &Client) -> bool {
+    fn includes(self, id: ConnId, client: &Client) -> bool {
         let reads = || holds(&client.scopes, "operator.read");
         match self {
             Self::All => true,
             Self::Readers => reads(),
             Self::Cap(cap) => client.caps.contains(&cap) && reads(),
+            Self::Approvers { except } => client.approves() && except != Some(id),
             Self::Sessions => client.all_sessions && reads(),
             Self::Session(key) => {
                 (client.all_sessions || client.sessions.iter().any(|s| s == key)) && reads()
@@ -64,7 +70,7 @@ impl Gateway {
         self.conns.each_client(|id, conn| {
             let waiting = conn.waiting(turn);
             let State::Client(client) = &mut conn.state else { return };
-            if !to.includes(client) {
+            if !to.includes(id, client) {
                 return;
             }
             let slot = &mut made[usize::from(client.protocol >= 4)];

@@ -96,6 +96,14 @@ pub(super) struct Client {
     pub(super) sessions: Vec<String>,
 }
 
+impl Client {
+    /// Shows approvals to somebody who may answer them.
+    pub(super) fn approves(&self) -> bool {
+        let shows = self.caps.iter().any(|cap| matches!(*cap, "approvals" | "exec-approvals"));
+        shows && crate::protocol::operations::holds(&self.scopes, "operator.approvals")
+    }
+}
+
 impl Conn {
     /// Counts bytes on their way to the driver.
     pub(super) fn sending(&mut self, bytes: usize, turn: u64) {
@@ -178,6 +186,14 @@ impl Conns {
             State::Client(client) => Some(client),
             _ => None,
         }
+    }
+
+    /// How many clients would show an approval, but for this one.
+    pub(super) fn approvers(&self, except: Option<ConnId>) -> usize {
+        self.all()
+            .filter(|(id, _)| Some(*id) != except)
+            .filter(|(_, conn)| matches!(&conn.state, State::Client(client) if client.approves()))
+            .count()
     }
 
     /// How many clients are connected.

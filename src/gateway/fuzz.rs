@@ -116,7 +116,7 @@ const CONNECTS: [&str; 8] = [
     r#"{"type":"req","id":"c","method":"health"}"#,
 ];
 
-const CALLS: [&str; 24] = [
+const CALLS: [&str; 33] = [
     r##""chat.send","params":{"sessionKey":"main","message":"hello","idempotencyKey":"k#"}"##,
     r##""chat.send","params":{"sessionKey":"agent:main:s#","message":"hello #","idempotencyKey":"k#","timeoutMs":3000}"##,
     r##""chat.send","params":{"sessionKey":"agent:two:s","message":"to the other","idempotencyKey":"e#"}"##,
@@ -141,6 +141,15 @@ const CALLS: [&str; 24] = [
     r##""config.get""##,
     r##""system-presence","params":{}"##,
     r##""nope.#","params":[]"##,
+    r##""sessions.create","params":{"key":"s#","label":"L#","message":"first #","idempotencyKey":"m#"}"##,
+    r##""sessions.patch","params":{"key":"s#","model":"local/echo","pinned":true,"queueMode":"collect"}"##,
+    r##""sessions.reset","params":{"key":"main"}"##,
+    r##""sessions.delete","params":{"key":"agent:main:s#"}"##,
+    r##""sessions.compact","params":{"key":"main"}"##,
+    r##""chat.inject","params":{"sessionKey":"main","message":"note #"}"##,
+    r##""chat.send","params":{"sessionKey":"main","message":"/new hello #","idempotencyKey":"c#"}"##,
+    r##""agent","params":{"sessionKey":"main","message":"/compact #","idempotencyKey":"c#"}"##,
+    r##""sessions.usage","params":{"limit":3}"##,
 ];
 
 const PROVIDER: [&str; 16] = [

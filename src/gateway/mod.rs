@@ -18,6 +18,7 @@
 //! that an acknowledgement leaves before anything of the run), then the driver writes.
 
 mod agents;
+mod approvals;
 mod broadcast;
 mod commands;
 mod conn;
@@ -39,6 +40,11 @@ mod usage;
 mod voice;
 
 use crate::agent::provider::keyring::Keyring;
+/// The document of exec approvals, for the command line.
+pub mod exec_approvals {
+    pub use crate::agent::exec::policy::{allowlist, check, empty, read};
+}
+
 use crate::auth::Credentials;
 use crate::config::Config;
 use crate::driver::{Closed, ConnId, Core, DialId, Effect, Effects, Entropy, Input, Now, Time};
@@ -122,6 +128,7 @@ pub struct Gateway {
     exchanges: exchange::Exchanges,
     web: tools::Web,
     execs: tools::Execs,
+    approvals: approvals::Approvals,
     tools: tools::Tools,
     presence: presence::Presence,
     agents: agents::Agents,
@@ -213,6 +220,7 @@ impl Gateway {
             exchanges: exchange::Exchanges::default(),
             web: tools::Web::default(),
             execs: tools::Execs::default(),
+            approvals: approvals::Approvals::default(),
             tools: tools::Tools::default(),
             presence,
             agents: agents::Agents::default(),
@@ -234,7 +242,6 @@ impl Gateway {
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
-        gateway.warn_of_tool_names();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
         Ok(gateway)
     }
@@ -427,6 +434,7 @@ impl Gateway {
                 Timer::Drain => self.drain_over(fx),
                 Timer::Exchange(id) => self.exchange_due(id, fx),
                 Timer::Exec => self.execs_due(fx),
+                Timer::Approvals => self.approvals_due(fx),
             }
         }
     }

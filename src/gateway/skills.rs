@@ -3,7 +3,7 @@
 
 use super::Gateway;
 use crate::agent::skills::{Catalog, Needs, Skill, Source, World, bins, render};
-use crate::config::{Config, SKILLS_PROMPT_CHARS};
+use crate::config::{Config, SKILLS_PROMPT_CHARS, Secret};
 use crate::driver::Time;
 use crate::limits;
 use crate::store::{Disk, Kind};
@@ -12,11 +12,20 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// What an agent's prompt says of skills, and until when that is taken for true.
+/// What was found for an agent, and until when that is taken for true.
 #[derive(Default)]
 pub(super) struct Seen {
     catalog: Catalog,
-    made: Option<(Time, Rc<Config>, Rc<str>)>,
+    made: Option<(Time, Rc<Config>, Found)>,
+}
+
+/// What runs of an agent get of its skills.
+#[derive(Clone)]
+pub(super) struct Found {
+    /// The list in the prompt; empty without any.
+    pub(super) text: Rc<str>,
+    /// Variables that `skills.entries` has for skills that can be used.
+    env: Rc<[(String, Secret)]>,
 }
 
 /// A skill with everything that decides whether it is shown.
@@ -38,25 +47,33 @@ impl Judged {
 }
 
 impl Gateway {
-    /// The list of skills for an agent's prompt; empty without any.
-    pub(super) fn skills_text(&mut self, agent: &str) -> Rc<str> {
+    /// The skills of an agent, looked for at most every [`limits::SKILLS_MS`].
+    pub(super) fn skills_found(&mut self, agent: &str) -> Found {
         let now = self.now.time;
         let config = Rc::clone(&self.config);
         let seen = &mut self.agents.kept(agent).skills;
-        if let Some((at, of, text)) = &seen.made
+        if let Some((at, of, found)) = &seen.made
             && now.ms_since(*at) < limits::SKILLS_MS
             && Rc::ptr_eq(of, &config)
         {
-            return Rc::clone(text);
+            return found.clone();
         }
-        let disk = self.disk.as_ref();
-        let all =
-            judged(&mut seen.catalog, disk, &config, &self.state_dir, self.host.platform, agent);
+        let (disk, os) = (self.disk.as_ref(), self.host.platform);
+        let all = judged(&mut seen.catalog, disk, &config, &self.state_dir, os, agent);
         let shown: Vec<&Skill> = all.iter().filter(|it| it.visible()).map(|it| &it.skill).collect();
         let chars = config.agents.skills_chars(agent).or(config.skills.prompt_chars);
-        let text: Rc<str> = render(&shown, chars.unwrap_or(SKILLS_PROMPT_CHARS)).into();
-        seen.made = Some((now, config, Rc::clone(&text)));
-        text
+        let found = Found {
+            text: render(&shown, chars.unwrap_or(SKILLS_PROMPT_CHARS)).into(),
+            env: all.iter().filter(|it| it.eligible()).flat_map(|it| env_of(&config, it)).collect(),
+        };
+        seen.made = Some((now, config, found.clone()));
+        found
+    }
+
+    /// What `skills.entries` has for an agent's commands: variables that nothing else sets.
+    pub(super) fn skills_env(&mut self, agent: &str) -> Vec<(String, String)> {
+        let env = self.skills_found(agent).env;
+        env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect()
     }
 
     /// `skills.status` of an agent.
@@ -177,9 +194,19 @@ fn found_bins<'a>(disk: &dyn Disk, path: &str, wanted: BTreeSet<&'a str>) -> BTr
         let plain = !name.is_empty() && !name.contains(['/', '\\']) && name != "..";
         let is_file =
             |dir: &&Path| matches!(disk.kind(&dir.join(name)), Ok(Kind::File | Kind::Link));
-        plain && dirs.iter().any(|dir| is_file(dir))
+        plain && dirs.iter().any(is_file)
     };
     wanted.into_iter().filter(|name| there(name)).collect()
+}
+
+/// What the operator wrote for a skill: variables, and the key under its primary name. Never
+/// anything of the gateway's own environment, for a skill is a file that others may write.
+fn env_of(config: &Config, judged: &Judged) -> Vec<(String, Secret)> {
+    let Some(entry) = config.skills.entries.get(&judged.skill.key) else { return Vec::new() };
+    let own = entry.env.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let key = judged.skill.primary_env.clone().zip(entry.api_key.clone());
+    let is_name = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
+    own.chain(key).filter(|(name, _)| is_name(name)).collect()
 }
 
 fn has_env(config: &Config, skill: &Skill, name: &str) -> bool {

@@ -33,6 +33,8 @@ pub(super) enum Timer {
     Exchange(ExchangeId),
     /// Something about a command: its time, its yield, its update, its end.
     Exec,
+    /// The next approval that nobody answered.
+    Approvals,
 }
 
 /// The heap.

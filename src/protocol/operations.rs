@@ -20,6 +20,8 @@ pub enum Scope {
 pub const READ: Scope = Scope::Operator("operator.read");
 /// `operator.write`.
 pub const WRITE: Scope = Scope::Operator("operator.write");
+/// `operator.approvals`.
+pub const APPROVALS: Scope = Scope::Operator("operator.approvals");
 /// `operator.admin`.
 pub const ADMIN: Scope = Scope::Operator("operator.admin");
 
@@ -76,6 +78,13 @@ pub enum Op {
     ChatStartup,
     CommandsList,
     ConfigGet,
+    ExecApprovalGet,
+    ExecApprovalList,
+    ExecApprovalRequest,
+    ExecApprovalResolve,
+    ExecApprovalWaitDecision,
+    ExecApprovalsGet,
+    ExecApprovalsSet,
     Health,
     LastHeartbeat,
     LogsTail,
@@ -120,6 +129,40 @@ pub const SESSION_KEY: Kind = Kind::Text(512);
 const ID: Kind = Kind::Text(512);
 const MS: Kind = Kind::Int(0, 9_007_199_254_740_991);
 const COUNT: Kind = Kind::Int(0, 9_007_199_254_740_991);
+
+const WORD: Kind = Kind::Nullable(&Kind::Str);
+const EXEC_APPROVAL_REQUEST: &[Field] = &[
+    may("id", ID),
+    may("command", Kind::Text(usize::MAX)),
+    may("commandArgv", Kind::Strings),
+    may("systemRunPlan", Kind::Obj),
+    may("env", Kind::Obj),
+    may("cwd", WORD),
+    may("nodeId", WORD),
+    may("host", WORD),
+    may("security", WORD),
+    may("ask", WORD),
+    may("warningText", WORD),
+    may("scope", Kind::Obj),
+    may("unavailableDecisions", Kind::Arr),
+    may("commandSpans", Kind::Arr),
+    may("agentId", WORD),
+    may("resolvedPath", WORD),
+    may("sessionKey", WORD),
+    may("sessionId", WORD),
+    may("runId", WORD),
+    may("toolCallId", WORD),
+    may("turnSourceChannel", WORD),
+    may("turnSourceTo", WORD),
+    may("turnSourceAccountId", WORD),
+    may("turnSourceThreadId", Kind::Any),
+    may("approvalReviewerDeviceIds", Kind::Arr),
+    may("requireDeliveryRoute", Kind::Bool),
+    may("suppressDelivery", Kind::Bool),
+    may("deliverToApprovalClientsOnly", Kind::Bool),
+    may("timeoutMs", Kind::Int(1, 9_007_199_254_740_991)),
+    may("twoPhase", Kind::Bool),
+];
 
 const AGENT: &[Field] = &[
     must("message", Kind::Text(usize::MAX)),
@@ -456,6 +499,42 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V3,
     ),
     open("config.get", Op::ConfigGet, READ),
+    row("exec.approval.get", Op::ExecApprovalGet, APPROVALS, &[must("id", ID)], Since::V3),
+    row("exec.approval.list", Op::ExecApprovalList, APPROVALS, &[], Since::V3),
+    row(
+        "exec.approval.request",
+        Op::ExecApprovalRequest,
+        APPROVALS,
+        EXEC_APPROVAL_REQUEST,
+        Since::V3,
+    ),
+    row(
+        "exec.approval.resolve",
+        Op::ExecApprovalResolve,
+        APPROVALS,
+        &[
+            must("id", ID),
+            must("decision", ID),
+            may("reviewer", Kind::Obj),
+            may("grantExpiresInDays", Kind::Int(1, 3650)),
+        ],
+        Since::V3,
+    ),
+    row(
+        "exec.approval.waitDecision",
+        Op::ExecApprovalWaitDecision,
+        APPROVALS,
+        &[must("id", ID)],
+        Since::V3,
+    ),
+    row("exec.approvals.get", Op::ExecApprovalsGet, ADMIN, &[], Since::V3),
+    row(
+        "exec.approvals.set",
+        Op::ExecApprovalsSet,
+        ADMIN,
+        &[must("file", Kind::Obj), may("baseHash", ID)],
+        Since::V3,
+    ),
     open("health", Op::Health, Scope::None),
     row("last-heartbeat", Op::LastHeartbeat, READ, &[], Since::V3),
     row(
@@ -732,6 +811,8 @@ pub const EVENTS: &[&str] = &[
     "connect.challenge",
     "agent",
     "chat",
+    "exec.approval.requested",
+    "exec.approval.resolved",
     "health",
     "presence",
     "session.message",

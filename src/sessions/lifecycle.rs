@@ -79,6 +79,29 @@ impl Sessions {
         Ok(store.index.remove(key).map(|entry| (entry, aside)))
     }
 
+    /// The oldest sessions of an agent beyond `max` that are not archived, when there are a
+    /// tenth more than that: they are looked for in batches. `spare` says which must stay.
+    pub fn surplus(&self, agent: &str, max: usize, spare: &dyn Fn(&str) -> bool) -> Vec<String> {
+        let Some(store) = self.agents.get(agent) else { return Vec::new() };
+        if store.index.len() <= max + max / 10 {
+            return Vec::new();
+        }
+        let mut active: Vec<(u64, &String)> = store
+            .index
+            .iter()
+            .filter(|(_, entry)| !entry.is_archived())
+            .map(|(key, entry)| (entry.updated_at, key))
+            .collect();
+        if active.len() <= max + max / 10 {
+            return Vec::new();
+        }
+        let surplus = active.len() - max;
+        active.sort_unstable();
+        active
+            .retain(|(_, key)| !store.index.get(*key).is_some_and(Entry::is_pinned) && !spare(key));
+        active.into_iter().take(surplus).map(|(_, key)| key.clone()).collect()
+    }
+
     fn put_aside(
         &mut self,
         disk: &mut dyn Disk,
@@ -154,6 +177,28 @@ mod tests {
         assert_eq!(none.unwrap(), None);
         assert_eq!(sessions.get(KEY).unwrap().session_id, "t");
         assert!(sessions.reset(&mut disk, "agent:main:no", None, String::new(), 0).is_ok());
+    }
+
+    #[test]
+    fn the_oldest_are_surplus_in_batches() {
+        let mut sessions = Sessions::new(Path::new("/nowhere"));
+        let scratch = Scratch::new("surplus");
+        sessions.root = scratch.0.join("agents");
+        let mut disk = RealDisk;
+        for n in 0..22_u64 {
+            let key = format!("agent:main:k{n:02}");
+            sessions.ensure(&mut disk, &key, || format!("s{n}"), n);
+        }
+        sessions.get_mut("agent:main:k01").unwrap().set("pinnedAt", json!(1));
+        let spare = |key: &str| key == "agent:main:k00";
+        assert!(sessions.surplus("main", 20, &spare).is_empty(), "not worth it yet");
+        sessions.ensure(&mut disk, "agent:main:k22", || "s22".to_owned(), 22);
+        let surplus = sessions.surplus("main", 20, &spare);
+        assert_eq!(surplus, ["agent:main:k02", "agent:main:k03", "agent:main:k04"]);
+        for key in surplus {
+            sessions.get_mut(&key).unwrap().set("archivedAt", json!(1));
+        }
+        assert!(sessions.surplus("main", 20, &spare).is_empty());
     }
 
     #[test]

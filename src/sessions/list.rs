@@ -26,6 +26,9 @@ pub enum Shelf {
     All,
 }
 
+/// A condition on a key and its entry.
+pub type Also<'a> = &'a dyn Fn(&str, &Entry) -> bool;
+
 /// A question to the index. The default asks for every session that is not archived.
 #[derive(Default)]
 pub struct Query<'a> {
@@ -40,7 +43,7 @@ pub struct Query<'a> {
     /// Changed since, Unix milliseconds.
     pub since_ms: Option<u64>,
     /// Any further condition.
-    pub also: Option<&'a dyn Fn(&str, &Entry) -> bool>,
+    pub also: Option<Also<'a>>,
     /// How they are ordered.
     pub order: Order,
     /// How many come before the page.

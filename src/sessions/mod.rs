@@ -20,7 +20,7 @@ pub mod usage;
 
 pub use entry::Entry;
 pub use lifecycle::Archived;
-pub use list::{Found, Order, Query, Shelf};
+pub use list::{Also, Found, Order, Query, Shelf};
 
 use crate::store::Disk;
 use crate::wire::hash;

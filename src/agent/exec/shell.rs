@@ -36,7 +36,7 @@ pub fn simple_commands(text: &str) -> Option<Vec<Words>> {
                     _ => false,
                 };
                 let empty = words.is_empty();
-                if !known || empty && !(c == '\n') {
+                if !known || empty && c != '\n' {
                     return None;
                 }
                 if !empty {

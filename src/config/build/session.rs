@@ -33,6 +33,13 @@ pub(super) fn session(at: At<'_>) -> Session {
         reset: all,
         reset_by_type,
         reset_by_channel: named(at.get("resetByChannel")),
+        maintain: at.get("maintenance").get("mode").value != "warn",
+        max_entries: at
+            .get("maintenance")
+            .get("maxEntries")
+            .number()
+            .and_then(|max| usize::try_from(max).ok())
+            .unwrap_or(unset.max_entries),
     }
 }
 

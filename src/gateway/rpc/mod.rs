@@ -56,6 +56,18 @@ impl Gateway {
             Op::ChatSend => self.chat_send(conn, request, params, fx),
             Op::CommandsList => self.commands_list(params),
             Op::ConfigGet => Ok(Answer::Value(self.config_get())),
+            Op::ExecApprovalGet => self.exec_approval_get(text(params, "id").unwrap_or_default()),
+            Op::ExecApprovalList => Ok(Answer::Value(self.exec_approval_list())),
+            Op::ExecApprovalRequest => self.exec_approval_request(conn, request, params, fx),
+            Op::ExecApprovalResolve => {
+                let word = |name| text(params, name).unwrap_or_default();
+                self.exec_approval_resolve(conn, word("id"), word("decision"), fx)
+            }
+            Op::ExecApprovalWaitDecision => {
+                self.exec_approval_wait(conn, request, text(params, "id").unwrap_or_default())
+            }
+            Op::ExecApprovalsGet => self.exec_approvals_get(),
+            Op::ExecApprovalsSet => self.exec_approvals_set(params),
             Op::Health => Ok(Answer::Json(self.health_json())),
             Op::LastHeartbeat => Ok(Answer::Value(self.last_heartbeat())),
             Op::LogsTail => self.logs_tail(params),

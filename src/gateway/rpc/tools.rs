@@ -105,7 +105,7 @@ impl Gateway {
     }
 
     /// Warns once, at the start or a reload, of names in tool policies that no tool has.
-    pub(in crate::gateway) fn warn_of_tool_names(&self) {
+    pub fn warn_of_tool_names(&self) {
         for (path, name) in policy::unknown_names(&self.config) {
             log::warn!(
                 target: "agents/tool-policy",

@@ -235,7 +235,9 @@ impl Gateway {
             return fresh;
         }
         let now_ms = self.now.wall_ms;
-        self.sessions.ensure(self.disk.as_mut(), &new.key, || fresh.clone(), now_ms);
+        if self.sessions.ensure(self.disk.as_mut(), &new.key, || fresh.clone(), now_ms) {
+            self.archive_surplus(&new.key);
+        }
         self.touch_session(&new.key, new.client.map(|(id, _)| id));
         self.sessions.get(&new.key).map_or(fresh, |entry| entry.session_id.clone())
     }

@@ -170,7 +170,7 @@ impl Gateway {
     fn tools_of(&self, run: &Active, model: Option<&Candidate>) -> Vec<&'static Tool> {
         let model = model.map(|one| ForModel { provider: &one.provider, model: &one.model });
         let mut tools = policy::effective(&self.config, &run.agent, model);
-        tools.retain(|tool| !is_withheld(&run.key, tool));
+        tools.retain(|tool| !is_withheld(&run.key, tool) && self.offers(tool));
         tools
     }
 
@@ -181,8 +181,13 @@ impl Gateway {
         let model = first.split_once('/');
         let model = model.map(|(provider, model)| ForModel { provider, model });
         let mut tools = policy::effective(&self.config, agent, model);
-        tools.retain(|tool| !is_withheld(key, tool));
+        tools.retain(|tool| !is_withheld(key, tool) && self.offers(tool));
         tools
+    }
+
+    /// Whether the configuration has a tool at all.
+    fn offers(&self, tool: &Tool) -> bool {
+        tool.name != "web_fetch" || self.config.web_fetch.enabled
     }
 
     /// Where an agent's tools work.

@@ -7,7 +7,7 @@ use super::flag;
 use super::row::Extras;
 use crate::limits;
 use crate::protocol::error::ErrorShape;
-use crate::sessions::{Entry, Query, Shelf, key};
+use crate::sessions::{Also, Entry, Query, Shelf, key};
 use serde_json::{Value, json};
 
 impl Gateway {
@@ -94,7 +94,7 @@ impl Gateway {
                 let shelf = if name == "label" { Shelf::Active } else { Shelf::All };
                 let agent = agent.as_deref();
                 let limit = CANDIDATES;
-                let also = Some(&fits as &dyn Fn(&str, &Entry) -> bool);
+                let also = Some(&fits as Also<'_>);
                 self.sessions
                     .find(&Query { agent, shelf, label, also, limit, ..Query::default() })
                     .keys

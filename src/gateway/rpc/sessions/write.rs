@@ -67,6 +67,10 @@ const ORGANISING: [&str; 21] = [
     "idempotencyKey",
 ];
 
+/// Sessions that nobody comes back to, by the beginning of their keys.
+const DISPOSABLE: [&str; 7] =
+    ["openai:", "openresponses:", "cron:", "hook:", "subagent:", "acp:", "explicit:model-run-"];
+
 /// A checked change of an entry.
 #[derive(Default)]
 struct Change {
@@ -153,6 +157,7 @@ impl Gateway {
         {
             entry.session_started_at = Some(now_ms);
             entry.lifecycle_revision = Some(revision);
+            self.archive_surplus(key);
         }
         self.save_soon();
         match self.sessions.get(key) {
@@ -389,6 +394,37 @@ impl Gateway {
         Ok(Answer::Handled)
     }
 
+    /// A session came to be: the oldest beyond `session.maintenance.maxEntries` make room.
+    /// Those of stateless requests and of jobs are deleted, the others archived.
+    pub(in crate::gateway) fn archive_surplus(&mut self, new: &str) {
+        let session = &self.config.session;
+        let Some(agent) = key::agent_of(new) else { return };
+        let main = key::main(agent, &session.main_key);
+        let spare = |key: &str| key == new || key == main || !self.runs.of_session(key).is_empty();
+        let surplus = self.sessions.surplus(agent, session.max_entries, &spare);
+        if surplus.is_empty() {
+            return;
+        }
+        log::warn!(target: "sessions",
+            "agent {agent} has {} sessions more than session.maintenance.maxEntries ({})",
+            surplus.len(), session.max_entries);
+        if !session.maintain {
+            return;
+        }
+        let now_ms = self.now.wall_ms;
+        for key in surplus {
+            let rest = key::rest_of(&key).unwrap_or_default();
+            if DISPOSABLE.iter().any(|prefix| rest.starts_with(prefix)) {
+                if let Err(error) = self.sessions.remove(self.disk.as_mut(), &key, now_ms) {
+                    log::error!(target: "sessions", "{key} not removed: {error}");
+                }
+            } else if let Some(entry) = self.sessions.get_mut(&key) {
+                entry.set("archivedAt", json!(now_ms));
+                entry.set("archiveReason", json!("maxEntries"));
+            }
+        }
+    }
+
     /// Before a message is taken: a conversation that is over by its policy begins anew, under
     /// an id of its own. When its transcript cannot be put aside, it goes on.
     pub(in crate::gateway) fn end_if_stale(&mut self, key: &str) {
@@ -516,4 +552,88 @@ fn not_put_aside(key: &str, error: &io::Error) -> ErrorShape {
         "session {key} stands as it was: its transcript cannot be renamed ({error}); check the \
          state directory's disk and permissions"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::AuthMode;
+    use crate::driver::{Now, Time};
+    use crate::gateway::fuzz::{Memory, boot};
+    use crate::gateway::runs::{Cause, NewRun};
+    use std::rc::Rc;
+
+    /// 2026-11-22, midnight.
+    const DAY: u64 = 1_795_305_600_000;
+    const HOUR: u64 = 3_600_000;
+    const KEY: &str = "agent:main:main";
+
+    fn gateway(change: impl FnOnce(&mut crate::config::Config)) -> Gateway {
+        let now = Now { time: Time(1), wall_ms: DAY + HOUR };
+        let mut gateway = boot(0, AuthMode::None, &Memory::default(), now);
+        let mut config = (*gateway.config).clone();
+        change(&mut config);
+        gateway.config = Rc::new(config);
+        gateway
+    }
+
+    /// Says something in a session at this time; the embedded model answers. The session's id.
+    fn say(gateway: &mut Gateway, key: &str, id: &str, wall_ms: u64) -> String {
+        gateway.now.wall_ms = wall_ms;
+        let new = NewRun {
+            message: Some("hi".to_owned()),
+            ..NewRun::new(id.to_owned(), Cause::Chat, key.to_owned(), "main".to_owned())
+        };
+        assert!(gateway.accept_run(new).is_ok());
+        gateway.begin_accepted(&mut Effects::new());
+        gateway.sessions.get(key).map(|entry| entry.session_id.clone()).unwrap_or_default()
+    }
+
+    fn messages(gateway: &Gateway, key: &str) -> usize {
+        gateway.sessions.messages(gateway.disk.as_ref(), key).map_or(0, |all| all.len())
+    }
+
+    #[test]
+    fn the_next_message_after_the_hour_begins_anew() {
+        let mut gateway = gateway(|config| config.session.reset.daily_at_hour = Some(4));
+        let first = say(&mut gateway, KEY, "a", DAY + HOUR);
+        assert_eq!(say(&mut gateway, KEY, "b", DAY + 3 * HOUR), first);
+        assert_eq!(messages(&gateway, KEY), 4);
+        let second = say(&mut gateway, KEY, "c", DAY + 4 * HOUR);
+        assert_ne!(second, first);
+        assert_eq!(messages(&gateway, KEY), 2, "the old transcript is put aside");
+        let entry = gateway.sessions.get(KEY).expect("there");
+        assert_eq!(entry.word("previousSessionId"), Some(first.as_str()));
+        assert_eq!(say(&mut gateway, KEY, "d", DAY + 27 * HOUR), second);
+        assert_ne!(say(&mut gateway, KEY, "e", DAY + 28 * HOUR), second);
+    }
+
+    #[test]
+    fn silence_ends_a_conversation_by_its_type() {
+        let idle = crate::config::SessionReset { daily_at_hour: None, idle_minutes: Some(30) };
+        let mut gateway = gateway(|config| {
+            config.session.reset_by_type.insert("group".to_owned(), idle);
+        });
+        let group = "agent:main:irc:group:x";
+        for key in [KEY, group] {
+            say(&mut gateway, key, &format!("{key}1"), DAY);
+            say(&mut gateway, key, &format!("{key}2"), DAY + HOUR / 2);
+            say(&mut gateway, key, &format!("{key}3"), DAY + 2 * HOUR);
+        }
+        assert_eq!((messages(&gateway, KEY), messages(&gateway, group)), (6, 2));
+    }
+
+    #[test]
+    fn sessions_beyond_the_cap_make_room() {
+        let mut gateway = gateway(|config| config.session.max_entries = 10);
+        for n in 0..12 {
+            let kind = if n < 2 { "openai:" } else { "talk" };
+            say(&mut gateway, &format!("agent:main:{kind}{n}"), &format!("r{n}"), DAY + n);
+        }
+        let row = |key: &str| gateway.sessions.get(key).map(Entry::is_archived);
+        assert_eq!(row("agent:main:openai:0"), None, "nobody comes back to it");
+        assert_eq!(row("agent:main:openai:1"), None);
+        assert_eq!(row("agent:main:talk2"), Some(false));
+        assert_eq!(row("agent:main:talk11"), Some(false));
+    }
 }

@@ -19,7 +19,6 @@ use super::Caller;
 use crate::agent::exec::output::{Captured, Stream};
 use crate::agent::exec::{Request, env};
 use crate::agent::tools::Output;
-use crate::config::{ExecAsk, ExecSecurity};
 use crate::driver::{ChildEvent, ChildId, Effect, Effects, Exit, Spawn};
 use crate::limits;
 use crate::store::Kind;
@@ -41,22 +40,11 @@ impl Gateway {
             Err(error) => return self.tool_done(number, Output::error(error)),
         };
         let agent = calling.agent.clone();
-        let exec = &self.config.exec;
-        let security = request.security.map_or(exec.security, |wish| wish.min(exec.security));
-        let ask = request.ask.map_or(exec.ask, |wish| wish.min(exec.ask));
-        if security != ExecSecurity::Full || ask != ExecAsk::Off {
-            let text = format!(
-                "the command was not run: the policy is security {}, ask {}",
-                security.as_str(),
-                ask.as_str()
-            );
-            return self.tool_done(number, Output::error(text));
-        }
         let cwd = match self.exec_cwd(&agent, &request) {
             Ok(cwd) => cwd,
             Err(error) => return self.tool_done(number, Output::error(error)),
         };
-        self.start_exec(number, &request, cwd, fx);
+        self.judge_exec(number, &agent, request, cwd, fx);
     }
 
     /// The directory of a command; it must be there, since a shell would only say that it itself
@@ -87,7 +75,8 @@ impl Gateway {
         named.filter(fits).unwrap_or_else(|| PathBuf::from("/bin/sh"))
     }
 
-    pub(super) fn start_exec(
+    /// Starts what was judged.
+    pub(in crate::gateway) fn start_exec(
         &mut self,
         number: u64,
         request: &Request,
@@ -103,10 +92,14 @@ impl Gateway {
             );
             return self.tool_done(number, Output::error(text));
         }
+        let skills_env = self.skills_env(&agent);
         let config = &self.config.exec;
         let texts: Vec<String> =
             config.path_prepend.iter().map(|dir| dir.to_string_lossy().into_owned()).collect();
-        let env = env::whole(self.config.env.all(), &texts, &request.env);
+        let mut env = env::whole(self.config.env.all(), &texts, &request.env);
+        for (name, value) in skills_env {
+            env.entry(name).or_insert(value);
+        }
         let seconds = request.timeout_seconds.unwrap_or(config.timeout_seconds);
         let yield_ms = request.yield_ms.unwrap_or(config.background_ms);
         let keep_ms = config.cleanup_ms;
@@ -270,6 +263,7 @@ impl Gateway {
 
     /// The caller of a foreground command has gone: so does the command.
     pub(super) fn cancel_exec(&mut self, number: u64, fx: &mut Effects) {
+        self.cancel_approval(number, fx);
         let now = self.now.time;
         for session in self.execs.all.values_mut() {
             session.polls.retain(|(call, _)| *call != number);
