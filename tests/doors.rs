@@ -280,9 +280,6 @@ fn embedder() -> Provider {
         if input[0] == "refuse" {
             return reply.refuse("401 Unauthorized", "", "no key sk-embed here");
         }
-        if input[0] == "wait" {
-            return reply.wait_for_close();
-        }
         let row = |(n, text): (usize, &Value)| {
             let length = text.as_str().unwrap().len();
             json!({"object": "embedding", "index": n, "embedding": [length, 0.25]})
@@ -378,11 +375,6 @@ fn embeddings_that_cannot_be() {
     let refused = embed(&gateway, &json!({"model": "openclaw", "input": "refuse"}));
     assert_eq!(refused.status, 502);
     assert!(!refused.text().contains("sk-embed"), "{refused:?}");
-    // Whoever leaves does not let the provider work on.
-    let mut http = Http::connect(gateway.port);
-    http.send(post("/v1/embeddings", &json!({"model": "openclaw", "input": "wait"})));
-    while provider.asked().body["input"][0] != "wait" {}
-    drop(http);
     let large = "x".repeat(9 * 1024 * 1024);
     let large = embed(&gateway, &json!({"model": "openclaw", "input": large}));
     assert_eq!(large.status, 413);
@@ -394,6 +386,23 @@ fn embeddings_that_cannot_be() {
     assert_eq!(unset.status, 500);
     assert_eq!(unset.json()["error"]["type"], "api_error");
     assert!(unset.text().contains("memory.search"), "{unset:?}");
+}
+
+#[test]
+fn a_client_that_leaves_cancels_the_question_for_embeddings() {
+    let (told, closed) = std::sync::mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let provider = Provider::start(move |_, reply| {
+        reply.wait_for_close();
+        told.lock().unwrap().send(()).unwrap();
+    });
+    let home = Home::new();
+    let gateway = with_embeddings(&home, &provider);
+    let mut http = Http::connect(gateway.port);
+    http.send(post("/v1/embeddings", &json!({"model": "openclaw", "input": "a"})));
+    provider.asked();
+    drop(http);
+    closed.recv_timeout(common::PATIENCE).unwrap();
 }
 
 fn home_without_embeddings(home: &Home) -> Gateway {

@@ -122,15 +122,7 @@ impl Patch {
                     None => self.state = State::Placing(path, to, applier),
                 }
             }
-            State::Writing(files, done) => {
-                return self.write(disk, files, done).map(Some).or_else(|pending| match pending {
-                    Pending::More(state) => {
-                        self.state = state;
-                        Ok(None)
-                    }
-                    Pending::Failed(error) => Err(error),
-                });
-            }
+            State::Writing(files, done) => return self.write(disk, files, done),
         }
         Ok(None)
     }
@@ -273,14 +265,15 @@ impl Patch {
     }
 
     fn write(
-        &self,
+        &mut self,
         disk: &mut dyn Disk,
         mut files: std::vec::IntoIter<File>,
         mut done: Vec<String>,
-    ) -> Result<Output, Pending> {
+    ) -> Result<Option<Output>, String> {
         let Some(file) = files.next() else {
             let text = format!("Applied the patch:\n{}", done.join("\n"));
-            return Ok(Output { details: Some(json!({"changed": done})), ..Output::text(text) });
+            let details = Some(json!({"changed": done}));
+            return Ok(Some(Output { details, ..Output::text(text) }));
         };
         let shown = &file.spot.shown;
         let result = match &file.text {
@@ -294,10 +287,10 @@ impl Patch {
             let left = files.map(|file| file.spot.shown);
             let left: Vec<String> = std::iter::once(shown.clone()).chain(left).collect();
             let done = if done.is_empty() { "nothing".to_owned() } else { done.join(", ") };
-            return Err(Pending::Failed(format!(
+            return Err(format!(
                 "{error}. Changed before: {done}. Not changed: {}",
                 left.join(", ")
-            )));
+            ));
         }
         let sign = match (&file.text, file.stood) {
             (None, _) => 'D',
@@ -305,14 +298,9 @@ impl Patch {
             (Some(_), false) => 'A',
         };
         done.push(format!("{sign} {shown}"));
-        Err(Pending::More(State::Writing(files, done)))
+        self.state = State::Writing(files, done);
+        Ok(None)
     }
-}
-
-/// A write that is not the end.
-enum Pending {
-    More(State),
-    Failed(String),
 }
 
 #[cfg(test)]

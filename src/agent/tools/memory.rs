@@ -199,7 +199,7 @@ impl Work for Search {
         while cost < limits::TOOL_SLICE_ENTRIES && bytes < limits::TOOL_SLICE {
             if let Some(note) = &mut self.note {
                 match block(&self.place, disk, &note.spot, note.at) {
-                    Ok(more) if !more.is_empty() && !(note.at == 0 && is_binary(&more)) => {
+                    Ok(more) if !more.is_empty() && (note.at > 0 || !is_binary(&more)) => {
                         bytes += more.len();
                         note.take(&more, &mut self.index);
                         if note.at > limits::TOOL_EDIT as u64 {

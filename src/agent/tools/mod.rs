@@ -65,11 +65,14 @@ pub enum Section {
     Agents,
 }
 
+/// Begins a disk tool, or says what is wrong with its arguments.
+pub type Start = fn(&Place, &Args) -> Result<Box<dyn Work>, String>;
+
 /// How a tool is carried out.
 #[derive(Debug, Clone, Copy)]
 pub enum How {
     /// By stepping a [`Work`] over the disk. An `Err` is the tool's answer to bad arguments.
-    Disk(fn(&Place, &Args) -> Result<Box<dyn Work>, String>),
+    Disk(Start),
     /// By the gateway.
     Host(HostTool),
 }

@@ -165,7 +165,7 @@ impl<'a> Reader<'a> {
             if let Some(rest) = line.strip_prefix("@@") {
                 let fresh = hunks
                     .last()
-                    .is_none_or(|hunk| !open || !(hunk.old.is_empty() && hunk.new.is_empty()));
+                    .is_none_or(|hunk| !open || !hunk.old.is_empty() || !hunk.new.is_empty());
                 if fresh {
                     hunks.push(Hunk::default());
                 }

@@ -233,16 +233,7 @@ impl Gateway {
             return self.http_reply(id, &openai::disabled(key), &head, fx);
         }
         if head.method == Method::Post {
-            if self.memory_full() {
-                let message = "the gateway holds as much as it may (limit memory); try again";
-                let reply = api::error(503, "api_error", message).with("Retry-After", "1");
-                return self.http_reply(id, &reply, &head, fx);
-            }
-            let body_max = door.body_max(&self.config);
-            let Some(http) = self.http(id) else { return };
-            http.server.read_body(body_max);
-            http.doing = Doing::Body(Box::new((door, head)));
-            return;
+            return self.http_wants_body(id, door, head, fx);
         }
         let uptime = self.uptime_ms();
         let local = is_loopback(peer);
@@ -259,6 +250,19 @@ impl Gateway {
             | Door::Hook(_) => api::method_not_allowed(head.path(), "POST"),
         };
         self.http_reply(id, &reply, &head, fx);
+    }
+
+    /// A door that takes a body gets it, as long as there is room for one.
+    fn http_wants_body(&mut self, id: ConnId, door: Door, head: Head, fx: &mut Effects) {
+        if self.memory_full() {
+            let message = "the gateway holds as much as it may (limit memory); try again";
+            let reply = api::error(503, "api_error", message).with("Retry-After", "1");
+            return self.http_reply(id, &reply, &head, fx);
+        }
+        let body_max = door.body_max(&self.config);
+        let Some(http) = self.http(id) else { return };
+        http.server.read_body(body_max);
+        http.doing = Doing::Body(Box::new((door, head)));
     }
 
     /// The client has gone: what was done for it alone is cancelled. A hook's run goes on.
