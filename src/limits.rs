@@ -323,6 +323,8 @@ pub const EXEC_KEEP_MS: [u64; 2] = [60_000, 10_800_000];
 pub const PROVIDER_KEYS: usize = 32;
 /// Keys that rest after a refusal, all providers together; the oldest is forgotten first.
 pub const KEYS_RESTING: usize = 256;
+/// Calls of `models.probe` under way.
+pub const PROBES: usize = 16;
 /// Bytes of a proxy's answer to CONNECT: a head and nothing else.
 pub const PROXY_HEAD: usize = 8 * 1024;
 

@@ -8,6 +8,7 @@ use super::{Ask, StopReason, ToolCall, Usage};
 use crate::driver::{ConnId, DialError, DialId, Effect, Effects, Now, Time};
 use crate::limits;
 use crate::wire::hash::{hex, sha256};
+use std::collections::BTreeSet;
 
 /// A model to try.
 #[derive(Debug, Clone)]
@@ -404,6 +405,10 @@ impl Run {
         tell: &mut dyn FnMut(RunEvent),
         feed: impl FnOnce(&mut Call, &mut dyn FnMut(CallEvent)),
     ) {
+        // What comes too late moves nothing.
+        if !matches!(self.phase, Phase::Asking(..)) {
+            return;
+        }
         let Phase::Asking(conn, mut call) = std::mem::replace(&mut self.phase, Phase::Waiting)
         else {
             return;
@@ -437,12 +442,7 @@ impl Run {
         }
         self.idle = None;
         self.tail = None;
-        let rounds = self.rounds;
-        for (at, call) in self.calls.iter_mut().enumerate() {
-            if call.id.is_empty() {
-                call.id = format!("call_{rounds}_{at}");
-            }
-        }
+        self.name_calls();
         let ours = self.calls.iter().any(|call| !self.is_callers(&call.name));
         if ours || (self.more && self.calls.is_empty()) {
             self.phase = Phase::Tools;
@@ -452,6 +452,32 @@ impl Run {
             let stop = self.stop.unwrap_or_default();
             self.over(Outcome::Done(stop), tell);
         }
+    }
+
+    /// Some providers give a call no id, or one that was there before; a result must name one call
+    /// alone. What a caller was told stays.
+    fn name_calls(&mut self) {
+        let parts = self.ask.turns.iter().filter_map(|turn| match turn {
+            Turn::Assistant(parts) if !self.calls.is_empty() => Some(parts),
+            _ => None,
+        });
+        let mut taken: BTreeSet<String> = parts
+            .flatten()
+            .filter_map(|part| match part {
+                Part::ToolCall { id, .. } => Some(id.clone()),
+                _ => None,
+            })
+            .collect();
+        let mut calls = std::mem::take(&mut self.calls);
+        for (at, call) in calls.iter_mut().enumerate() {
+            let again = taken.contains(&call.id) && !self.is_callers(&call.name);
+            if call.id.is_empty() || again {
+                let mut ids = (at..).map(|n| format!("call_{}_{n}", self.rounds));
+                call.id = ids.find(|id| !taken.contains(id)).unwrap_or_default();
+            }
+            taken.insert(call.id.clone());
+        }
+        self.calls = calls;
     }
 
     /// A tool of whoever asked; every other name is the gateway's business, known or not.
@@ -803,3 +829,7 @@ fn span(ms: u64) -> String {
         seconds => format!("{} h", seconds.div_ceil(3600)),
     }
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;

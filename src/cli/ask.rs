@@ -26,23 +26,6 @@ pub fn channels(args: &Args) -> Result<u8, Failed> {
     })
 }
 
-/// `openclaw models list`.
-///
-/// # Errors
-/// When no gateway answers.
-pub fn models(args: &Args) -> Result<u8, Failed> {
-    ask(args, "models.list", json!({"view": "default", "includeDetails": true}), |answer| {
-        let models = answer.get("models").and_then(Value::as_array);
-        let lines = models.into_iter().flatten().filter_map(|model| {
-            let word = |key| model.get(key).and_then(Value::as_str);
-            let missing = model.get("available") == Some(&Value::Bool(false));
-            let note = if missing { " (not available)" } else { "" };
-            Some(format!("{}/{}{note}", word("provider")?, word("id")?))
-        });
-        or_none(lines.collect(), "no models are configured")
-    })
-}
-
 /// Lines, or one that says why there are none.
 pub(super) fn or_none(lines: Vec<String>, none: &str) -> Vec<String> {
     if lines.is_empty() { vec![none.to_owned()] } else { lines }
@@ -64,7 +47,12 @@ pub(super) fn ask(
     Ok(0)
 }
 
-fn call(args: &Args, target: &Target, method: &str, params: Value) -> Result<Value, Trouble> {
+pub(super) fn call(
+    args: &Args,
+    target: &Target,
+    method: &str,
+    params: Value,
+) -> Result<Value, Trouble> {
     let scopes = client::scopes_for(method);
     let mut session = Session::open(target, CLI, &scopes, client::timeout(args))?;
     let answer = session.request(method, Some(params))?;

@@ -304,7 +304,8 @@ fn format_line(
     out.extend_from_slice(b"}\n");
 }
 
-fn wall_ms() -> u64 {
+/// Unix time in milliseconds.
+pub(super) fn wall_ms() -> u64 {
     let age = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
 }

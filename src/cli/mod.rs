@@ -28,6 +28,7 @@ pub mod health;
 pub mod logger;
 pub mod logs;
 pub mod message;
+pub mod models;
 pub mod out;
 pub mod place;
 pub mod port;
@@ -143,7 +144,8 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::GatewayStop => control::stop(args),
         Run::GatewayRestart => control::restart(args),
         Run::Channels => ask::channels(args),
-        Run::Models => ask::models(args),
+        Run::Models => models::list(args),
+        Run::ModelsStatus => models::status(args),
         Run::Sessions => sessions::list(args),
         Run::SessionsArchive => sessions::archive(args),
         Run::SessionsDelete => sessions::delete(args),

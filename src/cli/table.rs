@@ -83,6 +83,8 @@ pub enum Run {
     GatewayRestart,
     Channels,
     Models,
+    /// `models status`.
+    ModelsStatus,
     Sessions,
     SessionsArchive,
     SessionsDelete,

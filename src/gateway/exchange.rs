@@ -29,6 +29,13 @@ pub(super) struct ExchangeId(u64);
 /// Whose exchange it is: what its result is for, matched on in [`Gateway::exchanged`].
 #[derive(Debug)]
 pub(super) enum Purpose {
+    /// A key of a `models.probe`.
+    ModelProbe {
+        /// Which probe.
+        probe: u64,
+        /// Which of its keys.
+        target: usize,
+    },
     /// The `web_fetch` call of this number.
     WebFetch(u64),
     /// `/v1/embeddings` of this connection.
@@ -233,6 +240,7 @@ impl Gateway {
         match purpose {
             Purpose::Embeddings(conn) => self.embedded(conn, result, fx),
             Purpose::Media(conn) => self.media_fetched(conn, result, fx),
+            Purpose::ModelProbe { probe, target } => self.probed(probe, target, result, fx),
             Purpose::WebFetch(call) => self.web_fetched(call, result),
             #[cfg(test)]
             Purpose::Test(number) => tests::heard(number, result),

@@ -56,6 +56,8 @@ use conn::{Conns, State};
 #[doc(hidden)]
 pub use fuzz::fuzz;
 pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
+use rpc::models::Probes;
+pub use rpc::models::models_status;
 pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -113,6 +115,7 @@ pub struct Gateway {
     entropy: Box<dyn Entropy>,
     /// Which provider keys rest.
     keyring: Keyring,
+    probes: Probes,
     started: Now,
     now: Now,
     turn: u64,
@@ -204,6 +207,7 @@ impl Gateway {
             disk,
             entropy,
             keyring: Keyring::default(),
+            probes: Probes::default(),
             started: now,
             now,
             turn: 0,

@@ -89,7 +89,9 @@ pub enum Op {
     LastHeartbeat,
     LogsTail,
     MessageAction,
+    ModelsAuthStatus,
     ModelsList,
+    ModelsProbe,
     Send,
     SessionsAbort,
     SessionsCompact,
@@ -570,6 +572,13 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V3,
     ),
     row(
+        "models.authStatus",
+        Op::ModelsAuthStatus,
+        READ,
+        &[may("agentId", Kind::Str), may("refresh", Kind::Bool)],
+        Since::V4,
+    ),
+    row(
         "models.list",
         Op::ModelsList,
         READ,
@@ -583,6 +592,18 @@ pub const OPERATIONS: &[Operation] = &[
             may("preparedOnly", Kind::Bool),
         ],
         Since::V3,
+    ),
+    row(
+        "models.probe",
+        Op::ModelsProbe,
+        ADMIN,
+        &[
+            must("provider", ID),
+            may("profileId", ID),
+            may("timeoutMs", Kind::Int(1, 120_000)),
+            may("agentId", Kind::Str),
+        ],
+        Since::V4,
     ),
     row(
         "send",

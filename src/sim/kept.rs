@@ -142,8 +142,12 @@ impl Run {
         }
         let mut heard = self.lists.iter().map(String::as_str).chain([run]);
         let answers = |id: &str| {
-            let said = of.get(id).map(|message| format!("re: {}", message.text));
-            said.is_some_and(|said| text.starts_with(&said))
+            // A long turn may have become a summary, which has its message.
+            let shorter = "re: The conversation before this point was made shorter.";
+            of.get(id).is_some_and(|Message { text: said, .. }| {
+                let own = text.strip_prefix("re: ").is_some_and(|rest| rest.starts_with(said));
+                own || text.starts_with(shorter) && text.contains(said)
+            })
         };
         if text.starts_with("[local") || heard.any(answers) {
             return Ok(());

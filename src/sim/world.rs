@@ -99,6 +99,7 @@ fn config(provider: bool, rng: &mut Rng) -> Rc<Config> {
     let mut config = Config::defaults();
     config.agents.defaults.timeout_seconds = RUN_SECONDS;
     config.agents.defaults.max_concurrent = rng.pick(&[1, 2, 128, 128]);
+    config.agents.defaults.compaction.keep_recent_tokens = 50;
     config.messages.queue.cap = rng.pick(&[1, 20, 20]);
     config.messages.queue.drop = rng.pick(&[QueueDrop::New, QueueDrop::Old, QueueDrop::Summarize]);
     if provider {
@@ -273,6 +274,7 @@ fn provide(scenario: Scenario, rng: &mut Rng) -> (bool, super::net::Provide) {
     let trouble = match scenario {
         Scenario::Stalls => true,
         Scenario::Mixed | Scenario::DiskFull => rng.percent(40),
+        Scenario::TermAt(_) | Scenario::CrashAt(_) | Scenario::PowerCutAt(_) => rng.percent(15),
         _ => false,
     };
     let size = rng.pick(&[0, 10, 300]);
@@ -438,13 +440,14 @@ impl World {
     fn after(&mut self, _turn: u64) -> Broken {
         let died = self.net.now;
         let power = matches!(self.scenario, Scenario::PowerCutAt(_));
-        let disk = match power {
-            true => self.checks.disk.power_cut(&mut self.rng),
-            false => self.checks.disk.crash(),
-        };
+        let mut disk = self.checks.disk.crash();
         let now = Now { time: Time(0), wall_ms: EPOCH_MS + died.0 / 1000 + 5000 };
         // Twice: what was settled must not be settled again.
         for _ in 0..2 {
+            if power {
+                // The second time: what the first start has settled must stay.
+                disk = disk.power_cut(&mut self.rng);
+            }
             if let Err(error) = gateway(&self.config, &disk, self.rng.fork(), now) {
                 return Some((Invariant::Durable, format!("no start after the end: {error}")));
             }

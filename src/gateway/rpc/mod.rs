@@ -10,7 +10,7 @@ mod config;
 mod events;
 mod logs;
 mod message;
-mod models;
+pub mod models;
 mod sessions;
 mod status;
 mod tools;
@@ -72,6 +72,8 @@ impl Gateway {
             Op::LastHeartbeat => Ok(Answer::Value(self.last_heartbeat())),
             Op::LogsTail => self.logs_tail(params),
             Op::MessageAction | Op::Send => self.send_message(params),
+            Op::ModelsAuthStatus => Ok(Answer::Value(self.models_auth_status(params))),
+            Op::ModelsProbe => self.models_probe(conn, request, params, fx),
             Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
             Op::SessionsAbort => self.sessions_abort(params, fx),
             Op::SessionsCompact => self.sessions_compact(conn, request, params),

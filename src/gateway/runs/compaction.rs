@@ -109,6 +109,10 @@ impl Gateway {
         // The last thing a person said is not answered yet, or the answer's reason.
         let said = records.iter().rposition(|record| record.message["role"] == "user");
         cut = cut.min(said.filter(|said| *said > 0).unwrap_or(cut));
+        // What waits for its answer is asked in its own words, even if there is nothing else.
+        if records.last().is_some_and(|record| record.message["role"] == "user") {
+            cut = cut.min(records.len() - 1);
+        }
         // A result stays with its call.
         while cut > 0 && records.get(cut).is_some_and(|r| r.message["role"] == "toolResult") {
             cut -= 1;

@@ -3,6 +3,7 @@
 use super::super::Gateway;
 use super::Finished;
 use super::outcome::notice;
+use crate::agent::turn::text_of;
 use crate::protocol::error::ErrorShape;
 use crate::wire::hash::hex_decode;
 use serde_json::{Value, json};
@@ -32,7 +33,9 @@ impl Gateway {
             {
                 kept &= self.append_message(&key, &id, message).is_ok();
             }
-            if !written.answered {
+            if let Some(answer) = &written.answer {
+                self.remember_answer(&id, &work, answer);
+            } else {
                 let why = written.why();
                 kept &= self.append_message(&key, &id, &notice(&id, &why, now_ms)).is_ok();
                 self.remember_notice(&id, &work, &why);
@@ -40,15 +43,16 @@ impl Gateway {
                     "run {id} in {key} was cut short by the last stop; its session says so");
             }
             if kept {
-                self.write_off(&id);
+                self.runs.answered.push(id);
             }
-            if let Some(entry) = self.sessions.get_mut(&key) {
+            if let Some(entry) = self.sessions.get_mut(&key).filter(|_| written.answer.is_none()) {
                 entry.status = Some("failed".to_owned());
                 entry.ended_at = Some(now_ms);
             }
         }
-        if self.sessions.is_dirty() {
-            self.sessions.save(self.disk.as_mut());
+        // The notices reach the platter before the journal says that they are there.
+        if self.sessions.is_dirty() || !self.runs.answered.is_empty() {
+            self.save();
         }
     }
 
@@ -68,6 +72,45 @@ impl Gateway {
             "error": why,
         });
         let finished = Finished { digest, wait: wait.to_string().into_bytes(), second: Err(error) };
+        self.runs.remember(self.disk.as_mut(), id.to_owned(), finished);
+    }
+
+    /// The answer stands there, and its outcome was not written any more: it is made of what the
+    /// answer says, so that a repeated key does not run again.
+    fn remember_answer(&mut self, id: &str, work: &Value, answer: &Value) {
+        if self.runs.finished(id).is_some() {
+            return;
+        }
+        let digest = work.get("digest").and_then(Value::as_str).and_then(hex_decode);
+        let Some(digest) = digest.and_then(|digest| digest.try_into().ok()) else { return };
+        let text = |name: &str| answer.get(name).and_then(Value::as_str);
+        let said = text_of(answer.get("content").unwrap_or(&Value::Null));
+        let aborted = answer.get("openclawAbort").and_then(|abort| abort.get("origin"));
+        let (status, stop) = match (text("errorMessage"), aborted) {
+            (Some(_), _) => ("error", "error"),
+            (None, Some(origin)) => ("timeout", origin.as_str().unwrap_or_default()),
+            (None, None) => ("ok", text("stopReason").unwrap_or("stop")),
+        };
+        let second = match status {
+            "error" => Err(ErrorShape::unavailable(text("errorMessage").unwrap_or_default())
+                .with(json!({"runId": id, "status": "error"}))),
+            "timeout" => Ok(json!({
+                "runId": id, "status": status, "summary": "aborted", "stopReason": stop,
+            })),
+            _ => Ok(json!({
+                "runId": id, "status": status, "summary": "completed",
+                "result": {"payloads": [{"text": said, "mediaUrl": null}], "meta": {
+                    "aborted": false, "stopReason": stop, "finalAssistantVisibleText": said,
+                }},
+            })),
+        };
+        let wait = json!({
+            "runId": id, "status": status, "endedAt": answer.get("timestamp"),
+            "stopReason": stop,
+            "terminalReply": {"disposition": "visible", "text": said},
+        });
+        let second = second.map(|value| value.to_string().into_bytes());
+        let finished = Finished { digest, wait: wait.to_string().into_bytes(), second };
         self.runs.remember(self.disk.as_mut(), id.to_owned(), finished);
     }
 
@@ -94,8 +137,8 @@ impl Gateway {
 struct Written {
     /// Its message.
     said: bool,
-    /// Its answer.
-    answered: bool,
+    /// Its answer, or that of the run it was said to.
+    answer: Option<Value>,
     /// Ids of its calls that have a result, and names of those that have none.
     results: BTreeSet<String>,
     cut_short: Vec<String>,
@@ -112,7 +155,7 @@ impl Written {
         let carried = answers.is_some_and(|answers| answers.iter().any(|other| other == id));
         match text("role") {
             Some("assistant") if (ours || carried) && field("continues").is_none() => {
-                self.answered = true;
+                self.answer.get_or_insert_with(|| message.clone());
             }
             Some("toolResult") if ours => {
                 self.results.extend(text("toolCallId").map(str::to_owned));
@@ -144,6 +187,7 @@ impl Written {
 #[cfg(test)]
 mod tests {
     use super::super::super::fuzz::{Memory, boot};
+    use super::super::Repeated;
     use crate::config::AuthMode;
     use crate::driver::{Now, Time};
     use crate::store::Disk;
@@ -181,5 +225,44 @@ mod tests {
         drop(gateway);
         let again = boot(0, AuthMode::None, &disk, now);
         assert_eq!(again.sessions.messages(&disk, key).expect("a transcript").len(), 8);
+    }
+
+    #[test]
+    fn an_answer_without_its_outcome_is_remembered_as_one() {
+        let mut disk = Memory::default();
+        let key = "agent:main:main";
+        let now = Now { time: Time(1), wall_ms: 1_795_000_000_000 };
+        let mut gateway = boot(0, AuthMode::None, &disk, now);
+        gateway.sessions.ensure(&mut disk, key, || "s".to_owned(), 1);
+        let mut lines = Vec::new();
+        for id in ["whole", "rider", "cut"] {
+            let said =
+                json!({"role": "user", "content": id, "idempotencyKey": format!("{id}:user")});
+            gateway.append_message(key, id, &said).expect("memory");
+            let work = json!({"sessionKey": key, "message": said, "digest": "07".repeat(32)});
+            lines.extend(json!({"op": "accept", "id": id, "work": work}).to_string().bytes());
+            lines.push(b'\n');
+        }
+        let answer = json!({
+            "role": "assistant", "content": [{"type": "text", "text": "yes"}],
+            "stopReason": "stop", "__openclaw": {"runId": "whole", "answers": ["rider"]},
+        });
+        gateway.append_message(key, "whole", &answer).expect("memory");
+        gateway.save();
+        drop(gateway);
+        disk.append(Path::new("/state/journal/inbound.jsonl"), &lines).expect("memory");
+        // Killed between the answer and its outcome.
+        let gateway = boot(0, AuthMode::None, &disk, now);
+        for id in ["whole", "rider"] {
+            match gateway.repeated(id, [7; 32]) {
+                Repeated::Finished(Ok(payload)) => {
+                    assert!(String::from_utf8_lossy(payload).contains("yes"), "{id}");
+                }
+                _ => panic!("{id} would run again"),
+            }
+            assert!(matches!(gateway.repeated(id, [8; 32]), Repeated::Conflict));
+        }
+        assert!(matches!(gateway.repeated("cut", [7; 32]), Repeated::Finished(Err(_))));
+        assert_eq!(gateway.sessions.messages(&disk, key).expect("read").len(), 5);
     }
 }

@@ -38,6 +38,8 @@ pub enum Way {
     Fails,
     /// 401.
     Refuses,
+    /// Finds the conversation too long.
+    TooLong,
     /// Not HTTP.
     Garbage,
 }
@@ -45,7 +47,7 @@ pub enum Way {
 /// Ways that end in an answer.
 pub const GOOD: [Way; 4] = [Way::Normal, Way::Slow, Way::Lingers, Way::NoDone];
 /// Every way.
-pub const ALL: [Way; 12] = [
+pub const ALL: [Way; 13] = [
     Way::Normal,
     Way::Slow,
     Way::Lingers,
@@ -57,6 +59,7 @@ pub const ALL: [Way; 12] = [
     Way::TooMany,
     Way::Fails,
     Way::Refuses,
+    Way::TooLong,
     Way::Garbage,
 ];
 
@@ -145,8 +148,11 @@ impl Provider {
                 "index": index, "type": "function",
                 "function": {"name": name, "arguments": ""},
             });
-            if self.rng.percent(80) {
-                first["id"] = json!(format!("call-{:016x}", self.rng.next()));
+            // Some give none, or the same again and again.
+            match self.rng.below(10) {
+                0 => {}
+                1 => first["id"] = json!("call_0"),
+                _ => first["id"] = json!(format!("call-{:016x}", self.rng.next())),
             }
             let rest = json!({"index": index, "function": {"arguments": arguments}});
             for part in [first, rest] {
@@ -184,7 +190,10 @@ impl Provider {
     }
 
     fn refuse(&mut self, status: &str, extra: &str, io: &mut Io) {
-        let body = b"{\"error\":{\"message\":\"simulated\"}}";
+        let body: &[u8] = match self.way {
+            Way::TooLong => b"{\"error\":{\"code\":\"context_length_exceeded\"}}",
+            _ => b"{\"error\":{\"message\":\"simulated\"}}",
+        };
         let head = format!("HTTP/1.1 {status}\r\n{extra}Content-Length: {}\r\n\r\n", body.len());
         io.send.extend_from_slice(head.as_bytes());
         io.send.extend_from_slice(body);
@@ -194,6 +203,7 @@ impl Provider {
     fn answer(&mut self, now: Time, io: &mut Io) {
         match self.way {
             Way::Silent => {}
+            Way::TooLong => self.refuse("400 Bad Request", "", io),
             Way::TooMany => self.refuse("429 Too Many Requests", "Retry-After: 2\r\n", io),
             Way::Fails => self.refuse("500 Oops", "", io),
             Way::Refuses => self.refuse("401 Unauthorized", "", io),
