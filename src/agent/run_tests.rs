@@ -270,7 +270,8 @@ fn a_turn_cut_in_its_calls_starts_over_without_them() {
 
 #[test]
 fn a_run_ends_while_its_tools_work() {
-    let ends: [(&str, fn(&mut Bench)); 3] = [
+    type End = fn(&mut Bench);
+    let ends: [(&str, End); 3] = [
         ("deadline", |bench| bench.pass(600_000)),
         ("abort", |bench| {
             let Bench { run, fx, told, .. } = bench;

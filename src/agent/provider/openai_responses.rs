@@ -265,10 +265,11 @@ impl Reader {
                 let own = json!({"message": event.message, "code": event.code});
                 return Err(StreamError::report(event.error.as_ref().unwrap_or(&own)));
             }
-            _ => match event.error.filter(|error| !error.is_null()) {
-                Some(error) => return Err(StreamError::report(&error)),
-                None => {}
-            },
+            _ => {
+                if let Some(error) = event.error.filter(|error| !error.is_null()) {
+                    return Err(StreamError::report(&error));
+                }
+            }
         }
         Ok(Step::More)
     }
