@@ -124,10 +124,10 @@ fn class_of_words(status: Option<u16>, text: &str, codes: &str) -> Option<Class>
     let text = text.to_ascii_lowercase();
     let says = |word: &&str| text.contains(*word) || codes.contains(*word);
     // "Tokens per minute" are a rate, whatever else the sentence says.
-    if status != Some(429) && OVERFLOW.iter().any(|word| says(word)) {
+    if status != Some(429) && OVERFLOW.iter().any(says) {
         return Some(Class::Overflow);
     }
-    BILLING.iter().any(|word| says(word)).then_some(Class::Billing)
+    BILLING.iter().any(says).then_some(Class::Billing)
 }
 
 enum Word {

@@ -154,6 +154,7 @@ impl Gateway {
             keep: new.keep,
             unsaid,
             said,
+            spoken: None,
             ask: Some(new.ask),
             candidates,
             timeout_ms,

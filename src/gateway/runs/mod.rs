@@ -73,6 +73,8 @@ pub(super) struct Active {
     unsaid: Option<Value>,
     /// The user message in the transcript, not told to clients yet.
     said: Option<(Value, Appended)>,
+    /// The same, once told: a compaction may take it out of the context.
+    spoken: Option<(Value, Appended)>,
     ask: Option<Ask>,
     pub(super) candidates: Vec<Candidate>,
     timeout_ms: u64,
@@ -253,6 +255,9 @@ impl Gateway {
             return;
         }
         let said = run.said.take();
+        if said.is_some() {
+            run.spoken.clone_from(&said);
+        }
         // As recorded: of a chat the message is told first, of an `agent` call behind the start.
         let late = run.cause == Cause::Agent;
         if let Some((message, appended)) = said.as_ref().filter(|_| !late) {
@@ -296,9 +301,10 @@ impl Gateway {
     fn conversation(&self, run: &Active, request: Vec<Turn>) -> Vec<Turn> {
         let (mut turns, rest): (Vec<Turn>, Vec<Turn>) =
             request.into_iter().partition(|turn| matches!(turn, Turn::System(_)));
-        let (own, own_id) = match (&run.said, &run.unsaid) {
-            (Some((message, appended)), _) => (Some(message), Some(&appended.id)),
-            (None, unsaid) => (unsaid.as_ref(), None),
+        let said = run.said.as_ref().or(run.spoken.as_ref());
+        let (own, own_id) = match (said, &run.unsaid) {
+            (Some((message, appended)), None) => (Some(message), Some(&appended.id)),
+            (_, unsaid) => (unsaid.as_ref(), None),
         };
         // An image sent now does not take the place of what was said before.
         let max_bytes = limits::CONTEXT_BYTES + own.map_or(0, value_bytes);
@@ -307,6 +313,10 @@ impl Gateway {
             .sessions
             .context(disk, &run.key, limits::CONTEXT_MESSAGES, max_bytes)
             .unwrap_or_default();
+        // A run that begins once more, behind a compaction, goes on where it was: its message is
+        // the last only as long as its model has not said anything.
+        let goes_on = run.spoken.is_some() && has_spoken(&records, &run.id);
+        let (own, own_id) = if goes_on { (None, None) } else { (own, own_id) };
         turns.extend(summary.as_ref().map(compaction::summary_turn));
         let kept = records
             .iter()
@@ -585,6 +595,14 @@ fn retry(mut error: ErrorShape) -> ErrorShape {
     error.retryable = Some(true);
     error.retry_after_ms = Some(500);
     error
+}
+
+/// Whether a run has turns of its model in its transcript.
+fn has_spoken(records: &[Record], run: &str) -> bool {
+    records.iter().any(|record| {
+        let own = record.message.get("__openclaw").and_then(|own| own.get("runId"));
+        own.and_then(Value::as_str) == Some(run)
+    })
 }
 
 #[cfg(test)]
