@@ -50,7 +50,7 @@ fn a_session_asks_another_and_hears_its_reply() {
         (said, None) => reply.say(&format!("re: {said}")),
     });
     home.configure(&provider.config(""));
-    let mut gateway = home.start("");
+    let gateway = home.start("");
     let mut socket = Socket::connect(gateway.port);
     send(&mut socket, "agent:main:other", "hello", "r0");
     let heard = send(&mut socket, "main", "ask the other", "r1");
@@ -62,11 +62,28 @@ fn a_session_asks_another_and_hears_its_reply() {
     assert!(list.contains("agent:main:other") && list.contains("agent:main:main"), "{list}");
     let read = send(&mut socket, "main", "read", "r4");
     assert!(read.contains("re: hello") && read.contains("what is it?"), "{read}");
-    // Not everything is in reach when the configuration says so.
+}
+
+#[cfg(feature = "process")]
+#[test]
+fn what_is_out_of_reach_is_said_to_be() {
+    let home = Home::new();
+    let provider = Provider::start(|asked, reply| match (asked.said(), result(asked)) {
+        (_, Some(result)) => reply.say(&format!("heard {result}")),
+        (said, None) if said == "read" => {
+            call(reply, "sessions_history", &json!({"sessionKey": "agent:main:other"}));
+        }
+        (said, None) => reply.say(&format!("re: {said}")),
+    });
+    home.configure(&provider.config(""));
+    let mut gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    send(&mut socket, "agent:main:other", "hello", "r0");
+    assert!(send(&mut socket, "main", "read", "r1").contains("re: hello"));
     home.configure(&provider.config("tools: { sessions: { visibility: 'self' } },"));
     gateway.signal(rustix::process::Signal::HUP);
     gateway.wait_for("reread and applied");
-    let hidden = send(&mut socket, "main", "read", "r5");
+    let hidden = send(&mut socket, "main", "read", "r2");
     assert!(hidden.contains("tools.sessions.visibility"), "{hidden}");
 }
 
