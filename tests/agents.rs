@@ -1,4 +1,5 @@
 //! Agents as operators and models see them: workspaces, the prompt, who is the default.
+#![cfg(feature = "process")]
 
 mod common;
 

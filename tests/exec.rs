@@ -1,5 +1,5 @@
 //! Commands and pages for a scripted model: what runs, what ends, what is refused.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "process"))]
 
 mod common;
 

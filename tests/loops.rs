@@ -1,5 +1,6 @@
 //! The tool loop: order of events as the reference's recorded timelines have it, cancelling
 //! while tools work, and SIGKILL at random instants.
+#![cfg(feature = "process")]
 
 mod common;
 

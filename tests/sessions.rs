@@ -1,5 +1,6 @@
 //! `sessions.*`, `chat.inject` and its likes, slash commands: over the socket, against the real
 //! binary.
+#![cfg(feature = "process")]
 
 mod common;
 

@@ -7,6 +7,7 @@
 //! `--port` the clients ask the provider itself: that is the floor. With `--pid` the resident
 //! memory of the gateway is read before, and in the middle of the streams.
 #![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "what it measured")]
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
