@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::provider::{Asked, Provider, Reply};
+use common::provider::Provider;
 use common::socket::Socket;
 use common::{Gateway, Home, PATIENCE};
 use serde_json::{Value, json};
@@ -11,28 +11,13 @@ use std::time::{Duration, Instant};
 
 /// A model that calls the tool its user names: `exec {"command": ...}`, and repeats the result.
 fn obedient() -> Provider {
-    Provider::start(|asked, reply| match result(asked) {
+    Provider::start(|asked, reply| match asked.result() {
         Some(result) => reply.say(&result),
         None => match asked.said().split_once(' ') {
-            Some((tool, args)) if args.starts_with('{') => call(reply, tool, args),
+            Some((tool, args)) if args.starts_with('{') => reply.call(tool, args),
             _ => reply.say("no tool"),
         },
     })
-}
-
-fn call(reply: &mut Reply, name: &str, args: &str) {
-    let function = json!({"name": name, "arguments": args});
-    let delta = json!({"tool_calls": [
-        {"index": 0, "id": "call-1", "type": "function", "function": function},
-    ]});
-    reply.head();
-    reply.event(&json!({"choices": [{"index": 0, "delta": delta}]}));
-    reply.finish("tool_calls");
-}
-
-fn result(asked: &Asked) -> Option<String> {
-    let last = asked.body["messages"].as_array()?.last()?;
-    (last["role"] == "tool").then(|| last["content"].as_str().unwrap_or_default().to_owned())
 }
 
 struct Rig {

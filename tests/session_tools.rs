@@ -3,26 +3,9 @@
 mod common;
 
 use common::Home;
-use common::provider::{Asked, Provider, Reply};
+use common::provider::Provider;
 use common::socket::Socket;
-use serde_json::{Value, json};
-
-/// The model asks for one tool.
-fn call(reply: &mut Reply, name: &str, args: &Value) {
-    let function = json!({"name": name, "arguments": args.to_string()});
-    let delta = json!({"tool_calls": [
-        {"index": 0, "id": format!("call-{name}"), "type": "function", "function": function},
-    ]});
-    reply.head();
-    reply.event(&json!({"choices": [{"index": 0, "delta": delta}]}));
-    reply.finish("tool_calls");
-}
-
-/// The result that the last message of the request holds, if it is a tool's.
-fn result(asked: &Asked) -> Option<String> {
-    let last = asked.body["messages"].as_array()?.last()?;
-    (last["role"] == "tool").then(|| last["content"].as_str().unwrap_or_default().to_owned())
-}
+use serde_json::json;
 
 fn send(socket: &mut Socket, session: &str, message: &str, run: &str) -> String {
     let params = json!({"sessionKey": session, "message": message, "idempotencyKey": run});
@@ -33,19 +16,19 @@ fn send(socket: &mut Socket, session: &str, message: &str, run: &str) -> String 
 #[test]
 fn a_session_asks_another_and_hears_its_reply() {
     let home = Home::new();
-    let provider = Provider::start(|asked, reply| match (asked.said(), result(asked)) {
+    let provider = Provider::start(|asked, reply| match (asked.said(), asked.result()) {
         (_, Some(result)) => reply.say(&format!("heard {result}")),
         (said, None) if said == "ask the other" => {
             let args = json!({"sessionKey": "agent:main:other", "message": "what is it?"});
-            call(reply, "sessions_send", &args);
+            reply.call("sessions_send", &args);
         }
         (said, None) if said == "ask myself" => {
             let args = json!({"sessionKey": "agent:main:main", "message": "x"});
-            call(reply, "sessions_send", &args);
+            reply.call("sessions_send", &args);
         }
-        (said, None) if said == "list" => call(reply, "sessions_list", &json!({})),
+        (said, None) if said == "list" => reply.call("sessions_list", &json!({})),
         (said, None) if said == "read" => {
-            call(reply, "sessions_history", &json!({"sessionKey": "agent:main:other"}));
+            reply.call("sessions_history", &json!({"sessionKey": "agent:main:other"}));
         }
         (said, None) => reply.say(&format!("re: {said}")),
     });
@@ -68,10 +51,10 @@ fn a_session_asks_another_and_hears_its_reply() {
 #[test]
 fn what_is_out_of_reach_is_said_to_be() {
     let home = Home::new();
-    let provider = Provider::start(|asked, reply| match (asked.said(), result(asked)) {
+    let provider = Provider::start(|asked, reply| match (asked.said(), asked.result()) {
         (_, Some(result)) => reply.say(&format!("heard {result}")),
         (said, None) if said == "read" => {
-            call(reply, "sessions_history", &json!({"sessionKey": "agent:main:other"}));
+            reply.call("sessions_history", &json!({"sessionKey": "agent:main:other"}));
         }
         (said, None) => reply.say(&format!("re: {said}")),
     });
@@ -90,11 +73,11 @@ fn what_is_out_of_reach_is_said_to_be() {
 #[test]
 fn a_spawned_run_reports_to_its_parent_and_ends_with_it() {
     let home = Home::new();
-    let provider = Provider::start(|asked, reply| match (asked.said(), result(asked)) {
+    let provider = Provider::start(|asked, reply| match (asked.said(), asked.result()) {
         (_, Some(result)) => reply.say(&format!("spawned {result}")),
         (said, None) if said.starts_with("spawn ") => {
             let args = json!({"task": said.trim_start_matches("spawn "), "label": "the task"});
-            call(reply, "sessions_spawn", &args);
+            reply.call("sessions_spawn", &args);
         }
         (said, None) if said == "wait for ever" => {
             reply.head();

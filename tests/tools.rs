@@ -8,31 +8,14 @@ use common::provider::{Asked, Provider, Reply};
 use common::socket::Socket;
 use serde_json::{Value, json};
 
-/// The model asks for one tool.
-fn call(reply: &mut Reply, name: &str, args: &Value) {
-    let function = json!({"name": name, "arguments": args.to_string()});
-    let delta = json!({"tool_calls": [
-        {"index": 0, "id": format!("call-{name}"), "type": "function", "function": function},
-    ]});
-    reply.head();
-    reply.event(&json!({"choices": [{"index": 0, "delta": delta}]}));
-    reply.finish("tool_calls");
-}
-
-/// The result that the last message of the request holds, if it is a tool's.
-fn result(asked: &Asked) -> Option<String> {
-    let last = asked.body["messages"].as_array()?.last()?;
-    (last["role"] == "tool").then(|| last["content"].to_string())
-}
-
 /// What a message `tool {json}` asks for: the model does as it is told, then repeats the result.
 fn obedient(asked: &Asked, reply: &mut Reply) {
-    match result(asked) {
+    match asked.result() {
         Some(result) => reply.say(&format!("got {result}")),
         None => {
             let said = asked.said();
             let (name, args) = said.split_once(' ').expect("a tool and its arguments");
-            call(reply, name, &serde_json::from_str(args).expect("arguments"));
+            reply.call(name, args);
         }
     }
 }
@@ -101,7 +84,7 @@ fn a_model_works_on_files_and_stays_in_the_workspace() {
 #[test]
 fn a_model_that_turns_in_circles_is_told_and_stopped() {
     let home = Home::new();
-    let provider = Provider::start(|_, reply: &mut Reply| call(reply, "ls", &json!({})));
+    let provider = Provider::start(|_, reply: &mut Reply| reply.call("ls", &json!({})));
     let more = "tools: { loopDetection: { enabled: true, warningThreshold: 2, \
                 criticalThreshold: 4 } },";
     home.configure(&provider.config(more));

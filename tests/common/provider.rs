@@ -47,6 +47,15 @@ impl Asked {
     }
 }
 
+impl Asked {
+    /// The result that the last message holds, if it is a tool's.
+    pub fn result(&self) -> Option<String> {
+        let last = self.body["messages"].as_array()?.last()?;
+        let text = || last["content"].as_str().unwrap_or_default().to_owned();
+        (last["role"] == "tool").then(text)
+    }
+}
+
 /// The answering side of one connection.
 pub struct Reply {
     /// The socket.
@@ -107,6 +116,16 @@ impl Reply {
         self.head();
         self.delta(text);
         self.finish("stop");
+    }
+
+    /// The model asks for one tool; the call's id is `call-` and its name.
+    pub fn call(&mut self, name: &str, args: impl std::fmt::Display) {
+        let function = json!({"name": name, "arguments": args.to_string()});
+        let id = format!("call-{name}");
+        let call = json!({"index": 0, "id": id, "type": "function", "function": function});
+        self.head();
+        self.event(&json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}));
+        self.finish("tool_calls");
     }
 
     /// An error status with further header lines.
