@@ -20,15 +20,15 @@ fn a_session_asks_another_and_hears_its_reply() {
         (_, Some(result)) => reply.say(&format!("heard {result}")),
         (said, None) if said == "ask the other" => {
             let args = json!({"sessionKey": "agent:main:other", "message": "what is it?"});
-            reply.call("sessions_send", &args);
+            reply.call("sessions_send", args);
         }
         (said, None) if said == "ask myself" => {
             let args = json!({"sessionKey": "agent:main:main", "message": "x"});
-            reply.call("sessions_send", &args);
+            reply.call("sessions_send", args);
         }
-        (said, None) if said == "list" => reply.call("sessions_list", &json!({})),
+        (said, None) if said == "list" => reply.call("sessions_list", json!({})),
         (said, None) if said == "read" => {
-            reply.call("sessions_history", &json!({"sessionKey": "agent:main:other"}));
+            reply.call("sessions_history", json!({"sessionKey": "agent:main:other"}));
         }
         (said, None) => reply.say(&format!("re: {said}")),
     });
@@ -54,7 +54,7 @@ fn what_is_out_of_reach_is_said_to_be() {
     let provider = Provider::start(|asked, reply| match (asked.said(), asked.result()) {
         (_, Some(result)) => reply.say(&format!("heard {result}")),
         (said, None) if said == "read" => {
-            reply.call("sessions_history", &json!({"sessionKey": "agent:main:other"}));
+            reply.call("sessions_history", json!({"sessionKey": "agent:main:other"}));
         }
         (said, None) => reply.say(&format!("re: {said}")),
     });
@@ -77,7 +77,7 @@ fn a_spawned_run_reports_to_its_parent_and_ends_with_it() {
         (_, Some(result)) => reply.say(&format!("spawned {result}")),
         (said, None) if said.starts_with("spawn ") => {
             let args = json!({"task": said.trim_start_matches("spawn "), "label": "the task"});
-            reply.call("sessions_spawn", &args);
+            reply.call("sessions_spawn", args);
         }
         (said, None) if said == "wait for ever" => {
             reply.head();

@@ -84,7 +84,7 @@ fn a_model_works_on_files_and_stays_in_the_workspace() {
 #[test]
 fn a_model_that_turns_in_circles_is_told_and_stopped() {
     let home = Home::new();
-    let provider = Provider::start(|_, reply: &mut Reply| reply.call("ls", &json!({})));
+    let provider = Provider::start(|_, reply: &mut Reply| reply.call("ls", json!({})));
     let more = "tools: { loopDetection: { enabled: true, warningThreshold: 2, \
                 criticalThreshold: 4 } },";
     home.configure(&provider.config(more));
