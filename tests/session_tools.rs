@@ -73,7 +73,10 @@ fn what_is_out_of_reach_is_said_to_be() {
 #[test]
 fn a_spawned_run_reports_to_its_parent_and_ends_with_it() {
     let home = Home::new();
-    let provider = Provider::start(|asked, reply| match (asked.said(), asked.result()) {
+    // The child answers when its parent's run is over: else its report would be said to that run.
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let provider = Provider::start(move |asked, reply| match (asked.said(), asked.result()) {
         (_, Some(result)) => reply.say(&format!("spawned {result}")),
         (said, None) if said.starts_with("spawn ") => {
             let args = json!({"task": said.trim_start_matches("spawn "), "label": "the task"});
@@ -84,9 +87,11 @@ fn a_spawned_run_reports_to_its_parent_and_ends_with_it() {
             reply.wait_for_close();
         }
         (said, None) if said.contains("Sub-agent report") => reply.say("reported"),
+        (said, None) if said == "anything else?" => reply.say("no"),
         (said, None) => {
             let tools = asked.body["tools"].to_string();
             assert!(!tools.contains("\"sessions_spawn\""), "a sub-agent has no session tools");
+            let _ = wait.lock().unwrap().recv();
             reply.say(&format!("done: {said}"));
         }
     });
@@ -95,6 +100,7 @@ fn a_spawned_run_reports_to_its_parent_and_ends_with_it() {
     let mut socket = Socket::connect(gateway.port);
     let spawned = send(&mut socket, "main", "spawn count to three", "r1");
     assert!(spawned.contains("\"status\": \"accepted\""), "{spawned}");
+    go.send(()).unwrap();
     let report = socket.event(|frame| {
         frame["event"] == "chat"
             && frame["payload"]["state"] == "final"
@@ -111,4 +117,8 @@ fn a_spawned_run_reports_to_its_parent_and_ends_with_it() {
     let aborted =
         socket.event(|frame| frame["event"] == "chat" && frame["payload"]["state"] == "aborted");
     assert!(aborted["payload"]["sessionKey"].as_str().unwrap().contains(":subagent:"));
+    // What was stopped does not start anew with a report of its end.
+    provider.rest();
+    assert!(send(&mut socket, "main", "anything else?", "r3") == "no");
+    assert_eq!(provider.rest().len(), 1, "only what was said since");
 }

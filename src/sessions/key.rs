@@ -147,6 +147,14 @@ pub fn direct(
     }
 }
 
+/// True for the session of a spawned run: `agent:<agentId>:subagent:<uuid>`.
+pub fn is_subagent(key: &str) -> bool {
+    agent_of(key).is_some_and(|agent| {
+        let rest = key.strip_prefix("agent:").and_then(|rest| rest.strip_prefix(agent));
+        rest.is_some_and(|rest| rest.starts_with(":subagent:"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +187,8 @@ mod tests {
         }
         assert!(!is_reserved("agent:main:main"));
         assert!(!is_reserved("agent:cron:main"));
+        assert!(is_subagent("agent:main:subagent:x") && !is_subagent("agent:subagent:main"));
+        assert!(!is_subagent("agent:main:a:subagent:x"));
     }
 
     #[test]

@@ -17,10 +17,8 @@ use crate::agent::turn::Turn;
 use crate::config::{QueueDrop, QueueMode as Configured};
 use crate::driver::Effects;
 use crate::limits;
+use crate::sessions::key;
 use serde_json::Value;
-
-/// What the keys of spawned sessions contain.
-const SUBAGENT: &str = ":subagent:";
 
 /// What a message does while its session has a run.
 pub(in crate::gateway) type QueueMode = Configured;
@@ -135,8 +133,8 @@ impl Gateway {
     pub(super) fn may_begin(&mut self, number: u64) -> bool {
         let Some(run) = self.runs.get(number) else { return true };
         let mut room = self.runs.running < self.config.agents.defaults.max_concurrent as usize;
-        if run.key.contains(SUBAGENT) {
-            let lane = |run: &Active| run.machine.is_some() && run.key.contains(SUBAGENT);
+        if key::is_subagent(&run.key) {
+            let lane = |run: &Active| run.machine.is_some() && key::is_subagent(&run.key);
             let busy = self.runs.active.values().filter(|run| lane(run)).count();
             room &= busy < self.config.reach.subagents_max as usize;
         }

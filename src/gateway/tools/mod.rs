@@ -27,6 +27,7 @@ use crate::agent::tools::{Args, HostTool, How, Output, Place, Section, Tool, Wor
 use crate::agent::turn::Part;
 use crate::driver::{ConnId, Effects, Time};
 use crate::limits;
+use crate::sessions::key;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -91,6 +92,8 @@ pub(super) struct Tools {
     /// Calls of `sessions_send` that wait for the reply of a run, by its id.
     replies: BTreeMap<String, u64>,
     stepping: bool,
+    /// The disk tool that had the last slice.
+    stepped: u64,
     /// Declarations of the sets in use, by the names in them.
     declared: BTreeMap<Vec<&'static str>, Rc<[Value]>>,
 }
@@ -214,18 +217,20 @@ impl Gateway {
         }
     }
 
-    /// The next slice of every disk tool at work.
+    /// One slice for the next disk tool in turn: however many work, a turn of the loop is held
+    /// no longer than one of them takes.
     pub(super) fn step_tools(&mut self) {
         self.tools.stepping = false;
-        let working: Vec<u64> = self
-            .tools
-            .calls
-            .iter()
-            .filter(|(_, calling)| calling.work.is_some())
-            .map(|(number, _)| *number)
-            .collect();
-        for number in working {
-            self.step_tool(number);
+        let working = |(number, calling): (&u64, &Calling)| calling.work.as_ref().map(|_| *number);
+        let calls = &self.tools.calls;
+        let behind = calls.range(self.tools.stepped + 1..).find_map(working);
+        let Some(number) = behind.or_else(|| calls.iter().find_map(working)) else { return };
+        self.tools.stepped = number;
+        self.step_tool(number);
+        let more = self.tools.calls.values().any(|calling| calling.work.is_some());
+        if more && !self.tools.stepping {
+            self.tools.stepping = true;
+            self.timers.arm(self.now.time, Timer::Work);
         }
     }
 
@@ -300,7 +305,6 @@ impl Gateway {
 
     /// Carries out a tool that needs the gateway: it calls [`Gateway::tool_done`] now or later.
     fn host_tool(&mut self, number: u64, host: HostTool, fx: &mut Effects) {
-        let _ = &fx;
         match host {
             HostTool::AgentsList => self.agents_list_tool(number),
             HostTool::SessionStatus => self.session_status_tool(number),
@@ -317,7 +321,6 @@ impl Gateway {
 
     /// Stops what a host tool has under way for this call.
     fn cancel_host_tool(&mut self, number: u64, host: HostTool, fx: &mut Effects) {
-        let _ = (number, &fx);
         match host {
             HostTool::WebFetch => self.cancel_web_fetch(number, fx),
             HostTool::Exec | HostTool::Process => self.cancel_exec(number, fx),
@@ -343,7 +346,7 @@ impl Gateway {
 
 /// A spawned run minds its own matter.
 fn is_withheld(key: &str, tool: &Tool) -> bool {
-    key.contains(":subagent:") && matches!(tool.section, Section::Sessions | Section::Messaging)
+    key::is_subagent(key) && matches!(tool.section, Section::Sessions | Section::Messaging)
 }
 
 /// A tool as a request to a model declares it, in OpenAI's form.
@@ -403,6 +406,45 @@ fn cut_middle(text: &str, room: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Never done; notes its steps.
+    struct Endless(Rc<std::cell::Cell<u32>>);
+
+    impl Work for Endless {
+        fn step(&mut self, _: &mut dyn crate::store::Disk) -> Option<Output> {
+            self.0.set(self.0.get() + 1);
+            None
+        }
+    }
+
+    #[test]
+    fn a_turn_of_the_loop_gives_one_slice_and_each_tool_has_its_turn() {
+        use super::super::fuzz::{Memory, boot};
+        let now = crate::driver::Now { time: Time(1), wall_ms: 1 };
+        let mut gateway = boot(0, crate::config::AuthMode::None, &Memory::default(), now);
+        let steps: Vec<Rc<std::cell::Cell<u32>>> = (0..3).map(|_| Rc::default()).collect();
+        for (number, steps) in (1..).zip(&steps) {
+            let calling = Calling {
+                caller: Caller::Run { run: number, index: 0 },
+                tool: crate::agent::tools::TOOLS.first().expect("a tool"),
+                agent: String::new(),
+                key: String::new(),
+                id: String::new(),
+                args: Args::default(),
+                work: Some(Box::new(Endless(steps.clone()))),
+                due: None,
+                armed: Armed::default(),
+            };
+            gateway.tools.calls.insert(number, calling);
+        }
+        for turn in 1..=7 {
+            gateway.step_tools();
+            assert_eq!(steps.iter().map(|steps| steps.get()).sum::<u32>(), turn);
+            assert!(gateway.tools.stepping, "the next slice is armed");
+        }
+        let each: Vec<u32> = steps.iter().map(|steps| steps.get()).collect();
+        assert_eq!(each, [3, 2, 2]);
+    }
 
     #[test]
     fn a_long_output_keeps_its_beginning_and_end() {

@@ -306,8 +306,11 @@ impl Gateway {
             }
             self.tool_done(call, Output::value(value));
         }
+        // Whoever stopped it knows; a report would start its parent anew.
+        let stopped = matches!(outcome, Outcome::Aborted(_));
         if run.cause == Cause::Session
-            && run.key.contains(":subagent:")
+            && !stopped
+            && key::is_subagent(&run.key)
             && let Some(parent) = self.spawner_of(&run.key)
         {
             self.announce(run, &parent, status, if why.is_empty() { &text } else { &why });
