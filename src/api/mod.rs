@@ -197,6 +197,11 @@ pub fn error(status: u16, kind: &str, message: &str) -> Reply {
     )
 }
 
+/// 403 for a caller whose proof does not cover what the door does.
+pub fn missing_scope(scope: &str) -> Reply {
+    error(403, "forbidden", &format!("missing scope: {scope}"))
+}
+
 /// 401 as every door but hooks answers it.
 pub fn unauthorized() -> Reply {
     error(401, "unauthorized", "Unauthorized")

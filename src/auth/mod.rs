@@ -4,10 +4,11 @@
 //! by itself; secrets are compared by digest in constant time.
 
 pub mod device;
+pub mod identity;
 pub mod origin;
+pub mod source;
 
 use crate::config::{Auth, AuthMode, Secret};
-use crate::protocol::operations::holds;
 use crate::protocol::{CLIENT_IDS, OPERATOR_SCOPES};
 use crate::wire::hash::constant_time_eq_digest;
 use crate::wire::http::head::Headers;
@@ -123,12 +124,6 @@ pub fn known_scopes(asked: &[String]) -> Vec<String> {
         }
     }
     granted
-}
-
-/// Whether the shared secret on an HTTP door covers an operation: it always does, since its
-/// ceiling is every scope; kept as a function so that every door asks the same table.
-pub fn shared_secret_holds(scope: &str) -> bool {
-    holds(&OPERATOR_SCOPES, scope)
 }
 
 #[cfg(test)]

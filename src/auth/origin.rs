@@ -127,7 +127,7 @@ fn any_origin(allowed: &str, policy: Policy<'_>) -> bool {
 }
 
 /// `localhost` or a loopback literal; never a prefix match.
-fn is_local_name(name: &str) -> bool {
+pub fn is_local_name(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(is_loopback)
 }

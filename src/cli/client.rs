@@ -419,7 +419,7 @@ impl Session {
 pub fn scopes_for(method: &str) -> Vec<&'static str> {
     let row = operations::find(method, NEWEST).or_else(|| operations::find(method, OLDEST));
     match row.map(|row| row.scope) {
-        Some(Scope::None) => vec!["operator.read"],
+        Some(Scope::None | Scope::Node) => vec!["operator.read"],
         Some(Scope::Operator(scope)) => vec![scope],
         None => vec!["operator.admin"],
     }

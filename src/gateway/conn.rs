@@ -55,6 +55,8 @@ pub(super) struct Handshake {
     pub(super) nonce: String,
     /// What the origin check said at the upgrade; told only after the frame is well-formed.
     pub(super) browser: Result<bool, crate::auth::origin::Refused>,
+    /// Where the upgrade came from.
+    pub(super) source: crate::auth::source::Source,
 }
 
 /// Who connects as what.
@@ -80,7 +82,12 @@ pub(super) struct Client {
     pub(super) recv: Receiver,
     pub(super) protocol: u32,
     pub(super) role: Role,
+    /// What it may do: granted, not asked.
     pub(super) scopes: Vec<&'static str>,
+    /// How it proved itself; when that is revoked, it goes.
+    pub(super) proof: crate::auth::identity::Proof,
+    /// The device that it proved to be.
+    pub(super) device: Option<String>,
     /// `client.id` and `client.mode`, for the transcript and presence.
     pub(super) id: &'static str,
     pub(super) mode: &'static str,

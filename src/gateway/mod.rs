@@ -17,6 +17,7 @@
 //! Within a turn: inputs first, then [`Core::turn_end`] starts the runs that were accepted (so
 //! that an acknowledgement leaves before anything of the run), then the driver writes.
 
+mod admit;
 mod agents;
 mod approvals;
 mod broadcast;

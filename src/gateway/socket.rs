@@ -7,7 +7,7 @@ use crate::limits;
 use crate::protocol::close;
 use crate::protocol::error::ErrorShape;
 use crate::protocol::frame::{self, BadFrame, Request, write_error, write_json, write_ok};
-use crate::protocol::operations::find;
+use crate::protocol::operations::{Scope, find};
 use crate::protocol::params::check;
 use crate::wire::ws::{self, Message};
 use serde_json::Value;
@@ -92,8 +92,12 @@ impl Gateway {
         let Some(row) = find(&request.method, client.protocol) else {
             return Err(ErrorShape::unknown_method(&request.method));
         };
-        if client.role == Role::Node && row.scope != crate::protocol::operations::Scope::None {
-            return Err(ErrorShape::invalid("unauthorized role: node"));
+        match (client.role, row.scope) {
+            (Role::Node, Scope::Operator(_)) | (Role::Operator, Scope::Node) => {
+                let role = client.role.as_str();
+                return Err(ErrorShape::invalid(format!("unauthorized role: {role}")));
+            }
+            _ => {}
         }
         if let Some(scope) = row.missing(&client.scopes) {
             return Err(ErrorShape::missing_scope(scope));

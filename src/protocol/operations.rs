@@ -14,6 +14,8 @@ pub enum Scope {
     None,
     /// This operator scope (or `operator.admin`; `write` includes `read`).
     Operator(&'static str),
+    /// The node role; no operator may.
+    Node,
 }
 
 /// `operator.read`.
@@ -841,7 +843,7 @@ impl Operation {
     /// The scope a caller lacks, if any.
     pub fn missing<S: AsRef<str>>(&self, held: &[S]) -> Option<&'static str> {
         match self.scope {
-            Scope::None => None,
+            Scope::None | Scope::Node => None,
             Scope::Operator(scope) => (!holds(held, scope)).then_some(scope),
         }
     }

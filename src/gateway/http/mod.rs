@@ -20,8 +20,9 @@ use super::conn::State;
 use super::tools::Caller;
 use crate::api::openai::{chat, embeddings, responses};
 use crate::api::{self, Door, Reply, Routed, openai, probes};
+use crate::auth::identity::Identity;
 use crate::auth::origin::{Policy, Refused, decide};
-use crate::auth::{Verdict, has_forwarding_header, is_loopback};
+use crate::auth::source::attribute;
 use crate::driver::{ConnId, Effects, Time};
 use crate::limits;
 use crate::wire::http::head::{Head, Method};
@@ -37,13 +38,21 @@ pub(super) struct Http {
     phase: Option<Phase>,
 }
 
+/// A request whose body is being read.
+struct Pending {
+    door: Door,
+    head: Head,
+    /// Who asks; none at doors with a token of their own.
+    identity: Option<Identity>,
+}
+
 /// What happens with the request under way.
 #[derive(Default)]
 enum Doing {
     #[default]
     Nothing,
     /// Its body is being read.
-    Body(Box<(Door, Head)>),
+    Body(Box<Pending>),
     /// A run answers it.
     Run(Box<Answer>),
     /// The end of a hook's run answers it.
@@ -169,11 +178,11 @@ impl Gateway {
     fn http_refused(&mut self, id: ConnId, refusal: Refusal, fx: &mut Effects) {
         let Some(http) = self.http(id) else { return };
         let reply = match &http.doing {
-            Doing::Body(pending) if matches!(pending.0, Door::Hook(_)) => {
+            Doing::Body(pending) if matches!(pending.door, Door::Hook(_)) => {
                 api::hooks::refused(refusal.status, refusal.reason)
             }
             Doing::Body(pending) => {
-                api::refused(Some(pending.1.path()), refusal.status, refusal.reason)
+                api::refused(Some(pending.head.path()), refusal.status, refusal.reason)
             }
             _ => {
                 let path = http.server.refused_path().unwrap_or_default();
@@ -191,9 +200,9 @@ impl Gateway {
         if leaving && let State::Http(http) = &mut conn.state {
             http.server.close_after_response();
         }
-        if has_forwarding_header(&head.headers) {
+        let Ok(source) = attribute(&head.headers, peer) else {
             return self.http_reply(id, &api::proxy_attribution_required(), &head, fx);
-        }
+        };
         let policy = Policy {
             allowed_origins: &self.config.gateway.control_ui.allowed_origins,
             mode: self.credentials.mode,
@@ -209,7 +218,7 @@ impl Gateway {
             return self.http_reply(id, &api::error(403, kind, refused.message()), &head, fx);
         }
         if upgrade {
-            return self.upgrade(id, &head, browser, fx);
+            return self.upgrade(id, &head, browser, source, fx);
         }
         let door = match api::route(&head, &self.config.hooks.path) {
             Routed::Door(door) => door,
@@ -226,17 +235,21 @@ impl Gateway {
         {
             return self.http_reply(id, &reply, &head, fx);
         }
-        if door.needs_secret() && self.credentials.check(head.bearer()) != Verdict::Granted {
-            return self.http_reply(id, &api::unauthorized(), &head, fx);
-        }
+        let identity = match door.needs_secret() {
+            false => None,
+            true => match self.admit(&source, &head, door.scope()) {
+                Ok(identity) => Some(identity),
+                Err(reply) => return self.http_reply(id, &reply, &head, fx),
+            },
+        };
         if let Some(key) = door.switched_off(&self.config) {
             return self.http_reply(id, &openai::disabled(key), &head, fx);
         }
         if head.method == Method::Post {
-            return self.http_wants_body(id, door, head, fx);
+            return self.http_wants_body(id, door, head, identity, fx);
         }
         let uptime = self.uptime_ms();
-        let local = is_loopback(peer);
+        let local = source.local;
         let reply = match door {
             Door::Live => probes::live(),
             Door::Ready => probes::ready(leaving, local.then_some(uptime)),
@@ -253,7 +266,14 @@ impl Gateway {
     }
 
     /// A door that takes a body gets it, as long as there is room for one.
-    fn http_wants_body(&mut self, id: ConnId, door: Door, head: Head, fx: &mut Effects) {
+    fn http_wants_body(
+        &mut self,
+        id: ConnId,
+        door: Door,
+        head: Head,
+        identity: Option<Identity>,
+        fx: &mut Effects,
+    ) {
         if self.memory_full() {
             let message = "the gateway holds as much as it may (limit memory); try again";
             let reply = api::error(503, "api_error", message).with("Retry-After", "1");
@@ -262,7 +282,7 @@ impl Gateway {
         let body_max = door.body_max(&self.config);
         let Some(http) = self.http(id) else { return };
         http.server.read_body(body_max);
-        http.doing = Doing::Body(Box::new((door, head)));
+        http.doing = Doing::Body(Box::new(Pending { door, head, identity }));
     }
 
     /// The client has gone: what was done for it alone is cancelled. A hook's run goes on.
@@ -315,7 +335,7 @@ impl Gateway {
     fn http_body(&mut self, id: ConnId, body: &[u8], fx: &mut Effects) {
         let Some(http) = self.http(id) else { return };
         let Doing::Body(pending) = std::mem::take(&mut http.doing) else { return };
-        let (door, head) = *pending;
+        let Pending { door, head, identity: _ } = *pending;
         let outcome = match door {
             Door::ChatCompletions => match chat::parse(body, &head.headers, &self.config) {
                 Ok(request) => self.fetch_media(id, request, head.http10, fx),

@@ -4,6 +4,7 @@ use super::super::Gateway;
 use super::super::conn::{Handshake, State};
 use crate::api::Reply;
 use crate::auth::origin::Refused;
+use crate::auth::source::Source;
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::frame::write_event;
@@ -17,6 +18,7 @@ impl Gateway {
         id: ConnId,
         head: &Head,
         browser: Result<bool, Refused>,
+        source: Source,
         fx: &mut Effects,
     ) {
         let accept = match ws::check_upgrade(head) {
@@ -48,7 +50,7 @@ impl Gateway {
         let rest = http.server.take_rest();
         let mut recv = Receiver::new(Role::Server, limits::WS_FRAME_PREAUTH);
         recv.push(&rest);
-        conn.state = State::Handshake(Box::new(Handshake { recv, nonce, browser }));
+        conn.state = State::Handshake(Box::new(Handshake { recv, nonce, browser, source }));
         self.wait_until(id, Some(due));
         self.set_reading(id, true, fx);
         self.shake_hands(id, fx);

@@ -9,20 +9,18 @@
 //!
 //! The order is the reference's (FACTS.md section 2.1): with two faults the earlier is told.
 
+mod hello;
+mod prove;
+
 use super::Gateway;
-use super::conn::{Client, Conn, Handshake, Role, State};
-use crate::auth::{Verdict, granted_scopes, known_scopes};
-use crate::config::AuthMode;
+use super::conn::{Conn, Role, State};
+use crate::auth::identity::Identity;
 use crate::driver::{ConnId, Effects};
-use crate::limits;
-use crate::protocol::error::{Code, ErrorShape};
-use crate::protocol::frame::{self, BadFrame, Request, write_error, write_ok};
-use crate::protocol::operations::{EVENTS, OPERATIONS};
+use crate::protocol::error::ErrorShape;
+use crate::protocol::frame::{self, BadFrame, Request, write_error};
 use crate::protocol::params::{Field, Kind, check, may, must};
-use crate::protocol::{
-    CLIENT_IDS, CLIENT_MODES, NEWEST, OLDEST, OPERATOR_SCOPES, close, negotiate,
-};
-use crate::wire::ws::{self, Message, Receiver};
+use crate::protocol::{CLIENT_IDS, CLIENT_MODES, NEWEST, OLDEST, close, negotiate};
+use crate::wire::ws::{self, Message};
 use serde_json::{Map, Value, json};
 
 const ANY_INT: Kind = Kind::Int(1, 9_007_199_254_740_991);
@@ -98,6 +96,8 @@ struct Asked {
     mode: &'static str,
     scopes: Vec<String>,
     browser: bool,
+    /// Who it proved to be.
+    identity: Identity,
 }
 
 /// Capabilities that make a difference here; clients send others, and may.
@@ -200,201 +200,15 @@ impl Gateway {
         let mode =
             CLIENT_MODES.into_iter().find(|mode| client("mode") == Some(mode)).unwrap_or("test");
         self.device(params, shake, id, role)?;
-        self.secret(params)?;
+        let identity = self.secret(params)?;
         let scopes = match params.get("scopes") {
             Some(Value::Array(scopes)) => {
                 scopes.iter().filter_map(Value::as_str).map(str::to_owned).collect()
             }
             _ => Vec::new(),
         };
-        Ok(Asked { protocol, role, id, mode, scopes, browser })
+        Ok(Asked { protocol, role, id, mode, scopes, browser, identity })
     }
-
-    /// A device that shows itself must prove itself; the control page and nodes must show one.
-    fn device(
-        &self,
-        params: &Map<String, Value>,
-        shake: &Handshake,
-        id: &str,
-        role: Role,
-    ) -> Result<(), Refusal> {
-        match params.get("device") {
-            Some(Value::Object(device)) => {
-                let now_ms = self.now.wall_ms;
-                crate::auth::device::verify(device, params, &shake.nonce, now_ms).map_err(|why| {
-                    Refusal::policy(ErrorShape::invalid(why.message()).with(json!({
-                        "code": why.code(), "reason": why.reason(),
-                    })))
-                })
-            }
-            _ if id == "openclaw-control-ui" => {
-                let text = "control ui requires device identity \
-                            (use HTTPS or localhost secure context)";
-                let details = json!({"code": "CONTROL_UI_DEVICE_IDENTITY_REQUIRED"});
-                Err(Refusal::policy(ErrorShape::invalid(text).with(details)))
-            }
-            _ if role == Role::Node => Err(device_required()),
-            _ => Ok(()),
-        }
-    }
-
-    fn secret(&self, params: &Map<String, Value>) -> Result<(), Refusal> {
-        let auth = params.get("auth");
-        let field = |name| auth.and_then(|auth| auth.get(name)).and_then(Value::as_str);
-        let presented = ["token", "password", "deviceToken", "bootstrapToken"];
-        let verdict = self.credentials.check(presented.into_iter().filter_map(field));
-        let kind = match self.credentials.mode {
-            AuthMode::Password => "password",
-            _ => "token",
-        };
-        let upper = kind.to_ascii_uppercase();
-        match verdict {
-            Verdict::Granted => Ok(()),
-            Verdict::Missing if params.get("device").is_none() => Err(device_required()),
-            Verdict::Missing => Err(Refusal::policy(
-                ErrorShape::invalid(format!(
-                    "unauthorized: gateway {kind} missing (pass the gateway's {kind}, from \
-                     gateway.auth.{kind} or OPENCLAW_GATEWAY_{upper})"
-                ))
-                .with(json!({
-                    "code": format!("AUTH_{upper}_MISSING"),
-                    "authReason": format!("{kind}_missing"),
-                    "canRetryWithDeviceToken": false,
-                    "recommendedNextStep": "update_auth_configuration",
-                })),
-            )),
-            Verdict::Mismatch => Err(Refusal::policy(
-                ErrorShape::invalid(format!(
-                    "unauthorized: gateway {kind} mismatch (the client's {kind} is not the one \
-                     of gateway.auth.{kind})"
-                ))
-                .with(json!({
-                    "code": format!("AUTH_{upper}_MISMATCH"),
-                    "authReason": format!("{kind}_mismatch"),
-                    "canRetryWithDeviceToken": false,
-                    "recommendedNextStep": "update_auth_credentials",
-                })),
-            )),
-        }
-    }
-
-    /// Turns the connection into a client and says hello.
-    fn welcome(&mut self, id: ConnId, request: &Request, asked: Asked, fx: &mut Effects) {
-        if asked.role == Role::Operator && matches!(asked.mode, "ui" | "webchat") {
-            log::info!(target: "gateway/ws", "{} connected", asked.id);
-        }
-        let scopes: Vec<&'static str> = match asked.role {
-            Role::Node => Vec::new(),
-            Role::Operator => {
-                // A page of the control UI is a person; any other page cannot speak for one.
-                let browser = asked.browser && asked.id != "openclaw-control-ui";
-                let with_device = request.params.contains_key("device");
-                let granted = if with_device && !browser {
-                    known_scopes(&asked.scopes)
-                } else {
-                    granted_scopes(&asked.scopes, asked.id, asked.mode, browser)
-                };
-                OPERATOR_SCOPES
-                    .into_iter()
-                    .filter(|known| granted.iter().any(|scope| scope == known))
-                    .collect()
-            }
-        };
-        let conn_id = self.uuid();
-        let shown = asked.role == Role::Node || matches!(asked.mode, "ui" | "webchat");
-        let row = shown.then(|| {
-            Box::new(self.presence.client_row(&request.params, &asked.role, &scopes, self.now))
-        });
-        let Some(conn) = self.conns.get_mut(id) else { return };
-        let State::Handshake(shake) = &mut conn.state else { return };
-        let spent = Receiver::new(ws::Role::Server, 0);
-        let mut recv = std::mem::replace(&mut shake.recv, spent);
-        recv.set_max(limits::WS_MESSAGE);
-        conn.state = State::Client(Box::new(Client {
-            recv,
-            protocol: asked.protocol,
-            role: asked.role,
-            scopes: scopes.clone(),
-            id: asked.id,
-            mode: asked.mode,
-            caps: known_caps(&request.params),
-            presence: row,
-            seq: 0,
-            all_sessions: false,
-            sessions: Vec::new(),
-        }));
-        conn.due = None;
-        self.conns.is_client_now(id);
-        let hello = self.hello(&conn_id, &asked, &scopes);
-        self.send(id, fx, |out| {
-            let mut frame = Vec::with_capacity(hello.len() + 128);
-            write_ok(&mut frame, &request.id, hello.as_bytes());
-            ws::text(out, &frame);
-        });
-        if shown {
-            self.presence_changed(fx);
-        }
-        self.serve_socket(id, fx);
-    }
-
-    fn hello(&mut self, conn_id: &str, asked: &Asked, scopes: &[&str]) -> String {
-        let newest = asked.protocol >= 4;
-        let methods: Vec<&str> = OPERATIONS
-            .iter()
-            .filter(|row| row.exists_in(asked.protocol))
-            .map(|row| row.name)
-            .collect();
-        let mut server = json!({"version": crate::protocol::VERSION, "connId": conn_id});
-        let mut auth = json!({"role": asked.role.as_str(), "scopes": scopes});
-        let mut snapshot = json!({
-            "presence": self.presence_list(),
-            "health": self.health_value(),
-            "stateVersion": {"presence": self.presence.version, "health": self.health_version},
-            "uptimeMs": self.uptime_ms(),
-            "sessionDefaults": self.session_defaults(asked.protocol),
-        });
-        if scopes.contains(&"operator.admin") {
-            // Where things lie is for those who may change them, as in the reference.
-            snapshot["configPath"] = json!(self.config.source.path);
-            snapshot["stateDir"] = json!(self.state_dir);
-            snapshot["authMode"] = json!(self.credentials.mode.as_str());
-        }
-        let mut features = json!({"methods": methods, "events": EVENTS});
-        if newest {
-            server["buildId"] = json!(crate::protocol::VERSION);
-            server["bootId"] = json!(self.boot_id);
-            auth["method"] = json!(self.credentials.mode.as_str());
-            // `models.list` has the catalog: command lines of that generation ask for this word.
-            features["capabilities"] = json!(["published-model-catalog"]);
-            let phase = if self.leaving.is_some() { "draining" } else { "accepting" };
-            snapshot["suspension"] = json!({"phase": phase});
-            snapshot["appliedConfigHash"] = json!(self.config.source.hash);
-        }
-        let mut policy = json!({
-            "maxPayload": limits::WS_MESSAGE,
-            "maxBufferedBytes": limits::WS_BUFFERED,
-            "tickIntervalMs": limits::TICK_MS,
-        });
-        if newest {
-            policy["attachments"] =
-                json!({"maxBytes": limits::ATTACHMENTS, "maxImageBytes": limits::IMAGE});
-        }
-        json!({
-            "type": "hello-ok",
-            "protocol": asked.protocol,
-            "server": server,
-            "features": features,
-            "snapshot": snapshot,
-            "auth": auth,
-            "policy": policy,
-        })
-        .to_string()
-    }
-}
-
-fn device_required() -> Refusal {
-    let details = json!({"code": "DEVICE_IDENTITY_REQUIRED"});
-    Refusal::policy(ErrorShape::new(Code::NotPaired, "device identity required").with(details))
 }
 
 fn protocol(params: &Map<String, Value>) -> Result<u32, Refusal> {
