@@ -53,7 +53,7 @@ pub(super) fn call(
     method: &str,
     params: Value,
 ) -> Result<Value, Trouble> {
-    let scopes = client::scopes_for(method);
+    let scopes = client::scopes_for(method, &params);
     let mut session = Session::open(target, CLI, &scopes, client::timeout(args))?;
     let answer = session.request(method, Some(params))?;
     session.close();

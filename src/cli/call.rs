@@ -14,7 +14,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let method = args.operands.first().map(String::as_str).unwrap_or_default();
     let params = params(args.value("params"))?;
     let target = Target::find(args)?;
-    let scopes = client::scopes_for(method);
+    let scopes = client::scopes_for(method, params.as_ref().unwrap_or(&Value::Null));
     let asked = Session::open(&target, CLI, &scopes, client::timeout(args)).and_then(|mut it| {
         let payload = if args.has("expect-final") {
             it.request_final(method, params)

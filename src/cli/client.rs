@@ -26,7 +26,7 @@ use super::{Failed, entropy, next, place};
 use crate::config::credentials::{self, Given, Origin};
 use crate::config::{Loaded, Mode, Paths, Secret};
 use crate::limits;
-use crate::protocol::operations::{self, Scope};
+use crate::protocol::operations;
 use crate::protocol::{NEWEST, OLDEST, VERSION};
 use crate::wire::http::client::{Client, ClientEvent, request};
 use crate::wire::url::Url;
@@ -414,13 +414,14 @@ impl Session {
     }
 }
 
-/// The scopes a method needs, no more: from the operations table; `operator.admin` for a method
+/// The scopes a call needs, no more: from the operations table; `operator.admin` for a method
 /// we do not know (a newer gateway may have it).
-pub fn scopes_for(method: &str) -> Vec<&'static str> {
+pub fn scopes_for(method: &str, params: &Value) -> Vec<&'static str> {
+    let none = Map::new();
+    let params = params.as_object().unwrap_or(&none);
     let row = operations::find(method, NEWEST).or_else(|| operations::find(method, OLDEST));
-    match row.map(|row| row.scope) {
-        Some(Scope::None | Scope::Node) => vec!["operator.read"],
-        Some(Scope::Operator(scope)) => vec![scope],
+    match row.map(|row| row.needs(params)) {
+        Some(needed) => vec![needed.unwrap_or("operator.read")],
         None => vec!["operator.admin"],
     }
 }

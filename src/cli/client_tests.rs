@@ -2,11 +2,11 @@ use super::*;
 
 #[test]
 fn scopes_are_the_least_that_do() {
-    assert_eq!(scopes_for("status"), ["operator.read"]);
-    assert_eq!(scopes_for("logs.tail"), ["operator.read"]);
-    assert_eq!(scopes_for("chat.send"), ["operator.write"]);
-    assert_eq!(scopes_for("health"), ["operator.read"]);
-    assert_eq!(scopes_for("no.such"), ["operator.admin"]);
+    assert_eq!(scopes_for("status", &Value::Null), ["operator.read"]);
+    assert_eq!(scopes_for("logs.tail", &Value::Null), ["operator.read"]);
+    assert_eq!(scopes_for("chat.send", &Value::Null), ["operator.write"]);
+    assert_eq!(scopes_for("health", &Value::Null), ["operator.read"]);
+    assert_eq!(scopes_for("no.such", &Value::Null), ["operator.admin"]);
 }
 
 fn target() -> Target {

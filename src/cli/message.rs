@@ -37,7 +37,7 @@ pub fn send(args: &Args) -> Result<u8, Failed> {
         return Ok(0);
     }
     let target = Target::find(args)?;
-    let scopes = client::scopes_for("message.action");
+    let scopes = client::scopes_for("message.action", &Value::Null);
     let asked = Session::open(&target, CLI, &scopes, client::timeout(args)).and_then(|mut it| {
         let answer = it.request("message.action", Some(params));
         it.close();

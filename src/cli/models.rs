@@ -110,8 +110,8 @@ pub fn status(args: &Args) -> Result<u8, Failed> {
 
 fn of_gateway(args: &Args, target: &Target, probe: bool) -> Result<Value, Trouble> {
     let method = if probe { "models.probe" } else { "models.authStatus" };
-    let mut scopes = client::scopes_for("models.authStatus");
-    scopes.extend(client::scopes_for(method));
+    let mut scopes = client::scopes_for("models.authStatus", &Value::Null);
+    scopes.extend(client::scopes_for(method, &Value::Null));
     scopes.dedup();
     let mut session = Session::open(target, CLI, &scopes, client::timeout(args))?;
     let mut params = json!({});

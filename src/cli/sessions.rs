@@ -59,7 +59,7 @@ pub fn list(args: &Args) -> Result<u8, Failed> {
 }
 
 fn pages(args: &Args, target: &Target, agent: Option<&str>, limit: u64) -> Result<Value, Trouble> {
-    let scopes = client::scopes_for("sessions.list");
+    let scopes = client::scopes_for("sessions.list", &Value::Null);
     let mut session = Session::open(target, CLI, &scopes, client::timeout(args))?;
     let active = args.number("active");
     let mut rows = Vec::new();
@@ -134,7 +134,7 @@ pub fn delete(args: &Args) -> Result<u8, Failed> {
 
 fn change(args: &Args, method: &str, params: Value, key: &str, done: &str) -> Result<u8, Failed> {
     let target = Target::find(args)?;
-    let scopes = client::scopes_for(method);
+    let scopes = client::scopes_for(method, &params);
     let answer = Session::open(&target, CLI, &scopes, client::timeout(args)).and_then(|mut it| {
         // A slip of the hand must not make a session.
         it.request("sessions.resolve", Some(json!({"key": key})))?;

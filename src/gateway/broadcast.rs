@@ -1,49 +1,54 @@
 //! Events to connected clients: numbered for each connection, serialised once.
 
 use super::Gateway;
-use super::conn::{Client, State};
+use super::conn::{Client, Role, State};
 use super::timers::Timer;
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::close;
+use crate::protocol::events::scope_of;
 use crate::protocol::frame::{write_event, write_json};
-use crate::protocol::operations::holds;
+use crate::protocol::operations::{Scope, holds};
 use crate::wire::ws;
 use serde_json::{Value, json};
 
-/// Who gets an event.
+/// Who gets an event, of those that hold what the table of events asks for it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum To<'a> {
-    /// Every client.
+    /// Everybody.
     All,
-    /// Operators with `operator.read`.
-    Readers,
-    /// Readers that said they have this capability.
+    /// Those that said they have this capability.
     Cap(&'static str),
-    /// Operators that show approvals, but for the one that asked.
+    /// Those that show approvals, but for the one that asked.
     Approvers {
         /// Who asked.
         except: Option<ConnId>,
     },
-    /// Readers that follow all sessions.
+    /// Those that follow all sessions.
     Sessions,
-    /// Readers that follow this session or all.
+    /// Those that follow this session or all.
     Session(&'a str),
 }
 
 impl To<'_> {
     fn includes(self, id: ConnId, client: &Client) -> bool {
-        let reads = || holds(&client.scopes, "operator.read");
         match self {
             Self::All => true,
-            Self::Readers => reads(),
-            Self::Cap(cap) => client.caps.contains(&cap) && reads(),
+            Self::Cap(cap) => client.caps.contains(&cap),
             Self::Approvers { except } => client.approves() && except != Some(id),
-            Self::Sessions => client.all_sessions && reads(),
-            Self::Session(key) => {
-                (client.all_sessions || client.sessions.iter().any(|s| s == key)) && reads()
-            }
+            Self::Sessions => client.all_sessions,
+            Self::Session(key) => client.all_sessions || client.sessions.iter().any(|s| s == key),
         }
+    }
+}
+
+/// Whether a client holds what an event takes; nobody does for one without a row.
+fn may_hear(client: &Client, scope: Option<Scope>) -> bool {
+    match scope {
+        Some(Scope::None) => true,
+        Some(Scope::Node) => client.role == Role::Node,
+        Some(Scope::Operator(scope)) => holds(&client.scopes, scope),
+        None => false,
     }
 }
 
@@ -62,6 +67,8 @@ impl Gateway {
     ) {
         let state = matches!(event, "presence" | "health")
             .then_some((self.presence.version, self.health_version));
+        let scope = scope_of(event);
+        debug_assert!(scope.is_some(), "{event} is not in the table of events");
         let turn = self.turn;
         let unlimited = self.faults.buffer_past_its_limit;
         let mut made: [Option<Option<Vec<u8>>>; 2] = [None, None];
@@ -70,7 +77,7 @@ impl Gateway {
         self.conns.each_client(|id, conn| {
             let waiting = conn.waiting(turn);
             let State::Client(client) = &mut conn.state else { return };
-            if !to.includes(id, client) {
+            if !may_hear(client, scope) || !to.includes(id, client) {
                 return;
             }
             let slot = &mut made[usize::from(client.protocol >= 4)];
@@ -104,7 +111,7 @@ impl Gateway {
         }
     }
 
-    /// Every 30 s: `tick` to all; every minute: `health` to readers.
+    /// Every 30 s: `tick`; every minute: `health`.
     pub(super) fn tick(&mut self, fx: &mut Effects) {
         self.timers.arm(self.now.time.after_ms(limits::TICK_MS), Timer::Tick);
         if self.conns.clients_len() == 0 {
@@ -116,7 +123,7 @@ impl Gateway {
         if self.ticks.is_multiple_of(2) {
             self.health_version += 1;
             let health = self.health_value();
-            self.broadcast("health", To::Readers, fx, &|_| Some(health.clone()));
+            self.broadcast("health", To::All, fx, &|_| Some(health.clone()));
         }
     }
 }

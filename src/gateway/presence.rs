@@ -100,7 +100,7 @@ impl Gateway {
     pub(super) fn presence_changed(&mut self, fx: &mut Effects) {
         self.presence.version += 1;
         let list = self.presence_list();
-        self.broadcast("presence", To::Readers, fx, &|_| Some(json!({"presence": list})));
+        self.broadcast("presence", To::All, fx, &|_| Some(json!({"presence": list})));
     }
 }
 

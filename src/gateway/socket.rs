@@ -99,7 +99,7 @@ impl Gateway {
             }
             _ => {}
         }
-        if let Some(scope) = row.missing(&client.scopes) {
+        if let Some(scope) = row.missing(&client.scopes, &request.params) {
             return Err(ErrorShape::missing_scope(scope));
         }
         check(&request.params, row.params, row.open)

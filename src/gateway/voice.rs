@@ -107,7 +107,7 @@ impl Gateway {
             return;
         }
         let ts = self.now.wall_ms;
-        self.broadcast("agent", To::Readers, fx, &|protocol| {
+        self.broadcast("agent", To::All, fx, &|protocol| {
             agent_payload(protocol, run, stream, data, ts)
         });
     }
@@ -118,7 +118,7 @@ impl Gateway {
         if run.cause == Cause::Compaction {
             return;
         }
-        self.broadcast("chat", To::Readers, fx, &|protocol| {
+        self.broadcast("chat", To::All, fx, &|protocol| {
             if protocol < 4 && !protocol3 {
                 return None;
             }
@@ -393,7 +393,7 @@ impl Gateway {
     /// What follows the response of an abort.
     pub(super) fn speak_trailing(&mut self, fx: &mut Effects) {
         for Trailing(payload) in std::mem::take(&mut self.trailing) {
-            self.broadcast("agent", To::Readers, fx, &|protocol| {
+            self.broadcast("agent", To::All, fx, &|protocol| {
                 (protocol >= 4).then(|| payload.clone())
             });
         }

@@ -4,6 +4,7 @@
 //! recordings of the reference; nothing here knows a socket, a clock or the configuration.
 
 pub mod error;
+pub mod events;
 pub mod frame;
 pub mod operations;
 pub mod params;

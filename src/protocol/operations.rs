@@ -6,6 +6,7 @@
 //! with an error.
 
 use super::params::{Field, Kind, may, must};
+use serde_json::{Map, Value};
 
 /// What the caller must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Operation {
     pub op: Op,
     /// What the caller must hold.
     pub scope: Scope,
+    /// The scope that certain parameters take instead (`dynamic` in the published list).
+    pub raised: Option<fn(&Map<String, Value>) -> Option<&'static str>>,
     /// Its parameters.
     pub params: &'static [Field],
     /// Tolerates unknown parameters, as the reference does for the methods that clients call
@@ -361,16 +364,63 @@ const fn row(
     params: &'static [Field],
     since: Since,
 ) -> Operation {
-    Operation { name, op, scope, params, open: false, since }
+    Operation { name, op, scope, raised: None, params, open: false, since }
 }
 
 const fn open(name: &'static str, op: Op, scope: Scope) -> Operation {
-    Operation { name, op, scope, params: &[], open: true, since: Since::V3 }
+    Operation { name, op, scope, raised: None, params: &[], open: true, since: Since::V3 }
+}
+
+/// The same row, whose scope depends on its parameters.
+const fn by_params(
+    row: Operation,
+    raised: fn(&Map<String, Value>) -> Option<&'static str>,
+) -> Operation {
+    Operation { raised: Some(raised), ..row }
+}
+
+/// `agent`: to begin a session anew is `sessions.reset`, and a model of the caller's choice is
+/// an owner's matter (as `x-openclaw-model` over HTTP).
+fn agent_scope(params: &Map<String, Value>) -> Option<&'static str> {
+    let text = |name: &str| params.get(name).and_then(Value::as_str).unwrap_or_default().trim();
+    let message = text("message").to_ascii_lowercase();
+    let word = message.split(|c: char| c.is_whitespace() || c == ':').next();
+    let anew = matches!(word, Some("/new" | "/reset"));
+    let chooses = !text("model").is_empty() || !text("provider").is_empty();
+    (anew || chooses).then_some("operator.admin")
+}
+
+/// Fields of `sessions.patch` that put a session in order; the others change what runs may do.
+const ORDERING: [&str; 19] = [
+    "key",
+    "agentId",
+    "expectedSessionId",
+    "expectedLifecycleRevision",
+    "expectedMarkedUnreadAt",
+    "label",
+    "icon",
+    "color",
+    "category",
+    "boardFace",
+    "statusNote",
+    "attention",
+    "archived",
+    "pinned",
+    "unread",
+    "model",
+    "thinkingLevel",
+    "fastMode",
+    "displayName",
+];
+
+fn patch_scope(params: &Map<String, Value>) -> Option<&'static str> {
+    let ordering = params.keys().all(|name| ORDERING.contains(&name.as_str()));
+    (!ordering).then_some("operator.admin")
 }
 
 /// Every operation, sorted by name.
 pub const OPERATIONS: &[Operation] = &[
-    row("agent", Op::Agent, WRITE, AGENT, Since::V3),
+    by_params(row("agent", Op::Agent, WRITE, AGENT, Since::V3), agent_scope),
     row(
         "agent.identity.get",
         Op::AgentIdentityGet,
@@ -696,7 +746,10 @@ pub const OPERATIONS: &[Operation] = &[
         &[must("key", SESSION_KEY), may("agentId", Kind::Str)],
         Since::V3,
     ),
-    row("sessions.patch", Op::SessionsPatch, WRITE, SESSIONS_PATCH, Since::V3),
+    by_params(
+        row("sessions.patch", Op::SessionsPatch, WRITE, SESSIONS_PATCH, Since::V3),
+        patch_scope,
+    ),
     row(
         "sessions.preview",
         Op::SessionsPreview,
@@ -808,22 +861,6 @@ pub const OPERATIONS: &[Operation] = &[
     open("wake", Op::Wake, WRITE),
 ];
 
-/// Events the gateway sends, for `hello-ok.features.events`.
-pub const EVENTS: &[&str] = &[
-    "connect.challenge",
-    "agent",
-    "chat",
-    "exec.approval.requested",
-    "exec.approval.resolved",
-    "health",
-    "presence",
-    "session.message",
-    "session.operation",
-    "sessions.changed",
-    "shutdown",
-    "tick",
-];
-
 /// The row of a method, if that protocol knows it.
 pub fn find(name: &str, protocol: u32) -> Option<&'static Operation> {
     let index = OPERATIONS.binary_search_by(|row| row.name.cmp(name)).ok()?;
@@ -840,12 +877,21 @@ impl Operation {
         }
     }
 
-    /// The scope a caller lacks, if any.
-    pub fn missing<S: AsRef<str>>(&self, held: &[S]) -> Option<&'static str> {
-        match self.scope {
-            Scope::None | Scope::Node => None,
-            Scope::Operator(scope) => (!holds(held, scope)).then_some(scope),
+    /// The operator scope that a call with these parameters takes, if any.
+    pub fn needs(&self, params: &Map<String, Value>) -> Option<&'static str> {
+        match (self.raised.and_then(|raised| raised(params)), self.scope) {
+            (Some(scope), _) | (None, Scope::Operator(scope)) => Some(scope),
+            (None, Scope::None | Scope::Node) => None,
         }
+    }
+
+    /// The scope that a caller lacks for these parameters, if any.
+    pub fn missing<S: AsRef<str>>(
+        &self,
+        held: &[S],
+        params: &Map<String, Value>,
+    ) -> Option<&'static str> {
+        self.needs(params).filter(|scope| !holds(held, scope))
     }
 }
 
@@ -861,6 +907,31 @@ pub fn holds<S: AsRef<str>>(held: &[S], wanted: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_raise_what_a_call_takes() {
+        let admin = Some("operator.admin");
+        for (method, params, raised) in [
+            ("agent", serde_json::json!({"message": "hello"}), None),
+            ("agent", serde_json::json!({"message": "  /Reset now"}), admin),
+            ("agent", serde_json::json!({"message": "/new: x"}), admin),
+            ("agent", serde_json::json!({"message": "/newer"}), None),
+            ("agent", serde_json::json!({"message": "hi", "model": "a/b"}), admin),
+            ("agent", serde_json::json!({"message": "hi", "model": ""}), None),
+            ("sessions.patch", serde_json::json!({"key": "k", "label": "l", "model": null}), None),
+            (
+                "sessions.patch",
+                serde_json::json!({"key": "k", "label": "l", "execAsk": null}),
+                admin,
+            ),
+            ("sessions.patch", serde_json::json!({"key": "k", "verboseLevel": "on"}), admin),
+        ] {
+            let row = find(method, 4).expect("a row");
+            let params = params.as_object().expect("an object");
+            assert_eq!(row.missing(&["operator.write"], params), raised, "{method} {params:?}");
+            assert_eq!(row.missing(&["operator.admin"], params), None);
+        }
+    }
 
     #[test]
     fn the_table_is_sorted_and_unique() {

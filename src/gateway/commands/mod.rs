@@ -13,6 +13,8 @@
 mod act;
 mod say;
 
+use crate::protocol::NEWEST;
+use crate::protocol::operations::find;
 use serde_json::{Value, json};
 
 pub(super) use say::Call;
@@ -169,6 +171,38 @@ impl<'a> Command<'a> {
     }
 }
 
+impl Command<'_> {
+    /// The scope of the operation that does the same: what is typed may do no more than what is
+    /// called. `None` for what only shows.
+    pub(super) fn needs(self) -> Option<&'static str> {
+        let (method, field) = match self.name {
+            Name::New | Name::Reset => ("sessions.reset", None),
+            Name::Compact => ("sessions.compact", None),
+            Name::Stop => ("chat.abort", None),
+            Name::Model => ("sessions.patch", Some("model")),
+            Name::Think => ("sessions.patch", Some("thinkingLevel")),
+            Name::Rename => ("sessions.patch", Some("label")),
+            Name::Verbose => ("sessions.patch", Some("verboseLevel")),
+            Name::Reasoning => ("sessions.patch", Some("reasoningLevel")),
+            Name::Queue => ("sessions.patch", Some("queueMode")),
+            Name::Usage if self.args != "cost" => ("sessions.patch", Some("responseUsage")),
+            Name::Usage
+            | Name::Commands
+            | Name::Context
+            | Name::Help
+            | Name::Models
+            | Name::Status
+            | Name::Whoami => return None,
+        };
+        if field.is_some() && self.args.is_empty() {
+            return None;
+        }
+        let field = field.map(|field| (field.to_owned(), Value::Null));
+        let row = find(method, NEWEST)?;
+        row.needs(&field.into_iter().collect())
+    }
+}
+
 /// The table as `commands.list` has it.
 pub(super) fn catalog(with_args: bool) -> Value {
     COMMANDS
@@ -211,6 +245,27 @@ mod tests {
             ["please /status", "/", "/nothing", "//status", "/status of the war", "status", "/ é"]
         {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_command_takes_what_its_operation_takes() {
+        for (text, needs) in [
+            ("/status", None),
+            ("/model", None),
+            ("/model x/y", Some("operator.write")),
+            ("/think high", Some("operator.write")),
+            ("/verbose", None),
+            ("/verbose full", Some("operator.admin")),
+            ("/queue steer", Some("operator.admin")),
+            ("/usage cost", None),
+            ("/usage off", Some("operator.admin")),
+            ("/new", Some("operator.admin")),
+            ("/reset soft", Some("operator.admin")),
+            ("/compact", Some("operator.admin")),
+            ("/stop", Some("operator.write")),
+        ] {
+            assert_eq!(Command::read(text).expect(text).needs(), needs, "{text}");
         }
     }
 

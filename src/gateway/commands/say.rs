@@ -129,11 +129,10 @@ impl Gateway {
         call: &Call<'_>,
         fx: &mut Effects,
     ) -> Result<Outcome, ErrorShape> {
-        let admin = "operator.admin";
-        let held = self.conns.client(call.conn).is_some_and(|client| holds(&client.scopes, admin));
-        if matches!(command.name, Name::New | Name::Reset) && !held {
+        let held = self.conns.client(call.conn).map_or(&[][..], |client| &client.scopes);
+        if let Some(scope) = command.needs().filter(|scope| !holds(held, scope)) {
             return Ok(Outcome::Say(format!(
-                "⚠️ Permission denied: this connection needs the scope {admin} to reset a session."
+                "⚠️ Permission denied: this connection needs the scope {scope} for that."
             )));
         }
         self.make_session(&call.key)?;
@@ -167,7 +166,7 @@ impl Gateway {
                 }
             }
         }
-        self.broadcast("chat", To::Readers, fx, &|protocol| {
+        self.broadcast("chat", To::All, fx, &|protocol| {
             let mut payload = json!({
                 "runId": call.run_id, "sessionKey": call.key, "seq": 1, "state": "final",
                 "message": message,

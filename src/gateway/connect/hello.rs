@@ -6,8 +6,9 @@ use super::{Asked, known_caps};
 use crate::auth::{granted_scopes, known_scopes};
 use crate::driver::{ConnId, Effects};
 use crate::limits;
+use crate::protocol::events::EVENTS;
 use crate::protocol::frame::{Request, write_ok};
-use crate::protocol::operations::{EVENTS, OPERATIONS};
+use crate::protocol::operations::OPERATIONS;
 use crate::wire::ws::{self, Receiver};
 use serde_json::{Map, Value, json};
 
@@ -98,7 +99,8 @@ impl Gateway {
             snapshot["stateDir"] = json!(self.state_dir);
             snapshot["authMode"] = json!(self.credentials.mode.as_str());
         }
-        let mut features = json!({"methods": methods, "events": EVENTS});
+        let events: Vec<&str> = EVENTS.iter().map(|event| event.name).collect();
+        let mut features = json!({"methods": methods, "events": events});
         if newest {
             server["buildId"] = json!(crate::protocol::VERSION);
             server["bootId"] = json!(self.boot_id);

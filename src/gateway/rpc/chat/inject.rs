@@ -45,7 +45,7 @@ impl Gateway {
             ErrorShape::unavailable(format!("the note was not kept in {key}: {error}"))
         })?;
         let run = format!("inject-{}", appended.id);
-        self.broadcast("chat", To::Readers, fx, &|protocol| {
+        self.broadcast("chat", To::All, fx, &|protocol| {
             let mut payload = json!({
                 "runId": run, "sessionKey": key, "seq": 0, "state": "final", "message": message,
             });
