@@ -35,6 +35,8 @@ pub(super) enum Timer {
     Exec,
     /// The next approval that nobody answered.
     Approvals,
+    /// A program that was asked for secrets.
+    Secrets,
 }
 
 /// The heap.

@@ -97,6 +97,7 @@ pub enum Op {
     ModelsAuthStatus,
     ModelsList,
     ModelsProbe,
+    SecretsReload,
     Send,
     SessionsAbort,
     SessionsCompact,
@@ -657,6 +658,7 @@ pub const OPERATIONS: &[Operation] = &[
         ],
         Since::V4,
     ),
+    row("secrets.reload", Op::SecretsReload, ADMIN, &[], Since::V3),
     row(
         "send",
         Op::Send,

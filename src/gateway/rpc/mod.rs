@@ -75,6 +75,7 @@ impl Gateway {
             Op::ModelsAuthStatus => Ok(Answer::Value(self.models_auth_status(params))),
             Op::ModelsProbe => self.models_probe(conn, request, params, fx),
             Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
+            Op::SecretsReload => Ok(self.secrets_reload(conn, request, fx)),
             Op::SessionsAbort => self.sessions_abort(params, fx),
             Op::SessionsCompact => self.sessions_compact(conn, request, params),
             Op::SessionsCreate => self.sessions_create(conn, request, params, fx),
