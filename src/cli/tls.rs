@@ -67,7 +67,8 @@ pub fn ready(tls: &Tls, bound: IpAddr, make: bool) -> Result<Option<Ready>, Fail
         (true, false) => return Err(half("keyPath", &key.to_string(), &cert.to_string())),
         (false, true) => return Err(half("certPath", &cert.to_string(), &key.to_string())),
     }
-    let bad = |text: String| Failed::config(text, "correct it, or set gateway.tls.enabled to false");
+    let bad =
+        |text: String| Failed::config(text, "correct it, or set gateway.tls.enabled to false");
     let files = tls.files(&read).map_err(bad)?;
     reactor::check_tls(&files).map_err(bad)?;
     let fingerprint = reactor::fingerprint(&files.cert).map_err(bad)?;
@@ -156,9 +157,7 @@ mod own {
     /// It is one that we made, and over.
     pub(super) fn has_expired(tls: &Tls) -> bool {
         let bytes = super::read(&tls.cert_path, crate::limits::TLS_FILE).unwrap_or_default();
-        has_certificate(&bytes, |der| {
-            der.is_self_issued_as(COMMON_NAME) && der.not_after <= now()
-        })
+        has_certificate(&bytes, |der| der.is_self_issued_as(COMMON_NAME) && der.not_after <= now())
     }
 
     /// Certificate and key as PEM.

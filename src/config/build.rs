@@ -16,12 +16,12 @@ use super::known;
 use super::paths::Paths;
 use super::proxy;
 use super::secret::Secret;
-use super::tls::Tls;
 use super::snapshot::{
     Api, Auth, AuthMode, Bind, Compat, Config, ControlUi, Cost, Env, Gateway, LogLevel, Logging,
     Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
     Remote, SourceInfo,
 };
+use super::tls::Tls;
 
 /// What a model is taken for when its file does not say: the reference's figures.
 const CONTEXT_WINDOW: u64 = 200_000;

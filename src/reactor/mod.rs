@@ -18,6 +18,9 @@
 
 #[cfg(feature = "tls")]
 mod certificate;
+#[cfg(not(feature = "tls"))]
+#[path = "certificate_without.rs"]
+mod certificate;
 #[cfg(unix)]
 mod child;
 mod dial;
@@ -29,9 +32,6 @@ mod tls;
 #[cfg(feature = "tls")]
 pub mod trust;
 mod tunnel;
-#[cfg(not(feature = "tls"))]
-#[path = "certificate_without.rs"]
-mod certificate;
 
 pub use certificate::fingerprint;
 
@@ -46,9 +46,7 @@ pub fn check_tls(files: &TlsFiles) -> Result<(), String> {
     certificate::Server::new(files).map(drop)
 }
 
-use crate::driver::{
-    Closed, ConnId, Core, Effect, Effects, Input, Now, Signal, Time, TlsFiles,
-};
+use crate::driver::{Closed, ConnId, Core, Effect, Effects, Input, Now, Signal, Time, TlsFiles};
 use crate::limits;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};

@@ -320,9 +320,7 @@ impl Slots {
         self.slots
             .iter()
             .filter_map(|slot| slot.conn.as_ref())
-            .all(|conn| {
-                conn.out.is_empty() && !conn.owes_records() && conn.closing.is_none()
-            })
+            .all(|conn| conn.out.is_empty() && !conn.owes_records() && conn.closing.is_none())
     }
 }
 

@@ -61,9 +61,10 @@ impl SelfSigned<'_> {
         let mut serial = self.serial;
         serial[0] = serial[0] & 0x3f | 0x40;
         let name = name(self.common_name);
-        let key = sequence(&[&sequence(&[&tlv(OID, EC_PUBLIC_KEY), &tlv(OID, P256)]), &bits(
-            self.public_key,
-        )]);
+        let key = sequence(&[
+            &sequence(&[&tlv(OID, EC_PUBLIC_KEY), &tlv(OID, P256)]),
+            &bits(self.public_key),
+        ]);
         sequence(&[
             &tlv(VERSION, &tlv(INTEGER, &[2])),
             &tlv(INTEGER, &serial),
@@ -160,12 +161,8 @@ fn extension(id: &[u8], critical: bool, value: &[u8]) -> Vec<u8> {
 fn time(unix: u64) -> Vec<u8> {
     let (year, month, day) = civil(unix / 86_400);
     let rest = unix % 86_400;
-    let clock = format!(
-        "{month:02}{day:02}{:02}{:02}{:02}Z",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    );
+    let clock =
+        format!("{month:02}{day:02}{:02}{:02}{:02}Z", rest / 3600, rest / 60 % 60, rest % 60);
     if (1950..2050).contains(&year) {
         tlv(UTC_TIME, format!("{:02}{clock}", year % 100).as_bytes())
     } else {

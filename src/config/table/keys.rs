@@ -2,8 +2,8 @@
 
 use super::Key;
 use super::Kind::{
-    Bool, Fingerprint, HeaderOrFalse, HttpUrl, Integer, Ipv4, List, Map, Model, Name, Number, Object, Open, Origins, Secret,
-    Text, Texts, WordList, Words, WsUrl,
+    Bool, Fingerprint, HeaderOrFalse, HttpUrl, Integer, Ipv4, List, Map, Model, Name, Number,
+    Object, Open, Origins, Secret, Text, Texts, WordList, Words, WsUrl,
 };
 use crate::config::ToolProfile;
 use crate::config::snapshot::Bind;
