@@ -113,8 +113,9 @@ impl Gateway {
         fx: &mut Effects,
     ) {
         let turned = !self.credentials.same(&credentials);
-        self.config = config;
+        let before = std::mem::replace(&mut self.config, config);
         self.credentials = credentials;
+        self.tls_reread(&before.gateway.tls, fx);
         if turned {
             self.close_clients("the gateway's credentials changed", fx);
         }
