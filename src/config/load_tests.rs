@@ -267,11 +267,12 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
             "{gateway: {controlUi: {dangerouslyDisableDeviceAuth: true}}}",
             "gateway.controlUi.dangerouslyDisableDeviceAuth",
         ),
-        ("{gateway: {nodes: {denyCommands: ['x']}}}", "gateway.nodes.denyCommands"),
+        ("{gateway: {nodes: {allowSkills: true}}}", "gateway.nodes.allowSkills"),
         (
             "{gateway: {nodes: {pairing: {autoApproveLocal: false}}}}",
             "gateway.nodes.pairing.autoApproveLocal",
         ),
+        ("{gateway: {nodes: {pairing: {sshVerify: true}}}}", "gateway.nodes.pairing.sshVerify"),
         (
             "{gateway: {http: {securityHeaders: {strictTransportSecurity: 'max-age=1'}}}}",
             "gateway.http.securityHeaders.strictTransportSecurity",
