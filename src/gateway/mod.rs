@@ -29,6 +29,7 @@ mod exchange;
 mod fuzz;
 mod http;
 mod local;
+mod nodes;
 mod presence;
 mod rpc;
 mod runs;
@@ -139,6 +140,7 @@ pub struct Gateway {
     web: tools::Web,
     execs: tools::Execs,
     approvals: approvals::Approvals,
+    nodes: nodes::Nodes,
     tools: tools::Tools,
     presence: presence::Presence,
     agents: agents::Agents,
@@ -207,6 +209,7 @@ impl Gateway {
         let boot_id = new_uuid(entropy.as_mut());
         let instance_id = new_uuid(entropy.as_mut());
         let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
+        let nodes = nodes::Nodes::open(disk.as_mut(), &state_dir)?;
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
         let mut gateway = Self {
             config,
@@ -233,6 +236,7 @@ impl Gateway {
             web: tools::Web::default(),
             execs: tools::Execs::default(),
             approvals: approvals::Approvals::default(),
+            nodes,
             tools: tools::Tools::default(),
             presence,
             agents: agents::Agents::default(),
@@ -339,6 +343,9 @@ impl Gateway {
                 self.cancel_tools(rpc, fx);
                 if client.presence.is_some() {
                     self.presence_changed(fx);
+                }
+                if let (conn::Role::Node, Some(node)) = (client.role, &client.device) {
+                    self.node_left(id, node, fx);
                 }
                 log::debug!(target: "gateway/ws", "{} {} left", client.id, conn.peer);
             }
@@ -449,6 +456,7 @@ impl Gateway {
                 Timer::Exchange(id) => self.exchange_due(id, fx),
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
+                Timer::Invokes => self.invokes_due(fx),
                 Timer::Secrets => self.secrets_due(fx),
                 Timer::Tls => self.tls_due(fx),
             }
@@ -487,7 +495,9 @@ impl Gateway {
             Err(error) => log::error!(target: "store", "transcripts not synced: {error}"),
         }
         self.usage.save(self.disk.as_mut());
-        if self.sessions.is_dirty() || self.usage.is_dirty() || synced.is_err() {
+        self.nodes.save(self.disk.as_mut(), &self.state_dir);
+        let waiting = self.sessions.is_dirty() || self.nodes.is_dirty();
+        if waiting || self.usage.is_dirty() || synced.is_err() {
             // The disk refused; it may have room again later.
             self.save_soon();
         }
