@@ -260,11 +260,7 @@ impl Refused {
     }
 }
 
-fn plan(
-    args: &Args,
-    loaded: Result<Loaded, ConfigError>,
-    paths: Paths,
-) -> Result<Plan, Refused> {
+fn plan(args: &Args, loaded: Result<Loaded, ConfigError>, paths: Paths) -> Result<Plan, Refused> {
     let auth = args.value("auth").and_then(AuthMode::parse);
     let allow_unconfigured = args.has("allow-unconfigured");
     let loaded = loaded.map_err(|error| {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::paths::Paths;
+use super::secrets::{self, Asked, Batch, BoundRef, Facts, Need, Resolved, World};
 use super::snapshot::{Config, Issue, SourceInfo};
 use super::tree::{self, Files, Tree};
-use super::secrets::{self, Asked, Batch, BoundRef, Facts, Need, Resolved, World};
 use super::{build, subst, validate};
 use crate::limits::{CONFIG_BYTES, DOTENV_BYTES};
 use crate::wire::json5::Step;
@@ -189,8 +189,13 @@ fn failed(files: Files<'_>, source: SourceInfo) -> ConfigError {
     let first = stages.into_iter().find(|kind| files.errors.iter().any(|(k, _)| k == kind));
     let mut issues: Vec<Issue> = files.errors.into_iter().map(|(_, issue)| issue).collect();
     issues.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    ConfigError { kind: first.unwrap_or(ErrorKind::Invalid), issues, source: Box::new(source), pending: Vec::new(),
-        secrets: Vec::new() }
+    ConfigError {
+        kind: first.unwrap_or(ErrorKind::Invalid),
+        issues,
+        source: Box::new(source),
+        pending: Vec::new(),
+        secrets: Vec::new(),
+    }
 }
 
 /// `.env` of the state directory: only there, for a file in a workspace belongs to whoever

@@ -408,7 +408,8 @@ fn secret_refs() {
         assert!(error.to_string().contains(part), "{body}: {error}");
         assert!(!error.to_string().contains("canary"));
     }
-    let other = "{secrets: {providers: {v: {source: 'exec', command: '/x'}}}, gateway: {auth: {token:
+    let other =
+        "{secrets: {providers: {v: {source: 'exec', command: '/x'}}}, gateway: {auth: {token:
         {source: 'env', provider: 'v', id: 'TOK'}}}}";
     let error = load_with(&[("openclaw.json", other)], &env).unwrap_err();
     assert!(error.to_string().contains("not one of source env"), "{error}");

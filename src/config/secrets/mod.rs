@@ -169,8 +169,7 @@ pub(super) fn resolve(
     for Found { steps, place, reference } in found {
         let pattern = table::lookup(&steps).map_or("", |key| key.pattern);
         let inactive = inactive(root, &steps, pattern);
-        let (name, answer) = match providers.find(reference.source, reference.provider.as_deref())
-        {
+        let (name, answer) = match providers.find(reference.source, reference.provider.as_deref()) {
             Err(what) => (String::new(), Answer::Fault(what)),
             Ok((name, provider)) => {
                 let one = One { name: &name, reference: &reference, pattern, inactive };
@@ -189,9 +188,13 @@ pub(super) fn resolve(
                 why = Some(Rc::from(what.as_str()));
                 match inactive {
                     _ if strict => files.error(ErrorKind::Reference, place, &steps, what),
-                    Some(reason) => files.warn(place, &steps, format!(
-                        "SECRETS_REF_IGNORED_INACTIVE_SURFACE: {what}; not needed, for {reason}"
-                    )),
+                    Some(reason) => files.warn(
+                        place,
+                        &steps,
+                        format!(
+                            "SECRETS_REF_IGNORED_INACTIVE_SURFACE: {what}; not needed, for {reason}"
+                        ),
+                    ),
                     None => files.warn(place, &steps, what),
                 }
             }
@@ -291,19 +294,17 @@ impl One<'_> {
                     };
                     return self.fault(what);
                 }
-                let text = texts
-                    .entry(file.path.clone())
-                    .or_insert_with(|| file.text(files.source()));
-                match text.as_ref().map_err(Clone::clone).and_then(|text| in_file(text, file, id))
-                {
+                let text =
+                    texts.entry(file.path.clone()).or_insert_with(|| file.text(files.source()));
+                match text.as_ref().map_err(Clone::clone).and_then(|text| in_file(text, file, id)) {
                     Ok(secret) => Answer::Secret(secret),
                     Err(why) => self.fault(&why),
                 }
             }
             Provider::Exec(exec) => self.ask_program(files, exec, world),
-            Provider::Store => self.fault(
-                "this gateway has no secret store: use source env, file or exec",
-            ),
+            Provider::Store => {
+                self.fault("this gateway has no secret store: use source env, file or exec")
+            }
         }
     }
 
@@ -358,9 +359,8 @@ fn in_file(text: &str, file: &FileProvider, id: &str) -> Result<Secret, String> 
 
 /// Why nobody needs the secret at a path, if so: the surface that would use it is switched off.
 fn inactive(root: &Tree, steps: &[Step], pattern: &str) -> Option<&'static str> {
-    let at = |path: &[&str]| {
-        path.iter().try_fold(root, |tree, key| tree.get(key)).map(Tree::to_value)
-    };
+    let at =
+        |path: &[&str]| path.iter().try_fold(root, |tree, key| tree.get(key)).map(Tree::to_value);
     let off = |path: &[&str]| at(path) == Some(Value::Bool(false));
     let auth = at(&["gateway", "auth", "mode"]);
     let auth = auth.as_ref().and_then(Value::as_str);

@@ -101,13 +101,14 @@ impl Providers {
     /// Of a section that the key table has approved; `env` is what `passEnv` takes from.
     pub fn of(section: &Value, env: &BTreeMap<String, String>, paths: &Paths) -> Self {
         let all = section.get("providers").and_then(Value::as_object);
-        let all = all.into_iter().flatten().filter_map(|(name, value)| {
-            Some((name.clone(), provider(value, env, paths)?))
-        });
+        let all = all
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((name.clone(), provider(value, env, paths)?)));
         let defaults = section.get("defaults");
-        let defaults = ["env", "file", "exec", "store"].into_iter().filter_map(|source| {
-            Some((source, defaults?.get(source)?.as_str()?.to_owned()))
-        });
+        let defaults = ["env", "file", "exec", "store"]
+            .into_iter()
+            .filter_map(|source| Some((source, defaults?.get(source)?.as_str()?.to_owned())));
         Self { all: all.collect(), defaults: defaults.collect() }
     }
 
@@ -126,9 +127,7 @@ impl Providers {
         let found = self.all.get(name).filter(|provider| provider.source() == source);
         match (found, source) {
             (Some(provider), _) => Ok((name.to_owned(), provider.clone())),
-            (None, RefSource::Env) if name == usual => {
-                Ok((name.to_owned(), Provider::Env(None)))
-            }
+            (None, RefSource::Env) if name == usual => Ok((name.to_owned(), Provider::Env(None))),
             (None, RefSource::Store) if name == usual => Ok((name.to_owned(), Provider::Store)),
             (None, _) if self.all.contains_key(name) => Err(format!(
                 "SecretRef: its provider in secrets.providers is not one of source {word}"
@@ -221,9 +220,7 @@ impl FileProvider {
             FactKind::File if !owned(source, facts.owner) => {
                 "belongs to another user: it must belong to the gateway's"
             }
-            FactKind::File if facts.mode & 0o077 != 0 => {
-                "is open to other users: chmod 600 it"
-            }
+            FactKind::File if facts.mode & 0o077 != 0 => "is open to other users: chmod 600 it",
             FactKind::File if bytes.len() > self.max_bytes => "is larger than maxBytes",
             FactKind::File => {
                 ancestors(source, &self.path)?;
@@ -257,9 +254,7 @@ impl ExecProvider {
         }
         let within = |dir: &PathBuf| path.starts_with(dir);
         let what = match found.kind {
-            FactKind::Link => {
-                "is a symbolic link: name the program itself (realpath tells it)"
-            }
+            FactKind::Link => "is a symbolic link: name the program itself (realpath tells it)",
             FactKind::Dir | FactKind::Other => "is not a regular file",
             FactKind::File if !owned(source, found.owner) => {
                 "belongs to another user: it must belong to the gateway's or to root"

@@ -150,8 +150,11 @@ fn a_file_that_others_could_have_touched_is_not_believed() {
 
 #[test]
 fn a_program_is_asked_once_for_all_and_its_answer_taken_over() {
-    let mut disk = text(PROGRAM_REF, "v: {source: 'exec', command: '/b/v', args: ['-x'],
-        passEnv: ['PASSED', 'MISSING'], env: {A: '1'}, timeoutMs: 9, jsonOnly: false}");
+    let mut disk = text(
+        PROGRAM_REF,
+        "v: {source: 'exec', command: '/b/v', args: ['-x'],
+        passEnv: ['PASSED', 'MISSING'], env: {A: '1'}, timeoutMs: 9, jsonOnly: false}",
+    );
     disk.config = disk.config.replace(
         "gateway:",
         "models: {providers: {p: {baseUrl: 'http://x', apiKey: {source: 'exec', provider: 'v',
@@ -184,9 +187,13 @@ fn a_program_is_asked_once_for_all_and_its_answer_taken_over() {
     let error = load(&disk, &none, Need::Active).expect_err("no secrets");
     assert!(error.pending.is_empty());
     let error = error.to_string();
-    for part in ["gateway.auth.token", "no answer", "models.providers.p.apiKey", "NOT_FOUND",
-        "--allow-exec"]
-    {
+    for part in [
+        "gateway.auth.token",
+        "no answer",
+        "models.providers.p.apiKey",
+        "NOT_FOUND",
+        "--allow-exec",
+    ] {
         assert!(error.contains(part), "{part}: {error}");
     }
 }

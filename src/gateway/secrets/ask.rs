@@ -172,4 +172,3 @@ impl Asked {
         fx.push(Effect::Kill { child, kill: true });
     }
 }
-

@@ -18,8 +18,8 @@ mod rpc;
 
 use super::Gateway;
 use super::timers::{Armed, Timer};
-use crate::config::secrets::{Batch, BoundRef, Resolved};
 use crate::config::ConfigError;
+use crate::config::secrets::{Batch, BoundRef, Resolved};
 use crate::driver::{ChildEvent, ChildId, ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
@@ -282,4 +282,3 @@ impl Gateway {
         }
     }
 }
-
