@@ -23,6 +23,8 @@ pub(super) enum Timer {
     Tool(u64),
     /// The next slices of disk tools.
     Work,
+    /// The next scheduled job, or a look at the clock.
+    Cron,
     /// The `tick` event.
     Tick,
     /// Writing indexes and syncing journals.
@@ -35,6 +37,12 @@ pub(super) enum Timer {
     Exec,
     /// The next approval that nobody answered.
     Approvals,
+    /// The next invocation that a node did not answer.
+    Invokes,
+    /// A program that was asked for secrets.
+    Secrets,
+    /// The next look at the files of `gateway.tls`.
+    Tls,
 }
 
 /// The heap.

@@ -59,7 +59,7 @@ pub fn load(disk: &mut dyn Disk, path: &Path, now_ms: u64) -> io::Result<Loaded>
         return Ok(loaded);
     };
     for value in jobs {
-        match serde_json::from_value::<Job>(value.clone()) {
+        match read_job(value, now_ms) {
             Ok(job) if !job.id.is_empty() && loaded.jobs.len() < limits::CRON_JOBS => {
                 loaded.jobs.insert(job.id.clone(), job);
             }
@@ -67,7 +67,7 @@ pub fn load(disk: &mut dyn Disk, path: &Path, now_ms: u64) -> io::Result<Loaded>
                 let why = match other {
                     Ok(job) if job.id.is_empty() => "it has no id".to_owned(),
                     Ok(_) => format!("there are more than {} jobs", limits::CRON_JOBS),
-                    Err(error) => error.to_string(),
+                    Err(why) => why,
                 };
                 let name = value.get("name").and_then(Value::as_str).unwrap_or("(no name)");
                 loaded.complaints.push(format!(
@@ -79,6 +79,14 @@ pub fn load(disk: &mut dyn Disk, path: &Path, now_ms: u64) -> io::Result<Loaded>
         }
     }
     Ok(loaded)
+}
+
+/// A job that may run here: one whose limits we cannot keep does not.
+fn read_job(value: &Value, now_ms: u64) -> Result<Job, String> {
+    let job: Job = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+    let fields = value.as_object().ok_or("it is no object")?;
+    super::check::defined("cron", &job.id, fields, now_ms).map_err(|error| error.message)?;
+    Ok(job)
 }
 
 /// Writes the jobs.
