@@ -637,6 +637,13 @@ impl Gateway {
     }
 }
 
+/// Any text as a cron expression, any bytes as a time zone: never a panic.
+#[doc(hidden)]
+pub fn fuzz_cron(data: &[u8]) {
+    cron::expr::fuzz(data);
+    cron::zone::fuzz(data);
+}
+
 /// Any first frame through the checks of the handshake: never a panic.
 #[doc(hidden)]
 pub fn fuzz_connect(data: &[u8]) {

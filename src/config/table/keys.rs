@@ -869,7 +869,9 @@ pub static KEYS: &[Key] = &[
     key("cron.webhook", Text).later().advice("webhooks of jobs are not built yet"),
     key("cron.webhookToken", Secret).later().advice("webhooks of jobs are not built yet"),
     key("cron.webhookSsrfPolicy", Open).later().advice("webhooks of jobs are not built yet"),
-    key("cron.failureAlert", Open).later().advice("no channel is built yet; read openclaw cron runs"),
+    key("cron.failureAlert", Open)
+        .later()
+        .advice("no channel is built yet; read openclaw cron runs"),
     key("cron.failureDestination", Open).later().advice("no channel is built yet"),
     key("desktop", Open).later(),
     key("diagnostics", Open).later(),

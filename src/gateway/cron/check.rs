@@ -148,7 +148,8 @@ pub(in crate::gateway) fn patched(
                 merge(old, new);
             }
             (Some(Value::Object(old)), Value::Object(new))
-                if name == "payload" && new.get("kind").is_none_or(|k| old.get("kind") == Some(k)) =>
+                if name == "payload"
+                    && new.get("kind").is_none_or(|k| old.get("kind") == Some(k)) =>
             {
                 merge(old, new);
             }
@@ -330,7 +331,10 @@ mod tests {
     fn what_is_wrong_or_not_built_says_so() {
         for (more, part) in [
             (json!({"schedule": null}), "required property 'schedule'"),
-            (json!({"schedule": {"everyMs": 5}}), "at /schedule: must have required property 'kind'"),
+            (
+                json!({"schedule": {"everyMs": 5}}),
+                "at /schedule: must have required property 'kind'",
+            ),
             (json!({"schedule": {"kind": "every"}}), "at /schedule: must have required property"),
             (json!({"schedule": {"kind": "every", "everyMs": 0}}), "at /schedule/everyMs"),
             (json!({"schedule": {"kind": "at", "at": "soon"}}), "2026-02-01T16:00:00Z"),
@@ -339,13 +343,25 @@ mod tests {
             (json!({"schedule": {"kind": "moon"}}), "allowed values"),
             (json!({"payload": {"kind": "command", "argv": ["x"]}}), "not built"),
             (json!({"payload": {"kind": "systemEvent"}}), "'text'"),
-            (json!({"payload": {"kind": "agentTurn", "message": "m", "toolsAllow": ["ls"]}}), "tools"),
-            (json!({"payload": {"kind": "agentTurn", "message": "m", "fallbacks": []}}), "fallbacks"),
+            (
+                json!({"payload": {"kind": "agentTurn", "message": "m", "toolsAllow": ["ls"]}}),
+                "tools",
+            ),
+            (
+                json!({"payload": {"kind": "agentTurn", "message": "m", "fallbacks": []}}),
+                "fallbacks",
+            ),
             (json!({"payload": {"kind": "agentTurn", "message": "m", "thinking": "x"}}), "minimal"),
-            (json!({"payload": {"kind": "agentTurn", "message": "m", "timeoutSeconds": -1}}), ">= 0"),
+            (
+                json!({"payload": {"kind": "agentTurn", "message": "m", "timeoutSeconds": -1}}),
+                ">= 0",
+            ),
             (json!({"sessionTarget": "isolated"}), "agentTurn"),
             (json!({"sessionTarget": "session:"}), "session:<id>"),
-            (json!({"sessionTarget": "main", "payload": {"kind": "agentTurn", "message": "m"}}), "systemEvent"),
+            (
+                json!({"sessionTarget": "main", "payload": {"kind": "agentTurn", "message": "m"}}),
+                "systemEvent",
+            ),
             (json!({"delivery": {"mode": "announce"}}), "isolated"),
             (json!({"delivery": {"mode": "webhook", "to": "https://x"}}), "webhooks"),
             (json!({"delivery": 5}), "object"),

@@ -108,7 +108,11 @@ impl Field {
             }
         };
         if from > to {
-            return Err(format!("\"{}\": the range of the {} runs backwards", short(text), self.name));
+            return Err(format!(
+                "\"{}\": the range of the {} runs backwards",
+                short(text),
+                self.name
+            ));
         }
         let step = usize::try_from(step.unwrap_or(1)).unwrap_or(1);
         Ok((from..=to).step_by(step).fold(0, |mask, value| mask | 1 << value))
@@ -146,7 +150,7 @@ impl Expr {
         let [minute, hour, day, month, weekday] = rest else {
             return Err("it has not five or six fields".to_owned());
         };
-        if [day, weekday].iter().any(|field| field.contains(['W', 'w'])) && !named_wed(weekday) {
+        if day.contains(['W', 'w']) || !named_wed(weekday) {
             return Err("W (the nearest working day) is not taken: name the days".to_owned());
         }
         let (both, weekday) = match weekday.strip_prefix('+') {
@@ -254,7 +258,10 @@ impl Expr {
         for hour in bits(self.hours) {
             let hour = midnight + i64::try_from(hour).ok()? * 3600;
             // Whole hours that are past are not walked through second by second.
-            if [hour, hour + 3599].iter().all(|end| matches!(zone.find(*end), Local::At(at) if at <= after)) {
+            if [hour, hour + 3599]
+                .iter()
+                .all(|end| matches!(zone.find(*end), Local::At(at) if at <= after))
+            {
                 continue;
             }
             for minute in bits(self.minutes) {
@@ -312,8 +319,8 @@ fn weekdays(text: &str) -> Result<(u64, Vec<(u64, u64)>), String> {
     for part in text.split(',') {
         if let Some((day, which)) = part.split_once('#') {
             let which: Option<u64> = which.parse().ok().filter(|n| (1..=5).contains(n));
-            let which =
-                which.ok_or_else(|| format!("\"{}\": # takes a number from 1 to 5", short(part)))?;
+            let which = which
+                .ok_or_else(|| format!("\"{}\": # takes a number from 1 to 5", short(part)))?;
             nth.push((WEEKDAY.value(day)? % 7, which));
         } else if let Some(day) = part.strip_suffix(['L', 'l']) {
             nth.push((WEEKDAY.value(day)? % 7, 6));

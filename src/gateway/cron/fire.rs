@@ -23,7 +23,7 @@ pub(super) struct Ended {
     reason: Option<&'static str>,
     summary: String,
     /// Trying again may help.
-    pub(super) transient: bool,
+    transient: bool,
     session_id: Option<String>,
     /// Provider and model that answered.
     model: Option<(String, String)>,
@@ -37,6 +37,11 @@ impl Ended {
 
     pub(super) fn error(what: &str, reason: &'static str) -> Self {
         Self { status: "error", error: Some(cut(what)), reason: Some(reason), ..Self::default() }
+    }
+
+    /// Trying again may help.
+    pub(super) fn again(self) -> Self {
+        Self { transient: true, ..self }
     }
 
     fn skipped(what: &str) -> Self {
@@ -128,10 +133,7 @@ impl Gateway {
                 };
                 match self.accept_run(new) {
                     Ok(_) => Begun::Run(id, key),
-                    Err(error) => Begun::Over(Ended {
-                        transient: true,
-                        ..Ended::error(&error.message, "overloaded")
-                    }),
+                    Err(error) => Begun::Over(Ended::error(&error.message, "overloaded").again()),
                 }
             }
         }
@@ -197,9 +199,7 @@ impl Gateway {
         let ended = match outcome {
             Outcome::Done(_) => Ended::ok(text),
             Outcome::Aborted(_) => Ended::error(&why, "unknown"),
-            Outcome::TimedOut(_) => {
-                Ended { transient: true, ..Ended::error(&why, "timeout") }
-            }
+            Outcome::TimedOut(_) => Ended::error(&why, "timeout").again(),
             Outcome::Failed(error) => {
                 let (reason, transient) = match (error.class, error.status) {
                     (Class::Transient, Some(429)) => ("rate_limit", true),
@@ -238,7 +238,9 @@ impl Gateway {
         let job = self.cron.jobs.get(&running.job).cloned();
         let done = entry["completionStatus"] == "succeeded";
         let goes = |job: &Job| {
-            job.goes_away() && done && (!running.manual || before.as_ref().is_some_and(|b| b.enabled))
+            job.goes_away()
+                && done
+                && (!running.manual || before.as_ref().is_some_and(|b| b.enabled))
         };
         let gone = job.as_ref().is_some_and(goes);
         if gone {
@@ -332,9 +334,8 @@ impl Gateway {
     pub(super) fn end_old_sessions(&mut self) {
         let Some(kept_ms) = self.config.cron.session_retention_ms else { return };
         let now_ms = self.now.wall_ms;
-        let old = |entry: &crate::sessions::Entry| {
-            entry.ended_at.is_some_and(|at| at + kept_ms < now_ms)
-        };
+        let old =
+            |entry: &crate::sessions::Entry| entry.ended_at.is_some_and(|at| at + kept_ms < now_ms);
         let mut over = Vec::new();
         for job in self.cron.jobs.values().filter(|job| job.session_target == "isolated") {
             let Some(agent) = self.agent_of_job(job) else { continue };

@@ -52,7 +52,6 @@ pub enum WakeMode {
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the wire's own names, described in the type's head")]
 pub struct Job {
     pub id: String,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -96,7 +95,6 @@ fn yes() -> bool {
 /// The `state` of a job. Times are Unix milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "the wire's own names")]
 pub struct State {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_run_at_ms: Option<u64>,

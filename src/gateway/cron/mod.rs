@@ -94,11 +94,6 @@ impl Cron {
     pub(super) fn logs_dir(&self) -> PathBuf {
         self.path.with_file_name("runs")
     }
-
-    /// What runs now or stands in line.
-    pub(super) fn len_in_hand(&self) -> usize {
-        self.running.len() + self.queue.len()
-    }
 }
 
 impl Gateway {
@@ -179,7 +174,7 @@ impl Gateway {
             return;
         };
         let run = format!("cron:{id}:{started}");
-        let ended = fire::Ended::error("the gateway stopped before this run was over", "unknown");
+        let what = "the gateway stopped before this run was over";
         let running = Running {
             job: id.to_owned(),
             run,
@@ -187,7 +182,7 @@ impl Gateway {
             started_ms: started,
             key: String::new(),
         };
-        self.note_end(&running, &fire::Ended { transient: true, ..ended });
+        self.note_end(&running, &fire::Ended::error(what, "unknown").again());
     }
 
     /// When a job comes next; a schedule that cannot be read leaves the job without a time, and
@@ -195,9 +190,8 @@ impl Gateway {
     fn next_of(&mut self, id: &str, after: u64) -> Option<u64> {
         let job = self.cron.jobs.get(id)?;
         let schedule = job.schedule.clone();
-        let next = self
-            .zone_of(schedule.zone_name())
-            .and_then(|zone| schedule.next(after, id, &zone));
+        let next =
+            self.zone_of(schedule.zone_name()).and_then(|zone| schedule.next(after, id, &zone));
         match next {
             Ok(next) => next,
             Err(why) => {
@@ -385,11 +379,7 @@ impl Gateway {
         }
         self.cron.asked += 1;
         let run = format!("manual:{job}:{}:{}", self.now.wall_ms, self.cron.asked);
-        self.cron.queue.push_back(Wanted {
-            job: job.to_owned(),
-            run: run.clone(),
-            manual: true,
-        });
+        self.cron.queue.push_back(Wanted { job: job.to_owned(), run: run.clone(), manual: true });
         Ok(run)
     }
 
@@ -460,7 +450,6 @@ impl Gateway {
         }
     }
 }
-
 
 #[cfg(test)]
 #[path = "cron_tests.rs"]

@@ -211,11 +211,8 @@ mod tests {
 
     #[test]
     fn full_hours_are_spread_and_stay_where_they_are() {
-        let cron = |expr: &str, stagger_ms| Schedule::Cron {
-            expr: expr.to_owned(),
-            tz: None,
-            stagger_ms,
-        };
+        let cron =
+            |expr: &str, stagger_ms| Schedule::Cron { expr: expr.to_owned(), tz: None, stagger_ms };
         let hourly = cron("0 * * * *", None);
         let first = hourly.next(NOW, "a", &Zone::UTC).expect("ok").expect("a time");
         let late = first % 3_600_000;

@@ -99,10 +99,9 @@ pub fn save(
     jobs: &BTreeMap<String, Job>,
     foreign: &[Value],
 ) -> io::Result<()> {
-    let jobs: Vec<Value> =
-        jobs.values().map(Job::value).chain(foreign.iter().cloned()).collect();
-    let mut text =
-        serde_json::to_vec_pretty(&json!({"version": 1, "jobs": jobs})).map_err(io::Error::other)?;
+    let jobs: Vec<Value> = jobs.values().map(Job::value).chain(foreign.iter().cloned()).collect();
+    let mut text = serde_json::to_vec_pretty(&json!({"version": 1, "jobs": jobs}))
+        .map_err(io::Error::other)?;
     text.push(b'\n');
     disk.replace(path, &text)
 }

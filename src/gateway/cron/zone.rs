@@ -163,6 +163,8 @@ impl Rule {
         let Some((summer, begin, end)) = self.summer else { return self.standard };
         let local = at.saturating_add(i64::from(self.standard)).max(0);
         let (year, ..) = civil((local / DAY).unsigned_abs());
+        // Years that dates are made for.
+        let year = year.clamp(1970, 9_998);
         let begins = begin.seconds(year) - i64::from(self.standard);
         let ends = end.seconds(year) - i64::from(summer);
         let is_summer = match begins < ends {
@@ -374,4 +376,4 @@ pub fn fuzz(data: &[u8]) {
 
 #[cfg(test)]
 #[path = "zone_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -7,6 +7,7 @@ mod agent;
 mod agents;
 pub(super) mod chat;
 mod config;
+mod cron;
 mod events;
 mod logs;
 mod message;
@@ -57,6 +58,14 @@ impl Gateway {
             Op::ChatSend => self.chat_send(conn, request, params, fx),
             Op::CommandsList => self.commands_list(params),
             Op::ConfigGet => Ok(Answer::Value(self.config_get())),
+            Op::CronAdd => self.cron_add(conn, request, params, fx),
+            Op::CronGet => self.cron_get(params),
+            Op::CronList => self.cron_list(params),
+            Op::CronRemove => self.cron_remove(conn, request, params, fx),
+            Op::CronRun => self.cron_run(params),
+            Op::CronRuns => self.cron_runs(params),
+            Op::CronStatus => Ok(Answer::Value(self.cron_status())),
+            Op::CronUpdate => self.cron_update(conn, request, params, fx),
             Op::ExecApprovalGet => self.exec_approval_get(text(params, "id").unwrap_or_default()),
             Op::ExecApprovalList => Ok(Answer::Value(self.exec_approval_list())),
             Op::ExecApprovalRequest => self.exec_approval_request(conn, request, params, fx),
