@@ -269,10 +269,6 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
         ),
         ("{gateway: {nodes: {denyCommands: ['x']}}}", "gateway.nodes.denyCommands"),
         (
-            "{gateway: {nodes: {pairing: {autoApproveLocal: false}}}}",
-            "gateway.nodes.pairing.autoApproveLocal",
-        ),
-        (
             "{gateway: {http: {securityHeaders: {strictTransportSecurity: 'max-age=1'}}}}",
             "gateway.http.securityHeaders.strictTransportSecurity",
         ),

@@ -3,7 +3,7 @@
 //! `hello-ok.features.events` and every broadcast are read from here, so that no event reaches
 //! somebody who could not have asked for what it says.
 
-use super::operations::{APPROVALS, READ, Scope};
+use super::operations::{APPROVALS, PAIRING, READ, Scope};
 
 /// One row.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,9 @@ pub const EVENTS: &[Event] = &[
     row("connect.challenge", Scope::None),
     row("agent", READ),
     row("chat", READ),
+    row("device.pair.requested", PAIRING),
+    row("device.pair.resolved", PAIRING),
+    row("device.pair.setup.completed", PAIRING),
     row("exec.approval.requested", APPROVALS),
     row("exec.approval.resolved", APPROVALS),
     row("health", READ),
