@@ -37,6 +37,7 @@ mod shutdown;
 mod skills;
 mod socket;
 mod timers;
+mod tls;
 mod tools;
 mod usage;
 mod voice;
@@ -154,6 +155,7 @@ pub struct Gateway {
     /// Runs that hooks started, and wrong hook tokens.
     hooked: http::Started,
     throttle: http::Throttle,
+    tls: tls::Seen,
     events: events::Events,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
@@ -241,12 +243,14 @@ impl Gateway {
             responses: http::Responses::default(),
             hooked: http::Started::default(),
             throttle: http::Throttle::default(),
+            tls: tls::Seen::default(),
             events: events::Events::default(),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
         Ok(gateway)
     }
@@ -440,6 +444,7 @@ impl Gateway {
                 Timer::Exchange(id) => self.exchange_due(id, fx),
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
+                Timer::Tls => self.tls_due(fx),
             }
         }
     }

@@ -107,8 +107,9 @@ impl Gateway {
         match reload(None) {
             Ok((config, credentials)) => {
                 let turned = !self.credentials.same(&credentials);
-                self.config = config;
+                let before = std::mem::replace(&mut self.config, config);
                 self.credentials = credentials;
+                self.tls_reread(&before.gateway.tls, fx);
                 if turned {
                     self.close_clients("the gateway's credentials changed", fx);
                 }
