@@ -411,3 +411,35 @@ pub const SUPERSEDE_MS: u64 = 60_000;
 pub const DEVICE_NAME: usize = 64;
 /// One document of devices: 512 of them with long names stay below.
 pub const DEVICES_FILE: usize = 2 * 1024 * 1024;
+
+// Bounds of nodes.
+
+/// Nodes that are known; a stranger's row goes first when one more comes.
+pub const NODES: usize = 256;
+/// Capabilities, and permissions, that a node may claim.
+pub const NODE_CAPS: usize = 64;
+/// Commands that a node may claim.
+pub const NODE_COMMANDS: usize = 256;
+/// Bytes of one name that a node claims.
+pub const NODE_WORD: usize = 128;
+/// `nodes.json`: every node with a full surface and a full request would be more; then nothing
+/// new is kept.
+pub const NODES_FILE: usize = 8 * 1024 * 1024;
+/// Invocations under way, of one node and in all: each holds its caller's request.
+pub const NODE_INVOKES: usize = 64;
+/// See [`NODE_INVOKES`].
+pub const NODE_INVOKES_ALL: usize = 512;
+/// An invocation without a time of its own.
+pub const NODE_INVOKE_MS: u64 = 30_000;
+/// The longest an invocation may take; also what `timeoutMs: 0` means.
+pub const NODE_INVOKE_MS_MAX: u64 = 3_600_000;
+/// Callers that may wait for one and the same invocation.
+pub const NODE_INVOKE_WAITERS: usize = 8;
+/// `node.pending.enqueue` without `expiresInMs`, as observed: a day.
+pub const NODE_PENDING_MS: u64 = 86_400_000;
+/// Between two `node.presence.alive` of one node that are kept.
+pub const NODE_ALIVE_MS: u64 = 60_000;
+/// Trigger words of `voicewake.set`, as documented.
+pub const WAKE_WORDS: usize = 32;
+/// UTF-16 units of one of them, as documented.
+pub const WAKE_WORD_UNITS: usize = 64;

@@ -6,6 +6,7 @@
 pub mod device;
 pub mod devices;
 pub mod identity;
+pub mod nodes;
 pub mod origin;
 pub mod source;
 

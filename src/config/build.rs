@@ -3,6 +3,7 @@
 
 mod agents;
 mod hands;
+mod nodes;
 mod reach;
 mod session;
 mod tool_policy;
@@ -184,6 +185,7 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
                 .number()
                 .unwrap_or(unset.reload.deferral_timeout_ms),
         },
+        nodes: nodes::nodes(at.get("nodes")),
         trusted_proxies: at.get("trustedProxies").texts(),
         remote: remote.get("url").text().map(|url| Remote {
             url,

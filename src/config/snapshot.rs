@@ -263,6 +263,8 @@ pub struct Gateway {
     pub control_ui: ControlUi,
     /// `gateway.reload`.
     pub reload: Reload,
+    /// `gateway.nodes`.
+    pub nodes: super::NodePolicy,
     /// `gateway.trustedProxies` (not acted on yet: refused unless empty).
     pub trusted_proxies: Vec<String>,
     /// `gateway.remote`: the gateway that this machine's commands talk to in remote mode.
@@ -657,6 +659,7 @@ impl Default for Gateway {
                 debounce_ms: 300,
                 deferral_timeout_ms: 300_000,
             },
+            nodes: super::NodePolicy::default(),
             trusted_proxies: Vec::new(),
             remote: None,
             tls: super::Tls::default(),

@@ -30,6 +30,7 @@ mod exchange;
 mod fuzz;
 mod http;
 mod local;
+mod nodes;
 mod presence;
 mod rpc;
 mod runs;
@@ -132,6 +133,7 @@ pub struct Gateway {
     web: tools::Web,
     execs: tools::Execs,
     approvals: approvals::Approvals,
+    nodes: nodes::Nodes,
     tools: tools::Tools,
     presence: presence::Presence,
     agents: agents::Agents,
@@ -202,6 +204,7 @@ impl Gateway {
         let instance_id = new_uuid(entropy.as_mut());
         let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
         let devices = crate::auth::devices::Devices::load(disk.as_mut(), &state_dir, now.wall_ms)?;
+        let nodes = nodes::Nodes::open(disk.as_mut(), &state_dir)?;
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
         let mut gateway = Self {
             config,
@@ -227,6 +230,7 @@ impl Gateway {
             web: tools::Web::default(),
             execs: tools::Execs::default(),
             approvals: approvals::Approvals::default(),
+            nodes,
             tools: tools::Tools::default(),
             presence,
             agents: agents::Agents::default(),
@@ -334,6 +338,9 @@ impl Gateway {
                 self.cancel_tools(rpc, fx);
                 if client.presence.is_some() {
                     self.presence_changed(fx);
+                }
+                if let (conn::Role::Node, Some(node)) = (client.role, &client.device) {
+                    self.node_left(id, node, fx);
                 }
                 log::debug!(target: "gateway/ws", "{} {} left", client.id, conn.peer);
             }
@@ -444,6 +451,7 @@ impl Gateway {
                 Timer::Exchange(id) => self.exchange_due(id, fx),
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
+                Timer::Invokes => self.invokes_due(fx),
                 Timer::Tls => self.tls_due(fx),
             }
         }
@@ -484,7 +492,9 @@ impl Gateway {
         if self.devices.is_dirty() {
             let _ = self.save_devices();
         }
-        if self.sessions.is_dirty() || self.usage.is_dirty() || synced.is_err() {
+        self.nodes.save(self.disk.as_mut(), &self.state_dir);
+        let waiting = self.sessions.is_dirty() || self.nodes.is_dirty();
+        if waiting || self.usage.is_dirty() || synced.is_err() {
             // The disk refused; it may have room again later.
             self.save_soon();
         }

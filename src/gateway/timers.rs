@@ -35,6 +35,8 @@ pub(super) enum Timer {
     Exec,
     /// The next approval that nobody answered.
     Approvals,
+    /// The next invocation that a node did not answer.
+    Invokes,
     /// The next look at the files of `gateway.tls`.
     Tls,
 }

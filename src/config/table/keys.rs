@@ -41,7 +41,7 @@ const EMPTY: &[&str] = &["{}", "[]"];
 const OFF: &[&str] = &["false"];
 
 const NO_PROXY: &str = "remove it; use gateway.auth.mode token or password behind the proxy";
-const NO_NODES: &str = "remove it: nodes are paired by hand for now";
+const NO_NODES: &str = "remove it: what nodes publish is not used by agents yet";
 const NO_SANDBOX: &str = "remove it, or set mode to \"off\": runs have no sandbox yet";
 const NO_AGENT_EXEC: &str =
     "remove it, and set tools.exec for all agents: there is no such setting for one agent yet";
@@ -179,11 +179,11 @@ pub static KEYS: &[Key] = &[
     key("gateway.nodes.pairing.autoApproveLocal", Bool),
     key("gateway.nodes.pairing.autoApproveCidrs", Texts).only(EMPTY).advice(NO_NODES),
     key("gateway.nodes.pairing.sshVerify", Open).only(OFF).advice("set it to false"),
-    key("gateway.nodes.allowCommands", Texts).only(EMPTY).advice(NO_NODES),
-    key("gateway.nodes.denyCommands", Texts).only(EMPTY).advice(NO_NODES),
+    key("gateway.nodes.allowCommands", Texts),
+    key("gateway.nodes.denyCommands", Texts),
     key("gateway.nodes.commands", Object),
-    key("gateway.nodes.commands.allow", Texts).only(EMPTY).advice(NO_NODES),
-    key("gateway.nodes.commands.deny", Texts).only(EMPTY).advice(NO_NODES),
+    key("gateway.nodes.commands.allow", Texts),
+    key("gateway.nodes.commands.deny", Texts),
     key("gateway.nodes.allowSkills", Bool).only(OFF).advice(NO_NODES),
     key("gateway.nodes.pluginTools", Open).only(&["{}", "{\"enabled\":false}"]).advice(NO_NODES),
     key("gateway.nodes.browser", Open).later(),
