@@ -167,6 +167,26 @@ pub const CHILDREN: usize = 32;
 /// Input queued for a child that does not read it.
 pub const CHILD_INPUT: usize = 256 * 1024;
 
+/// File of a `secrets.providers` entry, as documented, and the most its `maxBytes` may say.
+pub const SECRET_FILE: usize = 1024 * 1024;
+/// See [`SECRET_FILE`].
+pub const SECRET_FILE_MAX: usize = 4 * 1024 * 1024;
+/// Time of a secrets program, as documented, and the most its `timeoutMs` may say.
+pub const SECRET_EXEC_MS: u64 = 5_000;
+/// See [`SECRET_EXEC_MS`].
+pub const SECRET_EXEC_MS_MAX: u64 = 120_000;
+/// Output of a secrets program: many secrets are far smaller. The most its `maxOutputBytes` may
+/// say is the reference's own default.
+pub const SECRET_OUTPUT: usize = 64 * 1024;
+/// See [`SECRET_OUTPUT`].
+pub const SECRET_OUTPUT_MAX: usize = 1024 * 1024;
+/// SecretRefs of one configuration that programs are asked for.
+pub const SECRETS: usize = 4096;
+/// Secrets programs running at once, as documented.
+pub const SECRET_CHILDREN: usize = 4;
+/// Reloads that wait while another asks programs.
+pub const SECRET_WAITERS: usize = 32;
+
 /// Longest message of one log line; the rest is cut.
 pub const LOG_MESSAGE: usize = 8 * 1024;
 /// The least cap of the log file: a smaller one would lose what just happened.

@@ -15,6 +15,7 @@ use super::doors::{Embeddings, Endpoints, Hooks, HttpTools};
 use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
 use super::secret::Secret;
+use super::secrets::BoundRef;
 use super::session::Session;
 use super::skills::Skills;
 use super::tool_policy::ToolPolicy;
@@ -52,6 +53,8 @@ pub struct Config {
     pub source: SourceInfo,
     /// Accepted, but without effect or doubtful; each is logged once at start.
     pub warnings: Vec<Issue>,
+    /// Every SecretRef of the file and what came of it.
+    pub secrets: Vec<BoundRef>,
     /// The environment as the configuration sees it.
     pub env: Env,
     /// What `~` stands for; empty for defaults made of nothing.
@@ -631,6 +634,7 @@ impl Config {
             embeddings: Embeddings::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
+            secrets: Vec::new(),
             env: Env::default(),
             home: PathBuf::new(),
         }

@@ -34,6 +34,7 @@ mod nodes;
 mod presence;
 mod rpc;
 mod runs;
+mod secrets;
 mod shutdown;
 mod skills;
 mod socket;
@@ -51,6 +52,7 @@ pub mod exec_approvals {
 
 use crate::auth::Credentials;
 use crate::config::Config;
+use crate::config::secrets::Resolved;
 use crate::driver::{Closed, ConnId, Core, DialId, Effect, Effects, Entropy, Input, Now, Time};
 use crate::limits;
 use crate::sessions::Sessions;
@@ -62,6 +64,7 @@ pub use fuzz::fuzz;
 pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
 use rpc::models::Probes;
 pub use rpc::models::models_status;
+pub use secrets::{Asking, NotLoaded};
 pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -84,8 +87,10 @@ pub struct Host {
 }
 
 /// Reads the configuration anew, with a text in place of the root file's when one is given: to
-/// know what it would mean. The text of an error is for people.
-pub type Reload = Box<dyn FnMut(Option<&str>) -> Result<(Rc<Config>, Credentials), String>>;
+/// know what it would mean. What programs have answered for SecretRefs is handed in; the error
+/// says which have yet to be asked.
+pub type Reload =
+    Box<dyn FnMut(Option<&str>, &Resolved) -> Result<(Rc<Config>, Credentials), NotLoaded>>;
 
 /// Everything a gateway needs to be born; the same for both drivers.
 pub struct Setup {
@@ -95,6 +100,8 @@ pub struct Setup {
     pub credentials: Credentials,
     /// What SIGHUP asks; `None` keeps the configuration for good.
     pub reload: Option<Reload>,
+    /// What programs answered for this configuration's SecretRefs.
+    pub resolved: Resolved,
     /// The machine.
     pub host: Host,
     /// State directory: sessions, journals, devices.
@@ -112,6 +119,7 @@ pub struct Gateway {
     config: Rc<Config>,
     credentials: Credentials,
     reload: Option<Reload>,
+    secrets: secrets::Secrets,
     host: Host,
     state_dir: PathBuf,
     log_path: PathBuf,
@@ -194,7 +202,7 @@ impl Gateway {
     /// When the state directory cannot be read or written; the text names the path.
     pub fn new(setup: Setup, now: Now) -> std::io::Result<Self> {
         let Setup { config, credentials, reload, host, state_dir, log_path, .. } = setup;
-        let Setup { mut disk, mut entropy, .. } = setup;
+        let Setup { resolved, mut disk, mut entropy, .. } = setup;
         let mut sessions = Sessions::new(&state_dir);
         let usage = crate::sessions::usage::Usage::new(&state_dir);
         for agent in config.agents.agent_ids() {
@@ -210,6 +218,7 @@ impl Gateway {
             config,
             credentials,
             reload,
+            secrets: secrets::Secrets::knowing(resolved),
             host,
             state_dir,
             log_path,
@@ -452,6 +461,7 @@ impl Gateway {
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
                 Timer::Invokes => self.invokes_due(fx),
+                Timer::Secrets => self.secrets_due(fx),
                 Timer::Tls => self.tls_due(fx),
             }
         }
@@ -526,7 +536,11 @@ impl Core for Gateway {
                 Some(id) => self.exchange_dialed(id, dial, result, fx),
                 None => self.run_dialed(dial, result, fx),
             },
-            Input::Child { child, event } => self.exec_child(child, event, fx),
+            Input::Child { child, event } => {
+                if !self.secrets_child(child, &event, fx) {
+                    self.exec_child(child, event, fx);
+                }
+            }
             Input::Signal(signal) => self.signal(signal, fx),
             Input::Wake => self.wake(fx),
         }

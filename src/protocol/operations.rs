@@ -122,6 +122,7 @@ pub enum Op {
     NodePluginToolsUpdate,
     NodeRename,
     NodeSkillsUpdate,
+    SecretsReload,
     Send,
     SessionsAbort,
     SessionsCompact,
@@ -803,6 +804,7 @@ pub const OPERATIONS: &[Operation] = &[
         &[must("skills", Kind::Arr)],
         Since::V4,
     ),
+    row("secrets.reload", Op::SecretsReload, ADMIN, &[], Since::V3),
     row(
         "send",
         Op::Send,
