@@ -23,8 +23,6 @@ pub enum Scope {
 pub const READ: Scope = Scope::Operator("operator.read");
 /// `operator.write`.
 pub const WRITE: Scope = Scope::Operator("operator.write");
-/// `operator.pairing`.
-pub const PAIRING: Scope = Scope::Operator("operator.pairing");
 /// `operator.approvals`.
 pub const APPROVALS: Scope = Scope::Operator("operator.approvals");
 /// `operator.pairing`.
