@@ -167,6 +167,26 @@ pub const CHILDREN: usize = 32;
 /// Input queued for a child that does not read it.
 pub const CHILD_INPUT: usize = 256 * 1024;
 
+/// File of a `secrets.providers` entry, as documented, and the most its `maxBytes` may say.
+pub const SECRET_FILE: usize = 1024 * 1024;
+/// See [`SECRET_FILE`].
+pub const SECRET_FILE_MAX: usize = 4 * 1024 * 1024;
+/// Time of a secrets program, as documented, and the most its `timeoutMs` may say.
+pub const SECRET_EXEC_MS: u64 = 5_000;
+/// See [`SECRET_EXEC_MS`].
+pub const SECRET_EXEC_MS_MAX: u64 = 120_000;
+/// Output of a secrets program: many secrets are far smaller. The most its `maxOutputBytes` may
+/// say is the reference's own default.
+pub const SECRET_OUTPUT: usize = 64 * 1024;
+/// See [`SECRET_OUTPUT`].
+pub const SECRET_OUTPUT_MAX: usize = 1024 * 1024;
+/// SecretRefs of one configuration that programs are asked for.
+pub const SECRETS: usize = 4096;
+/// Secrets programs running at once, as documented.
+pub const SECRET_CHILDREN: usize = 4;
+/// Reloads that wait while another asks programs.
+pub const SECRET_WAITERS: usize = 32;
+
 /// Longest message of one log line; the rest is cut.
 pub const LOG_MESSAGE: usize = 8 * 1024;
 /// The least cap of the log file: a smaller one would lose what just happened.
@@ -392,6 +412,25 @@ pub const APPROVALS: usize = 64;
 pub const APPROVAL_MS: u64 = 1_800_000;
 /// `exec-approvals.json`.
 pub const APPROVALS_FILE: usize = 1024 * 1024;
+
+// Bounds of devices.
+
+/// Paired devices. A person has a dozen; a key is refused beyond it, none is thrown out.
+pub const DEVICES: usize = 512;
+/// Devices that wait for an approval at once; a new one is refused beyond it.
+pub const PAIRING_PENDING: usize = 64;
+/// A request for pairing is dropped after this, as documented.
+pub const PAIRING_PENDING_MS: u64 = 300_000;
+/// Setup codes that were not used yet, and outcomes remembered; the oldest goes.
+pub const SETUP_CODES: usize = 32;
+/// A setup code is worth nothing after this, as documented.
+pub const SETUP_CODE_MS: u64 = 600_000;
+/// A silent approval is not replaced by another of the same client within this.
+pub const SUPERSEDE_MS: u64 = 60_000;
+/// Characters kept of a device's name and of an operator's label for it (label: documented).
+pub const DEVICE_NAME: usize = 64;
+/// One document of devices: 512 of them with long names stay below.
+pub const DEVICES_FILE: usize = 2 * 1024 * 1024;
 
 // Bounds of nodes.
 

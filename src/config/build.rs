@@ -70,11 +70,10 @@ impl<'a> At<'a> {
         map.map(move |(key, value)| (key.as_str(), Self { value, env: self.env }))
     }
 
-    /// A string, or a SecretRef into the environment; empty is none.
+    /// A string, which a SecretRef has become by now; empty is none.
     pub(super) fn secret(self) -> Option<Secret> {
         let text = match self.value {
             Value::String(text) => Some(text),
-            Value::Object(_) => self.env.get(self.get("id").value.as_str()?),
             _ => None,
         };
         text.filter(|text| !text.is_empty()).map(|text| Secret::new(text.clone()))
@@ -127,6 +126,7 @@ pub(super) fn build(
         embeddings: super::doors::embeddings(root.get("memory").get("search")),
         source,
         warnings: Vec::new(),
+        secrets: Vec::new(),
         env: Env::new(env),
         home: paths.home.clone(),
     }
@@ -152,6 +152,11 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
             token: auth.get("token").secret(),
             password: auth.get("password").secret(),
         },
+        pair_local_silently: at
+            .get("nodes")
+            .get("pairing")
+            .get("autoApproveLocal")
+            .flag(unset.pair_local_silently),
         handshake_timeout_ms: at
             .get("handshakeTimeoutMs")
             .number()

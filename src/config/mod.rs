@@ -9,6 +9,8 @@
 //!   snapshot -------------> [redact]   what may be shown; and back, when it was edited
 //! ```
 //!
+//! [secrets] puts what SecretRefs stand for into the snapshot, all or nothing.
+//!
 //! The room reads nothing itself: files come through [`load::Source`], the environment is a
 //! map. It never writes a file, never starts a program, and no error of it holds a secret.
 
@@ -28,6 +30,7 @@ mod proxy;
 pub mod reach;
 pub mod redact;
 pub mod secret;
+pub mod secrets;
 mod session;
 mod skills;
 pub mod snapshot;

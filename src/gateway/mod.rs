@@ -24,6 +24,7 @@ mod broadcast;
 mod commands;
 mod conn;
 mod connect;
+mod devices;
 mod events;
 mod exchange;
 mod fuzz;
@@ -33,6 +34,7 @@ mod nodes;
 mod presence;
 mod rpc;
 mod runs;
+mod secrets;
 mod shutdown;
 mod skills;
 mod socket;
@@ -50,6 +52,7 @@ pub mod exec_approvals {
 
 use crate::auth::Credentials;
 use crate::config::Config;
+use crate::config::secrets::Resolved;
 use crate::driver::{Closed, ConnId, Core, DialId, Effect, Effects, Entropy, Input, Now, Time};
 use crate::limits;
 use crate::sessions::Sessions;
@@ -61,6 +64,7 @@ pub use fuzz::fuzz;
 pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
 use rpc::models::Probes;
 pub use rpc::models::models_status;
+pub use secrets::{Asking, NotLoaded};
 pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -83,8 +87,10 @@ pub struct Host {
 }
 
 /// Reads the configuration anew, with a text in place of the root file's when one is given: to
-/// know what it would mean. The text of an error is for people.
-pub type Reload = Box<dyn FnMut(Option<&str>) -> Result<(Rc<Config>, Credentials), String>>;
+/// know what it would mean. What programs have answered for SecretRefs is handed in; the error
+/// says which have yet to be asked.
+pub type Reload =
+    Box<dyn FnMut(Option<&str>, &Resolved) -> Result<(Rc<Config>, Credentials), NotLoaded>>;
 
 /// Everything a gateway needs to be born; the same for both drivers.
 pub struct Setup {
@@ -94,6 +100,8 @@ pub struct Setup {
     pub credentials: Credentials,
     /// What SIGHUP asks; `None` keeps the configuration for good.
     pub reload: Option<Reload>,
+    /// What programs answered for this configuration's SecretRefs.
+    pub resolved: Resolved,
     /// The machine.
     pub host: Host,
     /// State directory: sessions, journals, devices.
@@ -111,6 +119,7 @@ pub struct Gateway {
     config: Rc<Config>,
     credentials: Credentials,
     reload: Option<Reload>,
+    secrets: secrets::Secrets,
     host: Host,
     state_dir: PathBuf,
     log_path: PathBuf,
@@ -136,6 +145,7 @@ pub struct Gateway {
     tools: tools::Tools,
     presence: presence::Presence,
     agents: agents::Agents,
+    devices: crate::auth::devices::Devices,
     /// `stateVersion.health`.
     health_version: u64,
     ticks: u64,
@@ -192,7 +202,7 @@ impl Gateway {
     /// When the state directory cannot be read or written; the text names the path.
     pub fn new(setup: Setup, now: Now) -> std::io::Result<Self> {
         let Setup { config, credentials, reload, host, state_dir, log_path, .. } = setup;
-        let Setup { mut disk, mut entropy, .. } = setup;
+        let Setup { resolved, mut disk, mut entropy, .. } = setup;
         let mut sessions = Sessions::new(&state_dir);
         let usage = crate::sessions::usage::Usage::new(&state_dir);
         for agent in config.agents.agent_ids() {
@@ -201,12 +211,14 @@ impl Gateway {
         let boot_id = new_uuid(entropy.as_mut());
         let instance_id = new_uuid(entropy.as_mut());
         let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
+        let devices = crate::auth::devices::Devices::load(disk.as_mut(), &state_dir, now.wall_ms)?;
         let nodes = nodes::Nodes::open(disk.as_mut(), &state_dir)?;
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
         let mut gateway = Self {
             config,
             credentials,
             reload,
+            secrets: secrets::Secrets::knowing(resolved),
             host,
             state_dir,
             log_path,
@@ -231,6 +243,7 @@ impl Gateway {
             tools: tools::Tools::default(),
             presence,
             agents: agents::Agents::default(),
+            devices,
             health_version: 1,
             ticks: 0,
             dials: 0,
@@ -448,6 +461,7 @@ impl Gateway {
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
                 Timer::Invokes => self.invokes_due(fx),
+                Timer::Secrets => self.secrets_due(fx),
                 Timer::Tls => self.tls_due(fx),
             }
         }
@@ -485,6 +499,9 @@ impl Gateway {
             Err(error) => log::error!(target: "store", "transcripts not synced: {error}"),
         }
         self.usage.save(self.disk.as_mut());
+        if self.devices.is_dirty() {
+            let _ = self.save_devices();
+        }
         self.nodes.save(self.disk.as_mut(), &self.state_dir);
         let waiting = self.sessions.is_dirty() || self.nodes.is_dirty();
         if waiting || self.usage.is_dirty() || synced.is_err() {
@@ -519,7 +536,11 @@ impl Core for Gateway {
                 Some(id) => self.exchange_dialed(id, dial, result, fx),
                 None => self.run_dialed(dial, result, fx),
             },
-            Input::Child { child, event } => self.exec_child(child, event, fx),
+            Input::Child { child, event } => {
+                if !self.secrets_child(child, &event, fx) {
+                    self.exec_child(child, event, fx);
+                }
+            }
             Input::Signal(signal) => self.signal(signal, fx),
             Input::Wake => self.wake(fx),
         }

@@ -37,6 +37,8 @@ pub(super) enum Timer {
     Approvals,
     /// The next invocation that a node did not answer.
     Invokes,
+    /// A program that was asked for secrets.
+    Secrets,
     /// The next look at the files of `gateway.tls`.
     Tls,
 }

@@ -57,6 +57,7 @@ impl Gateway {
             Op::ChatSend => self.chat_send(conn, request, params, fx),
             Op::CommandsList => self.commands_list(params),
             Op::ConfigGet => Ok(Answer::Value(self.config_get())),
+            Op::DevicePairList => Ok(self.device_pair_list(conn)),
             Op::ExecApprovalGet => self.exec_approval_get(text(params, "id").unwrap_or_default()),
             Op::ExecApprovalList => Ok(Answer::Value(self.exec_approval_list())),
             Op::ExecApprovalRequest => self.exec_approval_request(conn, request, params, fx),
@@ -100,6 +101,7 @@ impl Gateway {
             | Op::NodePluginToolsUpdate
             | Op::NodeRename
             | Op::NodeSkillsUpdate => self.handle_node(op, conn, request, params, fx),
+            Op::SecretsReload => Ok(self.secrets_reload(conn, request, fx)),
             Op::SessionsAbort => self.sessions_abort(params, fx),
             Op::SessionsCompact => self.sessions_compact(conn, request, params),
             Op::SessionsCreate => self.sessions_create(conn, request, params, fx),
