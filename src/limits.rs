@@ -129,6 +129,15 @@ pub const MEMORY_GLOBAL: usize = 192 * 1024 * 1024;
 
 /// Nesting of a JSON or JSON5 document from outside.
 pub const JSON_DEPTH: usize = 64;
+/// How often the configuration's files are looked at: an edit is in force after this and
+/// `gateway.reload.debounceMs`, and an idle gateway wakes no oftener.
+pub const CONFIG_POLL_MS: u64 = 1_000;
+/// The shortest pause between two looks while they change.
+pub const CONFIG_SETTLE_MS: u64 = 50;
+/// Files that are watched: a look is as many system calls.
+pub const CONFIG_FILES: usize = 256;
+/// Changed keys that the log names after one edit.
+pub const CONFIG_CHANGES_LOGGED: usize = 20;
 /// Size of the configuration file, includes counted together.
 pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
 /// Size of the `.env` file.

@@ -23,8 +23,8 @@ use super::{Failed, entropy, next, place, port, reexec};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
-use crate::config::{AuthMode, Bind, Config, Loaded, Paths, Secret};
-use crate::gateway::{Gateway, Host, Reload, Setup};
+use crate::config::{AuthMode, Bind, Config, Issue, Loaded, Paths, Secret};
+use crate::gateway::{Gateway, Host, NotLoaded, Reloaded, Reloader, Setup};
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
 use crate::store::{Disk, RealDisk};
@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         write_dev_config(&paths)?;
     }
     let files = place::Files::new();
-    let plan = plan(args, &files, &env, paths, None)?;
+    let plan = plan(args, &files, &env, paths)?;
 
     let (lock, listener) = claim(&plan, args.has("force"))?;
     let secret = plan.secret()?;
@@ -59,7 +59,14 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let setup = Setup {
         config: config.clone(),
         credentials: secret.credentials(plan.mode),
-        reload: Some(reload(args.clone(), files, env, plan.paths.clone(), addr, logger)),
+        reload: Some(Box::new(Again {
+            args: args.clone(),
+            files,
+            env,
+            paths: plan.paths.clone(),
+            bound: addr,
+            logger,
+        })),
         host: Host {
             name: host_name,
             address: outward(addr.ip()).map(|ip| ip.to_string()),
@@ -179,33 +186,52 @@ enum Origin {
     Kept(PathBuf),
 }
 
-/// The same decisions again, for a configuration that was edited. The address stays, whatever
-/// the file says of it now: what counts for exposure is where we listen.
-fn reload(
+/// The same decisions again, for a configuration that was edited.
+struct Again {
     args: Args,
     files: place::Files,
     env: BTreeMap<String, String>,
     paths: Paths,
+    /// Where we listen: what counts for exposure, whatever the file says of it now.
     bound: SocketAddr,
     logger: &'static Logger,
-) -> Reload {
-    Box::new(move |raw| {
-        let plan =
-            plan(&args, &files, &env, paths.clone(), raw).map_err(|failed| failed.to_string())?;
-        not_exposed(bound, plan.mode).map_err(|failed| failed.to_string())?;
-        let secret = plan.secret().map_err(|failed| failed.to_string())?;
-        if raw.is_some() {
-            return Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)));
-        }
-        if plan.addr.ip() != bound.ip() || ![0, bound.port()].contains(&plan.addr.port()) {
-            log::warn!(target: "config",
-                "still listening on {bound}; {} takes a restart: openclaw gateway restart",
-                plan.addr);
-        }
-        let (level, console) = levels(&args, &plan.loaded.config);
-        logger.set_levels(level, console);
-        Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)))
-    })
+}
+
+impl Reloader for Again {
+    fn load(&mut self, raw: Option<&str>) -> Result<Reloaded, NotLoaded> {
+        let loaded = match raw {
+            None => place::load(&self.files, &self.env, &self.paths),
+            Some(raw) => crate::config::load::check(&self.files, &self.env, &self.paths, raw)
+                .map_err(Box::new),
+        };
+        let loaded = loaded.map_err(|error| NotLoaded {
+            text: error.issues.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+            issues: error.issues,
+            source: error.source,
+            files: error.files,
+        })?;
+        let (config, files) = (loaded.config.clone(), loaded.files.clone());
+        let refused = |failed: Failed| {
+            let source = Box::new(config.source.clone());
+            let text = failed.to_string();
+            let file = source.path.clone();
+            let message = text.clone();
+            let issue = Issue { path: String::new(), message, file, line: 0, column: 0 };
+            NotLoaded { text, issues: vec![issue], source, files: files.clone() }
+        };
+        let plan = decide(&self.args, self.paths.clone(), loaded).map_err(refused)?;
+        not_exposed(self.bound, plan.mode).map_err(refused)?;
+        let secret = plan.secret().map_err(refused)?;
+        let (addr, bound) = (plan.addr, self.bound);
+        let stays = addr.ip() == bound.ip() && [0, bound.port()].contains(&addr.port());
+        let credentials = secret.credentials(plan.mode);
+        Ok(Reloaded { credentials, moves: (!stays).then_some(addr), config, files })
+    }
+
+    fn applied(&mut self, config: &Config) {
+        let (level, console) = levels(&self.args, config);
+        self.logger.set_levels(level, console);
+    }
 }
 
 fn plan(
@@ -213,18 +239,20 @@ fn plan(
     files: &place::Files,
     env: &BTreeMap<String, String>,
     paths: Paths,
-    raw: Option<&str>,
 ) -> Result<Plan, Failed> {
     let auth = args.value("auth").and_then(AuthMode::parse);
     let allow_unconfigured = args.has("allow-unconfigured");
-    let loaded = match raw {
-        None => place::load(files, env, &paths),
-        Some(raw) => crate::config::load::check(files, env, &paths, raw).map_err(Box::new),
-    };
-    let loaded = loaded.map_err(|error| {
+    let loaded = place::load(files, env, &paths).map_err(|error| {
         let start = Start { allow_unconfigured, auth, ..Start::default() };
         Failed::config(blocked::damaged(&error, &start).to_string(), "")
     })?;
+    decide(args, paths, loaded)
+}
+
+/// Whether and how a gateway with these flags runs with a valid configuration.
+fn decide(args: &Args, paths: Paths, loaded: Loaded) -> Result<Plan, Failed> {
+    let auth = args.value("auth").and_then(AuthMode::parse);
+    let allow_unconfigured = args.has("allow-unconfigured");
     let config = &loaded.config;
     let token = known_token(args, &loaded, &paths)?;
     let password = known_password(args, &loaded)?;

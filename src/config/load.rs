@@ -48,6 +48,8 @@ pub struct ConfigError {
     pub issues: Vec<Issue>,
     /// What could be read, for `config.get` with `valid: false`.
     pub source: Box<SourceInfo>,
+    /// Every file that was read or looked for, to be watched.
+    pub files: Vec<PathBuf>,
 }
 
 /// The stage a load failed at.
@@ -160,7 +162,12 @@ fn failed(files: Files<'_>, source: SourceInfo) -> ConfigError {
     let first = stages.into_iter().find(|kind| files.errors.iter().any(|(k, _)| k == kind));
     let mut issues: Vec<Issue> = files.errors.into_iter().map(|(_, issue)| issue).collect();
     issues.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    ConfigError { kind: first.unwrap_or(ErrorKind::Invalid), issues, source: Box::new(source) }
+    ConfigError {
+        kind: first.unwrap_or(ErrorKind::Invalid),
+        issues,
+        source: Box::new(source),
+        files: files.watched,
+    }
 }
 
 /// `.env` of the state directory: only there, for a file in a workspace belongs to whoever

@@ -30,6 +30,7 @@ mod fuzz;
 mod http;
 mod local;
 mod presence;
+mod reload;
 mod rpc;
 mod runs;
 mod shutdown;
@@ -58,6 +59,7 @@ use conn::{Conns, State};
 pub use fuzz::fuzz;
 pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
 use rpc::models::Probes;
+pub use reload::{NotLoaded, Reload, Reloaded, Reloader};
 pub use rpc::models::models_status;
 pub use skills::skills_report;
 use std::path::PathBuf;
@@ -80,17 +82,13 @@ pub struct Host {
     pub port: u16,
 }
 
-/// Reads the configuration anew, with a text in place of the root file's when one is given: to
-/// know what it would mean. The text of an error is for people.
-pub type Reload = Box<dyn FnMut(Option<&str>) -> Result<(Rc<Config>, Credentials), String>>;
-
 /// Everything a gateway needs to be born; the same for both drivers.
 pub struct Setup {
     /// The validated snapshot.
     pub config: Rc<Config>,
     /// The secret in force.
     pub credentials: Credentials,
-    /// What SIGHUP asks; `None` keeps the configuration for good.
+    /// Where the configuration comes from; `None` keeps this one for good.
     pub reload: Option<Reload>,
     /// The machine.
     pub host: Host,
@@ -109,6 +107,7 @@ pub struct Gateway {
     config: Rc<Config>,
     credentials: Credentials,
     reload: Option<Reload>,
+    watch: reload::Watch,
     host: Host,
     state_dir: PathBuf,
     log_path: PathBuf,
@@ -197,11 +196,13 @@ impl Gateway {
         let boot_id = new_uuid(entropy.as_mut());
         let instance_id = new_uuid(entropy.as_mut());
         let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
+        let watch = reload::Watch::new(&config.source, &state_dir);
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
         let mut gateway = Self {
             config,
             credentials,
             reload,
+            watch,
             host,
             state_dir,
             log_path,
@@ -244,6 +245,9 @@ impl Gateway {
         };
         gateway.settle_unfinished();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
+        if gateway.reload.is_some() {
+            gateway.timers.arm(now.time.after_ms(limits::CONFIG_POLL_MS), Timer::Watch);
+        }
         Ok(gateway)
     }
 
@@ -436,6 +440,8 @@ impl Gateway {
                 Timer::Exchange(id) => self.exchange_due(id, fx),
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
+                Timer::Watch => self.watch_config(fx),
+                Timer::Restart => self.restart_deferred(true, fx),
             }
         }
     }

@@ -43,16 +43,9 @@ impl Gateway {
         }
     }
 
-    fn close_clients(&mut self, why: &str, fx: &mut Effects) {
-        let mut clients = Vec::new();
-        self.conns.each_client(|id, _| clients.push(id));
-        for id in clients {
-            self.close_socket(id, close::POLICY, why, fx);
-        }
-    }
-
     /// A run ended: perhaps it was the last.
     pub(super) fn leave_if_idle(&mut self, fx: &mut Effects) {
+        self.restart_deferred(false, fx);
         if matches!(self.leaving, Some(Leaving::Draining { .. })) && self.runs.active_len() == 0 {
             self.leave(fx);
         }
@@ -97,31 +90,6 @@ impl Gateway {
         } else {
             fx.push(Effect::StopListening);
             fx.push(Effect::Exit { code: 0 });
-        }
-    }
-
-    /// SIGHUP: a valid file replaces the snapshot, an invalid one changes nothing.
-    /// Clients that came in with a secret that is gone are closed.
-    pub(super) fn reread(&mut self, fx: &mut Effects) {
-        let Some(reload) = &mut self.reload else { return };
-        match reload(None) {
-            Ok((config, credentials)) => {
-                let turned = !self.credentials.same(&credentials);
-                self.config = config;
-                self.credentials = credentials;
-                if turned {
-                    self.close_clients("the gateway's credentials changed", fx);
-                }
-                for agent in self.config.agents.agent_ids() {
-                    self.sessions.open(self.disk.as_mut(), agent);
-                }
-                self.forget_agents();
-                self.seed_workspaces();
-                log::info!(target: "gateway", "configuration reread and applied");
-                self.warn_of_tool_names();
-            }
-            Err(text) => log::error!(target: "gateway",
-                "configuration not applied, the running one stays: {text}"),
         }
     }
 }

@@ -24,6 +24,7 @@ pub const EVENTS: &[Event] = &[
     row("connect.challenge", Scope::None),
     row("agent", READ),
     row("chat", READ),
+    row("config.changed", READ),
     row("exec.approval.requested", APPROVALS),
     row("exec.approval.resolved", APPROVALS),
     row("health", READ),

@@ -88,7 +88,7 @@ impl Gateway {
         let mut auth = json!({"role": asked.role.as_str(), "scopes": scopes});
         let mut snapshot = json!({
             "presence": self.presence_list(),
-            "health": self.health_value(),
+            "health": self.health_snapshot(),
             "stateVersion": {"presence": self.presence.version, "health": self.health_version},
             "uptimeMs": self.uptime_ms(),
             "sessionDefaults": self.session_defaults(asked.protocol),
