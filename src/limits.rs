@@ -18,6 +18,22 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 pub const ACCEPT_BACKOFF_MS: u64 = 100;
 /// Open connections in all, both directions; beyond it the newest is refused with 503.
 pub const CONNECTIONS: usize = 16_384;
+/// Time for the TLS handshake of a client, from accept to its end, whatever it sends meanwhile;
+/// then the connection is cut. Slow phones need two or three seconds.
+pub const TLS_HANDSHAKE_MS: u64 = 10_000;
+/// Bytes of records that one TLS session holds for a slow reader, beside what is queued in the
+/// clear: two records, so that one is on its way while the next is sealed.
+pub const TLS_BUFFER: usize = 32 * 1024;
+/// Reads from one TLS socket that brought no byte for us, before others have their turn.
+pub const TLS_EMPTY_READS: usize = 16;
+/// TLS sessions that clients may resume; older ones shake hands in full.
+pub const TLS_SESSIONS: usize = 256;
+/// A PEM file of `gateway.tls`: a bundle of all public authorities has 220 kB.
+pub const TLS_FILE: usize = 512 * 1024;
+/// Certificates that are sent behind ours: longer chains are misconfigured.
+pub const TLS_CHAIN: usize = 8;
+/// How often the files of `gateway.tls` are looked at for a change.
+pub const TLS_LOOK_MS: u64 = 2_000;
 
 /// Head of an HTTP request, request line and headers (the reference refuses 17,000 bytes).
 pub const HTTP_HEAD: usize = 16 * 1024;

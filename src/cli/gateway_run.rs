@@ -19,7 +19,7 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, next, place, port, reexec};
+use super::{Failed, entropy, next, place, port, reexec, tls};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
@@ -48,6 +48,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let plan = plan(args, &files, &env, paths)?;
 
     let (lock, listener) = claim(&plan, args.has("force"))?;
+    let tls = tls::ready(&plan.loaded.config.gateway.tls, plan.addr.ip(), true)?;
     let secret = plan.secret()?;
 
     let host_name = place::host_name();
@@ -55,6 +56,9 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let failed = |error: io::Error| Failed::new(format!("the gateway cannot start: {error}"), "");
     let mut reactor = Reactor::new().map_err(failed)?;
     let addr = reactor.listen(listener).map_err(failed)?;
+    if let Some(tls) = &tls {
+        reactor.speak_tls(Some(&tls.files)).map_err(|text| Failed::config(text, ""))?;
+    }
     let config = &plan.loaded.config;
     let setup = Setup {
         config: config.clone(),
@@ -84,8 +88,14 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     })?;
 
     gateway.seed_workspaces();
-    greet(&plan, &secret, addr);
-    logger.note(log::Level::Info, "gateway", &format!("listening on ws://{addr}"));
+    greet(&plan, &secret, addr, tls.as_ref());
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    logger.note(log::Level::Info, "gateway", &format!("listening on {scheme}://{addr}"));
+    if let Some(tls) = tls {
+        let shown = crate::wire::hash::fingerprint(&tls.fingerprint);
+        let made = if tls.made { "new self-signed certificate" } else { "certificate" };
+        log::info!(target: "tls", "{made}, SHA-256 {shown}");
+    }
     logger.open_console();
     warn_if_readable(&plan.paths.config_path);
     warn_if_doubled(&secret);
@@ -221,6 +231,8 @@ impl Reloader for Again {
         };
         let plan = decide(&self.args, self.paths.clone(), loaded).map_err(refused)?;
         not_exposed(self.bound, plan.mode).map_err(refused)?;
+        tls::ready(&plan.loaded.config.gateway.tls, self.bound.ip(), raw.is_none())
+            .map_err(refused)?;
         let secret = plan.secret().map_err(refused)?;
         let (addr, bound) = (plan.addr, self.bound);
         let stays = addr.ip() == bound.ip() && [0, bound.port()].contains(&addr.port());
@@ -449,10 +461,11 @@ fn outward(ip: IpAddr) -> Option<IpAddr> {
 }
 
 /// What an operator sees first. The first line is for scripts, too: it holds the address.
-fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr) {
+fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr, tls: Option<&tls::Ready>) {
     let near = SocketAddr::new(place::reachable(addr.ip()), addr.port());
     let terminal = io::stdout().is_terminal();
-    let mut text = format!("OpenClaw gateway is listening on ws://{near}");
+    let s = if tls.is_some() { "s" } else { "" };
+    let mut text = format!("OpenClaw gateway is listening on ws{s}://{near}");
     if near != addr {
         text.push_str(&format!(" (every interface: {addr})"));
     }
@@ -465,6 +478,12 @@ fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr) {
     text.push_str(&format!("\n  Config:  {config}"));
     let log = place::log_path(&plan.paths, &plan.loaded.config);
     text.push_str(&format!("\n  Log:     {}", log.display()));
+    let cert = plan.loaded.config.gateway.tls.cert_path.display();
+    if let Some(tls) = tls {
+        let shown = crate::wire::hash::fingerprint(&tls.fingerprint);
+        let made = if tls.made { " (self-signed, made just now)" } else { "" };
+        text.push_str(&format!("\n  TLS:     {cert}{made}\n           SHA-256 {shown}"));
+    }
     let known = secret.shown(plan.mode);
     if let Some(known) = known {
         let word = if plan.mode == AuthMode::Password { "Password:" } else { "Token:  " };
@@ -474,10 +493,14 @@ fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr) {
     } else {
         text.push_str("\n  Auth:    none: every local process may use this gateway");
     }
+    let trust = match tls {
+        Some(tls) if tls.self_signed => format!("--cacert '{cert}' "),
+        _ => String::new(),
+    };
     let header = known.map_or_else(String::new, |known| {
         format!("-H \"Authorization: Bearer {}\" ", typed(known, terminal, plan.mode))
     });
-    text.push_str(&format!("\n  Try it:  curl {header}http://{near}/v1/models\n"));
+    text.push_str(&format!("\n  Try it:  curl {trust}{header}http{s}://{near}/v1/models\n"));
     let mut stdout = io::stdout().lock();
     // A closed standard output does not end a gateway.
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

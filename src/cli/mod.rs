@@ -37,6 +37,7 @@ pub mod sessions;
 pub mod setup;
 pub mod status;
 pub mod table;
+pub mod tls;
 pub mod trouble;
 
 use std::ffi::OsString;

@@ -182,24 +182,35 @@ pub fn bind_address(bind: Bind, config: &Config) -> Result<IpAddr, Failed> {
     }
 }
 
-/// The first local address of 100.64.0.0/10 in the kernel's routing trie: a leaf `|-- a.b.c.d`
-/// followed by `/32 host LOCAL`.
+/// The first local address of 100.64.0.0/10 in the kernel's routing trie.
 fn tailnet_address(fib_trie: &str) -> Option<Ipv4Addr> {
+    locals(fib_trie).into_iter().find(|ip| {
+        let [first, second, ..] = ip.octets();
+        first == 100 && (64..128).contains(&second)
+    })
+}
+
+/// The IPv4 addresses of this machine; none where the kernel does not show them.
+pub fn local_addresses() -> Vec<Ipv4Addr> {
+    locals(&std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default())
+}
+
+/// Local addresses of the kernel's routing trie: a leaf `|-- a.b.c.d` followed by
+/// `/32 host LOCAL`.
+fn locals(fib_trie: &str) -> Vec<Ipv4Addr> {
+    let mut found = Vec::new();
     let mut leaf = None;
     for line in fib_trie.lines().map(str::trim) {
         if let Some(address) = line.strip_prefix("|-- ") {
             leaf = address.parse::<Ipv4Addr>().ok();
-        } else if line.starts_with("/32 host LOCAL") {
-            let found = leaf.filter(|ip| {
-                let [first, second, ..] = ip.octets();
-                first == 100 && (64..128).contains(&second)
-            });
-            if found.is_some() {
-                return found;
-            }
+        } else if line.starts_with("/32 host LOCAL")
+            && let Some(ip) = leaf
+            && !found.contains(&ip)
+        {
+            found.push(ip);
         }
     }
-    None
+    found
 }
 
 /// The address at which this machine itself reaches what is bound there.

@@ -21,6 +21,7 @@ use super::snapshot::{
     Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
     Remote, SourceInfo,
 };
+use super::tls::Tls;
 
 /// What a model is taken for when its file does not say: the reference's figures.
 const CONTEXT_WINDOW: u64 = 200_000;
@@ -110,7 +111,7 @@ pub(super) fn build(
 ) -> Config {
     let root = At { value: resolved, env };
     Config {
-        gateway: gateway(root.get("gateway")),
+        gateway: gateway(root.get("gateway"), paths),
         models: models(root.get("models")),
         agents: agents::agents(root.get("agents"), paths),
         skills: agents::skills(root.get("skills"), paths),
@@ -130,7 +131,7 @@ pub(super) fn build(
     }
 }
 
-fn gateway(at: At<'_>) -> Gateway {
+fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
     let unset = Gateway::default();
     let auth = at.get("auth");
     let page = at.get("controlUi");
@@ -183,7 +184,28 @@ fn gateway(at: At<'_>) -> Gateway {
             url,
             token: remote.get("token").secret(),
             password: remote.get("password").secret(),
+            tls_fingerprint: remote
+                .get("tlsFingerprint")
+                .value
+                .as_str()
+                .and_then(super::tls::fingerprint),
         }),
+        tls: tls(at.get("tls"), paths),
+        hsts: at.get("http").get("securityHeaders").get("strictTransportSecurity").text(),
+    }
+}
+
+fn tls(at: At<'_>, paths: &Paths) -> Tls {
+    let path = |key: &str| {
+        at.get(key).text().filter(|path| !path.trim().is_empty()).map(|path| paths.expand(&path))
+    };
+    let (cert, key) = Tls::own(paths);
+    Tls {
+        enabled: at.get("enabled").flag(false),
+        auto_generate: at.get("autoGenerate").flag(true),
+        cert_path: path("certPath").unwrap_or(cert),
+        key_path: path("keyPath").unwrap_or(key),
+        ca_path: path("caPath"),
     }
 }
 

@@ -258,7 +258,6 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
         ("{gateway: {auth: {mode: 'trusted-proxy'}}}", "gateway.auth.mode"),
         ("{gateway: {auth: {allowTailscale: true}}}", "gateway.auth.allowTailscale"),
         ("{gateway: {auth: {rateLimit: {maxAttempts: 3}}}}", "gateway.auth.rateLimit"),
-        ("{gateway: {tls: {enabled: true}}}", "gateway.tls.enabled"),
         (
             "{gateway: {controlUi: {allowInsecureAuth: true}}}",
             "gateway.controlUi.allowInsecureAuth",
@@ -271,10 +270,6 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
         (
             "{gateway: {nodes: {pairing: {autoApproveLocal: false}}}}",
             "gateway.nodes.pairing.autoApproveLocal",
-        ),
-        (
-            "{gateway: {http: {securityHeaders: {strictTransportSecurity: 'max-age=1'}}}}",
-            "gateway.http.securityHeaders.strictTransportSecurity",
         ),
         ("{gateway: {tailscale: {mode: 'funnel'}}}", "gateway.tailscale.mode"),
         ("{tools: {exec: {safeBins: ['jq']}}}", "tools.exec.safeBins"),

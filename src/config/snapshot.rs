@@ -264,6 +264,10 @@ pub struct Gateway {
     pub trusted_proxies: Vec<String>,
     /// `gateway.remote`: the gateway that this machine's commands talk to in remote mode.
     pub remote: Option<Remote>,
+    /// `gateway.tls`.
+    pub tls: super::Tls,
+    /// `gateway.http.securityHeaders.strictTransportSecurity`: the header's value, if it is sent.
+    pub hsts: Option<String>,
 }
 
 /// `gateway.auth`.
@@ -321,6 +325,8 @@ pub struct Remote {
     pub token: Option<Secret>,
     /// Its password.
     pub password: Option<Secret>,
+    /// SHA-256 of the one certificate that it may show.
+    pub tls_fingerprint: Option<[u8; 32]>,
 }
 
 /// Section `models`.
@@ -649,6 +655,8 @@ impl Default for Gateway {
             },
             trusted_proxies: Vec::new(),
             remote: None,
+            tls: super::Tls::default(),
+            hsts: None,
         }
     }
 }

@@ -511,6 +511,13 @@ fn fits(kind: Kind, value: &Value) -> bool {
             Url::parse(text).is_ok_and(|url| matches!(url.scheme, Scheme::Ws | Scheme::Wss))
         }
         (Kind::Ipv4, Value::String(text)) => text.parse::<std::net::Ipv4Addr>().is_ok(),
+        (Kind::Fingerprint, Value::String(text)) => {
+            text.is_empty() || super::tls::fingerprint(text).is_some()
+        }
+        (Kind::HeaderOrFalse, Value::String(text)) => {
+            !text.trim().is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        }
+        (Kind::HeaderOrFalse, Value::Bool(on)) => !on,
         _ => false,
     }
 }
@@ -538,6 +545,12 @@ fn expected(kind: Kind) -> String {
         Kind::HttpUrl => "an address that begins with http:// or https://".to_owned(),
         Kind::WsUrl => "an address that begins with ws:// or wss://".to_owned(),
         Kind::Ipv4 => "an IPv4 address such as 192.168.1.10".to_owned(),
+        Kind::Fingerprint => {
+            "the SHA-256 of a certificate, 64 hexadecimal digits, colons allowed".to_owned()
+        }
+        Kind::HeaderOrFalse => {
+            "a header's value in visible ASCII such as \"max-age=31536000\", or false".to_owned()
+        }
     }
 }
 

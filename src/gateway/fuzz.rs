@@ -572,7 +572,7 @@ impl World {
                 assert!(known, "no such dial to cancel");
             }
             Effect::Exit { .. } | Effect::Reexec => self.left = true,
-            Effect::StopListening => {}
+            Effect::StopListening | Effect::ListenerTls(_) => {}
             Effect::Spawn { child, .. } => {
                 let event = ChildEvent::Failed("there are no children here".to_owned());
                 self.on(Input::Child { child, event });

@@ -37,6 +37,7 @@ mod shutdown;
 mod skills;
 mod socket;
 mod timers;
+mod tls;
 mod tools;
 mod usage;
 mod voice;
@@ -151,6 +152,7 @@ pub struct Gateway {
     /// Runs that hooks started, and wrong hook tokens.
     hooked: http::Started,
     throttle: http::Throttle,
+    tls: tls::Seen,
     events: events::Events,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
@@ -238,12 +240,14 @@ impl Gateway {
             responses: http::Responses::default(),
             hooked: http::Started::default(),
             throttle: http::Throttle::default(),
+            tls: tls::Seen::default(),
             events: events::Events::default(),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
         if gateway.reload.is_some() {
             gateway.timers.arm(now.time.after_ms(limits::CONFIG_POLL_MS), Timer::Watch);
@@ -442,6 +446,7 @@ impl Gateway {
                 Timer::Approvals => self.approvals_due(fx),
                 Timer::Watch => self.watch_config(fx),
                 Timer::Restart => self.restart_deferred(true, fx),
+                Timer::Tls => self.tls_due(fx),
             }
         }
     }

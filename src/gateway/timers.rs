@@ -39,6 +39,8 @@ pub(super) enum Timer {
     Watch,
     /// A restart has waited long enough for the runs.
     Restart,
+    /// The next look at the files of `gateway.tls`.
+    Tls,
 }
 
 /// The heap.

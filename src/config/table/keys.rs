@@ -2,8 +2,8 @@
 
 use super::Key;
 use super::Kind::{
-    Bool, HttpUrl, Integer, Ipv4, List, Map, Model, Name, Number, Object, Open, Origins, Secret,
-    Text, Texts, WordList, Words, WsUrl,
+    Bool, Fingerprint, HeaderOrFalse, HttpUrl, Integer, Ipv4, List, Map, Model, Name, Number,
+    Object, Open, Origins, Secret, Text, Texts, WordList, Words, WsUrl,
 };
 use crate::config::ToolProfile;
 use crate::config::snapshot::Bind;
@@ -47,7 +47,6 @@ const NO_AGENT_EXEC: &str =
     "remove it, and set tools.exec for all agents: there is no such setting for one agent yet";
 const NO_TOOL_POLICY: &str = "remove it: no tool policy is enforced yet";
 const NO_CODE: &str = "remove it: no code is loaded into this gateway; templates and matches do it";
-const NO_TLS: &str = "remove it, and put a TLS proxy on this machine in front";
 const NO_OUTBOUND: &str = "remove it: requests to providers go out directly over verified TLS";
 
 /// `session.reset.mode`.
@@ -117,9 +116,7 @@ pub static KEYS: &[Key] = &[
     key("gateway.http.endpoints.responses.images.maxRedirects", Integer(0, 20)),
     key("gateway.http.endpoints.responses.images.timeoutMs", Integer(1, DAY_MS)),
     key("gateway.http.securityHeaders", Object),
-    key("gateway.http.securityHeaders.strictTransportSecurity", Open)
-        .only(OFF)
-        .advice("remove it, and let the TLS proxy in front send that header"),
+    key("gateway.http.securityHeaders.strictTransportSecurity", HeaderOrFalse),
     key("gateway.controlUi", Object),
     key("gateway.controlUi.enabled", Bool),
     key("gateway.controlUi.basePath", Text),
@@ -160,16 +157,14 @@ pub static KEYS: &[Key] = &[
     key("gateway.remote.sshHostKeyPolicy", Words(&["strict", "openssh"]))
         .only(&["\"strict\""])
         .advice("remove it: no SSH tunnel is opened"),
-    key("gateway.remote.tlsFingerprint", Text)
-        .only(&["\"\""])
-        .advice("remove it: certificates are checked against the authorities, not pinned"),
+    key("gateway.remote.tlsFingerprint", Fingerprint),
     key("gateway.remote.edgeAuth", Open).secret().only(EMPTY).advice("remove it"),
     key("gateway.tls", Object),
-    key("gateway.tls.enabled", Bool).only(OFF).advice(NO_TLS),
-    key("gateway.tls.autoGenerate", Bool).later(),
-    key("gateway.tls.certPath", Text).later(),
-    key("gateway.tls.keyPath", Text).later(),
-    key("gateway.tls.caPath", Text).later(),
+    key("gateway.tls.enabled", Bool),
+    key("gateway.tls.autoGenerate", Bool),
+    key("gateway.tls.certPath", Text),
+    key("gateway.tls.keyPath", Text),
+    key("gateway.tls.caPath", Text),
     key("gateway.tailscale", Object),
     key("gateway.tailscale.mode", Words(&["off", "serve", "funnel"]))
         .only(&["\"off\""])

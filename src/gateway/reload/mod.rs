@@ -291,8 +291,9 @@ impl Gateway {
     /// Swaps the snapshot. Everybody who came in by a secret that is gone goes.
     fn apply(&mut self, new: Reloaded, fx: &mut Effects) {
         let changed = self.config.source.hash != new.config.source.hash;
-        self.config = new.config;
+        let before = std::mem::replace(&mut self.config, new.config);
         let old = std::mem::replace(&mut self.credentials, new.credentials);
+        self.tls_reread(&before.gateway.tls, fx);
         self.close_turned(&old, fx);
         for agent in self.config.agents.agent_ids() {
             self.sessions.open(self.disk.as_mut(), agent);
