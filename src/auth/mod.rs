@@ -5,6 +5,7 @@
 
 pub mod device;
 pub mod identity;
+pub mod nodes;
 pub mod origin;
 pub mod source;
 

@@ -23,7 +23,9 @@ use super::{Failed, entropy, next, place, port, reexec, tls};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
-use crate::config::{AuthMode, Bind, Config, Issue, Loaded, Paths, Secret};
+use crate::config::load::load_with;
+use crate::config::secrets::{Asked, Need, Resolved};
+use crate::config::{AuthMode, Bind, Config, ConfigError, Loaded, Paths, Secret};
 use crate::gateway::{Gateway, Host, NotLoaded, Reloaded, Reloader, Setup};
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
@@ -45,7 +47,12 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         write_dev_config(&paths)?;
     }
     let files = place::Files::new();
-    let plan = plan(args, &files, &env, paths)?;
+    let loaded = place::load_with_programs(&files, &env, &paths, Need::Active);
+    let (loaded, resolved) = match loaded {
+        Ok((loaded, resolved)) => (Ok(loaded), resolved),
+        Err(error) => (Err(*error), Resolved::default()),
+    };
+    let plan = plan(args, loaded, paths)?;
 
     let (lock, listener) = claim(&plan, args.has("force"))?;
     let tls = tls::ready(&plan.loaded.config.gateway.tls, plan.addr.ip(), true)?;
@@ -63,6 +70,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let setup = Setup {
         config: config.clone(),
         credentials: secret.credentials(plan.mode),
+        resolved,
         reload: Some(Box::new(Again {
             args: args.clone(),
             files,
@@ -208,31 +216,16 @@ struct Again {
 }
 
 impl Reloader for Again {
-    fn load(&mut self, raw: Option<&str>) -> Result<Reloaded, NotLoaded> {
-        let loaded = match raw {
-            None => place::load(&self.files, &self.env, &self.paths),
-            Some(raw) => crate::config::load::check(&self.files, &self.env, &self.paths, raw)
-                .map_err(Box::new),
-        };
-        let loaded = loaded.map_err(|error| NotLoaded {
-            text: error.issues.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
-            issues: error.issues,
-            source: error.source,
-            files: error.files,
-        })?;
+    fn load(&mut self, raw: Option<&str>, known: &Resolved) -> Result<Reloaded, NotLoaded> {
+        let asked = Asked { known, need: Need::Active };
+        let loaded = load_with(&self.files, &self.env, &self.paths, raw, asked);
+        let loaded = loaded.map_err(|error| NotLoaded::from(&error))?;
         let (config, files) = (loaded.config.clone(), loaded.files.clone());
-        let refused = |failed: Failed| {
-            let source = Box::new(config.source.clone());
-            let text = failed.to_string();
-            let file = source.path.clone();
-            let message = text.clone();
-            let issue = Issue { path: String::new(), message, file, line: 0, column: 0 };
-            NotLoaded { text, issues: vec![issue], source, files: files.clone() }
-        };
-        let plan = decide(&self.args, self.paths.clone(), loaded).map_err(refused)?;
+        let refused =
+            |failed: Failed| NotLoaded::because(failed.to_string(), &config, files.clone());
+        let plan = decide(&self.args, loaded, self.paths.clone()).map_err(refused)?;
         not_exposed(self.bound, plan.mode).map_err(refused)?;
-        tls::ready(&plan.loaded.config.gateway.tls, self.bound.ip(), raw.is_none())
-            .map_err(refused)?;
+        tls::ready(&config.gateway.tls, self.bound.ip(), raw.is_none()).map_err(refused)?;
         let secret = plan.secret().map_err(refused)?;
         let (addr, bound) = (plan.addr, self.bound);
         let stays = addr.ip() == bound.ip() && [0, bound.port()].contains(&addr.port());
@@ -246,23 +239,18 @@ impl Reloader for Again {
     }
 }
 
-fn plan(
-    args: &Args,
-    files: &place::Files,
-    env: &BTreeMap<String, String>,
-    paths: Paths,
-) -> Result<Plan, Failed> {
+fn plan(args: &Args, loaded: Result<Loaded, ConfigError>, paths: Paths) -> Result<Plan, Failed> {
     let auth = args.value("auth").and_then(AuthMode::parse);
     let allow_unconfigured = args.has("allow-unconfigured");
-    let loaded = place::load(files, env, &paths).map_err(|error| {
+    let loaded = loaded.map_err(|error| {
         let start = Start { allow_unconfigured, auth, ..Start::default() };
         Failed::config(blocked::damaged(&error, &start).to_string(), "")
     })?;
-    decide(args, paths, loaded)
+    decide(args, loaded, paths)
 }
 
 /// Whether and how a gateway with these flags runs with a valid configuration.
-fn decide(args: &Args, paths: Paths, loaded: Loaded) -> Result<Plan, Failed> {
+fn decide(args: &Args, loaded: Loaded, paths: Paths) -> Result<Plan, Failed> {
     let auth = args.value("auth").and_then(AuthMode::parse);
     let allow_unconfigured = args.has("allow-unconfigured");
     let config = &loaded.config;

@@ -33,6 +33,7 @@ pub mod out;
 pub mod place;
 pub mod port;
 pub mod reexec;
+pub mod secrets;
 pub mod sessions;
 pub mod setup;
 pub mod status;

@@ -15,6 +15,7 @@ use super::doors::{Embeddings, Endpoints, Hooks, HttpTools};
 use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
 use super::secret::Secret;
+use super::secrets::BoundRef;
 use super::session::Session;
 use super::skills::Skills;
 use super::tool_policy::ToolPolicy;
@@ -52,6 +53,8 @@ pub struct Config {
     pub source: SourceInfo,
     /// Accepted, but without effect or doubtful; each is logged once at start.
     pub warnings: Vec<Issue>,
+    /// Every SecretRef of the file and what came of it.
+    pub secrets: Vec<BoundRef>,
     /// The environment as the configuration sees it.
     pub env: Env,
     /// What `~` stands for; empty for defaults made of nothing.
@@ -260,6 +263,8 @@ pub struct Gateway {
     pub control_ui: ControlUi,
     /// `gateway.reload`.
     pub reload: Reload,
+    /// `gateway.nodes`.
+    pub nodes: super::NodePolicy,
     /// `gateway.trustedProxies` (not acted on yet: refused unless empty).
     pub trusted_proxies: Vec<String>,
     /// `gateway.remote`: the gateway that this machine's commands talk to in remote mode.
@@ -626,6 +631,7 @@ impl Config {
             embeddings: Embeddings::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
+            secrets: Vec::new(),
             env: Env::default(),
             home: PathBuf::new(),
         }
@@ -653,6 +659,7 @@ impl Default for Gateway {
                 debounce_ms: 300,
                 deferral_timeout_ms: 300_000,
             },
+            nodes: super::NodePolicy::default(),
             trusted_proxies: Vec::new(),
             remote: None,
             tls: super::Tls::default(),

@@ -24,6 +24,7 @@ use super::{Gateway, Host, NotLoaded, Reloaded, Setup};
 use crate::auth::Credentials;
 use crate::config::load::{Source, load};
 use crate::config::paths::{Flags, Paths};
+use crate::config::secrets::Resolved;
 use crate::config::{AuthMode, Config, Secret};
 use crate::driver::{
     ChildEvent, Closed, ConnId, Core, DialError, DialId, Effect, Effects, Entropy, Input, Now,
@@ -701,12 +702,15 @@ pub(super) fn boot(config: usize, mode: AuthMode, disk: &Memory, now: Now) -> Ga
     let setup = Setup {
         config: Rc::clone(&config),
         credentials: Credentials::new(mode, secret.clone(), secret.clone()),
-        reload: Some(Box::new(move |_: Option<&str>| -> Result<Reloaded, NotLoaded> {
-            let token = Credentials::new(AuthMode::Token, secret.clone(), None);
-            let files = vec![PathBuf::from("/state/openclaw.json")];
-            let config = Rc::clone(&config);
-            Ok(Reloaded { config, credentials: token, files, moves: None })
-        })),
+        resolved: Default::default(),
+        reload: Some(Box::new(
+            move |_: Option<&str>, _: &Resolved| -> Result<Reloaded, NotLoaded> {
+                let token = Credentials::new(AuthMode::Token, secret.clone(), None);
+                let files = vec![PathBuf::from("/state/openclaw.json")];
+                let config = Rc::clone(&config);
+                Ok(Reloaded { config, credentials: token, files, moves: None })
+            },
+        )),
         host,
         state_dir: PathBuf::from("/state"),
         log_path: PathBuf::from("/state/log"),
@@ -788,9 +792,10 @@ impl Disk for Memory {
         let files = self.0.files.borrow();
         let bytes = files.get(path).ok_or(io::ErrorKind::NotFound)?;
         // Another content is another time.
-        let sum = bytes.iter().take(4096).fold(0_u64, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
-        });
+        let sum = bytes
+            .iter()
+            .take(4096)
+            .fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
         Ok(Stat { len: bytes.len() as u64, modified_ns: u128::from(sum), inode: 1 })
     }
 

@@ -29,10 +29,12 @@ mod exchange;
 mod fuzz;
 mod http;
 mod local;
+mod nodes;
 mod presence;
 mod reload;
 mod rpc;
 mod runs;
+mod secrets;
 mod shutdown;
 mod skills;
 mod socket;
@@ -50,6 +52,7 @@ pub mod exec_approvals {
 
 use crate::auth::Credentials;
 use crate::config::Config;
+use crate::config::secrets::Resolved;
 use crate::driver::{Closed, ConnId, Core, DialId, Effect, Effects, Entropy, Input, Now, Time};
 use crate::limits;
 use crate::sessions::Sessions;
@@ -59,9 +62,10 @@ use conn::{Conns, State};
 #[doc(hidden)]
 pub use fuzz::fuzz;
 pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
-use rpc::models::Probes;
 pub use reload::{NotLoaded, Reload, Reloaded, Reloader};
+use rpc::models::Probes;
 pub use rpc::models::models_status;
+pub use secrets::Asking;
 pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -91,6 +95,8 @@ pub struct Setup {
     pub credentials: Credentials,
     /// Where the configuration comes from; `None` keeps this one for good.
     pub reload: Option<Reload>,
+    /// What programs answered for this configuration's SecretRefs.
+    pub resolved: Resolved,
     /// The machine.
     pub host: Host,
     /// State directory: sessions, journals, devices.
@@ -109,6 +115,7 @@ pub struct Gateway {
     credentials: Credentials,
     reload: Option<Reload>,
     watch: reload::Watch,
+    secrets: secrets::Secrets,
     host: Host,
     state_dir: PathBuf,
     log_path: PathBuf,
@@ -130,6 +137,7 @@ pub struct Gateway {
     web: tools::Web,
     execs: tools::Execs,
     approvals: approvals::Approvals,
+    nodes: nodes::Nodes,
     tools: tools::Tools,
     presence: presence::Presence,
     agents: agents::Agents,
@@ -189,7 +197,7 @@ impl Gateway {
     /// When the state directory cannot be read or written; the text names the path.
     pub fn new(setup: Setup, now: Now) -> std::io::Result<Self> {
         let Setup { config, credentials, reload, host, state_dir, log_path, .. } = setup;
-        let Setup { mut disk, mut entropy, .. } = setup;
+        let Setup { resolved, mut disk, mut entropy, .. } = setup;
         let mut sessions = Sessions::new(&state_dir);
         let usage = crate::sessions::usage::Usage::new(&state_dir);
         for agent in config.agents.agent_ids() {
@@ -199,12 +207,14 @@ impl Gateway {
         let instance_id = new_uuid(entropy.as_mut());
         let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
         let watch = reload::Watch::new(&config.source, &state_dir);
+        let nodes = nodes::Nodes::open(disk.as_mut(), &state_dir)?;
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
         let mut gateway = Self {
             config,
             credentials,
             reload,
             watch,
+            secrets: secrets::Secrets::knowing(resolved),
             host,
             state_dir,
             log_path,
@@ -225,6 +235,7 @@ impl Gateway {
             web: tools::Web::default(),
             execs: tools::Execs::default(),
             approvals: approvals::Approvals::default(),
+            nodes,
             tools: tools::Tools::default(),
             presence,
             agents: agents::Agents::default(),
@@ -334,6 +345,9 @@ impl Gateway {
                 self.cancel_tools(rpc, fx);
                 if client.presence.is_some() {
                     self.presence_changed(fx);
+                }
+                if let (conn::Role::Node, Some(node)) = (client.role, &client.device) {
+                    self.node_left(id, node, fx);
                 }
                 log::debug!(target: "gateway/ws", "{} {} left", client.id, conn.peer);
             }
@@ -446,6 +460,8 @@ impl Gateway {
                 Timer::Approvals => self.approvals_due(fx),
                 Timer::Watch => self.watch_config(fx),
                 Timer::Restart => self.restart_deferred(true, fx),
+                Timer::Invokes => self.invokes_due(fx),
+                Timer::Secrets => self.secrets_due(fx),
                 Timer::Tls => self.tls_due(fx),
             }
         }
@@ -483,7 +499,9 @@ impl Gateway {
             Err(error) => log::error!(target: "store", "transcripts not synced: {error}"),
         }
         self.usage.save(self.disk.as_mut());
-        if self.sessions.is_dirty() || self.usage.is_dirty() || synced.is_err() {
+        self.nodes.save(self.disk.as_mut(), &self.state_dir);
+        let waiting = self.sessions.is_dirty() || self.nodes.is_dirty();
+        if waiting || self.usage.is_dirty() || synced.is_err() {
             // The disk refused; it may have room again later.
             self.save_soon();
         }
@@ -515,7 +533,11 @@ impl Core for Gateway {
                 Some(id) => self.exchange_dialed(id, dial, result, fx),
                 None => self.run_dialed(dial, result, fx),
             },
-            Input::Child { child, event } => self.exec_child(child, event, fx),
+            Input::Child { child, event } => {
+                if !self.secrets_child(child, &event, fx) {
+                    self.exec_child(child, event, fx);
+                }
+            }
             Input::Signal(signal) => self.signal(signal, fx),
             Input::Wake => self.wake(fx),
         }

@@ -27,7 +27,7 @@ pub(super) enum Leaving {
 impl Gateway {
     pub(super) fn signal(&mut self, signal: Signal, fx: &mut Effects) {
         match (signal, self.leaving) {
-            (Signal::Reload, _) => self.reread(fx),
+            (Signal::Reload, _) => self.reload_all(fx),
             (_, Some(Leaving::Gone)) => {}
             // Asked twice: the operator does not want to wait for the runs.
             (_, Some(Leaving::Draining { .. })) => self.leave(fx),
@@ -67,6 +67,7 @@ impl Gateway {
         }
         self.cancel_exchanges(fx);
         self.end_execs(fx);
+        self.end_secrets(fx);
         let mut payload = json!({
             "reason": if restart { "gateway restarting" } else { "gateway stopping" },
         });

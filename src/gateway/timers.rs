@@ -39,6 +39,10 @@ pub(super) enum Timer {
     Watch,
     /// A restart has waited long enough for the runs.
     Restart,
+    /// The next invocation that a node did not answer.
+    Invokes,
+    /// A program that was asked for secrets.
+    Secrets,
     /// The next look at the files of `gateway.tls`.
     Tls,
 }

@@ -31,8 +31,9 @@ use super::timers::Timer;
 use crate::auth::Credentials;
 use crate::auth::identity::Proof;
 use crate::config::plan::{self, Change};
+use crate::config::secrets::{Batch, BoundRef, Resolved};
 use crate::config::table::Reload as Class;
-use crate::config::{AuthMode, Config, Issue, ReloadMode, SourceInfo};
+use crate::config::{AuthMode, Config, ConfigError, Issue, ReloadMode, SourceInfo};
 use crate::driver::{Effects, Signal, Time};
 use crate::limits;
 use crate::protocol::close;
@@ -55,10 +56,10 @@ pub struct Reloaded {
     pub moves: Option<SocketAddr>,
 }
 
-/// A configuration that may not be taken over.
+/// A configuration that may not be taken over. `Display` is for people.
 #[derive(Debug, Clone, Default)]
 pub struct NotLoaded {
-    /// All of it for people.
+    /// Every issue, and the next command.
     pub text: String,
     /// At least one, with file, line and key.
     pub issues: Vec<Issue>,
@@ -66,23 +67,58 @@ pub struct NotLoaded {
     pub source: Box<SourceInfo>,
     /// Every file that was read or looked for.
     pub files: Vec<PathBuf>,
+    /// Programs to ask before it can be tried again; then nothing else is wrong.
+    pub pending: Vec<Batch>,
+    /// The references of the file that stand for nothing.
+    pub unresolved: Vec<BoundRef>,
+}
+
+impl std::fmt::Display for NotLoaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl NotLoaded {
+    /// A valid configuration that this gateway cannot run with, for a reason of its own.
+    pub fn because(text: String, config: &Config, files: Vec<PathBuf>) -> Self {
+        let source = Box::new(config.source.clone());
+        let file = source.path.clone();
+        let issue = Issue { path: String::new(), message: text.clone(), file, line: 0, column: 0 };
+        Self { text, issues: vec![issue], source, files, ..Self::default() }
+    }
+}
+
+impl From<&ConfigError> for NotLoaded {
+    fn from(error: &ConfigError) -> Self {
+        let fails = |one: &&BoundRef| one.why.is_some() && one.inactive.is_none();
+        Self {
+            text: error.to_string(),
+            issues: error.issues.clone(),
+            source: error.source.clone(),
+            files: error.files.clone(),
+            pending: error.pending.clone(),
+            unresolved: error.secrets.iter().filter(fails).cloned().collect(),
+        }
+    }
 }
 
 /// Reads the configuration anew; the command line implements it.
 pub trait Reloader {
     /// Reads the files, with a text in place of the root one's when one is given: to know what
-    /// it would mean.
+    /// it would mean. What programs have answered for SecretRefs is handed in; the error says
+    /// which have yet to be asked.
     ///
     /// # Errors
     /// When it is not valid, or a gateway with these flags would not run with it.
-    fn load(&mut self, raw: Option<&str>) -> Result<Reloaded, NotLoaded>;
+    fn load(&mut self, raw: Option<&str>, known: &Resolved) -> Result<Reloaded, NotLoaded>;
     /// A configuration was taken over: what lies outside of the gateway follows.
     fn applied(&mut self, _config: &Config) {}
 }
 
-impl<F: FnMut(Option<&str>) -> Result<Reloaded, NotLoaded>> Reloader for F {
-    fn load(&mut self, raw: Option<&str>) -> Result<Reloaded, NotLoaded> {
-        self(raw)
+impl<F: FnMut(Option<&str>, &Resolved) -> Result<Reloaded, NotLoaded>> Reloader for F {
+    fn load(&mut self, raw: Option<&str>, known: &Resolved) -> Result<Reloaded, NotLoaded> {
+        self(raw, known)
     }
 }
 
@@ -175,42 +211,39 @@ impl Gateway {
         self.timers.arm(now.after_ms(next), Timer::Watch);
     }
 
-    /// SIGHUP, or something else asks for the file as it is now.
+    /// The file anew, programs asked only where they have not been. Asked later, it is applied
+    /// later.
     pub(super) fn reread(&mut self, fx: &mut Effects) {
+        self.looked();
+        self.take_file(By::Command, fx);
+    }
+
+    /// Whatever the files are now is about to be read.
+    pub(super) fn looked(&mut self) {
         self.watch.moving = None;
         self.watch.looks = self.watch.look(self.disk.as_ref());
-        self.take_file(By::Command, fx);
     }
 
     fn take_file(&mut self, by: By, fx: &mut Effects) {
         let Some(reload) = &mut self.reload else { return };
-        match reload.load(None) {
-            Ok(new) if self.config.source.exists && !new.config.source.exists => {
-                let path = new.config.source.path.clone();
-                let message = "the file is gone; write it again, or run: openclaw setup".to_owned();
-                let issue = Issue { path: String::new(), message, file: path, line: 0, column: 0 };
-                self.refuse(NotLoaded {
-                    text: issue.to_string(),
-                    issues: vec![issue],
-                    source: Box::new(new.config.source.clone()),
-                    files: new.files,
-                });
-                self.tell_health(fx);
-            }
+        match reload.load(None, &self.secrets.resolved) {
             Ok(new) => self.take_over(new, by, fx),
-            Err(not) => {
-                self.refuse(not);
-                self.tell_health(fx);
+            Err(not) if not.pending.is_empty() => self.refuse(not, fx),
+            Err(_) if by == By::Watcher && self.config.gateway.reload.mode == ReloadMode::Off => {
+                log::info!(target: "config", "the file changed: it waits for openclaw gateway \
+                    restart (gateway.reload.mode is off)");
             }
+            Err(not) => self.ask_programs(not.pending, self.secrets.resolved.clone(), fx),
         }
     }
 
     /// Nothing changes but what is said of the file.
-    fn refuse(&mut self, not: NotLoaded) {
+    pub(super) fn refuse(&mut self, not: NotLoaded, fx: &mut Effects) {
         log::error!(target: "config", "config reload skipped (invalid config), the running one \
             stays: {}", not.text);
         self.watch.follow(&not.files, self.disk.as_ref());
         self.watch.refused = Some(Box::new(not));
+        self.tell_health(fx);
     }
 
     /// Monitors hear at once whether the file is good.
@@ -222,6 +255,13 @@ impl Gateway {
 
     /// A good configuration: what of it is applied, and when.
     pub(super) fn take_over(&mut self, new: Reloaded, by: By, fx: &mut Effects) {
+        if self.config.source.exists && !new.config.source.exists {
+            let what = format!(
+                "{} is gone; write it again, or run: openclaw setup",
+                new.config.source.path.display()
+            );
+            return self.refuse(NotLoaded::because(what, &new.config, new.files), fx);
+        }
         self.watch.follow(&new.files, self.disk.as_ref());
         let recovered = self.watch.refused.take().is_some();
         let (old, now) = (&self.config, &new.config);
@@ -276,9 +316,7 @@ impl Gateway {
             let what = match mode {
                 _ if !waiting.contains(&change.path) && mode != ReloadMode::Restart => "applied",
                 ReloadMode::Restart | ReloadMode::Hybrid => "the gateway restarts in place",
-                ReloadMode::Off | ReloadMode::Hot => {
-                    "takes effect after: openclaw gateway restart"
-                }
+                ReloadMode::Off | ReloadMode::Hot => "takes effect after: openclaw gateway restart",
             };
             log::info!(target: "config", "{} changed: {what}", change.path);
         }

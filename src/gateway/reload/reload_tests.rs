@@ -35,7 +35,7 @@ impl Source for OnDisk {
 }
 
 impl Reloader for OnDisk {
-    fn load(&mut self, _: Option<&str>) -> Result<Reloaded, NotLoaded> {
+    fn load(&mut self, _: Option<&str>, _: &Resolved) -> Result<Reloaded, NotLoaded> {
         let env = BTreeMap::from([("HOME".to_owned(), "/h".to_owned())]);
         let paths = Paths::resolve(&env, &Flags::default()).expect("paths");
         match load(self, &env, &paths) {
@@ -47,12 +47,7 @@ impl Reloader for OnDisk {
                 let credentials = Credentials::new(AuthMode::Token, token, None);
                 Ok(Reloaded { config: loaded.config, credentials, files: loaded.files, moves })
             }
-            Err(error) => Err(NotLoaded {
-                text: error.to_string(),
-                issues: error.issues,
-                source: error.source,
-                files: error.files,
-            }),
+            Err(error) => Err(NotLoaded::from(&error)),
         }
     }
 }
@@ -69,12 +64,13 @@ impl World {
         let mut disk = Memory::default();
         disk.replace(Path::new(FILE), text.as_bytes()).unwrap();
         let mut reload = OnDisk(disk.clone());
-        let first = reload.load(None).expect("a valid first configuration");
+        let first = reload.load(None, &Resolved::default()).expect("a valid first configuration");
         let host =
             Host { name: "h".to_owned(), address: None, platform: "linux", pid: 1, port: 18_789 };
         let setup = Setup {
             config: first.config,
             credentials: first.credentials,
+            resolved: Resolved::default(),
             reload: Some(Box::new(reload)),
             host,
             state_dir: PathBuf::from("/h/.openclaw"),

@@ -341,7 +341,7 @@ impl Gateway {
         let Some(reload) = &mut self.reload else {
             return Err(ErrorShape::unavailable("this gateway runs without a configuration file"));
         };
-        match reload.load(Some(text)) {
+        match reload.load(Some(text), &self.secrets.resolved) {
             Ok(new) => Ok(new.config),
             Err(not) => Err(ErrorShape::invalid(format!("invalid config: {}", not.text))),
         }
