@@ -4,6 +4,7 @@
 //! by itself; secrets are compared by digest in constant time.
 
 pub mod device;
+pub mod devices;
 pub mod identity;
 pub mod nodes;
 pub mod origin;

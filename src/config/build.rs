@@ -152,6 +152,11 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
             token: auth.get("token").secret(),
             password: auth.get("password").secret(),
         },
+        pair_local_silently: at
+            .get("nodes")
+            .get("pairing")
+            .get("autoApproveLocal")
+            .flag(unset.pair_local_silently),
         handshake_timeout_ms: at
             .get("handshakeTimeoutMs")
             .number()
