@@ -180,6 +180,8 @@ pub const SECRET_EXEC_MS_MAX: u64 = 120_000;
 pub const SECRET_OUTPUT: usize = 64 * 1024;
 /// See [`SECRET_OUTPUT`].
 pub const SECRET_OUTPUT_MAX: usize = 1024 * 1024;
+/// A file of credentials that `secrets audit` looks into, as documented.
+pub const AUDIT_FILE: usize = 5 * 1024 * 1024;
 /// SecretRefs of one configuration that programs are asked for.
 pub const SECRETS: usize = 4096;
 /// Secrets programs running at once, as documented.

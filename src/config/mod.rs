@@ -52,4 +52,5 @@ pub use session::{Session, SessionReset, SessionScope};
 pub use skills::{SkillEntry, Skills};
 pub use snapshot::*;
 pub use tls::Tls;
+pub use subst::{is_reference, variables as dotenv};
 pub use tool_policy::{Loops, ToolLists, ToolPolicy, ToolProfile};
