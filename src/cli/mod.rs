@@ -36,6 +36,7 @@ pub mod reexec;
 pub mod sessions;
 pub mod setup;
 pub mod status;
+pub mod stream;
 pub mod table;
 pub mod tls;
 pub mod trouble;

@@ -21,7 +21,7 @@ const fn short(
 }
 
 const JSON: Flag = switch("json", "Print one JSON document (logs: one a line)");
-const URL: Flag = text("url", "url", "Gateway to ask, ws://host:port; uses only the flags' secret");
+const URL: Flag = text("url", "url", "Gateway to ask, ws[s]://host:port; uses only the flags' secret");
 const TOKEN: Flag = text("token", "token", "Gateway token (default: environment, then file)");
 const PASSWORD: Flag = text("password", "password", "Gateway password (same order)");
 const TIMEOUT: Flag = Flag {
@@ -61,6 +61,7 @@ const AGENT_OF_LIST: Flag = text("agent", "id", "Whose list (default: *, every a
 pub const GLOBALS: &[Flag] = &[
     switch("dev", "Isolated dev profile: own state directory, port 19001"),
     text("profile", "name", "Isolated profile: state in ~/.openclaw-<name>"),
+    text("tls-fingerprint", "sha256", "Trust exactly this certificate of the gateway (wss://)"),
     Flag { long: "help", short: Some('h'), takes: Takes::Nothing, about: "Show this help" },
     Flag { long: "version", short: Some('V'), takes: Takes::Nothing, about: "Show the version" },
 ];
