@@ -3,6 +3,7 @@
 
 mod agents;
 mod hands;
+mod rate_limit;
 mod reach;
 mod session;
 mod tool_policy;
@@ -149,6 +150,7 @@ fn gateway(at: At<'_>) -> Gateway {
             mode: auth.get("mode").value.as_str().and_then(AuthMode::parse),
             token: auth.get("token").secret(),
             password: auth.get("password").secret(),
+            rate_limit: rate_limit::rate_limit(auth.get("rateLimit")),
         },
         handshake_timeout_ms: at
             .get("handshakeTimeoutMs")
