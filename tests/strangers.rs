@@ -271,7 +271,7 @@ fn both_loopbacks_are_listened_on_and_both_are_this_machine() {
         assert_eq!(http.exchange(get("/v1/models").replace(TOKEN, "no")).status, 401);
     }
     assert_eq!(http.exchange(get("/v1/models")).status, 200);
-    let ran = home.ask(gateway.port, &format!("call health --token {TOKEN}"));
+    let ran = home.ask(gateway.port, &format!("gateway call health --token {TOKEN}"));
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 

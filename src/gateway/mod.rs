@@ -518,7 +518,7 @@ impl Core for Gateway {
             },
             Input::Child { child, event } => self.exec_child(child, event, fx),
             Input::Signal(signal) => self.signal(signal, fx),
-            Input::Starved => self.drop_strangers(limits::STRANGERS_DROPPED, fx),
+            Input::Starved => self.make_room(fx),
             Input::Wake => self.wake(fx),
         }
     }

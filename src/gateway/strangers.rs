@@ -23,16 +23,17 @@ use std::net::IpAddr;
 #[derive(Default)]
 pub(super) struct Strangers {
     last: u64,
-    by_age: BTreeMap<u64, (ConnId, Key)>,
+    /// With the turn they came in.
+    by_age: BTreeMap<u64, (ConnId, Key, u64)>,
     by_key: BTreeSet<(Key, u64)>,
     counts: BTreeMap<Key, usize>,
     bytes: usize,
 }
 
 impl Strangers {
-    fn insert(&mut self, conn: ConnId, key: Key) -> u64 {
+    fn insert(&mut self, conn: ConnId, key: Key, turn: u64) -> u64 {
         self.last += 1;
-        self.by_age.insert(self.last, (conn, key));
+        self.by_age.insert(self.last, (conn, key, turn));
         self.by_key.insert((key, self.last));
         *self.counts.entry(key).or_insert(0) += 1;
         self.last
@@ -41,7 +42,7 @@ impl Strangers {
     /// Forgets one, by its number and the input held for it.
     pub(super) fn remove(&mut self, number: Option<u64>, held: usize) {
         let Some(number) = number else { return };
-        let Some((_, key)) = self.by_age.remove(&number) else { return };
+        let Some((_, key, _)) = self.by_age.remove(&number) else { return };
         self.by_key.remove(&(key, number));
         self.bytes = self.bytes.saturating_sub(held);
         if let Some(count) = self.counts.get_mut(&key) {
@@ -63,13 +64,13 @@ impl Strangers {
         let of_key = self.counts.get(&key).is_some_and(|count| *count > limits::STRANGERS_PER_PEER);
         if of_key {
             let (_, oldest) = self.by_key.range((key, 0)..=(key, u64::MAX)).next()?;
-            return self.by_age.get(oldest).map(|(conn, _)| *conn);
+            return self.by_age.get(oldest).map(|(conn, ..)| *conn);
         }
         if self.by_age.len() > limits::STRANGERS { self.oldest() } else { None }
     }
 
     fn oldest(&self) -> Option<ConnId> {
-        self.by_age.values().next().map(|(conn, _)| *conn)
+        self.by_age.values().next().map(|(conn, ..)| *conn)
     }
 }
 
@@ -77,7 +78,7 @@ impl Gateway {
     /// Somebody came in.
     pub(super) fn meet(&mut self, id: ConnId, peer: IpAddr, fx: &mut Effects) {
         let key = Key::of(peer);
-        let number = self.strangers.insert(id, key);
+        let number = self.strangers.insert(id, key, self.turn);
         if let Some(conn) = self.conns.get_mut(id) {
             conn.stranger = Some(number);
         }
@@ -94,11 +95,15 @@ impl Gateway {
         }
     }
 
-    /// Lets go of the oldest, this many at most.
-    pub(super) fn drop_strangers(&mut self, count: usize, fx: &mut Effects) {
-        for _ in 0..count {
-            let Some(oldest) = self.strangers.oldest() else { return };
-            self.drop_stranger(oldest, fx);
+    /// Lets go of the older half, [`limits::STRANGERS_DROPPED`] at most. Nobody of this turn
+    /// goes: what it sent has not been read yet.
+    pub(super) fn make_room(&mut self, fx: &mut Effects) {
+        let half = self.strangers.by_age.len().div_ceil(2);
+        for _ in 0..half.min(limits::STRANGERS_DROPPED) {
+            match self.strangers.by_age.values().next() {
+                Some((oldest, _, turn)) if *turn < self.turn => self.drop_stranger(*oldest, fx),
+                _ => return,
+            }
         }
     }
 
@@ -133,26 +138,26 @@ mod tests {
     #[test]
     fn one_address_pushes_out_its_own_and_many_push_out_the_oldest() {
         let mut strangers = Strangers::default();
-        strangers.insert(conn(0), key(0));
+        strangers.insert(conn(0), key(0), 0);
         for slot in 1..=limits::STRANGERS_PER_PEER {
-            strangers.insert(conn(slot as u32), key(1));
+            strangers.insert(conn(slot as u32), key(1), 0);
             assert_eq!(strangers.surplus(key(1)), None);
         }
-        let last = strangers.insert(conn(9_999), key(1));
+        let last = strangers.insert(conn(9_999), key(1), 0);
         assert_eq!(strangers.surplus(key(1)), Some(conn(1)), "the oldest of that address");
         strangers.remove(Some(last), 0);
         for slot in strangers.by_age.len()..limits::STRANGERS {
-            strangers.insert(conn(slot as u32), key(slot as u32));
+            strangers.insert(conn(slot as u32), key(slot as u32), 0);
             assert_eq!(strangers.surplus(key(slot as u32)), None);
         }
-        strangers.insert(conn(8_888), key(2));
+        strangers.insert(conn(8_888), key(2), 0);
         assert_eq!(strangers.surplus(key(2)), Some(conn(0)), "the oldest of all");
     }
 
     #[test]
     fn nothing_is_left_of_those_who_left() {
         let mut strangers = Strangers::default();
-        let numbers: Vec<u64> = (0..10).map(|n| strangers.insert(conn(n), key(n % 3))).collect();
+        let numbers: Vec<u64> = (0..10).map(|n| strangers.insert(conn(n), key(n % 3), 0)).collect();
         strangers.held(0, 70);
         for number in numbers {
             strangers.remove(Some(number), 7);

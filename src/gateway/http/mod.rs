@@ -154,6 +154,8 @@ impl Gateway {
                 Phase::Idle if stranger => Some(now.after_ms(limits::STRANGER_IDLE_MS)),
                 Phase::Idle => Some(now.after_ms(limits::HTTP_IDLE_MS)),
                 Phase::Head => Some(now.after_ms(limits::HTTP_HEAD_MS)),
+                // Of a body that was refused: whoever has proved nothing has less time for it.
+                Phase::Body if stranger => Some(now.after_ms(limits::HTTP_HEAD_MS)),
                 Phase::Body => Some(now.after_ms(limits::HTTP_BODY_MS)),
                 Phase::Responding => http.silent_until(),
                 Phase::Closed => None,

@@ -157,7 +157,9 @@ fn request(at: &mut At<'_>) -> Step<(Read, bool)> {
     };
     let says = |token: &str| {
         values(&lines, "connection").any(|value| {
-            value.split(|byte| *byte == b',').any(|part| trim(part).eq_ignore_ascii_case(token.as_bytes()))
+            value
+                .split(|byte| *byte == b',')
+                .any(|part| trim(part).eq_ignore_ascii_case(token.as_bytes()))
         })
     };
     let last = says("close") || old && !says("keep-alive");
@@ -201,12 +203,34 @@ fn host(lines: &[(String, Vec<u8>)], old: bool) -> Step<Option<String>> {
     if all.next().is_some() {
         return Err(Stop::Bad("two Hosts"));
     }
-    let bad = |byte: &u8| !visible(*byte) || b"/?#@\\\"<>^`{|},".contains(byte);
-    if value.is_empty() || value.iter().any(bad) {
-        return Err(Stop::Bad("Host is no authority"));
-    }
     let text = String::from_utf8(value.to_vec()).map_err(|_| Stop::Bad("Host is no text"))?;
-    Ok(Some(text))
+    if is_authority(&text) { Ok(Some(text)) } else { Err(Stop::Bad("Host is no authority")) }
+}
+
+/// `uri-host [":" port]` of RFC 3986 section 3.2, never empty; without a comma, which joins the
+/// values of two lines.
+fn is_authority(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    if let [b'[', ..] = rest {
+        let Some(end) = rest.iter().position(|byte| *byte == b']') else { return false };
+        let inner = text.get(1..end).unwrap_or_default();
+        if inner.parse::<std::net::Ipv6Addr>().is_err() {
+            return false;
+        }
+        rest = &rest[end.saturating_add(1)..];
+    } else {
+        let named = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte);
+        let end = rest.iter().position(|byte| !named(byte)).unwrap_or(rest.len());
+        if end == 0 {
+            return false;
+        }
+        rest = &rest[end..];
+    }
+    match rest {
+        [] => true,
+        [b':', port @ ..] => port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
 fn origin(method: &str, target: &str, host: Option<&str>) -> Step<String> {
@@ -225,6 +249,9 @@ fn origin(method: &str, target: &str, host: Option<&str>) -> Step<String> {
     let Some(rest) = rest else { return Err(Stop::Bad("no form of a target")) };
     let cut = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = (&rest[..cut], &rest[cut..]);
+    if !is_authority(authority) {
+        return Err(Stop::Bad("no authority"));
+    }
     if host.is_some_and(|host| !host.eq_ignore_ascii_case(authority)) {
         return Err(Stop::Bad("two authorities"));
     }
@@ -358,7 +385,8 @@ mod tests {
 
     #[test]
     fn the_second_reader_reads() {
-        let bytes = b"\r\nPOST http://x/a?b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
+        let bytes =
+            b"\r\nPOST http://x/a?b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
             3;e\r\nabc\r\n0\r\nT: 1\r\n\r\nGET / HTTP/1.0\r\n\r\nrest";
         let (found, end) = read(bytes);
         assert_eq!(end, End::Closed);
