@@ -7,6 +7,7 @@
 pub mod device;
 pub mod identity;
 pub mod limiter;
+pub mod nodes;
 pub mod origin;
 pub mod source;
 

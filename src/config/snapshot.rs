@@ -15,6 +15,7 @@ use super::doors::{Embeddings, Endpoints, Hooks, HttpTools};
 use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
 use super::secret::Secret;
+use super::secrets::BoundRef;
 use super::session::Session;
 use super::skills::Skills;
 use super::tool_policy::ToolPolicy;
@@ -52,6 +53,8 @@ pub struct Config {
     pub source: SourceInfo,
     /// Accepted, but without effect or doubtful; each is logged once at start.
     pub warnings: Vec<Issue>,
+    /// Every SecretRef of the file and what came of it.
+    pub secrets: Vec<BoundRef>,
     /// The environment as the configuration sees it.
     pub env: Env,
     /// What `~` stands for; empty for defaults made of nothing.
@@ -260,10 +263,16 @@ pub struct Gateway {
     pub control_ui: ControlUi,
     /// `gateway.reload`.
     pub reload: Reload,
+    /// `gateway.nodes`.
+    pub nodes: super::NodePolicy,
     /// `gateway.trustedProxies` (not acted on yet: refused unless empty).
     pub trusted_proxies: Vec<String>,
     /// `gateway.remote`: the gateway that this machine's commands talk to in remote mode.
     pub remote: Option<Remote>,
+    /// `gateway.tls`.
+    pub tls: super::Tls,
+    /// `gateway.http.securityHeaders.strictTransportSecurity`: the header's value, if it is sent.
+    pub hsts: Option<String>,
 }
 
 /// `gateway.auth`.
@@ -323,6 +332,8 @@ pub struct Remote {
     pub token: Option<Secret>,
     /// Its password.
     pub password: Option<Secret>,
+    /// SHA-256 of the one certificate that it may show.
+    pub tls_fingerprint: Option<[u8; 32]>,
 }
 
 /// Section `models`.
@@ -622,6 +633,7 @@ impl Config {
             embeddings: Embeddings::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
+            secrets: Vec::new(),
             env: Env::default(),
             home: PathBuf::new(),
         }
@@ -649,8 +661,11 @@ impl Default for Gateway {
                 debounce_ms: 300,
                 deferral_timeout_ms: 300_000,
             },
+            nodes: super::NodePolicy::default(),
             trusted_proxies: Vec::new(),
             remote: None,
+            tls: super::Tls::default(),
+            hsts: None,
         }
     }
 }

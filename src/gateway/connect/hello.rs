@@ -72,6 +72,9 @@ impl Gateway {
             write_ok(&mut frame, &request.id, hello.as_bytes());
             ws::text(out, &frame);
         });
+        if asked.role == Role::Node {
+            self.node_arrived(id, &request.params, fx);
+        }
         if shown {
             self.presence_changed(fx);
         }
