@@ -434,6 +434,25 @@ pub const APPROVAL_MS: u64 = 1_800_000;
 /// `exec-approvals.json`.
 pub const APPROVALS_FILE: usize = 1024 * 1024;
 
+// Bounds of devices.
+
+/// Paired devices. A person has a dozen; a key is refused beyond it, none is thrown out.
+pub const DEVICES: usize = 512;
+/// Devices that wait for an approval at once; a new one is refused beyond it.
+pub const PAIRING_PENDING: usize = 64;
+/// A request for pairing is dropped after this, as documented.
+pub const PAIRING_PENDING_MS: u64 = 300_000;
+/// Setup codes that were not used yet, and outcomes remembered; the oldest goes.
+pub const SETUP_CODES: usize = 32;
+/// A setup code is worth nothing after this, as documented.
+pub const SETUP_CODE_MS: u64 = 600_000;
+/// A silent approval is not replaced by another of the same client within this.
+pub const SUPERSEDE_MS: u64 = 60_000;
+/// Characters kept of a device's name and of an operator's label for it (label: documented).
+pub const DEVICE_NAME: usize = 64;
+/// One document of devices: 512 of them with long names stay below.
+pub const DEVICES_FILE: usize = 2 * 1024 * 1024;
+
 // Bounds of nodes.
 
 /// Nodes that are known; a stranger's row goes first when one more comes.

@@ -5,6 +5,7 @@
 //! by itself; secrets are compared by digest in constant time.
 
 pub mod device;
+pub mod devices;
 pub mod identity;
 pub mod limiter;
 pub mod nodes;

@@ -154,6 +154,11 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
             password: auth.get("password").secret(),
             rate_limit: rate_limit::rate_limit(auth.get("rateLimit")),
         },
+        pair_local_silently: at
+            .get("nodes")
+            .get("pairing")
+            .get("autoApproveLocal")
+            .flag(unset.pair_local_silently),
         handshake_timeout_ms: at
             .get("handshakeTimeoutMs")
             .number()

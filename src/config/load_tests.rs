@@ -266,10 +266,6 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
             "gateway.controlUi.dangerouslyDisableDeviceAuth",
         ),
         ("{gateway: {nodes: {allowSkills: true}}}", "gateway.nodes.allowSkills"),
-        (
-            "{gateway: {nodes: {pairing: {autoApproveLocal: false}}}}",
-            "gateway.nodes.pairing.autoApproveLocal",
-        ),
         ("{gateway: {nodes: {pairing: {sshVerify: true}}}}", "gateway.nodes.pairing.sshVerify"),
         ("{gateway: {tailscale: {mode: 'funnel'}}}", "gateway.tailscale.mode"),
         ("{tools: {exec: {safeBins: ['jq']}}}", "tools.exec.safeBins"),

@@ -255,6 +255,9 @@ pub struct Gateway {
     pub auth: Auth,
     /// `gateway.handshakeTimeoutMs`.
     pub handshake_timeout_ms: u64,
+    /// A new device of this machine that shows the shared secret is paired without a question
+    /// (`gateway.nodes.pairing.autoApproveLocal`).
+    pub pair_local_silently: bool,
     /// `gateway.http.endpoints`.
     pub endpoints: Endpoints,
     /// `gateway.tools`.
@@ -649,6 +652,7 @@ impl Default for Gateway {
             custom_bind_host: None,
             auth: Auth::default(),
             handshake_timeout_ms: crate::limits::WS_HANDSHAKE_MS,
+            pair_local_silently: true,
             endpoints: Endpoints::default(),
             tools: HttpTools::default(),
             control_ui: ControlUi {

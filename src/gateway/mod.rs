@@ -24,6 +24,7 @@ mod broadcast;
 mod commands;
 mod conn;
 mod connect;
+mod devices;
 mod events;
 mod exchange;
 mod fuzz;
@@ -146,6 +147,7 @@ pub struct Gateway {
     tools: tools::Tools,
     presence: presence::Presence,
     agents: agents::Agents,
+    devices: crate::auth::devices::Devices,
     /// `stateVersion.health`.
     health_version: u64,
     ticks: u64,
@@ -214,6 +216,7 @@ impl Gateway {
         let boot_id = new_uuid(entropy.as_mut());
         let instance_id = new_uuid(entropy.as_mut());
         let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
+        let devices = crate::auth::devices::Devices::load(disk.as_mut(), &state_dir, now.wall_ms)?;
         let nodes = nodes::Nodes::open(disk.as_mut(), &state_dir)?;
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
         let mut gateway = Self {
@@ -245,6 +248,7 @@ impl Gateway {
             tools: tools::Tools::default(),
             presence,
             agents: agents::Agents::default(),
+            devices,
             health_version: 1,
             ticks: 0,
             dials: 0,
@@ -506,6 +510,9 @@ impl Gateway {
             Err(error) => log::error!(target: "store", "transcripts not synced: {error}"),
         }
         self.usage.save(self.disk.as_mut());
+        if self.devices.is_dirty() {
+            let _ = self.save_devices();
+        }
         self.nodes.save(self.disk.as_mut(), &self.state_dir);
         let waiting = self.sessions.is_dirty() || self.nodes.is_dirty();
         if waiting || self.usage.is_dirty() || synced.is_err() {

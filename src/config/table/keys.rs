@@ -179,9 +179,7 @@ pub static KEYS: &[Key] = &[
     key("gateway.tools.deny", Texts),
     key("gateway.nodes", Object),
     key("gateway.nodes.pairing", Object),
-    key("gateway.nodes.pairing.autoApproveLocal", Bool)
-        .only(&["true"])
-        .advice("remove it: a local peer with the shared secret is paired silently"),
+    key("gateway.nodes.pairing.autoApproveLocal", Bool),
     key("gateway.nodes.pairing.autoApproveCidrs", Texts).only(EMPTY).advice(NO_NODES),
     key("gateway.nodes.pairing.sshVerify", Open).only(OFF).advice("set it to false"),
     key("gateway.nodes.allowCommands", Texts),
