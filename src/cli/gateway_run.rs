@@ -19,12 +19,14 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, next, place, port, reexec, tls};
+use super::{Failed, entropy, listen, next, place, port, reexec, tls};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
-use crate::config::{AuthMode, Bind, Config, Loaded, Paths, Secret};
-use crate::gateway::{Gateway, Host, Reload, Setup};
+use crate::config::load::load_with;
+use crate::config::secrets::{Asked, Need, Resolved};
+use crate::config::{AuthMode, Bind, Config, ConfigError, Loaded, Paths, Secret};
+use crate::gateway::{Gateway, Host, NotLoaded, Reload, Setup};
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
 use crate::store::{Disk, RealDisk};
@@ -45,7 +47,12 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         write_dev_config(&paths)?;
     }
     let files = place::Files::new();
-    let plan = plan(args, &files, &env, paths, None)?;
+    let loaded = place::load_with_programs(&files, &env, &paths, Need::Active);
+    let (loaded, resolved) = match loaded {
+        Ok((loaded, resolved)) => (Ok(loaded), resolved),
+        Err(error) => (Err(*error), Resolved::default()),
+    };
+    let plan = plan(args, loaded, paths).map_err(Refused::into_failed)?;
 
     let (lock, listener) = claim(&plan, args.has("force"))?;
     let tls = tls::ready(&plan.loaded.config.gateway.tls, plan.addr.ip(), true)?;
@@ -56,6 +63,9 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let failed = |error: io::Error| Failed::new(format!("the gateway cannot start: {error}"), "");
     let mut reactor = Reactor::new().map_err(failed)?;
     let addr = reactor.listen(listener).map_err(failed)?;
+    if let Some(beside) = listen::companion(addr)? {
+        reactor.listen(beside).map_err(failed)?;
+    }
     if let Some(tls) = &tls {
         reactor.speak_tls(Some(&tls.files)).map_err(|text| Failed::config(text, ""))?;
     }
@@ -63,6 +73,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let setup = Setup {
         config: config.clone(),
         credentials: secret.credentials(plan.mode),
+        resolved,
         reload: Some(reload(args.clone(), files, env, plan.paths.clone(), addr, logger)),
         host: Host {
             name: host_name,
@@ -199,9 +210,10 @@ fn reload(
     bound: SocketAddr,
     logger: &'static Logger,
 ) -> Reload {
-    Box::new(move |raw| {
-        let plan =
-            plan(&args, &files, &env, paths.clone(), raw).map_err(|failed| failed.to_string())?;
+    Box::new(move |raw, known| {
+        let asked = Asked { known, need: Need::Active };
+        let loaded = load_with(&files, &env, &paths, raw, asked);
+        let plan = plan(&args, loaded, paths.clone()).map_err(Refused::into_not_loaded)?;
         not_exposed(bound, plan.mode).map_err(|failed| failed.to_string())?;
         tls::ready(&plan.loaded.config.gateway.tls, bound.ip(), raw.is_none())
             .map_err(|failed| failed.to_string())?;
@@ -220,22 +232,44 @@ fn reload(
     })
 }
 
-fn plan(
-    args: &Args,
-    files: &place::Files,
-    env: &BTreeMap<String, String>,
-    paths: Paths,
-    raw: Option<&str>,
-) -> Result<Plan, Failed> {
+/// Why there is no plan.
+enum Refused {
+    /// The configuration itself, with what a start would say of it.
+    Config(Box<ConfigError>, Failed),
+    /// What it means for this start.
+    Start(Failed),
+}
+
+impl From<Failed> for Refused {
+    fn from(failed: Failed) -> Self {
+        Self::Start(failed)
+    }
+}
+
+impl Refused {
+    fn into_failed(self) -> Failed {
+        match self {
+            Self::Config(_, failed) | Self::Start(failed) => failed,
+        }
+    }
+
+    fn into_not_loaded(self) -> NotLoaded {
+        match self {
+            Self::Config(error, failed) => {
+                NotLoaded { text: failed.to_string(), ..NotLoaded::from(&*error) }
+            }
+            Self::Start(failed) => NotLoaded::from(failed.to_string()),
+        }
+    }
+}
+
+fn plan(args: &Args, loaded: Result<Loaded, ConfigError>, paths: Paths) -> Result<Plan, Refused> {
     let auth = args.value("auth").and_then(AuthMode::parse);
     let allow_unconfigured = args.has("allow-unconfigured");
-    let loaded = match raw {
-        None => place::load(files, env, &paths),
-        Some(raw) => crate::config::load::check(files, env, &paths, raw).map_err(Box::new),
-    };
     let loaded = loaded.map_err(|error| {
         let start = Start { allow_unconfigured, auth, ..Start::default() };
-        Failed::config(blocked::damaged(&error, &start).to_string(), "")
+        let failed = Failed::config(blocked::damaged(&error, &start).to_string(), "");
+        Refused::Config(Box::new(error), failed)
     })?;
     let config = &loaded.config;
     let token = known_token(args, &loaded, &paths)?;

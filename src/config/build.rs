@@ -3,6 +3,8 @@
 
 mod agents;
 mod hands;
+mod nodes;
+mod rate_limit;
 mod reach;
 mod session;
 mod tool_policy;
@@ -69,11 +71,10 @@ impl<'a> At<'a> {
         map.map(move |(key, value)| (key.as_str(), Self { value, env: self.env }))
     }
 
-    /// A string, or a SecretRef into the environment; empty is none.
+    /// A string, which a SecretRef has become by now; empty is none.
     pub(super) fn secret(self) -> Option<Secret> {
         let text = match self.value {
             Value::String(text) => Some(text),
-            Value::Object(_) => self.env.get(self.get("id").value.as_str()?),
             _ => None,
         };
         text.filter(|text| !text.is_empty()).map(|text| Secret::new(text.clone()))
@@ -126,6 +127,7 @@ pub(super) fn build(
         embeddings: super::doors::embeddings(root.get("memory").get("search")),
         source,
         warnings: Vec::new(),
+        secrets: Vec::new(),
         env: Env::new(env),
         home: paths.home.clone(),
     }
@@ -150,7 +152,13 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
             mode: auth.get("mode").value.as_str().and_then(AuthMode::parse),
             token: auth.get("token").secret(),
             password: auth.get("password").secret(),
+            rate_limit: rate_limit::rate_limit(auth.get("rateLimit")),
         },
+        pair_local_silently: at
+            .get("nodes")
+            .get("pairing")
+            .get("autoApproveLocal")
+            .flag(unset.pair_local_silently),
         handshake_timeout_ms: at
             .get("handshakeTimeoutMs")
             .number()
@@ -179,6 +187,7 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
                 .number()
                 .unwrap_or(unset.reload.deferral_timeout_ms),
         },
+        nodes: nodes::nodes(at.get("nodes")),
         trusted_proxies: at.get("trustedProxies").texts(),
         remote: remote.get("url").text().map(|url| Remote {
             url,

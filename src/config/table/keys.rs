@@ -7,6 +7,7 @@ use super::Kind::{
 };
 use crate::config::ToolProfile;
 use crate::config::snapshot::Bind;
+use crate::limits;
 
 const fn key(pattern: &'static str, kind: super::Kind) -> Key {
     Key::new(pattern, kind)
@@ -41,7 +42,7 @@ const EMPTY: &[&str] = &["{}", "[]"];
 const OFF: &[&str] = &["false"];
 
 const NO_PROXY: &str = "remove it; use gateway.auth.mode token or password behind the proxy";
-const NO_NODES: &str = "remove it: nodes are paired by hand for now";
+const NO_NODES: &str = "remove it: what nodes publish is not used by agents yet";
 const NO_SANDBOX: &str = "remove it, or set mode to \"off\": runs have no sandbox yet";
 const NO_AGENT_EXEC: &str =
     "remove it, and set tools.exec for all agents: there is no such setting for one agent yet";
@@ -72,9 +73,11 @@ pub static KEYS: &[Key] = &[
     key("gateway.auth.password", Secret),
     key("gateway.auth.allowTailscale", Bool).only(OFF).advice("set it to false"),
     key("gateway.auth.identityScopes", Open).only(EMPTY).advice(NO_PROXY),
-    key("gateway.auth.rateLimit", Open)
-        .only(EMPTY)
-        .advice("remove it: failed attempts are limited by built-in bounds"),
+    key("gateway.auth.rateLimit", Object),
+    key("gateway.auth.rateLimit.maxAttempts", Integer(1, 1_000_000)),
+    key("gateway.auth.rateLimit.windowMs", Integer(1, DAY_MS)),
+    key("gateway.auth.rateLimit.lockoutMs", Integer(1, DAY_MS)),
+    key("gateway.auth.rateLimit.exemptLoopback", Bool),
     key("gateway.auth.trustedProxy", Open).only(EMPTY).advice(NO_PROXY),
     key("gateway.roles", Open).only(EMPTY).advice("remove it: there are no named roles yet"),
     key("gateway.trustedProxies", Texts).only(EMPTY).advice(NO_PROXY),
@@ -176,16 +179,14 @@ pub static KEYS: &[Key] = &[
     key("gateway.tools.deny", Texts),
     key("gateway.nodes", Object),
     key("gateway.nodes.pairing", Object),
-    key("gateway.nodes.pairing.autoApproveLocal", Bool)
-        .only(&["true"])
-        .advice("remove it: a local peer with the shared secret is paired silently"),
+    key("gateway.nodes.pairing.autoApproveLocal", Bool),
     key("gateway.nodes.pairing.autoApproveCidrs", Texts).only(EMPTY).advice(NO_NODES),
     key("gateway.nodes.pairing.sshVerify", Open).only(OFF).advice("set it to false"),
-    key("gateway.nodes.allowCommands", Texts).only(EMPTY).advice(NO_NODES),
-    key("gateway.nodes.denyCommands", Texts).only(EMPTY).advice(NO_NODES),
+    key("gateway.nodes.allowCommands", Texts),
+    key("gateway.nodes.denyCommands", Texts),
     key("gateway.nodes.commands", Object),
-    key("gateway.nodes.commands.allow", Texts).only(EMPTY).advice(NO_NODES),
-    key("gateway.nodes.commands.deny", Texts).only(EMPTY).advice(NO_NODES),
+    key("gateway.nodes.commands.allow", Texts),
+    key("gateway.nodes.commands.deny", Texts),
     key("gateway.nodes.allowSkills", Bool).only(OFF).advice(NO_NODES),
     key("gateway.nodes.pluginTools", Open).only(&["{}", "{\"enabled\":false}"]).advice(NO_NODES),
     key("gateway.nodes.browser", Open).later(),
@@ -699,9 +700,35 @@ pub static KEYS: &[Key] = &[
     // The older form, `env: { NAME: "value" }`.
     key("env.*", Text).secret(),
     key("secrets", Object),
-    key("secrets.defaults", Open),
+    key("secrets.defaults", Object),
+    key("secrets.defaults.env", Name),
+    key("secrets.defaults.file", Name),
+    key("secrets.defaults.exec", Name),
+    key("secrets.defaults.store", Name).later().advice("there is no secret store"),
     key("secrets.providers", Map),
-    key("secrets.providers.*", Open),
+    key("secrets.providers.*", Object),
+    key("secrets.providers.*.source", Words(&["env", "file", "exec", "store"])).required(),
+    key("secrets.providers.*.allowlist", Texts),
+    key("secrets.providers.*.path", Name),
+    key("secrets.providers.*.mode", Words(&["json", "singleValue"])),
+    key("secrets.providers.*.maxBytes", Integer(1, limits::SECRET_FILE_MAX as u64)),
+    key("secrets.providers.*.command", Name),
+    key("secrets.providers.*.args", Texts).secret(),
+    key("secrets.providers.*.timeoutMs", Integer(1, limits::SECRET_EXEC_MS_MAX)),
+    key("secrets.providers.*.noOutputTimeoutMs", Integer(1, limits::SECRET_EXEC_MS_MAX)),
+    key("secrets.providers.*.maxOutputBytes", Integer(1, limits::SECRET_OUTPUT_MAX as u64)),
+    key("secrets.providers.*.jsonOnly", Bool),
+    key("secrets.providers.*.env", Map).secret(),
+    key("secrets.providers.*.env.*", Text),
+    key("secrets.providers.*.passEnv", Texts),
+    key("secrets.providers.*.trustedDirs", Texts),
+    key("secrets.providers.*.allowSymlinkCommand", Bool),
+    key("secrets.providers.*.allowInsecurePath", Bool)
+        .only(&["false"])
+        .advice("remove it: owner and mode of secrets' files and programs are always checked"),
+    key("secrets.providers.*.pluginIntegration", Open)
+        .only(&[])
+        .advice("name command and args yourself: no plugins are loaded"),
     key("secrets.resolution", Open).later(),
     key("secrets.egressProxy", Open)
         .only(&["{}", "{\"enabled\":false}"])
