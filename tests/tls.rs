@@ -8,7 +8,9 @@ use common::{Gateway, Home, PATIENCE, mode, rss_kb};
 use openclaw_gateway::wire::hash;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
@@ -319,9 +321,7 @@ fn half_close_and_reset_end_one_connection_only() {
     let gateway = home.start("");
     let config = trusting(&home);
     let mut stream = secure(gateway.port, "localhost", &config);
-    stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        .expect("written");
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("written");
     stream.conn.send_close_notify();
     stream.flush().expect("close_notify leaves");
     let mut answer = String::new();

@@ -21,7 +21,8 @@ const fn short(
 }
 
 const JSON: Flag = switch("json", "Print one JSON document (logs: one a line)");
-const URL: Flag = text("url", "url", "Gateway to ask, ws[s]://host:port; uses only the flags' secret");
+const URL: Flag =
+    text("url", "url", "Gateway to ask, ws[s]://host:port; uses only the flags' secret");
 const TOKEN: Flag = text("token", "token", "Gateway token (default: environment, then file)");
 const PASSWORD: Flag = text("password", "password", "Gateway password (same order)");
 const TIMEOUT: Flag = Flag {
