@@ -35,6 +35,21 @@ pub const TLS_CHAIN: usize = 8;
 /// How often the files of `gateway.tls` are looked at for a change.
 pub const TLS_LOOK_MS: u64 = 2_000;
 
+/// Connections in all that have not proved who they are; the oldest makes room for the next, so
+/// that whoever answers at once gets in.
+pub const STRANGERS: usize = 4_096;
+/// Such connections of one address (IPv4, or the /64 of IPv6); the oldest of them makes room. All
+/// programs of this machine are one address, a proxy's clients too.
+pub const STRANGERS_PER_PEER: usize = 1_024;
+/// Input held for all of them together; beyond it the oldest go.
+pub const STRANGERS_BYTES: usize = 16 * 1024 * 1024;
+/// Answers queued for one of them; more requests wait until it has read.
+pub const STRANGER_OUT: usize = 16 * 1024;
+/// How long one may be idle between two requests.
+pub const STRANGER_IDLE_MS: u64 = 15_000;
+/// How many go at once when the system has no descriptor for the next connection.
+pub const STRANGERS_DROPPED: usize = 64;
+
 /// Head of an HTTP request, request line and headers (the reference refuses 17,000 bytes).
 pub const HTTP_HEAD: usize = 16 * 1024;
 /// Header lines in one head.
@@ -83,8 +98,14 @@ pub const HOOK_TEXT: usize = 256 * 1024;
 pub const HOOK_FAILURES: u32 = 20;
 /// See above (reference: 60 s).
 pub const HOOK_FAILURES_MS: u64 = 60_000;
-/// Addresses whose failures are counted; beyond it the oldest count is dropped.
-pub const HOOK_PEERS: usize = 1_024;
+/// Addresses whose wrong credentials are counted; while all of them are in use, further ones
+/// share [`LIMITER_CROWD`].
+pub const LIMITER_KEYS: usize = 4_096;
+/// Guesses that all addresses without a place in that table have together, at once; each comes
+/// back after [`LIMITER_CROWD_MS`].
+pub const LIMITER_CROWD: u32 = 32;
+/// See above: a guess a second, from however many machines.
+pub const LIMITER_CROWD_MS: u64 = 1_000;
 /// Events that wait for the next run of a session; beyond it the oldest is dropped
 /// (reference: 20).
 pub const SYSTEM_EVENTS: usize = 20;
@@ -414,6 +435,25 @@ pub const APPROVALS: usize = 64;
 pub const APPROVAL_MS: u64 = 1_800_000;
 /// `exec-approvals.json`.
 pub const APPROVALS_FILE: usize = 1024 * 1024;
+
+// Bounds of devices.
+
+/// Paired devices. A person has a dozen; a key is refused beyond it, none is thrown out.
+pub const DEVICES: usize = 512;
+/// Devices that wait for an approval at once; a new one is refused beyond it.
+pub const PAIRING_PENDING: usize = 64;
+/// A request for pairing is dropped after this, as documented.
+pub const PAIRING_PENDING_MS: u64 = 300_000;
+/// Setup codes that were not used yet, and outcomes remembered; the oldest goes.
+pub const SETUP_CODES: usize = 32;
+/// A setup code is worth nothing after this, as documented.
+pub const SETUP_CODE_MS: u64 = 600_000;
+/// A silent approval is not replaced by another of the same client within this.
+pub const SUPERSEDE_MS: u64 = 60_000;
+/// Characters kept of a device's name and of an operator's label for it (label: documented).
+pub const DEVICE_NAME: usize = 64;
+/// One document of devices: 512 of them with long names stay below.
+pub const DEVICES_FILE: usize = 2 * 1024 * 1024;
 
 // Bounds of nodes.
 

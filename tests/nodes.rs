@@ -628,3 +628,59 @@ fn a_device_with_two_roles_has_one_row() {
         rows.is_some_and(|rows| rows.iter().any(|row| row["roles"] == json!(["operator"])))
     });
 }
+
+#[test]
+fn the_command_line_manages_nodes() {
+    let home = Home::new();
+    let gateway = start(&home, "");
+    let port = gateway.port;
+    let device = Device::new(1);
+    let mut node = device.node(port, &["system.which", "system.notify"]);
+    let json = |line: &str| -> Value {
+        let ran = home.ask(port, line);
+        assert_eq!(ran.code, 0, "{line}: {}{}", ran.out, ran.err);
+        serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{line}: {}", ran.out))
+    };
+    let pending = json("nodes pending --json");
+    let request = pending[0]["requestId"].as_str().expect("a request").to_owned();
+    let ran = home.ask(port, "nodes pending");
+    assert!(ran.out.contains(&request) && ran.out.contains("operator.admin"), "{}", ran.out);
+    let ran = home.ask(port, &format!("nodes approve {request}"));
+    assert!(ran.out.contains("system.which, system.notify"), "{}{}", ran.out, ran.err);
+    let ran = home.ask(port, &format!("nodes approve {request}"));
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("unknown requestId"), "{}", ran.err);
+    assert_eq!(json("nodes status --connected --json")["nodes"][0]["nodeId"], device.id);
+    assert_eq!(json("nodes status --last-connected 7d --json")["nodes"][0]["connected"], true);
+    assert_eq!(json("nodes list --json")["paired"][0]["nodeId"], device.id);
+    let start_of_id = device.id.get(..8).expect("hex").to_owned();
+    json(&format!("nodes rename --node {start_of_id} --name Kitchen --json"));
+    let ran = home.ask(port, "nodes describe --node kitchen");
+    assert!(ran.out.contains("Kitchen  connected  approved"), "{}{}", ran.out, ran.err);
+
+    let serve = std::thread::spawn(move || {
+        let request = asked(&mut node);
+        answer(&mut node, &request, &json!({"ok": true, "payloadJSON": "{\"bins\":{}}"}));
+        (node, request)
+    });
+    let line = "nodes invoke --node kitchen --command system.which --params {\"bins\":[]} --json";
+    let answer = json(line);
+    assert_eq!(answer["payload"], json!({"bins": {}}));
+    let (mut node, request) = serve.join().expect("served");
+    assert_eq!(request["paramsJSON"], "{\"bins\":[]}");
+    for (line, part) in [
+        ("nodes invoke --node kitchen --command system.run", "is not for nodes invoke"),
+        ("nodes invoke --node kitchen --command sms.send", "commands.allow opt-in"),
+        ("nodes invoke --node attic --command device.info", "no node is called attic"),
+        ("nodes notify --node kitchen", "--title, --body"),
+        ("nodes status --last-connected soon", "takes a duration"),
+        ("node run", "the node host (openclaw node run) is not part of it"),
+    ] {
+        let ran = home.ask(port, line);
+        assert_eq!(ran.code, 1, "{line}");
+        assert!(ran.err.contains(part), "{line}: {}", ran.err);
+    }
+    assert_eq!(json("nodes remove --node kitchen --json")["nodeId"], device.id);
+    assert_eq!(node.closed().0, Some(4001));
+    assert!(home.ask(port, "nodes status").out.contains("no nodes"));
+}

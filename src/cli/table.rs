@@ -82,6 +82,18 @@ pub enum Run {
     GatewayStop,
     GatewayRestart,
     Channels,
+    /// `node ...`: this machine as a node, which we are not.
+    NodeHost,
+    NodesApprove,
+    NodesDescribe,
+    NodesInvoke,
+    NodesList,
+    NodesNotify,
+    NodesPending,
+    NodesReject,
+    NodesRemove,
+    NodesRename,
+    NodesStatus,
     Models,
     /// `models status`.
     ModelsStatus,

@@ -24,9 +24,11 @@ mod broadcast;
 mod commands;
 mod conn;
 mod connect;
+mod devices;
 mod events;
 mod exchange;
 mod fuzz;
+mod guess;
 mod http;
 mod local;
 mod nodes;
@@ -37,6 +39,7 @@ mod secrets;
 mod shutdown;
 mod skills;
 mod socket;
+mod strangers;
 mod timers;
 mod tls;
 mod tools;
@@ -144,6 +147,7 @@ pub struct Gateway {
     tools: tools::Tools,
     presence: presence::Presence,
     agents: agents::Agents,
+    devices: crate::auth::devices::Devices,
     /// `stateVersion.health`.
     health_version: u64,
     ticks: u64,
@@ -160,9 +164,12 @@ pub struct Gateway {
     stalled: Vec<ConnId>,
     /// What `previous_response_id` may name.
     responses: http::Responses,
-    /// Runs that hooks started, and wrong hook tokens.
+    /// Runs that hooks started.
     hooked: http::Started,
-    throttle: http::Throttle,
+    /// Who showed wrong credentials lately.
+    limiter: crate::auth::limiter::Limiter,
+    /// Connections that have not proved who they are.
+    strangers: strangers::Strangers,
     tls: tls::Seen,
     events: events::Events,
     trailing: Vec<voice::Trailing>,
@@ -209,6 +216,7 @@ impl Gateway {
         let boot_id = new_uuid(entropy.as_mut());
         let instance_id = new_uuid(entropy.as_mut());
         let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
+        let devices = crate::auth::devices::Devices::load(disk.as_mut(), &state_dir, now.wall_ms)?;
         let nodes = nodes::Nodes::open(disk.as_mut(), &state_dir)?;
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
         let mut gateway = Self {
@@ -240,6 +248,7 @@ impl Gateway {
             tools: tools::Tools::default(),
             presence,
             agents: agents::Agents::default(),
+            devices,
             health_version: 1,
             ticks: 0,
             dials: 0,
@@ -251,7 +260,8 @@ impl Gateway {
             stalled: Vec::new(),
             responses: http::Responses::default(),
             hooked: http::Started::default(),
-            throttle: http::Throttle::default(),
+            limiter: crate::auth::limiter::Limiter::default(),
+            strangers: strangers::Strangers::default(),
             tls: tls::Seen::default(),
             events: events::Events::default(),
             trailing: Vec::new(),
@@ -319,6 +329,9 @@ impl Gateway {
                 State::Exchange(id) => self.exchanges.held(*id),
             };
             self.held = self.held - conn.held + held;
+            if conn.stranger.is_some() {
+                self.strangers.held(conn.held, held);
+            }
             conn.held = held;
         }
     }
@@ -334,6 +347,7 @@ impl Gateway {
         let Some(conn) = self.conns.remove(id) else { return };
         self.held -= conn.held;
         self.queued -= conn.queued;
+        self.strangers.remove(conn.stranger, conn.held);
         match conn.state {
             State::Http(http) => self.leave_http(id, *http, fx),
             State::Client(client) => {
@@ -378,6 +392,7 @@ impl Gateway {
             }
         }
         self.count_held(id);
+        self.bound_strangers(fx);
     }
 
     /// The peer will send no more.
@@ -424,7 +439,7 @@ impl Gateway {
             State::Http(http) => {
                 if let Some(run) = http.run() {
                     self.press(run, bytes, fx);
-                } else if bytes <= limits::STREAM_HIGH / 2 {
+                } else if bytes <= conn.out_max() / 2 {
                     // Requests may have waited for room.
                     self.serve_http(id, fx);
                     self.count_held(id);
@@ -495,6 +510,9 @@ impl Gateway {
             Err(error) => log::error!(target: "store", "transcripts not synced: {error}"),
         }
         self.usage.save(self.disk.as_mut());
+        if self.devices.is_dirty() {
+            let _ = self.save_devices();
+        }
         self.nodes.save(self.disk.as_mut(), &self.state_dir);
         let waiting = self.sessions.is_dirty() || self.nodes.is_dirty();
         if waiting || self.usage.is_dirty() || synced.is_err() {
@@ -517,6 +535,7 @@ impl Core for Gateway {
             Input::Accepted { conn, peer, local: _ } => {
                 self.conns.insert(conn, peer, State::Http(Box::default()));
                 self.wait_until(conn, Some(now.time.after_ms(limits::HTTP_HEAD_MS)));
+                self.meet(conn, peer.ip(), fx);
             }
             Input::Received { conn, bytes } => {
                 let conn = self.checked(conn);
@@ -535,6 +554,7 @@ impl Core for Gateway {
                 }
             }
             Input::Signal(signal) => self.signal(signal, fx),
+            Input::Starved => self.make_room(fx),
             Input::Wake => self.wake(fx),
         }
     }

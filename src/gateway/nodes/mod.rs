@@ -45,6 +45,8 @@ struct Live {
     conn: ConnId,
     claims: Claims,
     since_ms: u64,
+    /// Its address, unless it is on this machine.
+    ip: Option<std::net::IpAddr>,
     /// When a `node.presence.alive` was kept last.
     alive_ms: u64,
 }
@@ -155,7 +157,9 @@ impl Gateway {
             log::warn!(target: "nodes", "{node} may offer nothing: {} nodes are known; remove one \
                 with openclaw nodes remove", limits::NODES);
         }
-        let new = Live { conn: id, claims, since_ms: now_ms, alive_ms: 0 };
+        let ip = self.conns.get(id).map(|conn| conn.peer.ip().to_canonical());
+        let ip = ip.filter(|ip| !crate::auth::is_loopback(*ip));
+        let new = Live { conn: id, claims, since_ms: now_ms, ip, alive_ms: 0 };
         self.nodes.live.insert(node.clone(), new);
         self.node_changed();
         if let Some((request, why)) = arrival.resolved {

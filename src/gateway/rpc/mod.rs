@@ -57,6 +57,7 @@ impl Gateway {
             Op::ChatSend => self.chat_send(conn, request, params, fx),
             Op::CommandsList => self.commands_list(params),
             Op::ConfigGet => Ok(Answer::Value(self.config_get())),
+            Op::DevicePairList => Ok(self.device_pair_list(conn)),
             Op::ExecApprovalGet => self.exec_approval_get(text(params, "id").unwrap_or_default()),
             Op::ExecApprovalList => Ok(Answer::Value(self.exec_approval_list())),
             Op::ExecApprovalRequest => self.exec_approval_request(conn, request, params, fx),
