@@ -166,10 +166,8 @@ fn a_failed_reload_changes_nothing_and_is_told() {
 fn the_loop_goes_on_while_a_program_thinks_and_a_slow_one_is_ended() {
     let (home, provider) = (Home::new(), Provider::echo());
     let slow = "models: {";
-    let text = config(&home, &provider, "").replace(
-        "passEnv: ['PATH']",
-        "passEnv: ['PATH'], timeoutMs: 700",
-    );
+    let text = config(&home, &provider, "")
+        .replace("passEnv: ['PATH']", "passEnv: ['PATH'], timeoutMs: 700");
     assert!(text.contains(slow), "{text}");
     home.configure(&text);
     write(&home, "secrets.json", &file("old-token"), 0o600);
@@ -272,7 +270,8 @@ fn an_audit_finds_what_is_written_out_and_what_resolves_to_nothing() {
     assert_eq!(ran.code, 0);
     let found = report(&ran);
     assert_eq!(found["status"], "findings");
-    let resolution = json!({"refsChecked": 1, "skippedExecRefs": 1, "resolvabilityComplete": false});
+    let resolution =
+        json!({"refsChecked": 1, "skippedExecRefs": 1, "resolvabilityComplete": false});
     assert_eq!(found["resolution"], resolution);
     assert_eq!(found["findings"].as_array().map(Vec::len), Some(1), "{found}");
     let one = &found["findings"][0];
