@@ -19,7 +19,7 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, next, place, port, reexec, tls};
+use super::{Failed, entropy, listen, next, place, port, reexec, tls};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
@@ -63,6 +63,9 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let failed = |error: io::Error| Failed::new(format!("the gateway cannot start: {error}"), "");
     let mut reactor = Reactor::new().map_err(failed)?;
     let addr = reactor.listen(listener).map_err(failed)?;
+    if let Some(beside) = listen::companion(addr)? {
+        reactor.listen(beside).map_err(failed)?;
+    }
     if let Some(tls) = &tls {
         reactor.speak_tls(Some(&tls.files)).map_err(|text| Failed::config(text, ""))?;
     }

@@ -28,6 +28,7 @@ mod devices;
 mod events;
 mod exchange;
 mod fuzz;
+mod guess;
 mod http;
 mod local;
 mod nodes;
@@ -39,6 +40,7 @@ mod secrets;
 mod shutdown;
 mod skills;
 mod socket;
+mod strangers;
 mod timers;
 mod tls;
 mod tools;
@@ -159,9 +161,12 @@ pub struct Gateway {
     stalled: Vec<ConnId>,
     /// What `previous_response_id` may name.
     responses: http::Responses,
-    /// Runs that hooks started, and wrong hook tokens.
+    /// Runs that hooks started.
     hooked: http::Started,
-    throttle: http::Throttle,
+    /// Who showed wrong credentials lately.
+    limiter: crate::auth::limiter::Limiter,
+    /// Connections that have not proved who they are.
+    strangers: strangers::Strangers,
     tls: tls::Seen,
     events: events::Events,
     trailing: Vec<voice::Trailing>,
@@ -254,7 +259,8 @@ impl Gateway {
             stalled: Vec::new(),
             responses: http::Responses::default(),
             hooked: http::Started::default(),
-            throttle: http::Throttle::default(),
+            limiter: crate::auth::limiter::Limiter::default(),
+            strangers: strangers::Strangers::default(),
             tls: tls::Seen::default(),
             events: events::Events::default(),
             trailing: Vec::new(),
@@ -325,6 +331,9 @@ impl Gateway {
                 State::Exchange(id) => self.exchanges.held(*id),
             };
             self.held = self.held - conn.held + held;
+            if conn.stranger.is_some() {
+                self.strangers.held(conn.held, held);
+            }
             conn.held = held;
         }
     }
@@ -340,6 +349,7 @@ impl Gateway {
         let Some(conn) = self.conns.remove(id) else { return };
         self.held -= conn.held;
         self.queued -= conn.queued;
+        self.strangers.remove(conn.stranger, conn.held);
         match conn.state {
             State::Http(http) => self.leave_http(id, *http, fx),
             State::Client(client) => {
@@ -384,6 +394,7 @@ impl Gateway {
             }
         }
         self.count_held(id);
+        self.bound_strangers(fx);
     }
 
     /// The peer will send no more.
@@ -430,7 +441,7 @@ impl Gateway {
             State::Http(http) => {
                 if let Some(run) = http.run() {
                     self.press(run, bytes, fx);
-                } else if bytes <= limits::STREAM_HIGH / 2 {
+                } else if bytes <= conn.out_max() / 2 {
                     // Requests may have waited for room.
                     self.serve_http(id, fx);
                     self.count_held(id);
@@ -528,6 +539,7 @@ impl Core for Gateway {
             Input::Accepted { conn, peer, local: _ } => {
                 self.conns.insert(conn, peer, State::Http(Box::default()));
                 self.wait_until(conn, Some(now.time.after_ms(limits::HTTP_HEAD_MS)));
+                self.meet(conn, peer.ip(), fx);
             }
             Input::Received { conn, bytes } => {
                 let conn = self.checked(conn);
@@ -546,6 +558,7 @@ impl Core for Gateway {
                 }
             }
             Input::Signal(signal) => self.signal(signal, fx),
+            Input::Starved => self.make_room(fx),
             Input::Wake => self.wake(fx),
         }
     }

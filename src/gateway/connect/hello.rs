@@ -66,6 +66,7 @@ impl Gateway {
         }));
         conn.due = None;
         self.conns.is_client_now(id);
+        self.is_known_now(id);
         let hello = self.hello(&conn_id, &asked, &scopes);
         self.send(id, fx, |out| {
             let mut frame = Vec::with_capacity(hello.len() + 128);
