@@ -257,6 +257,9 @@ pub struct Gateway {
     pub auth: Auth,
     /// `gateway.handshakeTimeoutMs`.
     pub handshake_timeout_ms: u64,
+    /// A new device of this machine that shows the shared secret is paired without a question
+    /// (`gateway.nodes.pairing.autoApproveLocal`).
+    pub pair_local_silently: bool,
     /// `gateway.http.endpoints`.
     pub endpoints: Endpoints,
     /// `gateway.tools`.
@@ -286,6 +289,8 @@ pub struct Auth {
     pub token: Option<Secret>,
     /// The shared password.
     pub password: Option<Secret>,
+    /// `gateway.auth.rateLimit`.
+    pub rate_limit: super::RateLimit,
 }
 
 /// `gateway.controlUi`.
@@ -650,6 +655,7 @@ impl Default for Gateway {
             custom_bind_host: None,
             auth: Auth::default(),
             handshake_timeout_ms: crate::limits::WS_HANDSHAKE_MS,
+            pair_local_silently: true,
             endpoints: Endpoints::default(),
             tools: HttpTools::default(),
             control_ui: ControlUi {

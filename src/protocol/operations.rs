@@ -23,10 +23,10 @@ pub enum Scope {
 pub const READ: Scope = Scope::Operator("operator.read");
 /// `operator.write`.
 pub const WRITE: Scope = Scope::Operator("operator.write");
-/// `operator.pairing`.
-pub const PAIRING: Scope = Scope::Operator("operator.pairing");
 /// `operator.approvals`.
 pub const APPROVALS: Scope = Scope::Operator("operator.approvals");
+/// `operator.pairing`.
+pub const PAIRING: Scope = Scope::Operator("operator.pairing");
 /// `operator.admin`.
 pub const ADMIN: Scope = Scope::Operator("operator.admin");
 
@@ -93,6 +93,7 @@ pub enum Op {
     CronRuns,
     CronStatus,
     CronUpdate,
+    DevicePairList,
     ExecApprovalGet,
     ExecApprovalList,
     ExecApprovalRequest,
@@ -702,6 +703,7 @@ pub const OPERATIONS: &[Operation] = &[
         ],
         Since::V3,
     ),
+    row("device.pair.list", Op::DevicePairList, PAIRING, &[], Since::V3),
     row("exec.approval.get", Op::ExecApprovalGet, APPROVALS, &[must("id", ID)], Since::V3),
     row("exec.approval.list", Op::ExecApprovalList, APPROVALS, &[], Since::V3),
     row(

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod device;
 pub mod http;
 pub mod provider;
 pub mod socket;

@@ -66,6 +66,7 @@ impl Gateway {
             Op::CronRuns => self.cron_runs(params),
             Op::CronStatus => Ok(Answer::Value(self.cron_status())),
             Op::CronUpdate => self.cron_update(conn, request, params, fx),
+            Op::DevicePairList => Ok(self.device_pair_list(conn)),
             Op::ExecApprovalGet => self.exec_approval_get(text(params, "id").unwrap_or_default()),
             Op::ExecApprovalList => Ok(Answer::Value(self.exec_approval_list())),
             Op::ExecApprovalRequest => self.exec_approval_request(conn, request, params, fx),
