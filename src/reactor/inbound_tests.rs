@@ -2,7 +2,7 @@
 //! seed, and the loop with real sockets against rustls' own client.
 
 use super::certificate::Server;
-use super::tls::{Progress, Tls};
+use super::tls::Progress;
 use super::*;
 use crate::driver::{TlsFile, TlsFiles};
 use rustls::pki_types::pem::PemObject;
