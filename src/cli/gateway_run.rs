@@ -19,7 +19,7 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, next, place, port, reexec};
+use super::{Failed, entropy, interfaces, next, place, port, reexec};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
@@ -66,6 +66,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
             platform: std::env::consts::OS,
             pid: std::process::id(),
             port: addr.port(),
+            interfaces: interfaces::read,
         },
         state_dir: plan.paths.state_dir.clone(),
         log_path: place::log_path(&plan.paths, config),
@@ -232,6 +233,7 @@ fn plan(
         allow_unconfigured,
         has_token: token.is_some(),
         has_password: password.is_some(),
+        token_named: token.as_ref().is_some_and(|it| !matches!(it.from, Origin::Kept(_))),
         auth,
     };
     let refuse = |blocked: blocked::Blocked| Failed::config(blocked.to_string(), "");

@@ -149,6 +149,8 @@ fn gateway(at: At<'_>) -> Gateway {
             mode: auth.get("mode").value.as_str().and_then(AuthMode::parse),
             token: auth.get("token").secret(),
             password: auth.get("password").secret(),
+            trusted_proxy: super::auth::trusted_proxy(auth.get("trustedProxy")),
+            identity_scopes: super::auth::identity_scopes(auth.get("identityScopes")),
         },
         handshake_timeout_ms: at
             .get("handshakeTimeoutMs")
@@ -178,7 +180,7 @@ fn gateway(at: At<'_>) -> Gateway {
                 .number()
                 .unwrap_or(unset.reload.deferral_timeout_ms),
         },
-        trusted_proxies: at.get("trustedProxies").texts(),
+        proxies: super::auth::proxies(at),
         remote: remote.get("url").text().map(|url| Remote {
             url,
             token: remote.get("token").secret(),

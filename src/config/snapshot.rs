@@ -11,6 +11,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::agents::Agents;
+use super::auth::{IdentityScopes, Proxies, TrustedProxy};
 use super::doors::{Embeddings, Endpoints, Hooks, HttpTools};
 use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
@@ -207,7 +208,7 @@ pub enum AuthMode {
     Password,
     /// Nobody is asked.
     None,
-    /// A reverse proxy vouches (not acted on yet: refused by validation).
+    /// A reverse proxy vouches for users, see [`super::auth::TrustedProxy`].
     TrustedProxy,
 }
 
@@ -260,8 +261,8 @@ pub struct Gateway {
     pub control_ui: ControlUi,
     /// `gateway.reload`.
     pub reload: Reload,
-    /// `gateway.trustedProxies` (not acted on yet: refused unless empty).
-    pub trusted_proxies: Vec<String>,
+    /// `gateway.trustedProxies` and `gateway.allowRealIpFallback`.
+    pub proxies: Proxies,
     /// `gateway.remote`: the gateway that this machine's commands talk to in remote mode.
     pub remote: Option<Remote>,
 }
@@ -275,6 +276,10 @@ pub struct Auth {
     pub token: Option<Secret>,
     /// The shared password.
     pub password: Option<Secret>,
+    /// `gateway.auth.trustedProxy`; counts in that mode only.
+    pub trusted_proxy: Option<TrustedProxy>,
+    /// `gateway.auth.identityScopes`.
+    pub identity_scopes: IdentityScopes,
 }
 
 /// `gateway.controlUi`.
@@ -647,7 +652,7 @@ impl Default for Gateway {
                 debounce_ms: 300,
                 deferral_timeout_ms: 300_000,
             },
-            trusted_proxies: Vec::new(),
+            proxies: Proxies::default(),
             remote: None,
         }
     }

@@ -39,6 +39,7 @@ mod timers;
 mod tools;
 mod usage;
 mod voice;
+mod vouch;
 
 use crate::agent::provider::keyring::Keyring;
 /// The document of exec approvals, for the command line.
@@ -78,6 +79,8 @@ pub struct Host {
     pub pid: u32,
     /// The port that is open.
     pub port: u16,
+    /// Reads the addresses of the machine's interfaces; `None` when it cannot.
+    pub interfaces: fn() -> Option<Vec<std::net::IpAddr>>,
 }
 
 /// Reads the configuration anew, with a text in place of the root file's when one is given: to
@@ -132,6 +135,7 @@ pub struct Gateway {
     approvals: approvals::Approvals,
     tools: tools::Tools,
     presence: presence::Presence,
+    interfaces: vouch::Interfaces,
     agents: agents::Agents,
     /// `stateVersion.health`.
     health_version: u64,
@@ -224,6 +228,7 @@ impl Gateway {
             approvals: approvals::Approvals::default(),
             tools: tools::Tools::default(),
             presence,
+            interfaces: vouch::Interfaces::default(),
             agents: agents::Agents::default(),
             health_version: 1,
             ticks: 0,

@@ -107,11 +107,12 @@ impl Gateway {
         match reload(None) {
             Ok((config, credentials)) => {
                 let turned = !self.credentials.same(&credentials);
-                self.config = config;
+                let old = std::mem::replace(&mut self.config, config);
                 self.credentials = credentials;
                 if turned {
                     self.close_clients("the gateway's credentials changed", fx);
                 }
+                self.revouch(&old, fx);
                 for agent in self.config.agents.agent_ids() {
                     self.sessions.open(self.disk.as_mut(), agent);
                 }

@@ -11,6 +11,7 @@
 
 mod hello;
 mod prove;
+mod proxy;
 
 use super::Gateway;
 use super::conn::{Conn, Role, State};
@@ -200,7 +201,7 @@ impl Gateway {
         let mode =
             CLIENT_MODES.into_iter().find(|mode| client("mode") == Some(mode)).unwrap_or("test");
         self.device(params, shake, id, role)?;
-        let identity = self.secret(params)?;
+        let identity = self.secret(params, shake)?;
         let scopes = match params.get("scopes") {
             Some(Value::Array(scopes)) => {
                 scopes.iter().filter_map(Value::as_str).map(str::to_owned).collect()

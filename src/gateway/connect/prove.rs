@@ -27,6 +27,7 @@ impl Gateway {
                     })))
                 })
             }
+            _ if id == "openclaw-control-ui" && self.page_of_proxy(shake) => Ok(()),
             _ if id == "openclaw-control-ui" => {
                 let text = "control ui requires device identity \
                             (use HTTPS or localhost secure context)";
@@ -38,7 +39,15 @@ impl Gateway {
         }
     }
 
-    pub(super) fn secret(&self, params: &Map<String, Value>) -> Result<Identity, Refusal> {
+    pub(super) fn secret(
+        &self,
+        params: &Map<String, Value>,
+        shake: &Handshake,
+    ) -> Result<Identity, Refusal> {
+        if self.credentials.mode == AuthMode::TrustedProxy {
+            let vouched = self.by_proxy(shake);
+            return vouched.map_or_else(|| self.without_proxy(params, shake), Ok);
+        }
         let auth = params.get("auth");
         let field = |name| auth.and_then(|auth| auth.get(name)).and_then(Value::as_str);
         let presented = ["token", "password", "deviceToken", "bootstrapToken"];
@@ -82,7 +91,7 @@ impl Gateway {
     }
 }
 
-fn device_required() -> Refusal {
+pub(super) fn device_required() -> Refusal {
     let details = json!({"code": "DEVICE_IDENTITY_REQUIRED"});
     Refusal::policy(ErrorShape::new(Code::NotPaired, "device identity required").with(details))
 }
