@@ -209,6 +209,9 @@ pub enum Input<'a> {
     },
     /// The operator's signal.
     Signal(Signal),
+    /// A connection waits and the system has no descriptor for it: what the core can do
+    /// without should go now.
+    Starved,
     /// The core's own deadline has passed.
     Wake,
 }
@@ -272,6 +275,33 @@ pub struct Spawn {
     pub stdin: Vec<u8>,
     /// Standard input stays open for [`Effect::ChildInput`] until [`Effect::ChildInputEnd`].
     pub keep_stdin: bool,
+}
+
+/// A file as it was read, with its name for messages.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its bytes, PEM text; not looked into yet.
+    pub bytes: Vec<u8>,
+}
+
+/// Without the bytes: one of them is a private key.
+impl std::fmt::Debug for TlsFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.path.display())
+    }
+}
+
+/// What a listener speaks TLS with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Our certificate, maybe with the chain behind it.
+    pub cert: TlsFile,
+    /// Its private key.
+    pub key: TlsFile,
+    /// Certificates that complete the chain.
+    pub ca: Option<TlsFile>,
 }
 
 /// What the core asks the driver to do.
@@ -346,6 +376,10 @@ pub enum Effect {
     },
     /// Stop accepting; open connections stay.
     StopListening,
+    /// Connections accepted from here on speak TLS with these files, or plain text. Files that
+    /// cannot be used leave what is in force, with a line in the log; in place of plain text
+    /// they leave nothing: who connects is cut off. Open connections stay as they are.
+    ListenerTls(Option<Box<TlsFiles>>),
     /// Leave after flushing, with this exit code. Children have [`crate::limits::LINGER_MS`] to
     /// end; then their groups are killed.
     Exit {
@@ -395,6 +429,11 @@ impl Effects {
     /// Flush, then close: see [`Effect::Close`].
     pub fn close(&mut self, conn: ConnId) {
         self.list.push(Effect::Close { conn });
+    }
+
+    /// How many effects are queued.
+    pub fn len(&self) -> usize {
+        self.list.len()
     }
 
     /// True when nothing is queued.

@@ -4,6 +4,8 @@
 /// The machine's own addresses, asked for in mode `trusted-proxy`, are read anew after this:
 /// they change with networks, and a request must not cost a read of files each.
 pub const INTERFACES_MS: u64 = 5_000;
+/// What a log line shows of a user's name: somebody else's header.
+pub const LOG_USER: usize = 160;
 
 /// Input of a closing socket is discarded this long, so that the peer reads our last bytes
 /// instead of a reset.
@@ -22,6 +24,37 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 pub const ACCEPT_BACKOFF_MS: u64 = 100;
 /// Open connections in all, both directions; beyond it the newest is refused with 503.
 pub const CONNECTIONS: usize = 16_384;
+/// Time for the TLS handshake of a client, from accept to its end, whatever it sends meanwhile;
+/// then the connection is cut. Slow phones need two or three seconds.
+pub const TLS_HANDSHAKE_MS: u64 = 10_000;
+/// Bytes of records that one TLS session holds for a slow reader, beside what is queued in the
+/// clear: two records, so that one is on its way while the next is sealed.
+pub const TLS_BUFFER: usize = 32 * 1024;
+/// Reads from one TLS socket that brought no byte for us, before others have their turn.
+pub const TLS_EMPTY_READS: usize = 16;
+/// TLS sessions that clients may resume; older ones shake hands in full.
+pub const TLS_SESSIONS: usize = 256;
+/// A PEM file of `gateway.tls`: a bundle of all public authorities has 220 kB.
+pub const TLS_FILE: usize = 512 * 1024;
+/// Certificates that are sent behind ours: longer chains are misconfigured.
+pub const TLS_CHAIN: usize = 8;
+/// How often the files of `gateway.tls` are looked at for a change.
+pub const TLS_LOOK_MS: u64 = 2_000;
+
+/// Connections in all that have not proved who they are; the oldest makes room for the next, so
+/// that whoever answers at once gets in.
+pub const STRANGERS: usize = 4_096;
+/// Such connections of one address (IPv4, or the /64 of IPv6); the oldest of them makes room. All
+/// programs of this machine are one address, a proxy's clients too.
+pub const STRANGERS_PER_PEER: usize = 1_024;
+/// Input held for all of them together; beyond it the oldest go.
+pub const STRANGERS_BYTES: usize = 16 * 1024 * 1024;
+/// Answers queued for one of them; more requests wait until it has read.
+pub const STRANGER_OUT: usize = 16 * 1024;
+/// How long one may be idle between two requests.
+pub const STRANGER_IDLE_MS: u64 = 15_000;
+/// How many go at once when the system has no descriptor for the next connection.
+pub const STRANGERS_DROPPED: usize = 64;
 
 /// Head of an HTTP request, request line and headers (the reference refuses 17,000 bytes).
 pub const HTTP_HEAD: usize = 16 * 1024;
@@ -71,8 +104,14 @@ pub const HOOK_TEXT: usize = 256 * 1024;
 pub const HOOK_FAILURES: u32 = 20;
 /// See above (reference: 60 s).
 pub const HOOK_FAILURES_MS: u64 = 60_000;
-/// Addresses whose failures are counted; beyond it the oldest count is dropped.
-pub const HOOK_PEERS: usize = 1_024;
+/// Addresses whose wrong credentials are counted; while all of them are in use, further ones
+/// share [`LIMITER_CROWD`].
+pub const LIMITER_KEYS: usize = 4_096;
+/// Guesses that all addresses without a place in that table have together, at once; each comes
+/// back after [`LIMITER_CROWD_MS`].
+pub const LIMITER_CROWD: u32 = 32;
+/// See above: a guess a second, from however many machines.
+pub const LIMITER_CROWD_MS: u64 = 1_000;
 /// Events that wait for the next run of a session; beyond it the oldest is dropped
 /// (reference: 20).
 pub const SYSTEM_EVENTS: usize = 20;
@@ -133,6 +172,15 @@ pub const MEMORY_GLOBAL: usize = 192 * 1024 * 1024;
 
 /// Nesting of a JSON or JSON5 document from outside.
 pub const JSON_DEPTH: usize = 64;
+/// How often the configuration's files are looked at: an edit is in force after this and
+/// `gateway.reload.debounceMs`, and an idle gateway wakes no oftener.
+pub const CONFIG_POLL_MS: u64 = 1_000;
+/// The shortest pause between two looks while they change.
+pub const CONFIG_SETTLE_MS: u64 = 50;
+/// Files that are watched: a look is as many system calls.
+pub const CONFIG_FILES: usize = 256;
+/// Changed keys that the log names after one edit.
+pub const CONFIG_CHANGES_LOGGED: usize = 20;
 /// Size of the configuration file, includes counted together.
 pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
 /// Size of the `.env` file.
@@ -154,6 +202,28 @@ pub const HAPPY_EYEBALLS_MS: u64 = 250;
 pub const CHILDREN: usize = 32;
 /// Input queued for a child that does not read it.
 pub const CHILD_INPUT: usize = 256 * 1024;
+
+/// File of a `secrets.providers` entry, as documented, and the most its `maxBytes` may say.
+pub const SECRET_FILE: usize = 1024 * 1024;
+/// See [`SECRET_FILE`].
+pub const SECRET_FILE_MAX: usize = 4 * 1024 * 1024;
+/// Time of a secrets program, as documented, and the most its `timeoutMs` may say.
+pub const SECRET_EXEC_MS: u64 = 5_000;
+/// See [`SECRET_EXEC_MS`].
+pub const SECRET_EXEC_MS_MAX: u64 = 120_000;
+/// Output of a secrets program: many secrets are far smaller. The most its `maxOutputBytes` may
+/// say is the reference's own default.
+pub const SECRET_OUTPUT: usize = 64 * 1024;
+/// See [`SECRET_OUTPUT`].
+pub const SECRET_OUTPUT_MAX: usize = 1024 * 1024;
+/// A file of credentials that `secrets audit` looks into, as documented.
+pub const AUDIT_FILE: usize = 5 * 1024 * 1024;
+/// SecretRefs of one configuration that programs are asked for.
+pub const SECRETS: usize = 4096;
+/// Secrets programs running at once, as documented.
+pub const SECRET_CHILDREN: usize = 4;
+/// Reloads that wait while another asks programs.
+pub const SECRET_WAITERS: usize = 32;
 
 /// Longest message of one log line; the rest is cut.
 pub const LOG_MESSAGE: usize = 8 * 1024;
@@ -380,3 +450,54 @@ pub const APPROVALS: usize = 64;
 pub const APPROVAL_MS: u64 = 1_800_000;
 /// `exec-approvals.json`.
 pub const APPROVALS_FILE: usize = 1024 * 1024;
+
+// Bounds of devices.
+
+/// Paired devices. A person has a dozen; a key is refused beyond it, none is thrown out.
+pub const DEVICES: usize = 512;
+/// Devices that wait for an approval at once; a new one is refused beyond it.
+pub const PAIRING_PENDING: usize = 64;
+/// A request for pairing is dropped after this, as documented.
+pub const PAIRING_PENDING_MS: u64 = 300_000;
+/// Setup codes that were not used yet, and outcomes remembered; the oldest goes.
+pub const SETUP_CODES: usize = 32;
+/// A setup code is worth nothing after this, as documented.
+pub const SETUP_CODE_MS: u64 = 600_000;
+/// A silent approval is not replaced by another of the same client within this.
+pub const SUPERSEDE_MS: u64 = 60_000;
+/// Characters kept of a device's name and of an operator's label for it (label: documented).
+pub const DEVICE_NAME: usize = 64;
+/// One document of devices: 512 of them with long names stay below.
+pub const DEVICES_FILE: usize = 2 * 1024 * 1024;
+
+// Bounds of nodes.
+
+/// Nodes that are known; a stranger's row goes first when one more comes.
+pub const NODES: usize = 256;
+/// Capabilities, and permissions, that a node may claim.
+pub const NODE_CAPS: usize = 64;
+/// Commands that a node may claim.
+pub const NODE_COMMANDS: usize = 256;
+/// Bytes of one name that a node claims.
+pub const NODE_WORD: usize = 128;
+/// `nodes.json`: every node with a full surface and a full request would be more; then nothing
+/// new is kept.
+pub const NODES_FILE: usize = 8 * 1024 * 1024;
+/// Invocations under way, of one node and in all: each holds its caller's request.
+pub const NODE_INVOKES: usize = 64;
+/// See [`NODE_INVOKES`].
+pub const NODE_INVOKES_ALL: usize = 512;
+/// An invocation without a time of its own.
+pub const NODE_INVOKE_MS: u64 = 30_000;
+/// The longest an invocation may take; also what `timeoutMs: 0` means.
+pub const NODE_INVOKE_MS_MAX: u64 = 3_600_000;
+/// Callers that may wait for one and the same invocation.
+pub const NODE_INVOKE_WAITERS: usize = 8;
+/// `node.pending.enqueue` without `expiresInMs`, as observed: a day.
+pub const NODE_PENDING_MS: u64 = 86_400_000;
+/// Between two `node.presence.alive` of one node that are kept.
+pub const NODE_ALIVE_MS: u64 = 60_000;
+/// Trigger words of `voicewake.set`, as documented.
+pub const WAKE_WORDS: usize = 32;
+/// UTF-16 units of one of them, as documented.
+pub const WAKE_WORD_UNITS: usize = 64;

@@ -182,9 +182,9 @@ impl Reply {
         self
     }
 
-    /// Writes it.
-    pub fn write(&self, out: &mut Vec<u8>, head_only: bool, keep_alive: bool) {
-        let mut response = Response::new(self.status);
+    /// Writes it; `hsts` is the value of Strict-Transport-Security, if that is sent.
+    pub fn write(&self, out: &mut Vec<u8>, head_only: bool, keep_alive: bool, hsts: Option<&str>) {
+        let mut response = Response::new(self.status).hsts(hsts);
         for (name, value) in &self.headers {
             response = response.header(name, value);
         }
@@ -208,6 +208,16 @@ pub fn missing_scope(scope: &str) -> Reply {
 /// 401 as every door but hooks answers it.
 pub fn unauthorized() -> Reply {
     error(401, "unauthorized", "Unauthorized")
+}
+
+/// 429 for an address that has shown too many wrong credentials.
+pub fn too_many_attempts(path: &str, wait_ms: u64) -> Reply {
+    let text = "too many failed authentication attempts (retry later)";
+    let reply = match is_openai_path(path) {
+        true => error(429, "rate_limited", text),
+        false => Reply::text(429, text),
+    };
+    reply.with("Retry-After", wait_ms.div_ceil(1000).max(1).to_string())
 }
 
 /// 403 for a request behind a proxy that nobody vouches for.

@@ -33,6 +33,8 @@ pub struct Source {
     pub proxied: bool,
     /// A page asks: Origin or Sec-Fetch-Site was there.
     pub browser: bool,
+    /// The page's origin, as it was told.
+    pub origin: Option<String>,
     /// `x-openclaw-scopes`, if it was there (all lines, joined); only narrows, and only where
     /// the caller's identity comes with the request.
     pub scopes_header: Option<String>,
@@ -67,6 +69,7 @@ pub fn attribute(
         ip,
         local: !proxied && is_loopback(peer) && host.is_none_or(|(name, _)| is_local_name(&name)),
         proxied,
+        origin: headers.get("origin").map(str::to_owned),
         browser: headers.get("origin").is_some() || headers.get("sec-fetch-site").is_some(),
         scopes_header: (!scopes.is_empty()).then(|| scopes.join(",")),
         vouched: None,

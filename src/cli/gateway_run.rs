@@ -19,12 +19,14 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, interfaces, next, place, port, reexec};
+use super::{Failed, entropy, interfaces, listen, next, place, port, reexec, tls};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
-use crate::config::{AuthMode, Bind, Config, Loaded, Paths, Secret};
-use crate::gateway::{Gateway, Host, Reload, Setup};
+use crate::config::load::load_with;
+use crate::config::secrets::{Asked, Need, Resolved};
+use crate::config::{AuthMode, Bind, Config, ConfigError, Loaded, Paths, Secret};
+use crate::gateway::{Gateway, Host, NotLoaded, Reloaded, Reloader, Setup};
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
 use crate::store::{Disk, RealDisk};
@@ -45,9 +47,15 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         write_dev_config(&paths)?;
     }
     let files = place::Files::new();
-    let plan = plan(args, &files, &env, paths, None)?;
+    let loaded = place::load_with_programs(&files, &env, &paths, Need::Active);
+    let (loaded, resolved) = match loaded {
+        Ok((loaded, resolved)) => (Ok(loaded), resolved),
+        Err(error) => (Err(*error), Resolved::default()),
+    };
+    let plan = plan(args, loaded, paths)?;
 
     let (lock, listener) = claim(&plan, args.has("force"))?;
+    let tls = tls::ready(&plan.loaded.config.gateway.tls, plan.addr.ip(), true)?;
     let secret = plan.secret()?;
 
     let host_name = place::host_name();
@@ -55,11 +63,25 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let failed = |error: io::Error| Failed::new(format!("the gateway cannot start: {error}"), "");
     let mut reactor = Reactor::new().map_err(failed)?;
     let addr = reactor.listen(listener).map_err(failed)?;
+    if let Some(beside) = listen::companion(addr)? {
+        reactor.listen(beside).map_err(failed)?;
+    }
+    if let Some(tls) = &tls {
+        reactor.speak_tls(Some(&tls.files)).map_err(|text| Failed::config(text, ""))?;
+    }
     let config = &plan.loaded.config;
     let setup = Setup {
         config: config.clone(),
         credentials: secret.credentials(plan.mode),
-        reload: Some(reload(args.clone(), files, env, plan.paths.clone(), addr, logger)),
+        resolved,
+        reload: Some(Box::new(Again {
+            args: args.clone(),
+            files,
+            env,
+            paths: plan.paths.clone(),
+            bound: addr,
+            logger,
+        })),
         host: Host {
             name: host_name,
             address: outward(addr.ip()).map(|ip| ip.to_string()),
@@ -78,8 +100,14 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     })?;
 
     gateway.seed_workspaces();
-    greet(&plan, &secret, addr);
-    logger.note(log::Level::Info, "gateway", &format!("listening on ws://{addr}"));
+    greet(&plan, &secret, addr, tls.as_ref());
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    logger.note(log::Level::Info, "gateway", &format!("listening on {scheme}://{addr}"));
+    if let Some(tls) = tls {
+        let shown = crate::wire::hash::fingerprint(&tls.fingerprint);
+        let made = if tls.made { "new self-signed certificate" } else { "certificate" };
+        log::info!(target: "tls", "{made}, SHA-256 {shown}");
+    }
     logger.open_console();
     warn_if_readable(&plan.paths.config_path);
     warn_if_doubled(&secret);
@@ -180,52 +208,55 @@ enum Origin {
     Kept(PathBuf),
 }
 
-/// The same decisions again, for a configuration that was edited. The address stays, whatever
-/// the file says of it now: what counts for exposure is where we listen.
-fn reload(
+/// The same decisions again, for a configuration that was edited.
+struct Again {
     args: Args,
     files: place::Files,
     env: BTreeMap<String, String>,
     paths: Paths,
+    /// Where we listen: what counts for exposure, whatever the file says of it now.
     bound: SocketAddr,
     logger: &'static Logger,
-) -> Reload {
-    Box::new(move |raw| {
-        let plan =
-            plan(&args, &files, &env, paths.clone(), raw).map_err(|failed| failed.to_string())?;
-        not_exposed(bound, plan.mode).map_err(|failed| failed.to_string())?;
-        let secret = plan.secret().map_err(|failed| failed.to_string())?;
-        if raw.is_some() {
-            return Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)));
-        }
-        if plan.addr.ip() != bound.ip() || ![0, bound.port()].contains(&plan.addr.port()) {
-            log::warn!(target: "config",
-                "still listening on {bound}; {} takes a restart: openclaw gateway restart",
-                plan.addr);
-        }
-        let (level, console) = levels(&args, &plan.loaded.config);
-        logger.set_levels(level, console);
-        Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)))
-    })
 }
 
-fn plan(
-    args: &Args,
-    files: &place::Files,
-    env: &BTreeMap<String, String>,
-    paths: Paths,
-    raw: Option<&str>,
-) -> Result<Plan, Failed> {
+impl Reloader for Again {
+    fn load(&mut self, raw: Option<&str>, known: &Resolved) -> Result<Reloaded, NotLoaded> {
+        let asked = Asked { known, need: Need::Active };
+        let loaded = load_with(&self.files, &self.env, &self.paths, raw, asked);
+        let loaded = loaded.map_err(|error| NotLoaded::from(&error))?;
+        let (config, files) = (loaded.config.clone(), loaded.files.clone());
+        let refused =
+            |failed: Failed| NotLoaded::because(failed.to_string(), &config, files.clone());
+        let plan = decide(&self.args, loaded, self.paths.clone()).map_err(refused)?;
+        not_exposed(self.bound, plan.mode).map_err(refused)?;
+        tls::ready(&config.gateway.tls, self.bound.ip(), raw.is_none()).map_err(refused)?;
+        let secret = plan.secret().map_err(refused)?;
+        let (addr, bound) = (plan.addr, self.bound);
+        let stays = addr.ip() == bound.ip() && [0, bound.port()].contains(&addr.port());
+        let credentials = secret.credentials(plan.mode);
+        Ok(Reloaded { credentials, moves: (!stays).then_some(addr), config, files })
+    }
+
+    fn applied(&mut self, config: &Config) {
+        let (level, console) = levels(&self.args, config);
+        self.logger.set_levels(level, console);
+    }
+}
+
+fn plan(args: &Args, loaded: Result<Loaded, ConfigError>, paths: Paths) -> Result<Plan, Failed> {
     let auth = args.value("auth").and_then(AuthMode::parse);
     let allow_unconfigured = args.has("allow-unconfigured");
-    let loaded = match raw {
-        None => place::load(files, env, &paths),
-        Some(raw) => crate::config::load::check(files, env, &paths, raw).map_err(Box::new),
-    };
     let loaded = loaded.map_err(|error| {
         let start = Start { allow_unconfigured, auth, ..Start::default() };
         Failed::config(blocked::damaged(&error, &start).to_string(), "")
     })?;
+    decide(args, loaded, paths)
+}
+
+/// Whether and how a gateway with these flags runs with a valid configuration.
+fn decide(args: &Args, loaded: Loaded, paths: Paths) -> Result<Plan, Failed> {
+    let auth = args.value("auth").and_then(AuthMode::parse);
+    let allow_unconfigured = args.has("allow-unconfigured");
     let config = &loaded.config;
     let token = known_token(args, &loaded, &paths)?;
     let password = known_password(args, &loaded)?;
@@ -423,10 +454,11 @@ fn outward(ip: IpAddr) -> Option<IpAddr> {
 }
 
 /// What an operator sees first. The first line is for scripts, too: it holds the address.
-fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr) {
+fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr, tls: Option<&tls::Ready>) {
     let near = SocketAddr::new(place::reachable(addr.ip()), addr.port());
     let terminal = io::stdout().is_terminal();
-    let mut text = format!("OpenClaw gateway is listening on ws://{near}");
+    let s = if tls.is_some() { "s" } else { "" };
+    let mut text = format!("OpenClaw gateway is listening on ws{s}://{near}");
     if near != addr {
         text.push_str(&format!(" (every interface: {addr})"));
     }
@@ -439,6 +471,12 @@ fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr) {
     text.push_str(&format!("\n  Config:  {config}"));
     let log = place::log_path(&plan.paths, &plan.loaded.config);
     text.push_str(&format!("\n  Log:     {}", log.display()));
+    let cert = plan.loaded.config.gateway.tls.cert_path.display();
+    if let Some(tls) = tls {
+        let shown = crate::wire::hash::fingerprint(&tls.fingerprint);
+        let made = if tls.made { " (self-signed, made just now)" } else { "" };
+        text.push_str(&format!("\n  TLS:     {cert}{made}\n           SHA-256 {shown}"));
+    }
     let known = secret.shown(plan.mode);
     if let Some(known) = known {
         let word = if plan.mode == AuthMode::Password { "Password:" } else { "Token:  " };
@@ -448,10 +486,14 @@ fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr) {
     } else {
         text.push_str("\n  Auth:    none: every local process may use this gateway");
     }
+    let trust = match tls {
+        Some(tls) if tls.self_signed => format!("--cacert '{cert}' "),
+        _ => String::new(),
+    };
     let header = known.map_or_else(String::new, |known| {
         format!("-H \"Authorization: Bearer {}\" ", typed(known, terminal, plan.mode))
     });
-    text.push_str(&format!("\n  Try it:  curl {header}http://{near}/v1/models\n"));
+    text.push_str(&format!("\n  Try it:  curl {trust}{header}http{s}://{near}/v1/models\n"));
     let mut stdout = io::stdout().lock();
     // A closed standard output does not end a gateway.
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

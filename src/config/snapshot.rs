@@ -16,6 +16,7 @@ use super::doors::{Embeddings, Endpoints, Hooks, HttpTools};
 use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
 use super::secret::Secret;
+use super::secrets::BoundRef;
 use super::session::Session;
 use super::skills::Skills;
 use super::tool_policy::ToolPolicy;
@@ -53,6 +54,8 @@ pub struct Config {
     pub source: SourceInfo,
     /// Accepted, but without effect or doubtful; each is logged once at start.
     pub warnings: Vec<Issue>,
+    /// Every SecretRef of the file and what came of it.
+    pub secrets: Vec<BoundRef>,
     /// The environment as the configuration sees it.
     pub env: Env,
     /// What `~` stands for; empty for defaults made of nothing.
@@ -253,6 +256,9 @@ pub struct Gateway {
     pub auth: Auth,
     /// `gateway.handshakeTimeoutMs`.
     pub handshake_timeout_ms: u64,
+    /// A new device of this machine that shows the shared secret is paired without a question
+    /// (`gateway.nodes.pairing.autoApproveLocal`).
+    pub pair_local_silently: bool,
     /// `gateway.http.endpoints`.
     pub endpoints: Endpoints,
     /// `gateway.tools`.
@@ -261,10 +267,16 @@ pub struct Gateway {
     pub control_ui: ControlUi,
     /// `gateway.reload`.
     pub reload: Reload,
+    /// `gateway.nodes`.
+    pub nodes: super::NodePolicy,
     /// `gateway.trustedProxies` and `gateway.allowRealIpFallback`.
     pub proxies: Proxies,
     /// `gateway.remote`: the gateway that this machine's commands talk to in remote mode.
     pub remote: Option<Remote>,
+    /// `gateway.tls`.
+    pub tls: super::Tls,
+    /// `gateway.http.securityHeaders.strictTransportSecurity`: the header's value, if it is sent.
+    pub hsts: Option<String>,
 }
 
 /// `gateway.auth`.
@@ -280,6 +292,8 @@ pub struct Auth {
     pub trusted_proxy: Option<TrustedProxy>,
     /// `gateway.auth.identityScopes`.
     pub identity_scopes: IdentityScopes,
+    /// `gateway.auth.rateLimit`.
+    pub rate_limit: super::RateLimit,
 }
 
 /// `gateway.controlUi`.
@@ -326,6 +340,8 @@ pub struct Remote {
     pub token: Option<Secret>,
     /// Its password.
     pub password: Option<Secret>,
+    /// SHA-256 of the one certificate that it may show.
+    pub tls_fingerprint: Option<[u8; 32]>,
 }
 
 /// Section `models`.
@@ -625,6 +641,7 @@ impl Config {
             embeddings: Embeddings::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
+            secrets: Vec::new(),
             env: Env::default(),
             home: PathBuf::new(),
         }
@@ -640,6 +657,7 @@ impl Default for Gateway {
             custom_bind_host: None,
             auth: Auth::default(),
             handshake_timeout_ms: crate::limits::WS_HANDSHAKE_MS,
+            pair_local_silently: true,
             endpoints: Endpoints::default(),
             tools: HttpTools::default(),
             control_ui: ControlUi {
@@ -652,8 +670,11 @@ impl Default for Gateway {
                 debounce_ms: 300,
                 deferral_timeout_ms: 300_000,
             },
+            nodes: super::NodePolicy::default(),
             proxies: Proxies::default(),
             remote: None,
+            tls: super::Tls::default(),
+            hsts: None,
         }
     }
 }

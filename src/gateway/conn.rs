@@ -11,6 +11,7 @@
 use super::http::Http;
 use super::timers::Armed;
 use crate::driver::{ConnId, Time};
+use crate::limits;
 use crate::wire::ws::Receiver;
 use std::net::SocketAddr;
 
@@ -28,6 +29,8 @@ pub(super) struct Conn {
     turn: u64,
     /// Bytes of input we hold for it.
     pub(super) held: usize,
+    /// Its number among those that have not proved who they are ([`super::strangers`]).
+    pub(super) stranger: Option<u64>,
     /// We asked the driver not to read.
     pub(super) paused: bool,
     /// When it has waited too long.
@@ -104,6 +107,18 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// Whether it may manage this device at all: one that came by a device token of its own
+    /// has only itself, unless it is an administrator.
+    pub(super) fn manages_device(&self, device: &str) -> bool {
+        use crate::auth::identity::Proof;
+        match &self.proof {
+            Proof::Device { id, .. } | Proof::Setup { id } => {
+                id == device || self.scopes.contains(&"operator.admin")
+            }
+            Proof::Open | Proof::Secret | Proof::Proxy { .. } => true,
+        }
+    }
+
     /// Shows approvals to somebody who may answer them.
     pub(super) fn approves(&self) -> bool {
         let shows = self.caps.iter().any(|cap| matches!(*cap, "approvals" | "exec-approvals"));
@@ -119,6 +134,11 @@ impl Conn {
             self.sent = 0;
         }
         self.sent += bytes;
+    }
+
+    /// Bytes that may wait for the peer before its further requests do.
+    pub(super) fn out_max(&self) -> usize {
+        if self.stranger.is_some() { limits::STRANGER_OUT } else { limits::STREAM_HIGH }
     }
 
     /// Bytes waiting for the peer, those of this turn included.
@@ -148,6 +168,7 @@ impl Conns {
             queued: 0,
             sent: 0,
             turn: 0,
+            stranger: None,
             held: 0,
             paused: false,
             due: None,

@@ -24,18 +24,25 @@ mod broadcast;
 mod commands;
 mod conn;
 mod connect;
+mod devices;
 mod events;
 mod exchange;
 mod fuzz;
+mod guess;
 mod http;
 mod local;
+mod nodes;
 mod presence;
+mod reload;
 mod rpc;
 mod runs;
+mod secrets;
 mod shutdown;
 mod skills;
 mod socket;
+mod strangers;
 mod timers;
+mod tls;
 mod tools;
 mod usage;
 mod voice;
@@ -49,6 +56,7 @@ pub mod exec_approvals {
 
 use crate::auth::Credentials;
 use crate::config::Config;
+use crate::config::secrets::Resolved;
 use crate::driver::{Closed, ConnId, Core, DialId, Effect, Effects, Entropy, Input, Now, Time};
 use crate::limits;
 use crate::sessions::Sessions;
@@ -58,8 +66,10 @@ use conn::{Conns, State};
 #[doc(hidden)]
 pub use fuzz::fuzz;
 pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
+pub use reload::{NotLoaded, Reload, Reloaded, Reloader};
 use rpc::models::Probes;
 pub use rpc::models::models_status;
+pub use secrets::Asking;
 pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -83,18 +93,16 @@ pub struct Host {
     pub interfaces: fn() -> Option<Vec<std::net::IpAddr>>,
 }
 
-/// Reads the configuration anew, with a text in place of the root file's when one is given: to
-/// know what it would mean. The text of an error is for people.
-pub type Reload = Box<dyn FnMut(Option<&str>) -> Result<(Rc<Config>, Credentials), String>>;
-
 /// Everything a gateway needs to be born; the same for both drivers.
 pub struct Setup {
     /// The validated snapshot.
     pub config: Rc<Config>,
     /// The secret in force.
     pub credentials: Credentials,
-    /// What SIGHUP asks; `None` keeps the configuration for good.
+    /// Where the configuration comes from; `None` keeps this one for good.
     pub reload: Option<Reload>,
+    /// What programs answered for this configuration's SecretRefs.
+    pub resolved: Resolved,
     /// The machine.
     pub host: Host,
     /// State directory: sessions, journals, devices.
@@ -112,6 +120,8 @@ pub struct Gateway {
     config: Rc<Config>,
     credentials: Credentials,
     reload: Option<Reload>,
+    watch: reload::Watch,
+    secrets: secrets::Secrets,
     host: Host,
     state_dir: PathBuf,
     log_path: PathBuf,
@@ -133,10 +143,12 @@ pub struct Gateway {
     web: tools::Web,
     execs: tools::Execs,
     approvals: approvals::Approvals,
+    nodes: nodes::Nodes,
     tools: tools::Tools,
     presence: presence::Presence,
     interfaces: vouch::Interfaces,
     agents: agents::Agents,
+    devices: crate::auth::devices::Devices,
     /// `stateVersion.health`.
     health_version: u64,
     ticks: u64,
@@ -153,9 +165,13 @@ pub struct Gateway {
     stalled: Vec<ConnId>,
     /// What `previous_response_id` may name.
     responses: http::Responses,
-    /// Runs that hooks started, and wrong hook tokens.
+    /// Runs that hooks started.
     hooked: http::Started,
-    throttle: http::Throttle,
+    /// Who showed wrong credentials lately.
+    limiter: crate::auth::limiter::Limiter,
+    /// Connections that have not proved who they are.
+    strangers: strangers::Strangers,
+    tls: tls::Seen,
     events: events::Events,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
@@ -192,7 +208,7 @@ impl Gateway {
     /// When the state directory cannot be read or written; the text names the path.
     pub fn new(setup: Setup, now: Now) -> std::io::Result<Self> {
         let Setup { config, credentials, reload, host, state_dir, log_path, .. } = setup;
-        let Setup { mut disk, mut entropy, .. } = setup;
+        let Setup { resolved, mut disk, mut entropy, .. } = setup;
         let mut sessions = Sessions::new(&state_dir);
         let usage = crate::sessions::usage::Usage::new(&state_dir);
         for agent in config.agents.agent_ids() {
@@ -201,11 +217,16 @@ impl Gateway {
         let boot_id = new_uuid(entropy.as_mut());
         let instance_id = new_uuid(entropy.as_mut());
         let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
+        let watch = reload::Watch::new(&config.source, &state_dir);
+        let devices = crate::auth::devices::Devices::load(disk.as_mut(), &state_dir, now.wall_ms)?;
+        let nodes = nodes::Nodes::open(disk.as_mut(), &state_dir)?;
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
         let mut gateway = Self {
             config,
             credentials,
             reload,
+            watch,
+            secrets: secrets::Secrets::knowing(resolved),
             host,
             state_dir,
             log_path,
@@ -226,10 +247,12 @@ impl Gateway {
             web: tools::Web::default(),
             execs: tools::Execs::default(),
             approvals: approvals::Approvals::default(),
+            nodes,
             tools: tools::Tools::default(),
             presence,
             interfaces: vouch::Interfaces::default(),
             agents: agents::Agents::default(),
+            devices,
             health_version: 1,
             ticks: 0,
             dials: 0,
@@ -241,14 +264,20 @@ impl Gateway {
             stalled: Vec::new(),
             responses: http::Responses::default(),
             hooked: http::Started::default(),
-            throttle: http::Throttle::default(),
+            limiter: crate::auth::limiter::Limiter::default(),
+            strangers: strangers::Strangers::default(),
+            tls: tls::Seen::default(),
             events: events::Events::default(),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
+        if gateway.reload.is_some() {
+            gateway.timers.arm(now.time.after_ms(limits::CONFIG_POLL_MS), Timer::Watch);
+        }
         Ok(gateway)
     }
 
@@ -307,6 +336,9 @@ impl Gateway {
                 State::Exchange(id) => self.exchanges.held(*id),
             };
             self.held = self.held - conn.held + held;
+            if conn.stranger.is_some() {
+                self.strangers.held(conn.held, held);
+            }
             conn.held = held;
         }
     }
@@ -322,6 +354,7 @@ impl Gateway {
         let Some(conn) = self.conns.remove(id) else { return };
         self.held -= conn.held;
         self.queued -= conn.queued;
+        self.strangers.remove(conn.stranger, conn.held);
         match conn.state {
             State::Http(http) => self.leave_http(id, *http, fx),
             State::Client(client) => {
@@ -331,6 +364,9 @@ impl Gateway {
                 self.cancel_tools(rpc, fx);
                 if client.presence.is_some() {
                     self.presence_changed(fx);
+                }
+                if let (conn::Role::Node, Some(node)) = (client.role, &client.device) {
+                    self.node_left(id, node, fx);
                 }
                 log::debug!(target: "gateway/ws", "{} {} left", client.id, conn.peer);
             }
@@ -363,6 +399,7 @@ impl Gateway {
             }
         }
         self.count_held(id);
+        self.bound_strangers(fx);
     }
 
     /// The peer will send no more.
@@ -409,7 +446,7 @@ impl Gateway {
             State::Http(http) => {
                 if let Some(run) = http.run() {
                     self.press(run, bytes, fx);
-                } else if bytes <= limits::STREAM_HIGH / 2 {
+                } else if bytes <= conn.out_max() / 2 {
                     // Requests may have waited for room.
                     self.serve_http(id, fx);
                     self.count_held(id);
@@ -441,6 +478,11 @@ impl Gateway {
                 Timer::Exchange(id) => self.exchange_due(id, fx),
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
+                Timer::Watch => self.watch_config(fx),
+                Timer::Restart => self.restart_deferred(true, fx),
+                Timer::Invokes => self.invokes_due(fx),
+                Timer::Secrets => self.secrets_due(fx),
+                Timer::Tls => self.tls_due(fx),
             }
         }
     }
@@ -477,7 +519,12 @@ impl Gateway {
             Err(error) => log::error!(target: "store", "transcripts not synced: {error}"),
         }
         self.usage.save(self.disk.as_mut());
-        if self.sessions.is_dirty() || self.usage.is_dirty() || synced.is_err() {
+        if self.devices.is_dirty() {
+            let _ = self.save_devices();
+        }
+        self.nodes.save(self.disk.as_mut(), &self.state_dir);
+        let waiting = self.sessions.is_dirty() || self.nodes.is_dirty();
+        if waiting || self.usage.is_dirty() || synced.is_err() {
             // The disk refused; it may have room again later.
             self.save_soon();
         }
@@ -497,6 +544,7 @@ impl Core for Gateway {
             Input::Accepted { conn, peer, local: _ } => {
                 self.conns.insert(conn, peer, State::Http(Box::default()));
                 self.wait_until(conn, Some(now.time.after_ms(limits::HTTP_HEAD_MS)));
+                self.meet(conn, peer.ip(), fx);
             }
             Input::Received { conn, bytes } => {
                 let conn = self.checked(conn);
@@ -509,8 +557,13 @@ impl Core for Gateway {
                 Some(id) => self.exchange_dialed(id, dial, result, fx),
                 None => self.run_dialed(dial, result, fx),
             },
-            Input::Child { child, event } => self.exec_child(child, event, fx),
+            Input::Child { child, event } => {
+                if !self.secrets_child(child, &event, fx) {
+                    self.exec_child(child, event, fx);
+                }
+            }
             Input::Signal(signal) => self.signal(signal, fx),
+            Input::Starved => self.make_room(fx),
             Input::Wake => self.wake(fx),
         }
     }

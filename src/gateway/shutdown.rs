@@ -27,7 +27,7 @@ pub(super) enum Leaving {
 impl Gateway {
     pub(super) fn signal(&mut self, signal: Signal, fx: &mut Effects) {
         match (signal, self.leaving) {
-            (Signal::Reload, _) => self.reread(fx),
+            (Signal::Reload, _) => self.reload_all(fx),
             (_, Some(Leaving::Gone)) => {}
             // Asked twice: the operator does not want to wait for the runs.
             (_, Some(Leaving::Draining { .. })) => self.leave(fx),
@@ -43,16 +43,9 @@ impl Gateway {
         }
     }
 
-    fn close_clients(&mut self, why: &str, fx: &mut Effects) {
-        let mut clients = Vec::new();
-        self.conns.each_client(|id, _| clients.push(id));
-        for id in clients {
-            self.close_socket(id, close::POLICY, why, fx);
-        }
-    }
-
     /// A run ended: perhaps it was the last.
     pub(super) fn leave_if_idle(&mut self, fx: &mut Effects) {
+        self.restart_deferred(false, fx);
         if matches!(self.leaving, Some(Leaving::Draining { .. })) && self.runs.active_len() == 0 {
             self.leave(fx);
         }
@@ -74,6 +67,7 @@ impl Gateway {
         }
         self.cancel_exchanges(fx);
         self.end_execs(fx);
+        self.end_secrets(fx);
         let mut payload = json!({
             "reason": if restart { "gateway restarting" } else { "gateway stopping" },
         });
@@ -97,32 +91,6 @@ impl Gateway {
         } else {
             fx.push(Effect::StopListening);
             fx.push(Effect::Exit { code: 0 });
-        }
-    }
-
-    /// SIGHUP: a valid file replaces the snapshot, an invalid one changes nothing.
-    /// Clients that came in with a secret that is gone are closed.
-    pub(super) fn reread(&mut self, fx: &mut Effects) {
-        let Some(reload) = &mut self.reload else { return };
-        match reload(None) {
-            Ok((config, credentials)) => {
-                let turned = !self.credentials.same(&credentials);
-                let old = std::mem::replace(&mut self.config, config);
-                self.credentials = credentials;
-                if turned {
-                    self.close_clients("the gateway's credentials changed", fx);
-                }
-                self.revouch(&old, fx);
-                for agent in self.config.agents.agent_ids() {
-                    self.sessions.open(self.disk.as_mut(), agent);
-                }
-                self.forget_agents();
-                self.seed_workspaces();
-                log::info!(target: "gateway", "configuration reread and applied");
-                self.warn_of_tool_names();
-            }
-            Err(text) => log::error!(target: "gateway",
-                "configuration not applied, the running one stays: {text}"),
         }
     }
 }

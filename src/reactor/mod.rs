@@ -16,16 +16,37 @@
 //! the turn, and its generation then changes, so that an event or timer of its former life
 //! finds nobody.
 
+#[cfg(feature = "tls")]
+mod certificate;
+#[cfg(not(feature = "tls"))]
+#[path = "certificate_without.rs"]
+mod certificate;
 #[cfg(unix)]
 mod child;
 mod dial;
+mod inbound;
 mod resolver;
 mod signals;
 mod slot;
 mod tls;
+#[cfg(feature = "tls")]
+pub mod trust;
 mod tunnel;
 
-use crate::driver::{Closed, ConnId, Core, Effect, Effects, Input, Now, Signal, Time};
+pub use certificate::fingerprint;
+
+/// This build speaks TLS.
+pub const HAS_TLS: bool = tls::AVAILABLE;
+
+/// Looks into the files of a listener without using them.
+///
+/// # Errors
+/// What is wrong with them; the text names key and file.
+pub fn check_tls(files: &TlsFiles) -> Result<(), String> {
+    certificate::Server::new(files).map(drop)
+}
+
+use crate::driver::{Closed, ConnId, Core, Effect, Effects, Input, Now, Signal, Time, TlsFiles};
 use crate::limits;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
@@ -61,14 +82,25 @@ pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
     TcpListener::bind(addr).map(Into::into)
 }
 
+/// A descriptor of nothing.
+fn reserve() -> Option<std::fs::File> {
+    std::fs::File::open(if cfg!(windows) { "NUL" } else { "/dev/null" }).ok()
+}
+
 /// The mio driver. Build it, [`listen`](Reactor::listen), then [`run`](Reactor::run) a core.
 pub struct Reactor {
     poll: Poll,
     started: Instant,
-    listener: Option<TcpListener>,
+    /// The first is the one that a re-execution keeps.
+    listeners: Vec<TcpListener>,
+    /// Which of them is asked first in the next turn, so that none starves another.
+    accept_from: usize,
     accepting: bool,
     accept_ready: bool,
+    /// A descriptor to give up when there are no others, so that who waits can be told.
+    reserve: Option<std::fs::File>,
     accept_again: Option<Time>,
+    inbound: inbound::Inbound,
     slots: Slots,
     ready: VecDeque<u32>,
     dirty: Vec<u32>,
@@ -95,10 +127,13 @@ impl Reactor {
             dials: dial::Dials::new(poll.registry(), WAKER),
             poll,
             started: Instant::now(),
-            listener: None,
+            listeners: Vec::new(),
+            accept_from: 0,
             accepting: false,
             accept_ready: false,
+            reserve: reserve(),
             accept_again: None,
+            inbound: inbound::Inbound::new(),
             slots: Slots::with_room(),
             ready: VecDeque::with_capacity(limits::ROOM),
             dirty: Vec::with_capacity(limits::ROOM),
@@ -112,7 +147,8 @@ impl Reactor {
         })
     }
 
-    /// Takes over a bound listener and starts accepting when the loop runs.
+    /// Takes over a bound listener, a second or third one too, and starts accepting when the
+    /// loop runs.
     ///
     /// # Errors
     /// When it cannot be made non-blocking or registered.
@@ -121,14 +157,24 @@ impl Reactor {
         let addr = listener.local_addr()?;
         let mut listener = TcpListener::from_std(listener);
         self.poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        self.listener = Some(listener);
+        self.listeners.push(listener);
         self.accepting = true;
         Ok(addr)
     }
 
-    /// The listener, for a re-execution that keeps it.
+    /// Has the listener speak TLS with these files, or plain text again, to those who connect
+    /// from here on.
+    ///
+    /// # Errors
+    /// What is wrong with the files; what was in force stays, except that plain text never
+    /// takes the place of TLS: then nobody is served.
+    pub fn speak_tls(&mut self, files: Option<&TlsFiles>) -> Result<(), String> {
+        self.inbound.speak(files)
+    }
+
+    /// The first listener, for a re-execution that keeps it; the others close here.
     pub fn take_listener(&mut self) -> Option<TcpListener> {
-        self.listener.take()
+        self.listeners.drain(..).next()
     }
 
     /// The clocks, stamped once a turn.
@@ -185,6 +231,7 @@ impl Reactor {
             core.deadline(),
             self.accept_again,
             self.dials.deadline(),
+            self.inbound.deadline(),
             self.slots.linger_deadline(),
             self.leaving.map(|(_, deadline)| deadline),
         ]
@@ -257,43 +304,87 @@ impl Reactor {
         if !self.accept_ready || !self.may_accept() {
             return;
         }
-        let Some(listener) = &self.listener else { return };
+        let (from, count) = (self.accept_from, self.listeners.len());
+        self.accept_from = from.wrapping_add(1);
+        let mut empty = 0;
         for _ in 0..limits::ACCEPTS_PER_TURN {
+            let at = from.wrapping_add(empty).checked_rem(count);
+            let Some(listener) = at.and_then(|at| self.listeners.get(at)) else { return };
             match listener.accept() {
                 Ok((mut stream, peer)) => {
                     if self.slots.open() >= limits::CONNECTIONS {
                         // The newest is told and dropped; those that are served stay served.
-                        let _ = stream.write(
-                            b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
-                              Content-Length: 0\r\nRetry-After: 5\r\n\r\n",
-                        );
+                        if self.inbound.is_plain() {
+                            let _ = stream.write(
+                                b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
+                                  Content-Length: 0\r\nRetry-After: 5\r\n\r\n",
+                            );
+                        }
                         continue;
                     }
                     let _ = stream.set_nodelay(true);
                     let local = stream.local_addr().unwrap_or(peer);
+                    let tls = match self.inbound.session() {
+                        Ok(tls) => tls,
+                        Err(text) => {
+                            log::warn!(target: "tls", "{peer} is cut off: {text}");
+                            continue;
+                        }
+                    };
                     match self.slots.insert(self.poll.registry(), stream, Kind::Peer) {
-                        Ok(conn) => core.on(now, Input::Accepted { conn, peer, local }, fx),
+                        Ok(conn) => {
+                            if tls.is_some()
+                                && let Some(slot) = self.slots.live(conn)
+                            {
+                                slot.tls = tls;
+                                self.inbound.began(conn, now.time, &mut self.slots);
+                            }
+                            core.on(now, Input::Accepted { conn, peer, local }, fx);
+                        }
                         Err(error) => log::warn!(target: "reactor", "accept: {error}"),
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.accept_ready = false;
-                    return;
+                    empty += 1;
+                    if empty == count {
+                        self.accept_ready = false;
+                        return;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The peer gave up between its SYN and our accept: nobody to tell.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    // Out of descriptors or memory. The queue stays with the kernel; look again
-                    // in a moment instead of spinning on a listener that is always ready.
-                    log::error!(target: "reactor",
-                        "accept: {error}; no new connections for {} ms (check `ulimit -n`)",
-                        limits::ACCEPT_BACKOFF_MS);
-                    self.accept_again = Some(now.time.after_ms(limits::ACCEPT_BACKOFF_MS));
-                    return;
+                Err(error) => return self.starved(&error, now, core, fx),
+            }
+        }
+    }
+
+    /// Out of descriptors or memory. The core may know whom to let go; then those who wait come
+    /// in with the next turn. Else they are told, one after the other over the descriptor kept
+    /// for that, and the listeners rest for a moment instead of being always ready.
+    fn starved<C: Core>(&mut self, error: &io::Error, now: Now, core: &mut C, fx: &mut Effects) {
+        let before = fx.len();
+        core.on(now, Input::Starved, fx);
+        if fx.len() > before {
+            return;
+        }
+        log::error!(target: "reactor",
+            "accept: {error}; no new connections for {} ms (check `ulimit -n`)",
+            limits::ACCEPT_BACKOFF_MS);
+        self.accept_again = Some(now.time.after_ms(limits::ACCEPT_BACKOFF_MS));
+        drop(self.reserve.take());
+        for listener in &self.listeners {
+            for _ in 0..limits::ACCEPTS_PER_TURN {
+                let Ok((mut stream, _)) = listener.accept() else { break };
+                if self.inbound.is_plain() {
+                    let _ = stream.write(
+                        b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
+                          Content-Length: 0\r\nRetry-After: 5\r\n\r\n",
+                    );
                 }
             }
         }
+        self.reserve = reserve();
     }
 
     fn serve_ready<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
@@ -342,7 +433,12 @@ impl Reactor {
                 }
                 return;
             }
-            match conn.read(&mut self.scratch) {
+            let got = conn.read(&mut self.scratch);
+            // Reading moves a handshake on; what waits for its end may leave now.
+            if conn.owes_records() || conn.tls.is_some() && !conn.out.is_empty() {
+                self.dirty.push(index);
+            }
+            match got {
                 Ok(0) => {
                     conn.readable = false;
                     self.ended(index, id, now, core, fx);
@@ -364,12 +460,46 @@ impl Reactor {
                     conn.readable = false;
                     return;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    budget = budget.saturating_sub(limits::READ_CHUNK);
+                }
+                // What rustls itself objects to; the socket's own errors are of other kinds.
+                Err(error) if conn.tls.is_some() && error.kind() == io::ErrorKind::InvalidData => {
+                    self.broke_tls(index, id, error.to_string(), now, core, fx);
+                }
                 Err(error) => {
                     self.lost(index, id, Closed::Error(error.to_string()), now, core, fx);
                     return;
                 }
             }
+        }
+    }
+
+    /// What came is no TLS, or not as it must be. The alert has left; nothing of ours follows
+    /// it, and input is discarded for a moment, so that the peer reads the alert, not a reset.
+    fn broke_tls<C: Core>(
+        &mut self,
+        index: u32,
+        id: ConnId,
+        why: String,
+        now: Now,
+        core: &mut C,
+        fx: &mut Effects,
+    ) {
+        let Some(conn) = self.slots.get_mut(index) else { return };
+        conn.tls = None;
+        conn.out = slot::Out::default();
+        let _ = conn.stream.shutdown(Shutdown::Write);
+        if conn.closing.is_none() {
+            conn.closing = Some(now.time.after_ms(limits::LINGER_MS));
+            conn.close_by = now.time.after_ms(limits::LINGER_MAX_MS);
+            self.slots.lingering += 1;
+            log::debug!(target: "tls", "a connection broke: {why}");
+            core.on(now, Input::Closed { conn: id, why: Closed::Error(why) }, fx);
+        }
+        if let Some(conn) = self.slots.get_mut(index) {
+            conn.shut = true;
+            conn.reported = 0;
         }
     }
 
@@ -407,6 +537,10 @@ impl Reactor {
     fn timers<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
         for index in self.slots.lingered(now.time) {
             self.dying.push(index);
+        }
+        while let Some(id) = self.inbound.overdue(now.time, &mut self.slots) {
+            let why = format!("no TLS handshake in {} ms", limits::TLS_HANDSHAKE_MS);
+            self.lost(id.slot, id, Closed::Error(why), now, core, fx);
         }
         let mut with = dial::Lent {
             now,
@@ -523,10 +657,16 @@ impl Reactor {
             Effect::Kill { .. } | Effect::ChildInput { .. } | Effect::ChildInputEnd { .. } => {}
             Effect::StopListening => {
                 self.accepting = false;
-                if let Some(mut listener) = self.listener.take() {
+                for mut listener in self.listeners.drain(..) {
                     let _ = self.poll.registry().deregister(&mut listener);
                 }
             }
+            Effect::ListenerTls(files) => match self.inbound.speak(files.as_deref()) {
+                Ok(()) => log::info!(target: "tls", "new connections speak {}",
+                    if files.is_some() { "TLS with the current certificate" } else { "plain text" }),
+                Err(text) => log::error!(target: "tls", "{text}; {}",
+                    self.inbound.without_new_files()),
+            },
             Effect::Exit { code } => {
                 self.accepting = false;
                 self.leaving = Some((Leave::Exit(code), now.time.after_ms(limits::LINGER_MS)));
@@ -556,7 +696,7 @@ impl Reactor {
                 conn.reported = queued;
                 conn.closing = Some(now.time.after_ms(limits::LINGER_MS).min(conn.close_by));
             }
-            if conn.out.is_empty() && !conn.shut {
+            if conn.out.is_empty() && !conn.owes_records() && !conn.shut {
                 conn.shut = true;
                 let _ = conn.stream.shutdown(Shutdown::Write);
                 if conn.ended {

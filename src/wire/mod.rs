@@ -21,6 +21,7 @@
 pub mod address;
 mod buffer;
 pub mod cidr;
+pub mod der;
 pub mod hash;
 pub mod html;
 pub mod http;

@@ -3,6 +3,7 @@
 use super::super::Gateway;
 use super::super::conn::{Client, Role, State};
 use super::{Asked, known_caps};
+use crate::auth::devices::Issued;
 use crate::auth::identity::Proof;
 use crate::auth::{granted_scopes, known_scopes};
 use crate::config::AuthMode;
@@ -71,12 +72,16 @@ impl Gateway {
         }));
         conn.due = None;
         self.conns.is_client_now(id);
+        self.is_known_now(id);
         let hello = self.hello(&conn_id, &asked, &scopes);
         self.send(id, fx, |out| {
             let mut frame = Vec::with_capacity(hello.len() + 128);
             write_ok(&mut frame, &request.id, hello.as_bytes());
             ws::text(out, &frame);
         });
+        if asked.role == Role::Node {
+            self.node_arrived(id, &request.params, fx);
+        }
         if shown {
             self.presence_changed(fx);
         }
@@ -92,9 +97,25 @@ impl Gateway {
             .collect();
         let mut server = json!({"version": crate::protocol::VERSION, "connId": conn_id});
         let mut auth = json!({"role": asked.role.as_str(), "scopes": scopes});
+        if let Some(own) = &asked.granted.own {
+            auth["deviceToken"] = json!(own.token);
+            if newest {
+                auth["issuedAtMs"] = json!(own.issued_at_ms);
+            }
+        }
+        if !asked.granted.further.is_empty() {
+            let token = |issued: &Issued| {
+                json!({
+                    "deviceToken": issued.token, "role": issued.role,
+                    "scopes": issued.scopes, "issuedAtMs": issued.issued_at_ms,
+                })
+            };
+            let further: Vec<Value> = asked.granted.further.iter().map(token).collect();
+            auth["deviceTokens"] = json!(further);
+        }
         let mut snapshot = json!({
             "presence": self.presence_list(),
-            "health": self.health_value(),
+            "health": self.health_snapshot(),
             "stateVersion": {"presence": self.presence.version, "health": self.health_version},
             "uptimeMs": self.uptime_ms(),
             "sessionDefaults": self.session_defaults(asked.protocol),

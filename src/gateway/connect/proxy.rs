@@ -5,20 +5,52 @@
 use super::super::Gateway;
 use super::super::conn::Handshake;
 use super::Refusal;
-use super::prove::device_required;
+use super::prove::{device_required, presented};
 use crate::auth::Verdict;
+use crate::auth::devices::Claim;
 use crate::auth::identity::{Identity, Proof};
 use crate::auth::proxy;
+use crate::config::AuthMode;
+use crate::protocol::OPERATOR_SCOPES;
 use crate::protocol::error::ErrorShape;
 use serde_json::{Map, Value, json};
 
 impl Gateway {
-    /// Whom the proxy vouched for. Its ceiling is empty: what a device may do is what it was
-    /// approved for, and without one only the identity's own scopes are granted.
-    pub(super) fn by_proxy(&self, shake: &Handshake) -> Option<Identity> {
-        let Some(Ok(user)) = &shake.source.vouched else { return None };
-        let proof = self.proxy_proof(user, &shake.source);
-        Some(Identity { proof, ceiling: Vec::new() })
+    /// Whom the proxy vouched for, else a process of this machine with the local password;
+    /// `None` in another mode, or when it shows neither.
+    pub(super) fn by_proxy(
+        &self,
+        params: &Map<String, Value>,
+        shake: &Handshake,
+        claim: Option<&Claim>,
+    ) -> Option<Result<Identity, Refusal>> {
+        if self.credentials.mode != AuthMode::TrustedProxy {
+            return None;
+        }
+        if let Some(Ok(user)) = &shake.source.vouched {
+            let proof = self.proxy_proof(user, &shake.source);
+            // A device may do what it is approved for, which is settled next; without one
+            // there is nothing but what its user is granted besides.
+            let ceiling = claim.map_or_else(Vec::new, |_| OPERATOR_SCOPES.to_vec());
+            return Some(Ok(Identity { proof, ceiling }));
+        }
+        if !shake.source.local {
+            return None;
+        }
+        match self.credentials.check_local_password(presented(params, "password")) {
+            Verdict::Granted => Some(Ok(Identity::full(Proof::Secret))),
+            Verdict::Missing => None,
+            Verdict::Mismatch => {
+                let text = "unauthorized: gateway password mismatch (the client's password is \
+                            not the one of gateway.auth.password)";
+                Some(Err(Refusal::policy(ErrorShape::invalid(text).with(json!({
+                    "code": "AUTH_PASSWORD_MISMATCH",
+                    "authReason": "password_mismatch",
+                    "canRetryWithDeviceToken": false,
+                    "recommendedNextStep": "update_auth_credentials",
+                })))))
+            }
+        }
     }
 
     /// A page whose user a proxy vouches for may come without a device.
@@ -26,33 +58,12 @@ impl Gateway {
         matches!(shake.source.vouched, Some(Ok(_))) && shake.browser == Ok(true)
     }
 
-    /// Without a proxy's word: the local password, or the reason of the refusal.
-    pub(super) fn without_proxy(
-        &self,
-        params: &Map<String, Value>,
-        shake: &Handshake,
-    ) -> Result<Identity, Refusal> {
-        let auth = params.get("auth").and_then(Value::as_object);
-        let field = |name: &str| auth.and_then(|auth| auth.get(name)).and_then(Value::as_str);
-        if shake.source.local {
-            match self.credentials.check_local_password(field("password")) {
-                Verdict::Granted => return Ok(Identity::full(Proof::Secret)),
-                Verdict::Missing => {}
-                Verdict::Mismatch => {
-                    let text = "unauthorized: gateway password mismatch (the client's password \
-                                is not the one of gateway.auth.password)";
-                    return Err(Refusal::policy(ErrorShape::invalid(text).with(json!({
-                        "code": "AUTH_PASSWORD_MISMATCH",
-                        "authReason": "password_mismatch",
-                        "canRetryWithDeviceToken": false,
-                        "recommendedNextStep": "update_auth_credentials",
-                    }))));
-                }
-            }
-        }
-        let nothing = auth.is_none_or(|auth| auth.values().all(|text| text == ""));
+    /// Why nobody vouches.
+    pub(super) fn no_proxy(&self, params: &Map<String, Value>, shake: &Handshake) -> Refusal {
+        let names = ["token", "password", "deviceToken", "bootstrapToken"];
+        let nothing = names.into_iter().all(|name| presented(params, name).is_none());
         if nothing && params.get("device").is_none() {
-            return Err(device_required());
+            return device_required();
         }
         let why = match &shake.source.vouched {
             Some(Err(why)) => why.clone(),
@@ -62,11 +73,11 @@ impl Gateway {
             "unauthorized: {} (see gateway.trustedProxies and gateway.auth.trustedProxy)",
             why.reason()
         );
-        Err(Refusal::policy(ErrorShape::invalid(text).with(json!({
+        Refusal::policy(ErrorShape::invalid(text).with(json!({
             "code": why.code(),
             "authReason": why.reason(),
             "canRetryWithDeviceToken": false,
             "recommendedNextStep": "review_auth_configuration",
-        }))))
+        })))
     }
 }
