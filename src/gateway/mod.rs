@@ -273,6 +273,7 @@ impl Gateway {
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.forget_unpaired_nodes();
         gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
         if gateway.reload.is_some() {
