@@ -61,10 +61,17 @@ fn strangers() -> Vec<(String, &'static [u16])> {
         (get("/", &"X: y\r\n".repeat(200)), &[431]),
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), &[400]),
         ("rubbish\r\n\r\n".to_owned(), &[400]),
-        ("POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n"
-            .to_owned(), &[401, 413]),
-        ("POST /hooks/wake HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\
-          Transfer-Encoding: chunked\r\n\r\n".to_owned(), &[400]),
+        (
+            "POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n"
+                .to_owned(),
+            &[401, 413],
+        ),
+        (
+            "POST /hooks/wake HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\
+          Transfer-Encoding: chunked\r\n\r\n"
+                .to_owned(),
+            &[400],
+        ),
         ("GET / HTTP/3.0\r\nHost: localhost\r\n\r\n".to_owned(), &[400, 505]),
     ]
 }

@@ -14,10 +14,8 @@ use std::path::PathBuf;
 
 fn files() -> TlsFiles {
     let (cert, key) = crate::cli::tls::self_signed(Ipv4Addr::LOCALHOST.into()).unwrap();
-    let file = |name: &str, text: String| TlsFile {
-        path: PathBuf::from(name),
-        bytes: text.into_bytes(),
-    };
+    let file =
+        |name: &str, text: String| TlsFile { path: PathBuf::from(name), bytes: text.into_bytes() };
     TlsFiles { cert: file("cert", cert), key: file("key", key), ca: None }
 }
 

@@ -154,7 +154,10 @@ mod real {
         }
 
         /// Writes records until none is left or the socket blocks.
-        pub(in super::super) fn flush(&mut self, stream: &mut (impl Read + Write)) -> io::Result<()> {
+        pub(in super::super) fn flush(
+            &mut self,
+            stream: &mut (impl Read + Write),
+        ) -> io::Result<()> {
             while self.session.wants_write() {
                 self.session.write_tls(stream)?;
             }
