@@ -266,6 +266,7 @@ impl Walk<'_, '_> {
         self.hooks();
         self.tool_lists();
         self.cron();
+        self.proxies();
         let gateway = self.root.get("gateway");
         let bind = gateway.and_then(|g| g.get("bind"));
         if let Some(bind) = bind.filter(|bind| bind.as_str() == Some("custom"))
@@ -311,6 +312,14 @@ impl Walk<'_, '_> {
             self.path = steps(&["cron"]);
             self.path.extend(path.iter().map(|key| Step::Key((*key).to_owned())));
             self.error(at.place, what);
+    /// Addresses and header names of the proxies that vouch for clients.
+    fn proxies(&mut self) {
+        let Some(gateway) = self.root.get("gateway") else { return };
+        for (path, what) in super::auth::faults(&gateway.to_value()) {
+            let key = path.first().and_then(|key| gateway.get(key)).unwrap_or(gateway);
+            self.path = steps(&["gateway"]);
+            self.path.extend(steps(&path));
+            self.error(key.place, what);
         }
     }
 
