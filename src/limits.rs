@@ -1,6 +1,12 @@
 //! Every bound of the house with its reason. A limit is named here, enforced where the bytes
 //! flow, and exceeded by a test. Sizes are bytes, times milliseconds, unless the name says else.
 
+/// The machine's own addresses, asked for in mode `trusted-proxy`, are read anew after this:
+/// they change with networks, and a request must not cost a read of files each.
+pub const INTERFACES_MS: u64 = 5_000;
+/// What a log line shows of a user's name: somebody else's header.
+pub const LOG_USER: usize = 160;
+
 /// Input of a closing socket is discarded this long, so that the peer reads our last bytes
 /// instead of a reset.
 pub const LINGER_MS: u64 = 1_000;
@@ -166,6 +172,15 @@ pub const MEMORY_GLOBAL: usize = 192 * 1024 * 1024;
 
 /// Nesting of a JSON or JSON5 document from outside.
 pub const JSON_DEPTH: usize = 64;
+/// How often the configuration's files are looked at: an edit is in force after this and
+/// `gateway.reload.debounceMs`, and an idle gateway wakes no oftener.
+pub const CONFIG_POLL_MS: u64 = 1_000;
+/// The shortest pause between two looks while they change.
+pub const CONFIG_SETTLE_MS: u64 = 50;
+/// Files that are watched: a look is as many system calls.
+pub const CONFIG_FILES: usize = 256;
+/// Changed keys that the log names after one edit.
+pub const CONFIG_CHANGES_LOGGED: usize = 20;
 /// Size of the configuration file, includes counted together.
 pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
 /// Size of the `.env` file.
