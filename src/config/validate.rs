@@ -312,6 +312,9 @@ impl Walk<'_, '_> {
             self.path = steps(&["cron"]);
             self.path.extend(path.iter().map(|key| Step::Key((*key).to_owned())));
             self.error(at.place, what);
+        }
+    }
+
     /// Addresses and header names of the proxies that vouch for clients.
     fn proxies(&mut self) {
         let Some(gateway) = self.root.get("gateway") else { return };
