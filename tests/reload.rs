@@ -230,3 +230,74 @@ fn writes_are_limited() {
     }
     assert_eq!(refused, 1);
 }
+
+#[test]
+fn another_port_is_tried_before_the_gateway_moves() {
+    let home = Home::new();
+    let port = |number: u16| {
+        config("").replace("reload: {", &format!("port: {number}, reload: {{"))
+    };
+    let free = |taken: &[u16]| {
+        let probe = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let number = probe().local_addr().expect("an address").port();
+        assert!(!taken.contains(&number));
+        number
+    };
+    let first = free(&[]);
+    home.configure(&port(first));
+    let mut gateway = common::Gateway::start(&mut home.command("gateway"));
+    assert_eq!(gateway.port, first);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    home.configure(&port(taken.local_addr().expect("an address").port()));
+    gateway.wait_for("cannot move to");
+    let mut socket = Socket::connect(first);
+    assert_eq!(config_of(&mut socket)["valid"], false);
+    let second = free(&[first]);
+    home.configure(&port(second));
+    gateway.wait_for("gateway.port changed: the gateway restarts in place");
+    assert_eq!(socket.closed().0, Some(1012));
+    gateway.wait_for(&format!("127.0.0.1:{second}"));
+    Socket::connect(second);
+    assert!(std::net::TcpStream::connect(("127.0.0.1", first)).is_err(), "the old port refuses");
+}
+
+#[test]
+fn the_command_line_looks_and_edits() {
+    let home = Home::new();
+    home.configure(&config("models: {providers: {p: {baseUrl: 'http://127.0.0.1:9/v1', models: \
+        [{id: 'm'}]}}},"));
+    let text = || fs::read_to_string(home.state().join("openclaw.json")).expect("it");
+    let before = text();
+    for (line, code, part) in [
+        ("config get agents.defaults.timeoutSeconds", 0, "500"),
+        ("config get gateway.auth.token", 0, "__OPENCLAW_REDACTED__"),
+        ("config get models.providers.p.models[0].id --json", 0, "\"m\""),
+        ("config get gateway.port", 1, "its default holds"),
+        ("config get gateway.prot", 1, "openclaw config schema"),
+        ("config schema", 0, "json-schema.org/draft-07"),
+        ("config set agents.defaults.timeoutSeconds 500", 0, "No change"),
+        ("config set gateway.port 7000 --dry-run", 0, "nothing was written"),
+        ("config set gateway.port x --dry-run", 1, "gateway.port"),
+        ("config set gateway.port 'x --strict-json", 1, "is not JSON"),
+        ("config set models.providers {\"q\":{}} --strict-json", 1, "would remove p"),
+        ("config unset gateway.reload --dry-run", 0, "nothing was written"),
+        ("config unset gateway.nothing", 1, "gateway.nothing"),
+    ] {
+        let ran = home.run(line);
+        assert_eq!(ran.code, code, "{line}: {}{}", ran.out, ran.err);
+        assert!(format!("{}{}", ran.out, ran.err).contains(part), "{line}: {}{}", ran.out, ran.err);
+    }
+    assert_eq!(text(), before, "nothing was written");
+    for (line, part) in [
+        ("config set agents.defaults.timeoutSeconds 9", "without restarting"),
+        ("config set logging.maxFileBytes 7000000", "Restart the gateway to apply."),
+        ("config set models.providers.p.models [{\"id\":\"n\"}] --strict-json --merge", "without"),
+    ] {
+        let ran = home.run(line);
+        assert!(ran.code == 0 && ran.out.contains(part), "{line}: {}{}", ran.out, ran.err);
+    }
+    let after = text();
+    for part in ["// mine", "timeoutSeconds: 9", "7000000", "{id: 'm'}, {\"id\":\"n\"}"] {
+        assert!(after.contains(part), "{part}: {after}");
+    }
+}
