@@ -25,6 +25,7 @@ pub mod control;
 pub mod entropy;
 pub mod gateway_run;
 pub mod health;
+pub mod interfaces;
 pub mod listen;
 pub mod logger;
 pub mod logs;

@@ -46,6 +46,7 @@ mod tls;
 mod tools;
 mod usage;
 mod voice;
+mod vouch;
 
 use crate::agent::provider::keyring::Keyring;
 /// The document of exec approvals, for the command line.
@@ -88,6 +89,8 @@ pub struct Host {
     pub pid: u32,
     /// The port that is open.
     pub port: u16,
+    /// Reads the addresses of the machine's interfaces; `None` when it cannot.
+    pub interfaces: fn() -> Option<Vec<std::net::IpAddr>>,
 }
 
 /// Everything a gateway needs to be born; the same for both drivers.
@@ -143,6 +146,7 @@ pub struct Gateway {
     nodes: nodes::Nodes,
     tools: tools::Tools,
     presence: presence::Presence,
+    interfaces: vouch::Interfaces,
     agents: agents::Agents,
     devices: crate::auth::devices::Devices,
     /// `stateVersion.health`.
@@ -246,6 +250,7 @@ impl Gateway {
             nodes,
             tools: tools::Tools::default(),
             presence,
+            interfaces: vouch::Interfaces::default(),
             agents: agents::Agents::default(),
             devices,
             health_version: 1,
@@ -268,6 +273,7 @@ impl Gateway {
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.forget_unpaired_nodes();
         gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
         if gateway.reload.is_some() {

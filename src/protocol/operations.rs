@@ -127,6 +127,7 @@ pub enum Op {
     NodeRename,
     NodeSkillsUpdate,
     SecretsReload,
+    SecretsResolve,
     Send,
     SessionsAbort,
     SessionsCompact,
@@ -849,6 +850,21 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V4,
     ),
     row("secrets.reload", Op::SecretsReload, ADMIN, &[], Since::V3),
+    row(
+        "secrets.resolve",
+        Op::SecretsResolve,
+        ADMIN,
+        // The handler asks for what must be there, in the reference's words.
+        &[
+            may("commandName", Kind::Str),
+            may("targetIds", Kind::Strings),
+            may("allowedPaths", Kind::Strings),
+            may("forcedActivePaths", Kind::Strings),
+            may("optionalActivePaths", Kind::Strings),
+            may("providerOverrides", Kind::Obj),
+        ],
+        Since::V3,
+    ),
     row(
         "send",
         Op::Send,

@@ -107,6 +107,7 @@ impl Gateway {
             | Op::NodePluginToolsUpdate
             | Op::NodeRename
             | Op::NodeSkillsUpdate => self.handle_node(op, conn, request, params, fx),
+            Op::SecretsResolve => self.secrets_resolve(params),
             Op::SecretsReload => Ok(self.secrets_reload(conn, request, fx)),
             Op::SessionsAbort => self.sessions_abort(params, fx),
             Op::SessionsCompact => self.sessions_compact(conn, request, params),
