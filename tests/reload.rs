@@ -234,9 +234,8 @@ fn writes_are_limited() {
 #[test]
 fn another_port_is_tried_before_the_gateway_moves() {
     let home = Home::new();
-    let port = |number: u16| {
-        config("").replace("reload: {", &format!("port: {number}, reload: {{"))
-    };
+    let port =
+        |number: u16| config("").replace("reload: {", &format!("port: {number}, reload: {{"));
     let free = |taken: &[u16]| {
         let probe = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let number = probe().local_addr().expect("an address").port();
@@ -264,8 +263,10 @@ fn another_port_is_tried_before_the_gateway_moves() {
 #[test]
 fn the_command_line_looks_and_edits() {
     let home = Home::new();
-    home.configure(&config("models: {providers: {p: {baseUrl: 'http://127.0.0.1:9/v1', models: \
-        [{id: 'm'}]}}},"));
+    home.configure(&config(
+        "models: {providers: {p: {baseUrl: 'http://127.0.0.1:9/v1', models: \
+        [{id: 'm'}]}}},",
+    ));
     let text = || fs::read_to_string(home.state().join("openclaw.json")).expect("it");
     let before = text();
     for (line, code, part) in [

@@ -225,8 +225,7 @@ fn change(
     let after = edit(&before, &steps)
         .map_err(|error| Failed::new(format!("{shown}: {error}"), "openclaw config validate"))?;
     let files = place::Files::new();
-    let new =
-        config::load::check(&files, &env, &paths, &after).map_err(|error| invalid(&error))?;
+    let new = config::load::check(&files, &env, &paths, &after).map_err(|error| invalid(&error))?;
     if after == before {
         out::line("No change");
         return Ok(0);
