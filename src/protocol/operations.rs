@@ -84,7 +84,13 @@ pub enum Op {
     ChatSend,
     ChatStartup,
     CommandsList,
+    ConfigApply,
     ConfigGet,
+    ConfigOpenFile,
+    ConfigPatch,
+    ConfigSchema,
+    ConfigSchemaLookup,
+    ConfigSet,
     CronAdd,
     CronGet,
     CronList,
@@ -339,6 +345,28 @@ const CHAT_SEND: &[Field] = &[
     may("systemInputProvenance", Kind::Obj),
     may("systemProvenanceReceipt", Kind::Str),
     must("idempotencyKey", Kind::Text(256)),
+];
+
+/// The text of a whole configuration.
+const CONFIG_RAW: Kind = Kind::Text(crate::limits::CONFIG_BYTES);
+
+const CONFIG_WRITE: &[Field] = &[
+    must("raw", CONFIG_RAW),
+    may("baseHash", Kind::Text(256)),
+    may("sessionKey", Kind::Str),
+    may("deliveryContext", Kind::Obj),
+    may("note", Kind::Str),
+    may("restartDelayMs", COUNT),
+];
+
+const CONFIG_PATCH: &[Field] = &[
+    must("raw", CONFIG_RAW),
+    may("baseHash", Kind::Text(256)),
+    may("sessionKey", Kind::Str),
+    may("deliveryContext", Kind::Obj),
+    may("note", Kind::Str),
+    may("restartDelayMs", COUNT),
+    may("replacePaths", Kind::Strings),
 ];
 
 const CHAT_HISTORY: &[Field] = &[
@@ -673,7 +701,25 @@ pub const OPERATIONS: &[Operation] = &[
         ],
         Since::V3,
     ),
+    row("config.apply", Op::ConfigApply, ADMIN, CONFIG_WRITE, Since::V3),
     open("config.get", Op::ConfigGet, READ),
+    row("config.openFile", Op::ConfigOpenFile, ADMIN, &[], Since::V3),
+    row("config.patch", Op::ConfigPatch, ADMIN, CONFIG_PATCH, Since::V3),
+    row("config.schema", Op::ConfigSchema, READ, &[], Since::V3),
+    row(
+        "config.schema.lookup",
+        Op::ConfigSchemaLookup,
+        READ,
+        &[must("path", Kind::Text(1024))],
+        Since::V3,
+    ),
+    row(
+        "config.set",
+        Op::ConfigSet,
+        ADMIN,
+        &[must("raw", CONFIG_RAW), may("baseHash", Kind::Text(256))],
+        Since::V3,
+    ),
     row("cron.add", Op::CronAdd, ADMIN, CRON_ADD, Since::V3),
     row("cron.get", Op::CronGet, READ, OF_JOB, Since::V3),
     row("cron.list", Op::CronList, READ, CRON_LIST, Since::V3),

@@ -58,6 +58,12 @@ impl Gateway {
             Op::ChatSend => self.chat_send(conn, request, params, fx),
             Op::CommandsList => self.commands_list(params),
             Op::ConfigGet => Ok(Answer::Value(self.config_get())),
+            Op::ConfigOpenFile => self.config_open_file(),
+            Op::ConfigSchema => Ok(Answer::Value(self.config_schema())),
+            Op::ConfigSchemaLookup => Self::config_schema_lookup(params),
+            Op::ConfigSet | Op::ConfigPatch | Op::ConfigApply => {
+                self.config_write(op, conn, request, params, fx)
+            }
             Op::CronAdd => self.cron_add(conn, request, params, fx),
             Op::CronGet => self.cron_get(params),
             Op::CronList => self.cron_list(params),
