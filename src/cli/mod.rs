@@ -22,6 +22,7 @@ pub mod call;
 pub mod client;
 pub mod config;
 pub mod control;
+pub mod cron;
 pub mod entropy;
 pub mod gateway_run;
 pub mod health;
@@ -41,6 +42,7 @@ pub mod sessions;
 pub mod setup;
 pub mod status;
 pub mod stream;
+pub mod system;
 pub mod table;
 pub mod tls;
 pub mod trouble;
@@ -140,6 +142,22 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::ConfigFile => config::file(args),
         Run::ConfigGet => config::get(args),
         Run::ConfigSchema => config::schema(),
+        Run::CronAdd => cron::add(args),
+        Run::CronDisable => cron::enable(args, false),
+        Run::CronEdit => cron::edit(args),
+        Run::CronEnable => cron::enable(args, true),
+        Run::CronGet => cron::get(args),
+        Run::CronList => cron::list(args),
+        Run::CronRemove => cron::remove(args),
+        Run::CronRun => cron::run(args),
+        Run::CronRuns => cron::runs(args),
+        Run::CronShow => cron::show(args),
+        Run::CronStatus => cron::status(args),
+        Run::SystemEvent => system::event(args),
+        Run::SystemPresence => system::presence(args),
+        Run::HeartbeatDisable => system::heartbeats(args, false),
+        Run::HeartbeatEnable => system::heartbeats(args, true),
+        Run::HeartbeatLast => system::last(args),
         Run::ConfigValidate => config::validate(args),
         Run::ConfigSet => config::set(args),
         Run::ConfigUnset => config::unset(args),

@@ -70,6 +70,22 @@ pub enum Run {
     SkillsCheck,
     Setup,
     ConfigFile,
+    CronAdd,
+    CronDisable,
+    CronEdit,
+    CronEnable,
+    CronGet,
+    CronList,
+    CronRemove,
+    CronRun,
+    CronRuns,
+    CronShow,
+    CronStatus,
+    SystemEvent,
+    SystemPresence,
+    HeartbeatDisable,
+    HeartbeatEnable,
+    HeartbeatLast,
     ConfigGet,
     ConfigSchema,
     ConfigValidate,
@@ -115,7 +131,7 @@ pub struct Command {
     pub run: Run,
     /// One line of help.
     pub about: &'static str,
-    /// Names of the words it takes; all are required.
+    /// Names of the words it takes; all are required but those that end in `?`.
     pub operands: &'static [&'static str],
     /// Its own flags.
     pub flags: &'static [Flag],
@@ -239,7 +255,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage>
             return Err(unknown_flag(command, long));
         }
     }
-    if let Some(missing) = command.operands.get(operands.len()) {
+    let missing = command.operands.get(operands.len());
+    if let Some(missing) = missing.filter(|name| !name.ends_with('?')) {
         return Err(usage(command, format!("`{}` needs a <{missing}>", name(command))));
     }
     Ok(Parsed::Run(Args { command, switches, values, operands }))
@@ -261,7 +278,10 @@ pub fn help_text(command: &Command) -> String {
         out.push_str(" [command]");
     }
     for operand in command.operands {
-        let _ = write!(out, " <{operand}>");
+        let _ = match operand.strip_suffix('?') {
+            Some(operand) => write!(out, " [{operand}]"),
+            None => write!(out, " <{operand}>"),
+        };
     }
     out.push_str(" [options]\n");
     if !children.is_empty() {
@@ -322,7 +342,15 @@ fn root() -> &'static Command {
     COMMANDS.first().unwrap_or_else(|| unreachable!("the table has a root"))
 }
 
+/// Other names of commands at the top.
+const ALIASES: [(&str, &str); 1] = [("automations", "cron")];
+
 fn child(parent: &Command, word: &str) -> Option<&'static Command> {
+    let word = ALIASES.iter().find(|(from, _)| *from == word).map_or(word, |(_, to)| *to);
+    let word = match (parent.path, word) {
+        (["cron"], "remove" | "delete") => "rm",
+        (_, word) => word,
+    };
     COMMANDS.iter().find(|row| {
         row.path.split_last().is_some_and(|(last, rest)| *last == word && rest == parent.path)
     })

@@ -64,6 +64,7 @@ use crate::sessions::Sessions;
 use crate::store::Disk;
 use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
+pub use cron::time_ms as cron_time_ms;
 #[doc(hidden)]
 pub use fuzz::fuzz;
 pub use local::{agent_identity, identity_file, seed_agent, trash_agent};

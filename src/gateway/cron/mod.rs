@@ -31,6 +31,7 @@ use super::timers::{Armed, Timer};
 use crate::driver::Effects;
 use crate::limits;
 use crate::protocol::error::ErrorShape;
+use crate::store::Disk;
 use job::Job;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -217,21 +218,7 @@ impl Gateway {
         if let Some(zone) = Zone::plain(&name).or_else(|| self.cron.zones.get(&name).cloned()) {
             return Ok(zone);
         }
-        let shown: String = name.chars().take(limits::CRON_ZONE_NAME).collect();
-        if !Zone::is_name(&name) {
-            return Err(format!(
-                "\"{shown}\" is no time zone: write an IANA name such as Europe/Berlin, UTC, or \
-                 an offset such as +02:00"
-            ));
-        }
-        let found = ZONE_DIRS.iter().find_map(|dir| self.read_zone(&Path::new(dir).join(&name)));
-        let zone = found.unwrap_or_else(|| {
-            Err(format!(
-                "there is no time zone \"{shown}\" on this machine ({}): check the name, install \
-                 tzdata, or write an offset such as +02:00",
-                ZONE_DIRS[0]
-            ))
-        })?;
+        let zone = find_zone(self.disk.as_ref(), &name)?;
         if self.cron.zones.len() < limits::CRON_ZONES {
             self.cron.zones.insert(name, zone.clone());
         }
@@ -239,7 +226,7 @@ impl Gateway {
     }
 
     fn host_zone(&self) -> Zone {
-        match self.read_zone(Path::new(HOST_ZONE)) {
+        match read_zone(self.disk.as_ref(), Path::new(HOST_ZONE)) {
             Some(Ok(zone)) => zone,
             Some(Err(why)) => {
                 log::warn!(target: "cron", "{why}; UTC is taken");
@@ -247,12 +234,6 @@ impl Gateway {
             }
             None => Zone::UTC,
         }
-    }
-
-    /// `None` when there is no such file.
-    fn read_zone(&self, path: &Path) -> Option<Result<Zone, String>> {
-        let bytes = self.disk.read_at(path, 0, limits::CRON_ZONE_FILE).ok()?;
-        Some(Zone::read(&bytes).map_err(|why| format!("time zone {}: {why}", path.display())))
     }
 
     /// Writes the jobs.
@@ -449,6 +430,46 @@ impl Gateway {
             }
         }
     }
+}
+
+/// A zone by name, from its own text or from the tables of the machine.
+///
+/// # Errors
+/// That there is no such zone here, for people.
+fn find_zone(disk: &dyn Disk, name: &str) -> Result<Zone, String> {
+    if let Some(zone) = Zone::plain(name) {
+        return Ok(zone);
+    }
+    let shown: String = name.chars().take(limits::CRON_ZONE_NAME).collect();
+    if !Zone::is_name(name) {
+        return Err(format!(
+            "\"{shown}\" is no time zone: write an IANA name such as Europe/Berlin, UTC, or an \
+             offset such as +02:00"
+        ));
+    }
+    let found = ZONE_DIRS.iter().find_map(|dir| read_zone(disk, &Path::new(dir).join(name)));
+    found.unwrap_or_else(|| {
+        Err(format!(
+            "there is no time zone \"{shown}\" on this machine ({}): check the name, install \
+             tzdata, or write an offset such as +02:00",
+            ZONE_DIRS[0]
+        ))
+    })
+}
+
+/// `None` when there is no such file.
+fn read_zone(disk: &dyn Disk, path: &Path) -> Option<Result<Zone, String>> {
+    let bytes = disk.read_at(path, 0, limits::CRON_ZONE_FILE).ok()?;
+    Some(Zone::read(&bytes).map_err(|why| format!("time zone {}: {why}", path.display())))
+}
+
+/// Unix milliseconds of a time in a zone (UTC when none is named), for the command line.
+///
+/// # Errors
+/// That it is no time, or no zone of this machine; for people.
+pub fn time_ms(disk: &dyn Disk, text: &str, tz: Option<&str>) -> Result<u64, String> {
+    let zone = tz.map_or(Ok(Zone::UTC), |name| find_zone(disk, name.trim()))?;
+    schedule::time_ms(text, &zone)
 }
 
 #[cfg(test)]
