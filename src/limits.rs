@@ -62,6 +62,8 @@ pub const REFUSED_PATH: usize = 64;
 pub const HTTP_HEAD_MS: u64 = 15_000;
 /// Time for a complete body; then 408.
 pub const HTTP_BODY_MS: u64 = 120_000;
+/// A client that takes nothing of the stream it asked for is cut off after this long.
+pub const HTTP_STALL_MS: u64 = 120_000;
 /// An idle keep-alive connection is closed after this long.
 pub const HTTP_IDLE_MS: u64 = 75_000;
 /// Body of a chat completion or response request (reference: 20 MB).
