@@ -168,6 +168,15 @@ pub const MEMORY_GLOBAL: usize = 192 * 1024 * 1024;
 
 /// Nesting of a JSON or JSON5 document from outside.
 pub const JSON_DEPTH: usize = 64;
+/// How often the configuration's files are looked at: an edit is in force after this and
+/// `gateway.reload.debounceMs`, and an idle gateway wakes no oftener.
+pub const CONFIG_POLL_MS: u64 = 1_000;
+/// The shortest pause between two looks while they change.
+pub const CONFIG_SETTLE_MS: u64 = 50;
+/// Files that are watched: a look is as many system calls.
+pub const CONFIG_FILES: usize = 256;
+/// Changed keys that the log names after one edit.
+pub const CONFIG_CHANGES_LOGGED: usize = 20;
 /// Size of the configuration file, includes counted together.
 pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
 /// Size of the `.env` file.
@@ -203,6 +212,8 @@ pub const SECRET_EXEC_MS_MAX: u64 = 120_000;
 pub const SECRET_OUTPUT: usize = 64 * 1024;
 /// See [`SECRET_OUTPUT`].
 pub const SECRET_OUTPUT_MAX: usize = 1024 * 1024;
+/// A file of credentials that `secrets audit` looks into, as documented.
+pub const AUDIT_FILE: usize = 5 * 1024 * 1024;
 /// SecretRefs of one configuration that programs are asked for.
 pub const SECRETS: usize = 4096;
 /// Secrets programs running at once, as documented.

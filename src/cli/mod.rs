@@ -39,6 +39,7 @@ pub mod secrets;
 pub mod sessions;
 pub mod setup;
 pub mod status;
+pub mod stream;
 pub mod table;
 pub mod tls;
 pub mod trouble;
@@ -161,6 +162,8 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::NodesStatus => nodes::status(args),
         Run::Models => models::list(args),
         Run::ModelsStatus => models::status(args),
+        Run::SecretsAudit => secrets::audit::run(args),
+        Run::SecretsReload => secrets::reload(args),
         Run::Sessions => sessions::list(args),
         Run::SessionsArchive => sessions::archive(args),
         Run::SessionsDelete => sessions::delete(args),

@@ -97,6 +97,8 @@ pub enum Run {
     Models,
     /// `models status`.
     ModelsStatus,
+    SecretsAudit,
+    SecretsReload,
     Sessions,
     SessionsArchive,
     SessionsDelete,

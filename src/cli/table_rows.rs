@@ -21,7 +21,8 @@ const fn short(
 }
 
 const JSON: Flag = switch("json", "Print one JSON document (logs: one a line)");
-const URL: Flag = text("url", "url", "Gateway to ask, ws://host:port; uses only the flags' secret");
+const URL: Flag =
+    text("url", "url", "Gateway to ask, ws[s]://host:port; uses only the flags' secret");
 const TOKEN: Flag = text("token", "token", "Gateway token (default: environment, then file)");
 const PASSWORD: Flag = text("password", "password", "Gateway password (same order)");
 const TIMEOUT: Flag = Flag {
@@ -83,6 +84,7 @@ const AGENT_OF_LIST: Flag = text("agent", "id", "Whose list (default: *, every a
 pub const GLOBALS: &[Flag] = &[
     switch("dev", "Isolated dev profile: own state directory, port 19001"),
     text("profile", "name", "Isolated profile: state in ~/.openclaw-<name>"),
+    text("tls-fingerprint", "sha256", "Trust exactly this certificate of the gateway (wss://)"),
     Flag { long: "help", short: Some('h'), takes: Takes::Nothing, about: "Show this help" },
     Flag { long: "version", short: Some('V'), takes: Takes::Nothing, about: "Show the version" },
 ];
@@ -415,6 +417,34 @@ pub const COMMANDS: &[Command] = &[
             TIMEOUT,
         ],
         examples: &["openclaw message send --channel telegram --target @name --message \"hi\""],
+    },
+    Command {
+        path: &["secrets"],
+        run: Run::Help,
+        about: "SecretRefs: resolve them anew, and find secrets that are none",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["secrets", "reload"],
+        run: Run::SecretsReload,
+        about: "Resolve every SecretRef of the running gateway anew: all of them or none",
+        operands: &[],
+        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
+        examples: &[],
+    },
+    Command {
+        path: &["secrets", "audit"],
+        run: Run::SecretsAudit,
+        about: "Find secrets written out in files, and references that resolve to nothing",
+        operands: &[],
+        flags: &[
+            switch("check", "Exit code 1 when anything is found"),
+            switch("allow-exec", "Ask exec providers, too: it runs their programs"),
+            JSON,
+        ],
+        examples: &["openclaw secrets audit --check"],
     },
     Command {
         path: &["sessions"],

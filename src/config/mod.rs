@@ -53,5 +53,6 @@ pub use secret::Secret;
 pub use session::{Session, SessionReset, SessionScope};
 pub use skills::{SkillEntry, Skills};
 pub use snapshot::*;
+pub use subst::{is_reference, variables as dotenv};
 pub use tls::Tls;
 pub use tool_policy::{Loops, ToolLists, ToolPolicy, ToolProfile};

@@ -33,6 +33,7 @@ mod http;
 mod local;
 mod nodes;
 mod presence;
+mod reload;
 mod rpc;
 mod runs;
 mod secrets;
@@ -64,9 +65,10 @@ use conn::{Conns, State};
 #[doc(hidden)]
 pub use fuzz::fuzz;
 pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
+pub use reload::{NotLoaded, Reload, Reloaded, Reloader};
 use rpc::models::Probes;
 pub use rpc::models::models_status;
-pub use secrets::{Asking, NotLoaded};
+pub use secrets::Asking;
 pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -88,19 +90,13 @@ pub struct Host {
     pub port: u16,
 }
 
-/// Reads the configuration anew, with a text in place of the root file's when one is given: to
-/// know what it would mean. What programs have answered for SecretRefs is handed in; the error
-/// says which have yet to be asked.
-pub type Reload =
-    Box<dyn FnMut(Option<&str>, &Resolved) -> Result<(Rc<Config>, Credentials), NotLoaded>>;
-
 /// Everything a gateway needs to be born; the same for both drivers.
 pub struct Setup {
     /// The validated snapshot.
     pub config: Rc<Config>,
     /// The secret in force.
     pub credentials: Credentials,
-    /// What SIGHUP asks; `None` keeps the configuration for good.
+    /// Where the configuration comes from; `None` keeps this one for good.
     pub reload: Option<Reload>,
     /// What programs answered for this configuration's SecretRefs.
     pub resolved: Resolved,
@@ -121,6 +117,7 @@ pub struct Gateway {
     config: Rc<Config>,
     credentials: Credentials,
     reload: Option<Reload>,
+    watch: reload::Watch,
     secrets: secrets::Secrets,
     host: Host,
     state_dir: PathBuf,
@@ -216,6 +213,7 @@ impl Gateway {
         let boot_id = new_uuid(entropy.as_mut());
         let instance_id = new_uuid(entropy.as_mut());
         let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
+        let watch = reload::Watch::new(&config.source, &state_dir);
         let devices = crate::auth::devices::Devices::load(disk.as_mut(), &state_dir, now.wall_ms)?;
         let nodes = nodes::Nodes::open(disk.as_mut(), &state_dir)?;
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
@@ -223,6 +221,7 @@ impl Gateway {
             config,
             credentials,
             reload,
+            watch,
             secrets: secrets::Secrets::knowing(resolved),
             host,
             state_dir,
@@ -269,8 +268,12 @@ impl Gateway {
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.forget_unpaired_nodes();
         gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
+        if gateway.reload.is_some() {
+            gateway.timers.arm(now.time.after_ms(limits::CONFIG_POLL_MS), Timer::Watch);
+        }
         Ok(gateway)
     }
 
@@ -471,6 +474,8 @@ impl Gateway {
                 Timer::Exchange(id) => self.exchange_due(id, fx),
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
+                Timer::Watch => self.watch_config(fx),
+                Timer::Restart => self.restart_deferred(true, fx),
                 Timer::Invokes => self.invokes_due(fx),
                 Timer::Secrets => self.secrets_due(fx),
                 Timer::Tls => self.tls_due(fx),

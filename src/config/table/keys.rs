@@ -680,8 +680,8 @@ pub static KEYS: &[Key] = &[
     key("logging", Object),
     key("logging.level", Words(LEVELS)),
     key("logging.consoleLevel", Words(LEVELS)),
-    key("logging.file", Text),
-    key("logging.maxFileBytes", Integer(1, MAX)),
+    key("logging.file", Text).restart(),
+    key("logging.maxFileBytes", Integer(1, MAX)).restart(),
     key("logging.consoleStyle", Words(&["pretty", "compact", "json"])).later(),
     key("logging.redactSensitive", Words(&["off", "tools"]))
         .only(&["\"tools\""])

@@ -109,7 +109,7 @@ impl Gateway {
         }
         let mut snapshot = json!({
             "presence": self.presence_list(),
-            "health": self.health_value(),
+            "health": self.health_snapshot(),
             "stateVersion": {"presence": self.presence.version, "health": self.health_version},
             "uptimeMs": self.uptime_ms(),
             "sessionDefaults": self.session_defaults(asked.protocol),
