@@ -12,6 +12,9 @@ pub const LINGER_MAX_MS: u64 = 30_000;
 pub const READ_BUDGET: usize = 256 * 1024;
 /// One read(2); shared by all connections.
 pub const READ_CHUNK: usize = 64 * 1024;
+/// Connections that wait to be accepted, as far as the system lets them (`somaxconn`); further
+/// ones come again a second later.
+pub const ACCEPT_QUEUE: i32 = 4_096;
 /// Connections accepted in one turn.
 pub const ACCEPTS_PER_TURN: usize = 64;
 /// Pause of the listener after accept() ran out of descriptors.

@@ -42,7 +42,16 @@ pub(super) struct Strangers {
 
 impl Default for Strangers {
     fn default() -> Self {
-        let line = VecDeque::with_capacity(limits::ROOM);
+        let mut line = VecDeque::with_capacity(limits::ROOM);
+        // Written to once: the room is there, not merely promised.
+        line.resize_with(limits::ROOM, || Stranger {
+            number: 0,
+            conn: ConnId { slot: 0, generation: 0 },
+            key: Key::Loopback,
+            turn: 0,
+            left: true,
+        });
+        line.clear();
         Self { last: 0, line, here: 0, counts: BTreeMap::new(), bytes: 0 }
     }
 }

@@ -6,7 +6,7 @@
 //!     |  EMFILE: the reserve is given up for one more accept
 //!     +--> nobody waits: the reserve is taken back, an edge tells of the next
 //!     +--> somebody: the core lets go of whom it can do without --> a slot
-//!                    twice in a row nobody goes --> 503 to all who wait, and a pause
+//!                    nobody goes, in the next turn neither --> 503 to all who wait, and a pause
 //! ```
 //!
 //! So the loop never spins on listeners that are always ready, nobody is let go while nobody
@@ -43,16 +43,16 @@ impl Reactor {
         if !self.accept_ready || !self.may_accept() {
             return;
         }
+        if self.on_reserve.is_some() {
+            return self.settle_waiting(now, core, fx);
+        }
         if self.reserve.is_none() {
             self.reserve = reserve();
         }
         self.accept_from = self.accept_from.wrapping_add(1);
         for _ in 0..limits::ACCEPTS_PER_TURN {
             match self.next_peer() {
-                Next::Peer(stream, peer) => {
-                    self.starving = false;
-                    self.seat(stream, peer, now, core, fx);
-                }
+                Next::Peer(stream, peer) => self.seat(stream, peer, now, core, fx),
                 Next::Nobody => {
                     self.accept_ready = false;
                     return;
@@ -130,38 +130,58 @@ impl Reactor {
     fn starved<C: Core>(&mut self, error: &io::Error, now: Now, core: &mut C, fx: &mut Effects) {
         // The system says so before it looks whether anybody waits at all.
         drop(self.reserve.take());
-        let waiting = match self.next_peer() {
-            Next::Peer(stream, peer) => Some((stream, peer)),
+        match self.next_peer() {
+            Next::Peer(stream, peer) => self.on_reserve = Some((stream, peer)),
             Next::Nobody => {
                 self.accept_ready = false;
                 self.reserve = reserve();
-                return;
             }
-            Next::Failed(_) => None,
-        };
-        let before = fx.len();
-        core.on(now, Input::Starved, fx);
-        let freed = fx.len() > before;
-        // Those who came in this turn are read at its end: then the core knows more of them, and
-        // is asked once more.
-        if freed || !std::mem::replace(&mut self.starving, true) {
-            if let Some((stream, peer)) = waiting {
-                self.seat(stream, peer, now, core, fx);
+            Next::Failed(_) => {
+                // Not even that one is left: a child took it, say.
+                if !makes_room(now, core, fx) {
+                    self.rest(error, now);
+                }
             }
-            self.starving &= !freed;
-            return;
         }
-        log::error!(target: "reactor",
-            "accept: {error}; no new connections for {} ms (check `ulimit -n`)",
-            limits::ACCEPT_BACKOFF_MS);
-        self.accept_again = Some(now.time.after_ms(limits::ACCEPT_BACKOFF_MS));
-        if let Some((stream, _)) = waiting {
+        if self.on_reserve.is_some() && makes_room(now, core, fx) {
+            self.seat_waiting(now, core, fx);
+        }
+    }
+
+    /// Somebody was let in on the reserve in the turn before, and nobody could go for it. Those
+    /// who had just come in then have been read since: the core is asked once more.
+    fn settle_waiting<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
+        if makes_room(now, core, fx) {
+            return self.seat_waiting(now, core, fx);
+        }
+        if let Some((stream, _)) = self.on_reserve.take() {
             self.turn_away(stream);
         }
         for _ in 0..limits::ACCEPTS_PER_TURN {
             let Next::Peer(stream, _) = self.next_peer() else { break };
             self.turn_away(stream);
         }
-        self.reserve = reserve();
+        self.rest(&io::Error::other("no descriptor is left"), now);
     }
+
+    fn seat_waiting<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
+        if let Some((stream, peer)) = self.on_reserve.take() {
+            self.seat(stream, peer, now, core, fx);
+        }
+    }
+
+    /// A pause of the listeners, which would be ready all the time.
+    fn rest(&mut self, error: &io::Error, now: Now) {
+        log::error!(target: "reactor",
+            "accept: {error}; no new connections for {} ms (check `ulimit -n`)",
+            limits::ACCEPT_BACKOFF_MS);
+        self.accept_again = Some(now.time.after_ms(limits::ACCEPT_BACKOFF_MS));
+    }
+}
+
+/// Whether the core lets go of somebody.
+fn makes_room<C: Core>(now: Now, core: &mut C, fx: &mut Effects) -> bool {
+    let before = fx.len();
+    core.on(now, Input::Starved, fx);
+    fx.len() > before
 }

@@ -74,13 +74,18 @@ pub enum Leave {
     Reexec,
 }
 
-/// Binds a listener with the system's full accept queue; std's holds 128 connections, and what
-/// does not fit waits for the peer's next SYN, a second or more.
+/// Binds a listener with a queue of [`limits::ACCEPT_QUEUE`]; that of std and mio holds 128
+/// connections, and what does not fit waits for the peer's next SYN, a second or more.
 ///
 /// # Errors
 /// The system's: the address is taken, is not ours, or its port needs a privilege.
 pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
-    TcpListener::bind(addr).map(Into::into)
+    let listener: std::net::TcpListener = TcpListener::bind(addr)?.into();
+    #[cfg(all(unix, feature = "process"))]
+    if let Err(error) = rustix::net::listen(&listener, limits::ACCEPT_QUEUE) {
+        log::debug!(target: "reactor", "the queue of {addr} stays short: {error}");
+    }
+    Ok(listener)
 }
 
 /// The mio driver. Build it, [`listen`](Reactor::listen), then [`run`](Reactor::run) a core.
@@ -93,8 +98,8 @@ pub struct Reactor {
     accept_from: usize,
     accepting: bool,
     accept_ready: bool,
-    /// A turn ended without a descriptor for the next peer, and nothing has been freed since.
-    starving: bool,
+    /// A peer who has the reserve's descriptor until it is known whether another is freed.
+    on_reserve: Option<(mio::net::TcpStream, SocketAddr)>,
     /// A descriptor to give up when there are no others, so that who waits can be told.
     reserve: Option<std::fs::File>,
     accept_again: Option<Time>,
@@ -129,7 +134,7 @@ impl Reactor {
             accept_from: 0,
             accepting: false,
             accept_ready: false,
-            starving: false,
+            on_reserve: None,
             reserve: accept::reserve(),
             accept_again: None,
             inbound: inbound::Inbound::new(),
