@@ -19,7 +19,7 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, listen, next, place, port, reexec, tls};
+use super::{Failed, entropy, interfaces, listen, next, place, port, reexec, tls};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
@@ -88,6 +88,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
             platform: std::env::consts::OS,
             pid: std::process::id(),
             port: addr.port(),
+            interfaces: interfaces::read,
         },
         state_dir: plan.paths.state_dir.clone(),
         log_path: place::log_path(&plan.paths, config),
@@ -232,6 +233,13 @@ impl Reloader for Again {
         let secret = plan.secret().map_err(refused)?;
         let (addr, bound) = (plan.addr, self.bound);
         let stays = addr.ip() == bound.ip() && [0, bound.port()].contains(&addr.port());
+        if !stays && addr.port() != bound.port() {
+            // A restart opens it; to find it taken then would be the end of the gateway.
+            TcpListener::bind(addr).map_err(|error| {
+                let what = format!("the gateway cannot move to {addr}: {error}");
+                refused(Failed::config(what, "openclaw config set gateway.port <a free one>"))
+            })?;
+        }
         let credentials = secret.credentials(plan.mode);
         Ok(Reloaded { credentials, moves: (!stays).then_some(addr), config, files })
     }
@@ -263,6 +271,7 @@ fn decide(args: &Args, loaded: Loaded, paths: Paths) -> Result<Plan, Failed> {
         allow_unconfigured,
         has_token: token.is_some(),
         has_password: password.is_some(),
+        token_named: token.as_ref().is_some_and(|it| !matches!(it.from, Origin::Kept(_))),
         auth,
     };
     let refuse = |blocked: blocked::Blocked| Failed::config(blocked.to_string(), "");

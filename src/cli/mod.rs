@@ -25,6 +25,7 @@ pub mod control;
 pub mod entropy;
 pub mod gateway_run;
 pub mod health;
+pub mod interfaces;
 pub mod listen;
 pub mod logger;
 pub mod logs;
@@ -137,6 +138,8 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::MessageSend => message::send(args),
         Run::Setup => setup::run(args),
         Run::ConfigFile => config::file(args),
+        Run::ConfigGet => config::get(args),
+        Run::ConfigSchema => config::schema(),
         Run::ConfigValidate => config::validate(args),
         Run::ConfigSet => config::set(args),
         Run::ConfigUnset => config::unset(args),

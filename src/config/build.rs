@@ -2,6 +2,7 @@
 //! fail: what is absent has its default, what is present has the right type.
 
 mod agents;
+mod cron;
 mod hands;
 mod nodes;
 mod rate_limit;
@@ -117,6 +118,7 @@ pub(super) fn build(
         agents: agents::agents(root.get("agents"), paths),
         skills: agents::skills(root.get("skills"), paths),
         session: session::session(root.get("session")),
+        cron: cron::cron(root.get("cron"), paths),
         messages: messages(root.get("messages")),
         exec: hands::exec(root.get("tools").get("exec"), paths),
         web_fetch: hands::web_fetch(root.get("tools").get("web").get("fetch")),
@@ -152,6 +154,8 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
             mode: auth.get("mode").value.as_str().and_then(AuthMode::parse),
             token: auth.get("token").secret(),
             password: auth.get("password").secret(),
+            trusted_proxy: super::auth::trusted_proxy(auth.get("trustedProxy")),
+            identity_scopes: super::auth::identity_scopes(auth.get("identityScopes")),
             rate_limit: rate_limit::rate_limit(auth.get("rateLimit")),
         },
         pair_local_silently: at
@@ -188,7 +192,7 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
                 .unwrap_or(unset.reload.deferral_timeout_ms),
         },
         nodes: nodes::nodes(at.get("nodes")),
-        trusted_proxies: at.get("trustedProxies").texts(),
+        proxies: super::auth::proxies(at),
         remote: remote.get("url").text().map(|url| Remote {
             url,
             token: remote.get("token").secret(),

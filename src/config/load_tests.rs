@@ -254,8 +254,6 @@ fn all_faults_come_at_once_and_in_order() {
 #[test]
 fn security_keys_refuse_unless_they_say_what_we_do() {
     for (text, path) in [
-        ("{gateway: {trustedProxies: ['10.0.0.1']}}", "gateway.trustedProxies"),
-        ("{gateway: {auth: {mode: 'trusted-proxy'}}}", "gateway.auth.mode"),
         ("{gateway: {auth: {allowTailscale: true}}}", "gateway.auth.allowTailscale"),
         (
             "{gateway: {controlUi: {allowInsecureAuth: true}}}",
@@ -292,6 +290,18 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
         allowFrom: {}}}, agents: {defaults: {sandbox: {mode: 'off', scope: 'agent'}}},
         approvals: {}, session: {sendPolicy: {rules: [], default: 'allow'}}}";
     assert_eq!(load_text(harmless).unwrap().config.warnings, []);
+}
+
+#[test]
+fn the_policy_of_nodes_is_typed_and_takes_the_older_names() {
+    let text = "{gateway: {nodes: {allowCommands: ['a '], denyCommands: ['', 'b'], \
+                commands: {allow: ['c'], deny: ['d']}}}}";
+    let nodes = load_text(text).unwrap().config.gateway.nodes.clone();
+    assert_eq!(
+        (nodes.allow, nodes.deny),
+        (vec!["c".to_owned(), "a".to_owned()], vec!["d".to_owned(), "b".to_owned()],)
+    );
+    assert!(load_text("{gateway: {nodes: {commands: {deny: 'd'}}}}").is_err());
 }
 
 #[test]

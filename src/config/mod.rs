@@ -15,21 +15,25 @@
 //! map. It never writes a file, never starts a program, and no error of it holds a secret.
 
 mod agents;
+pub mod auth;
 pub mod blocked;
 mod build;
 pub mod credentials;
+pub mod cron;
 pub mod doors;
 pub mod edit_agents;
 mod hands;
 pub mod known;
 pub mod load;
 mod nodes;
+pub mod patch;
 pub mod paths;
 pub mod plan;
 mod proxy;
 mod rate_limit;
 pub mod reach;
 pub mod redact;
+pub mod schema;
 pub mod secret;
 pub mod secrets;
 mod session;

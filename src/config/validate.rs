@@ -265,6 +265,8 @@ impl Walk<'_, '_> {
         self.params();
         self.hooks();
         self.tool_lists();
+        self.cron();
+        self.proxies();
         let gateway = self.root.get("gateway");
         let bind = gateway.and_then(|g| g.get("bind"));
         if let Some(bind) = bind.filter(|bind| bind.as_str() == Some("custom"))
@@ -299,6 +301,28 @@ impl Walk<'_, '_> {
                 self.agent(entry.place, normal, &mut seen, &entry.value, &mut defaults);
                 self.path.pop();
             }
+        }
+    }
+
+    /// Durations and sizes are words; numbers beside them are taken too.
+    fn cron(&mut self) {
+        let Some(cron) = self.root.get("cron") else { return };
+        for (path, what) in super::cron::faults(&cron.to_value()) {
+            let at = path.iter().try_fold(cron, |tree, key| tree.get(key)).unwrap_or(cron);
+            self.path = steps(&["cron"]);
+            self.path.extend(path.iter().map(|key| Step::Key((*key).to_owned())));
+            self.error(at.place, what);
+        }
+    }
+
+    /// Addresses and header names of the proxies that vouch for clients.
+    fn proxies(&mut self) {
+        let Some(gateway) = self.root.get("gateway") else { return };
+        for (path, what) in super::auth::faults(&gateway.to_value()) {
+            let key = path.first().and_then(|key| gateway.get(key)).unwrap_or(gateway);
+            self.path = steps(&["gateway"]);
+            self.path.extend(steps(&path));
+            self.error(key.place, what);
         }
     }
 

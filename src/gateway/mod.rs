@@ -24,6 +24,7 @@ mod broadcast;
 mod commands;
 mod conn;
 mod connect;
+mod cron;
 mod devices;
 mod events;
 mod exchange;
@@ -46,6 +47,7 @@ mod tls;
 mod tools;
 mod usage;
 mod voice;
+mod vouch;
 
 use crate::agent::provider::keyring::Keyring;
 /// The document of exec approvals, for the command line.
@@ -88,6 +90,8 @@ pub struct Host {
     pub pid: u32,
     /// The port that is open.
     pub port: u16,
+    /// Reads the addresses of the machine's interfaces; `None` when it cannot.
+    pub interfaces: fn() -> Option<Vec<std::net::IpAddr>>,
 }
 
 /// Everything a gateway needs to be born; the same for both drivers.
@@ -135,6 +139,7 @@ pub struct Gateway {
     timers: Timers,
     sessions: Sessions,
     usage: crate::sessions::usage::Usage,
+    cron: cron::Cron,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
     web: tools::Web,
@@ -143,6 +148,7 @@ pub struct Gateway {
     nodes: nodes::Nodes,
     tools: tools::Tools,
     presence: presence::Presence,
+    interfaces: vouch::Interfaces,
     agents: agents::Agents,
     devices: crate::auth::devices::Devices,
     /// `stateVersion.health`.
@@ -238,6 +244,7 @@ impl Gateway {
             timers: Timers::default(),
             sessions,
             usage,
+            cron: cron::Cron::default(),
             runs,
             exchanges: exchange::Exchanges::default(),
             web: tools::Web::default(),
@@ -246,6 +253,7 @@ impl Gateway {
             nodes,
             tools: tools::Tools::default(),
             presence,
+            interfaces: vouch::Interfaces::default(),
             agents: agents::Agents::default(),
             devices,
             health_version: 1,
@@ -268,6 +276,7 @@ impl Gateway {
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.open_cron();
         gateway.forget_unpaired_nodes();
         gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
@@ -469,6 +478,7 @@ impl Gateway {
                 Timer::Tool(call) => self.tool_due(call, fx),
                 Timer::Work => self.step_tools(),
                 Timer::Tick => self.tick(fx),
+                Timer::Cron => self.cron_due(fx),
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),
                 Timer::Exchange(id) => self.exchange_due(id, fx),
@@ -574,6 +584,9 @@ impl Core for Gateway {
 
     fn turn_end(&mut self, now: Now, fx: &mut Effects) {
         self.now = now;
+        if self.cron_waits() {
+            self.pump_cron(fx);
+        }
         self.begin_accepted(fx);
         self.turn += 1;
     }
@@ -652,6 +665,13 @@ impl Gateway {
             tools: self.tools.len(),
         }
     }
+}
+
+/// Any text as a cron expression, any bytes as a time zone: never a panic.
+#[doc(hidden)]
+pub fn fuzz_cron(data: &[u8]) {
+    cron::expr::fuzz(data);
+    cron::zone::fuzz(data);
 }
 
 /// Any first frame through the checks of the handshake: never a panic.

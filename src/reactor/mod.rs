@@ -690,3 +690,6 @@ impl slot::Conn {
 
 #[cfg(test)]
 mod loop_tests;
+
+#[cfg(all(test, feature = "tls"))]
+mod inbound_tests;

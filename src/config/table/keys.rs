@@ -8,6 +8,7 @@ use super::Kind::{
 use crate::config::ToolProfile;
 use crate::config::snapshot::Bind;
 use crate::limits;
+use crate::protocol::OPERATOR_SCOPES;
 
 const fn key(pattern: &'static str, kind: super::Kind) -> Key {
     Key::new(pattern, kind)
@@ -41,7 +42,6 @@ const THINKING: &[&str] =
 const EMPTY: &[&str] = &["{}", "[]"];
 const OFF: &[&str] = &["false"];
 
-const NO_PROXY: &str = "remove it; use gateway.auth.mode token or password behind the proxy";
 const NO_NODES: &str = "remove it: what nodes publish is not used by agents yet";
 const NO_SANDBOX: &str = "remove it, or set mode to \"off\": runs have no sandbox yet";
 const NO_AGENT_EXEC: &str =
@@ -66,22 +66,28 @@ pub static KEYS: &[Key] = &[
     key("gateway.customBindHost", Ipv4).rebind(),
     key("gateway.handshakeTimeoutMs", Integer(1, DAY_MS)),
     key("gateway.auth", Object),
-    key("gateway.auth.mode", Words(&["none", "token", "password", "trusted-proxy"]))
-        .only(&["\"none\"", "\"token\"", "\"password\""])
-        .advice("set it to token, password or none: no proxy is trusted with identities yet"),
+    key("gateway.auth.mode", Words(&["none", "token", "password", "trusted-proxy"])),
     key("gateway.auth.token", Secret),
     key("gateway.auth.password", Secret),
     key("gateway.auth.allowTailscale", Bool).only(OFF).advice("set it to false"),
-    key("gateway.auth.identityScopes", Open).only(EMPTY).advice(NO_PROXY),
+    key("gateway.auth.identityScopes", Map),
+    key("gateway.auth.identityScopes.*", WordList(&OPERATOR_SCOPES)),
     key("gateway.auth.rateLimit", Object),
     key("gateway.auth.rateLimit.maxAttempts", Integer(1, 1_000_000)),
     key("gateway.auth.rateLimit.windowMs", Integer(1, DAY_MS)),
     key("gateway.auth.rateLimit.lockoutMs", Integer(1, DAY_MS)),
     key("gateway.auth.rateLimit.exemptLoopback", Bool),
-    key("gateway.auth.trustedProxy", Open).only(EMPTY).advice(NO_PROXY),
+    key("gateway.auth.trustedProxy", Object),
+    key("gateway.auth.trustedProxy.userHeader", Name).required(),
+    key("gateway.auth.trustedProxy.requiredHeaders", Texts),
+    key("gateway.auth.trustedProxy.allowUsers", Texts),
+    key("gateway.auth.trustedProxy.allowLoopback", Bool),
+    key("gateway.auth.trustedProxy.deviceAutoApprove", Object),
+    key("gateway.auth.trustedProxy.deviceAutoApprove.enabled", Bool),
+    key("gateway.auth.trustedProxy.deviceAutoApprove.scopes", WordList(&OPERATOR_SCOPES)),
     key("gateway.roles", Open).only(EMPTY).advice("remove it: there are no named roles yet"),
-    key("gateway.trustedProxies", Texts).only(EMPTY).advice(NO_PROXY),
-    key("gateway.allowRealIpFallback", Bool).only(OFF).advice(NO_PROXY),
+    key("gateway.trustedProxies", Texts),
+    key("gateway.allowRealIpFallback", Bool),
     key("gateway.http", Object),
     key("gateway.http.endpoints", Object),
     key("gateway.http.endpoints.chatCompletions", Object),
@@ -855,7 +861,24 @@ pub static KEYS: &[Key] = &[
     key("cloudWorkers", Open).later(),
     key("commands", Open).later(),
     key("crestodian", Open).later(),
-    key("cron", Open).later(),
+    key("cron", Object),
+    key("cron.enabled", Bool),
+    key("cron.store", Text).restart(),
+    key("cron.maxConcurrentRuns", Integer(1, 64)),
+    key("cron.skipMissedJobs", Bool),
+    key("cron.sessionRetention", Open),
+    key("cron.runLog", Object),
+    key("cron.runLog.maxBytes", Open),
+    key("cron.runLog.keepLines", Integer(1, 100_000)),
+    key("cron.triggers", Open).later().advice("no scripts are run; use at, every or cron"),
+    key("cron.retry", Open).later().advice("single jobs are tried again three times"),
+    key("cron.webhook", Text).later().advice("webhooks of jobs are not built yet"),
+    key("cron.webhookToken", Secret).later().advice("webhooks of jobs are not built yet"),
+    key("cron.webhookSsrfPolicy", Open).later().advice("webhooks of jobs are not built yet"),
+    key("cron.failureAlert", Open)
+        .later()
+        .advice("no channel is built yet; read openclaw cron runs"),
+    key("cron.failureDestination", Open).later().advice("no channel is built yet"),
     key("desktop", Open).later(),
     key("diagnostics", Open).later(),
     key("discovery", Open).later(),
