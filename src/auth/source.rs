@@ -39,10 +39,12 @@ pub fn attribute(headers: &Headers, peer: IpAddr) -> Result<Source, Unattributed
     if has_forwarding_header(headers) {
         return Err(Unattributed);
     }
-    let host = headers.get("host").and_then(parse_host_port);
+    // One that cannot be read, as `2130706433`, names no machine, so not this one either.
+    let local_host =
+        |host: &str| parse_host_port(host).is_some_and(|(name, _)| is_local_name(&name));
     Ok(Source {
         ip: peer.to_canonical(),
-        local: is_loopback(peer) && host.is_none_or(|(name, _)| is_local_name(&name)),
+        local: is_loopback(peer) && headers.get("host").is_none_or(local_host),
         proxied: false,
         browser: headers.get("origin").is_some() || headers.get("sec-fetch-site").is_some(),
         scopes_header: headers.get("x-openclaw-scopes").map(str::to_owned),

@@ -146,6 +146,9 @@ pub struct Gateway {
     presence: presence::Presence,
     agents: agents::Agents,
     devices: crate::auth::devices::Devices,
+    own_identity: Option<devices::OwnIdentity>,
+    /// Who waits for the end of a scope upgrade.
+    upgrades: Vec<devices::Upgrade>,
     /// `stateVersion.health`.
     health_version: u64,
     ticks: u64,
@@ -244,6 +247,8 @@ impl Gateway {
             presence,
             agents: agents::Agents::default(),
             devices,
+            own_identity: None,
+            upgrades: Vec::new(),
             health_version: 1,
             ticks: 0,
             dials: 0,
@@ -342,6 +347,7 @@ impl Gateway {
             State::Http(http) => self.leave_http(id, *http, fx),
             State::Client(client) => {
                 self.runs.waits.forget(id);
+                self.upgrades.retain(|wait| wait.conn != id);
                 let rpc =
                     |caller: &Caller| matches!(caller, Caller::Rpc { conn, .. } if *conn == id);
                 self.cancel_tools(rpc, fx);
@@ -460,6 +466,7 @@ impl Gateway {
                 Timer::Exchange(id) => self.exchange_due(id, fx),
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
+                Timer::Pairing => self.pairing_due(fx),
                 Timer::Invokes => self.invokes_due(fx),
                 Timer::Secrets => self.secrets_due(fx),
                 Timer::Tls => self.tls_due(fx),

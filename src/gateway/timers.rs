@@ -35,6 +35,8 @@ pub(super) enum Timer {
     Exec,
     /// The next approval that nobody answered.
     Approvals,
+    /// A request for a scope upgrade that nobody answered.
+    Pairing,
     /// The next invocation that a node did not answer.
     Invokes,
     /// A program that was asked for secrets.

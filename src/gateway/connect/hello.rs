@@ -4,6 +4,7 @@ use super::super::Gateway;
 use super::super::conn::{Client, Role, State};
 use super::{Asked, known_caps};
 use crate::auth::devices::Issued;
+use crate::auth::identity::Proof;
 use crate::auth::{granted_scopes, known_scopes};
 use crate::driver::{ConnId, Effects};
 use crate::limits;
@@ -94,6 +95,9 @@ impl Gateway {
             auth["deviceToken"] = json!(own.token);
             if newest {
                 auth["issuedAtMs"] = json!(own.issued_at_ms);
+                if asked.role == Role::Operator {
+                    auth["recoveryMigrationAllowed"] = json!(true);
+                }
             }
         }
         if !asked.granted.further.is_empty() {
@@ -105,6 +109,15 @@ impl Gateway {
             };
             let further: Vec<Value> = asked.granted.further.iter().map(token).collect();
             auth["deviceTokens"] = json!(further);
+        }
+        if newest && asked.role == Role::Operator {
+            let user = match &asked.identity.proof {
+                Proof::Proxy { user } => Some(user.as_str()),
+                _ => None,
+            };
+            if let Some(scope) = self.recovery_scope(user) {
+                auth["recoveryScope"] = json!(scope);
+            }
         }
         let mut snapshot = json!({
             "presence": self.presence_list(),
