@@ -207,6 +207,16 @@ pub fn unauthorized() -> Reply {
     error(401, "unauthorized", "Unauthorized")
 }
 
+/// 429 for an address that has shown too many wrong credentials.
+pub fn too_many_attempts(path: &str, wait_ms: u64) -> Reply {
+    let text = "too many failed authentication attempts (retry later)";
+    let reply = match is_openai_path(path) {
+        true => error(429, "rate_limited", text),
+        false => Reply::text(429, text),
+    };
+    reply.with("Retry-After", wait_ms.div_ceil(1000).max(1).to_string())
+}
+
 /// 403 for a request behind a proxy that nobody vouches for.
 pub fn proxy_attribution_required() -> Reply {
     error(

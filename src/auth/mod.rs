@@ -1,4 +1,5 @@
-//! Who may enter: the shared secret, where a peer is, which origins and hosts may ask.
+//! Who may enter: the shared secret, where a peer is, which origins and hosts may ask, and how
+//! often anybody may guess.
 //!
 //! Every question is decided by one function, used by every door. A peer address grants nothing
 //! by itself; secrets are compared by digest in constant time.
@@ -6,6 +7,7 @@
 pub mod device;
 pub mod devices;
 pub mod identity;
+pub mod limiter;
 pub mod nodes;
 pub mod origin;
 pub mod source;

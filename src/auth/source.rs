@@ -22,6 +22,8 @@ pub struct Source {
     pub proxied: bool,
     /// A page asks: Origin or Sec-Fetch-Site was there.
     pub browser: bool,
+    /// The page's origin, as it was told.
+    pub origin: Option<String>,
     /// `x-openclaw-scopes`, if it was there; only narrows, and only where a proxy vouches.
     pub scopes_header: Option<String>,
 }
@@ -46,6 +48,7 @@ pub fn attribute(headers: &Headers, peer: IpAddr) -> Result<Source, Unattributed
         ip: peer.to_canonical(),
         local: is_loopback(peer) && headers.get("host").is_none_or(local_host),
         proxied: false,
+        origin: headers.get("origin").map(str::to_owned),
         browser: headers.get("origin").is_some() || headers.get("sec-fetch-site").is_some(),
         scopes_header: headers.get("x-openclaw-scopes").map(str::to_owned),
     })

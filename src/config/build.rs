@@ -4,6 +4,7 @@
 mod agents;
 mod hands;
 mod nodes;
+mod rate_limit;
 mod reach;
 mod session;
 mod tool_policy;
@@ -151,6 +152,7 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
             mode: auth.get("mode").value.as_str().and_then(AuthMode::parse),
             token: auth.get("token").secret(),
             password: auth.get("password").secret(),
+            rate_limit: rate_limit::rate_limit(auth.get("rateLimit")),
         },
         pair_local_silently: at
             .get("nodes")

@@ -287,6 +287,8 @@ pub struct Auth {
     pub token: Option<Secret>,
     /// The shared password.
     pub password: Option<Secret>,
+    /// `gateway.auth.rateLimit`.
+    pub rate_limit: super::RateLimit,
 }
 
 /// `gateway.controlUi`.

@@ -12,13 +12,28 @@ use super::Gateway;
 use crate::api::{self, Reply};
 use crate::auth::Verdict;
 use crate::auth::identity::{Identity, Proof};
+use crate::auth::limiter::Shown;
 use crate::auth::source::Source;
 use crate::config::AuthMode;
 use crate::wire::http::head::Head;
 
 impl Gateway {
-    /// Who asks over HTTP, by its bearer; and whether it may do what the door does.
+    /// Who asks over HTTP, and whether it may do what the door does; guesses are counted.
     pub(super) fn admit(
+        &mut self,
+        source: &Source,
+        head: &Head,
+        scope: Option<&str>,
+    ) -> Result<Identity, Reply> {
+        self.may_guess(source, Shown::Secret, head.bearer().is_some())
+            .map_err(|wait_ms| api::too_many_attempts(head.path(), wait_ms))?;
+        let judged = self.judge_bearer(source, head, scope);
+        self.guessed_bearer(source, head, &judged);
+        judged
+    }
+
+    /// Who asks over HTTP, by its bearer; and whether it may do what the door does.
+    fn judge_bearer(
         &mut self,
         _source: &Source,
         head: &Head,

@@ -28,16 +28,19 @@ mod devices;
 mod events;
 mod exchange;
 mod fuzz;
+mod guess;
 mod http;
 mod local;
 mod nodes;
 mod presence;
+mod reload;
 mod rpc;
 mod runs;
 mod secrets;
 mod shutdown;
 mod skills;
 mod socket;
+mod strangers;
 mod timers;
 mod tls;
 mod tools;
@@ -62,9 +65,10 @@ use conn::{Conns, State};
 #[doc(hidden)]
 pub use fuzz::fuzz;
 pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
+pub use reload::{NotLoaded, Reload, Reloaded, Reloader};
 use rpc::models::Probes;
 pub use rpc::models::models_status;
-pub use secrets::{Asking, NotLoaded};
+pub use secrets::Asking;
 pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -86,19 +90,13 @@ pub struct Host {
     pub port: u16,
 }
 
-/// Reads the configuration anew, with a text in place of the root file's when one is given: to
-/// know what it would mean. What programs have answered for SecretRefs is handed in; the error
-/// says which have yet to be asked.
-pub type Reload =
-    Box<dyn FnMut(Option<&str>, &Resolved) -> Result<(Rc<Config>, Credentials), NotLoaded>>;
-
 /// Everything a gateway needs to be born; the same for both drivers.
 pub struct Setup {
     /// The validated snapshot.
     pub config: Rc<Config>,
     /// The secret in force.
     pub credentials: Credentials,
-    /// What SIGHUP asks; `None` keeps the configuration for good.
+    /// Where the configuration comes from; `None` keeps this one for good.
     pub reload: Option<Reload>,
     /// What programs answered for this configuration's SecretRefs.
     pub resolved: Resolved,
@@ -119,6 +117,7 @@ pub struct Gateway {
     config: Rc<Config>,
     credentials: Credentials,
     reload: Option<Reload>,
+    watch: reload::Watch,
     secrets: secrets::Secrets,
     host: Host,
     state_dir: PathBuf,
@@ -165,9 +164,12 @@ pub struct Gateway {
     stalled: Vec<ConnId>,
     /// What `previous_response_id` may name.
     responses: http::Responses,
-    /// Runs that hooks started, and wrong hook tokens.
+    /// Runs that hooks started.
     hooked: http::Started,
-    throttle: http::Throttle,
+    /// Who showed wrong credentials lately.
+    limiter: crate::auth::limiter::Limiter,
+    /// Connections that have not proved who they are.
+    strangers: strangers::Strangers,
     tls: tls::Seen,
     events: events::Events,
     trailing: Vec<voice::Trailing>,
@@ -214,6 +216,7 @@ impl Gateway {
         let boot_id = new_uuid(entropy.as_mut());
         let instance_id = new_uuid(entropy.as_mut());
         let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
+        let watch = reload::Watch::new(&config.source, &state_dir);
         let devices = crate::auth::devices::Devices::load(disk.as_mut(), &state_dir, now.wall_ms)?;
         let nodes = nodes::Nodes::open(disk.as_mut(), &state_dir)?;
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
@@ -221,6 +224,7 @@ impl Gateway {
             config,
             credentials,
             reload,
+            watch,
             secrets: secrets::Secrets::knowing(resolved),
             host,
             state_dir,
@@ -260,7 +264,8 @@ impl Gateway {
             stalled: Vec::new(),
             responses: http::Responses::default(),
             hooked: http::Started::default(),
-            throttle: http::Throttle::default(),
+            limiter: crate::auth::limiter::Limiter::default(),
+            strangers: strangers::Strangers::default(),
             tls: tls::Seen::default(),
             events: events::Events::default(),
             trailing: Vec::new(),
@@ -268,8 +273,12 @@ impl Gateway {
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.forget_unpaired_nodes();
         gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
+        if gateway.reload.is_some() {
+            gateway.timers.arm(now.time.after_ms(limits::CONFIG_POLL_MS), Timer::Watch);
+        }
         Ok(gateway)
     }
 
@@ -328,6 +337,9 @@ impl Gateway {
                 State::Exchange(id) => self.exchanges.held(*id),
             };
             self.held = self.held - conn.held + held;
+            if conn.stranger.is_some() {
+                self.strangers.held(conn.held, held);
+            }
             conn.held = held;
         }
     }
@@ -343,6 +355,7 @@ impl Gateway {
         let Some(conn) = self.conns.remove(id) else { return };
         self.held -= conn.held;
         self.queued -= conn.queued;
+        self.strangers.remove(conn.stranger, conn.held);
         match conn.state {
             State::Http(http) => self.leave_http(id, *http, fx),
             State::Client(client) => {
@@ -388,6 +401,7 @@ impl Gateway {
             }
         }
         self.count_held(id);
+        self.bound_strangers(fx);
     }
 
     /// The peer will send no more.
@@ -434,7 +448,7 @@ impl Gateway {
             State::Http(http) => {
                 if let Some(run) = http.run() {
                     self.press(run, bytes, fx);
-                } else if bytes <= limits::STREAM_HIGH / 2 {
+                } else if bytes <= conn.out_max() / 2 {
                     // Requests may have waited for room.
                     self.serve_http(id, fx);
                     self.count_held(id);
@@ -467,6 +481,8 @@ impl Gateway {
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
                 Timer::Pairing => self.pairing_due(fx),
+                Timer::Watch => self.watch_config(fx),
+                Timer::Restart => self.restart_deferred(true, fx),
                 Timer::Invokes => self.invokes_due(fx),
                 Timer::Secrets => self.secrets_due(fx),
                 Timer::Tls => self.tls_due(fx),
@@ -531,6 +547,7 @@ impl Core for Gateway {
             Input::Accepted { conn, peer, local: _ } => {
                 self.conns.insert(conn, peer, State::Http(Box::default()));
                 self.wait_until(conn, Some(now.time.after_ms(limits::HTTP_HEAD_MS)));
+                self.meet(conn, peer.ip(), fx);
             }
             Input::Received { conn, bytes } => {
                 let conn = self.checked(conn);
@@ -549,6 +566,7 @@ impl Core for Gateway {
                 }
             }
             Input::Signal(signal) => self.signal(signal, fx),
+            Input::Starved => self.make_room(fx),
             Input::Wake => self.wake(fx),
         }
     }

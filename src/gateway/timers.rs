@@ -37,6 +37,10 @@ pub(super) enum Timer {
     Approvals,
     /// A request for a scope upgrade that nobody answered.
     Pairing,
+    /// The next look at the configuration's files.
+    Watch,
+    /// A restart has waited long enough for the runs.
+    Restart,
     /// The next invocation that a node did not answer.
     Invokes,
     /// A program that was asked for secrets.

@@ -73,9 +73,11 @@ pub static KEYS: &[Key] = &[
     key("gateway.auth.password", Secret),
     key("gateway.auth.allowTailscale", Bool).only(OFF).advice("set it to false"),
     key("gateway.auth.identityScopes", Open).only(EMPTY).advice(NO_PROXY),
-    key("gateway.auth.rateLimit", Open)
-        .only(EMPTY)
-        .advice("remove it: failed attempts are limited by built-in bounds"),
+    key("gateway.auth.rateLimit", Object),
+    key("gateway.auth.rateLimit.maxAttempts", Integer(1, 1_000_000)),
+    key("gateway.auth.rateLimit.windowMs", Integer(1, DAY_MS)),
+    key("gateway.auth.rateLimit.lockoutMs", Integer(1, DAY_MS)),
+    key("gateway.auth.rateLimit.exemptLoopback", Bool),
     key("gateway.auth.trustedProxy", Open).only(EMPTY).advice(NO_PROXY),
     key("gateway.roles", Open).only(EMPTY).advice("remove it: there are no named roles yet"),
     key("gateway.trustedProxies", Texts).only(EMPTY).advice(NO_PROXY),
@@ -678,8 +680,8 @@ pub static KEYS: &[Key] = &[
     key("logging", Object),
     key("logging.level", Words(LEVELS)),
     key("logging.consoleLevel", Words(LEVELS)),
-    key("logging.file", Text),
-    key("logging.maxFileBytes", Integer(1, MAX)),
+    key("logging.file", Text).restart(),
+    key("logging.maxFileBytes", Integer(1, MAX)).restart(),
     key("logging.consoleStyle", Words(&["pretty", "compact", "json"])).later(),
     key("logging.redactSensitive", Words(&["off", "tools"]))
         .only(&["\"tools\""])

@@ -67,6 +67,7 @@ impl Gateway {
         }));
         conn.due = None;
         self.conns.is_client_now(id);
+        self.is_known_now(id);
         let hello = self.hello(&conn_id, &asked, &scopes);
         self.send(id, fx, |out| {
             let mut frame = Vec::with_capacity(hello.len() + 128);
@@ -121,7 +122,7 @@ impl Gateway {
         }
         let mut snapshot = json!({
             "presence": self.presence_list(),
-            "health": self.health_value(),
+            "health": self.health_snapshot(),
             "stateVersion": {"presence": self.presence.version, "health": self.health_version},
             "uptimeMs": self.uptime_ms(),
             "sessionDefaults": self.session_defaults(asked.protocol),

@@ -9,6 +9,7 @@
 //!
 //! The order is the reference's (FACTS.md section 2.1): with two faults the earlier is told.
 
+mod guess;
 mod hello;
 mod prove;
 
@@ -157,7 +158,12 @@ impl Gateway {
                 return self.close_socket(id, close::POLICY, "invalid request frame", fx);
             }
         };
-        match self.judge(id, &request, fx) {
+        let judged = match self.may_connect(id, &request) {
+            Ok(()) => self.judge(id, &request, fx),
+            Err(error) => Err(Refusal::policy(error)),
+        };
+        self.guessed_connect(id, &request, &judged);
+        match judged {
             Ok(asked) => self.welcome(id, &request, asked, fx),
             Err(refusal) => {
                 let peer = self.conns.get(id).map(|conn| conn.peer);
