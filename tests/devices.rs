@@ -509,3 +509,50 @@ fn the_gateway_has_an_identity_that_stays() {
     let gateway = home.start("");
     assert_eq!(ask(gateway.port), first);
 }
+
+#[test]
+fn the_command_line_lists_approves_rotates_and_clears() {
+    let home = Home::new();
+    let gateway = start(&home);
+    let port = gateway.port;
+    let device = Device::new(80);
+    let none = home.ask(port, "devices approve");
+    assert_eq!(none.code, 1, "{none:?}");
+    let refused = device.refused_afar(port, &cli());
+    let id = refused.error["details"]["requestId"].as_str().expect("a number").to_owned();
+    let list = home.ask(port, "devices list");
+    assert!(list.code == 0 && list.out.contains(&id), "{list:?}");
+    let preview = home.ask(port, "devices approve --latest");
+    assert_eq!(preview.code, 1, "{preview:?}");
+    assert!(preview.out.contains(&format!("openclaw devices approve {id}")), "{preview:?}");
+    assert!(device.refused_afar(port, &cli()).code == Some(1008), "a preview approves nothing");
+    let approved = home.ask(port, &format!("devices approve {id} --json"));
+    let answer: Value = serde_json::from_str(&approved.out).expect("JSON");
+    assert_eq!(answer["device"]["deviceId"], json!(device.id), "{approved:?}");
+    device.connect_afar(port, &cli());
+    let renamed = home.ask(port, &format!("devices rename --device {} --name Kitchen", device.id));
+    assert_eq!(renamed.code, 0, "{renamed:?}");
+    let line = format!(
+        "devices rotate --device {} --role operator --scope operator.read --scope operator.write",
+        device.id
+    );
+    let rotated: Value = serde_json::from_str(&home.ask(port, &line).out).expect("JSON");
+    assert_eq!(rotated["scopes"], json!(["operator.read", "operator.write"]), "{rotated}");
+    let line = format!("devices revoke --device {} --role operator", device.id);
+    assert_eq!(home.ask(port, &line).code, 0);
+    let list = home.ask(port, "devices list");
+    assert!(list.out.contains("Kitchen"), "{list:?}");
+    assert_ne!(home.ask(port, "devices clear").code, 0, "not without --yes");
+    assert_eq!(home.ask(port, "devices clear --yes --pending").code, 0);
+    let list = home.ask(port, "devices list --json");
+    assert_eq!(list.out.matches("deviceId").count(), 0, "{list:?}");
+    let refused = home.ask(port, "devices remove nobody");
+    assert!(refused.code != 0 && refused.err.contains("unknown deviceId"), "{refused:?}");
+
+    let code = home.ask(port, "qr --public-url wss://gateway.example --setup-code-only");
+    assert!(code.code == 0 && code.out.trim().len() > 60, "{code:?}");
+    let lost = home.ask(port, "qr");
+    assert!(lost.code != 0 && lost.err.contains("gateway.bind"), "{lost:?}");
+    let people = home.ask(port, "pairing list telegram");
+    assert!(people.code != 0 && people.err.contains("openclaw devices"), "{people:?}");
+}

@@ -26,6 +26,7 @@ mod setup;
 mod tokens;
 
 #[cfg(test)]
+#[path = "devices_tests.rs"]
 mod tests;
 
 pub use authority::{Approver, Refused, known};

@@ -2,9 +2,10 @@
 //!
 //! A device that comes back with the shared secret is told the same token again (FACTS.md
 //! section 2.2), and yet no token is kept: it is HMAC-SHA-256 over device, role, a counter and
-//! the time, under a random key of this gateway in a 0600 file of its own (`devices/token-key`). What is
-//! kept and compared, in constant time, is its SHA-256 digest; so a document of devices that
-//! leaks admits nobody, and a lost key only means that the next connect makes a new token.
+//! the time, under a random key of this gateway in a 0600 file of its own
+//! (`devices/token-key`). What is kept and compared, in constant time, is its SHA-256 digest; so
+//! a document of devices that leaks admits nobody, and a lost key only means that the next
+//! connect makes a new token.
 
 use super::authority::{Approver, Refused, covers, union};
 use super::{Devices, Token};
