@@ -1,6 +1,12 @@
 //! Every bound of the house with its reason. A limit is named here, enforced where the bytes
 //! flow, and exceeded by a test. Sizes are bytes, times milliseconds, unless the name says else.
 
+/// The machine's own addresses, asked for in mode `trusted-proxy`, are read anew after this:
+/// they change with networks, and a request must not cost a read of files each.
+pub const INTERFACES_MS: u64 = 5_000;
+/// What a log line shows of a user's name: somebody else's header.
+pub const LOG_USER: usize = 160;
+
 /// Input of a closing socket is discarded this long, so that the peer reads our last bytes
 /// instead of a reset.
 pub const LINGER_MS: u64 = 1_000;

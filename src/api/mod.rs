@@ -52,8 +52,11 @@ impl Door {
     pub fn scope(&self) -> Option<&'static str> {
         match self {
             Self::Live | Self::Ready | Self::Startup | Self::Hook(_) => None,
-            Self::Models | Self::Model(_) | Self::Embeddings => Some("operator.read"),
-            Self::ChatCompletions | Self::Responses | Self::ToolsInvoke => Some("operator.write"),
+            // Tried with the reference in mode none and an `x-openclaw-scopes` header.
+            Self::Models | Self::Model(_) => Some("operator.read"),
+            Self::ChatCompletions | Self::Responses | Self::Embeddings | Self::ToolsInvoke => {
+                Some("operator.write")
+            }
         }
     }
 

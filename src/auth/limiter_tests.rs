@@ -144,6 +144,7 @@ fn pages_of_this_machine_do_not_lock_each_other_out() {
         browser: origin.is_some(),
         origin: origin.map(str::to_owned),
         scopes_header: None,
+        vouched: None,
     };
     let of = |ip, origin| Key::of_source(&source(ip, origin));
     let one = of("127.0.0.1", Some("http://localhost:3000"));

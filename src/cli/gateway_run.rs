@@ -19,7 +19,7 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, listen, next, place, port, reexec, tls};
+use super::{Failed, entropy, interfaces, listen, next, place, port, reexec, tls};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
@@ -88,6 +88,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
             platform: std::env::consts::OS,
             pid: std::process::id(),
             port: addr.port(),
+            interfaces: interfaces::read,
         },
         state_dir: plan.paths.state_dir.clone(),
         log_path: place::log_path(&plan.paths, config),
@@ -263,6 +264,7 @@ fn decide(args: &Args, loaded: Loaded, paths: Paths) -> Result<Plan, Failed> {
         allow_unconfigured,
         has_token: token.is_some(),
         has_password: password.is_some(),
+        token_named: token.as_ref().is_some_and(|it| !matches!(it.from, Origin::Kept(_))),
         auth,
     };
     let refuse = |blocked: blocked::Blocked| Failed::config(blocked.to_string(), "");

@@ -26,6 +26,7 @@ mod devices;
 pub mod entropy;
 pub mod gateway_run;
 pub mod health;
+pub mod interfaces;
 pub mod listen;
 pub mod logger;
 pub mod logs;

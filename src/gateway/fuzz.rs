@@ -697,8 +697,14 @@ fn after<'a>(bytes: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
 pub(super) fn boot(config: usize, mode: AuthMode, disk: &Memory, now: Now) -> Gateway {
     let secret = Some(Secret::new("t".to_owned()));
     let config = CONFIG_CACHE.with(|cache| cache.get(config).cloned()).expect("one of the table");
-    let host =
-        Host { name: "host".to_owned(), address: None, platform: "linux", pid: 7, port: 18789 };
+    let host = Host {
+        name: "host".to_owned(),
+        address: None,
+        platform: "linux",
+        pid: 7,
+        port: 18789,
+        interfaces: || Some(Vec::new()),
+    };
     let setup = Setup {
         config: Rc::clone(&config),
         credentials: Credentials::new(mode, secret.clone(), secret.clone()),

@@ -46,6 +46,7 @@ mod tls;
 mod tools;
 mod usage;
 mod voice;
+mod vouch;
 
 use crate::agent::provider::keyring::Keyring;
 /// The document of exec approvals, for the command line.
@@ -88,6 +89,8 @@ pub struct Host {
     pub pid: u32,
     /// The port that is open.
     pub port: u16,
+    /// Reads the addresses of the machine's interfaces; `None` when it cannot.
+    pub interfaces: fn() -> Option<Vec<std::net::IpAddr>>,
 }
 
 /// Everything a gateway needs to be born; the same for both drivers.
@@ -143,6 +146,7 @@ pub struct Gateway {
     nodes: nodes::Nodes,
     tools: tools::Tools,
     presence: presence::Presence,
+    interfaces: vouch::Interfaces,
     agents: agents::Agents,
     devices: crate::auth::devices::Devices,
     own_identity: Option<devices::OwnIdentity>,
@@ -249,6 +253,7 @@ impl Gateway {
             nodes,
             tools: tools::Tools::default(),
             presence,
+            interfaces: vouch::Interfaces::default(),
             agents: agents::Agents::default(),
             devices,
             own_identity: None,

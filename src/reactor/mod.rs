@@ -777,3 +777,6 @@ impl slot::Conn {
 
 #[cfg(test)]
 mod loop_tests;
+
+#[cfg(all(test, feature = "tls"))]
+mod inbound_tests;

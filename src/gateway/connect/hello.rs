@@ -6,6 +6,7 @@ use super::{Asked, known_caps};
 use crate::auth::devices::Issued;
 use crate::auth::identity::Proof;
 use crate::auth::{granted_scopes, known_scopes};
+use crate::config::AuthMode;
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::events::EVENTS;
@@ -32,7 +33,11 @@ impl Gateway {
                 // A page of the control UI is a person; any other page cannot speak for one.
                 let browser = asked.browser && asked.id != "openclaw-control-ui";
                 let with_device = request.params.contains_key("device");
-                let granted = if with_device && !browser {
+                let vouched = matches!(asked.identity.proof, Proof::Proxy { .. });
+                let granted = if vouched && !with_device {
+                    // It cannot declare scopes for itself; its user's own are added.
+                    Vec::new()
+                } else if with_device && !browser {
                     known_scopes(&asked.scopes)
                 } else {
                     granted_scopes(&asked.scopes, asked.id, asked.mode, browser)
@@ -113,7 +118,7 @@ impl Gateway {
         }
         if newest && asked.role == Role::Operator {
             let user = match &asked.identity.proof {
-                Proof::Proxy { user } => Some(user.as_str()),
+                Proof::Proxy { user, .. } => Some(user.as_str()),
                 _ => None,
             };
             if let Some(scope) = self.recovery_scope(user) {
@@ -138,7 +143,10 @@ impl Gateway {
         if newest {
             server["buildId"] = json!(crate::protocol::VERSION);
             server["bootId"] = json!(self.boot_id);
-            auth["method"] = json!(self.credentials.mode.as_str());
+            auth["method"] = json!(match (&asked.identity.proof, self.credentials.mode) {
+                (Proof::Secret, AuthMode::TrustedProxy) => "password",
+                (_, mode) => mode.as_str(),
+            });
             // `models.list` has the catalog: command lines of that generation ask for this word.
             features["capabilities"] = json!(["published-model-catalog"]);
             let phase = if self.leaving.is_some() { "draining" } else { "accepting" };

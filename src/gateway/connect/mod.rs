@@ -12,6 +12,7 @@
 mod guess;
 mod hello;
 mod prove;
+mod proxy;
 
 use super::Gateway;
 use super::conn::{Conn, Role, State};
@@ -212,7 +213,7 @@ impl Gateway {
         let source = shake.source.clone();
         self.device(params, shake, id, role)?;
         let claim = claim(params, &source, role, id, mode);
-        let mut identity = self.proof(params, claim.as_ref())?;
+        let mut identity = self.proof(params, shake, claim.as_ref())?;
         let granted = match &claim {
             Some(claim) => {
                 let shown = prove::shown(params, &identity.proof);

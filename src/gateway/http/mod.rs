@@ -205,14 +205,16 @@ impl Gateway {
         if leaving && let State::Http(http) = &mut conn.state {
             http.server.close_after_response();
         }
-        let Ok(source) = attribute(&head.headers, peer) else {
+        let Ok(mut source) = attribute(&head.headers, peer, &self.config.gateway.proxies) else {
             return self.http_reply(id, &api::proxy_attribution_required(), &head, fx);
         };
+        self.vouch(&mut source, &head.headers, peer);
         let policy = Policy {
             allowed_origins: &self.config.gateway.control_ui.allowed_origins,
             mode: self.credentials.mode,
             hostname: &self.host.name,
             port: self.host.port,
+            proxied: source.proxied,
         };
         let browser = decide(&head.headers, peer, policy);
         let upgrade = head.is_upgrade_websocket();

@@ -333,6 +333,7 @@ impl Gateway {
         let old = std::mem::replace(&mut self.credentials, new.credentials);
         self.tls_reread(&before.gateway.tls, fx);
         self.close_turned(&old, fx);
+        self.revouch(&before, fx);
         for agent in self.config.agents.agent_ids() {
             self.sessions.open(self.disk.as_mut(), agent);
         }

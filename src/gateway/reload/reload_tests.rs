@@ -65,8 +65,14 @@ impl World {
         disk.replace(Path::new(FILE), text.as_bytes()).unwrap();
         let mut reload = OnDisk(disk.clone());
         let first = reload.load(None, &Resolved::default()).expect("a valid first configuration");
-        let host =
-            Host { name: "h".to_owned(), address: None, platform: "linux", pid: 1, port: 18_789 };
+        let host = Host {
+            name: "h".to_owned(),
+            address: None,
+            platform: "linux",
+            pid: 1,
+            port: 18_789,
+            interfaces: || Some(Vec::new()),
+        };
         let setup = Setup {
             config: first.config,
             credentials: first.credentials,
