@@ -72,6 +72,8 @@ pub enum Run {
     SkillsCheck,
     Setup,
     ConfigFile,
+    ConfigGet,
+    ConfigSchema,
     ConfigValidate,
     ConfigSet,
     ConfigUnset,
