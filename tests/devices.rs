@@ -558,3 +558,29 @@ fn the_command_line_lists_approves_rotates_and_clears() {
     let people = home.ask(port, "pairing list telegram");
     assert!(people.code != 0 && people.err.contains("openclaw devices"), "{people:?}");
 }
+
+#[test]
+fn commands_of_this_host_need_no_pairing_in_any_mode() {
+    let proxy = "trustedProxies: ['192.0.2.1'], auth: {mode: 'trusted-proxy', \
+                 trustedProxy: {userHeader: 'x-user'}}";
+    for auth in [
+        "auth: {mode: 'token', token: 't0ken-of-the-tests-and-more'}",
+        "auth: {mode: 'password', password: 'a-pass-word-of-the-tests'}",
+        "auth: {mode: 'none'}",
+        proxy,
+    ] {
+        let home = Home::new();
+        home.configure(&format!("{{gateway: {{mode: 'local', {auth}}}}}"));
+        let gateway = home.start("");
+        let list = home.ask(gateway.port, "devices list");
+        assert_eq!(list.code, 0, "{auth}: {list:?}");
+        assert!(list.out.contains("none"), "{auth}: {list:?}");
+        if auth == proxy {
+            // The file is the proof, not the place: the same words from elsewhere are nothing.
+            let mut params = common::socket::params();
+            params["auth"] = json!({"password": "junk"});
+            let mut socket = Socket::open(gateway.port);
+            assert!(socket.call("connect", &params).is_err());
+        }
+    }
+}

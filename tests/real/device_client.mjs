@@ -39,7 +39,7 @@ function connect(options) {
       scopes: ["operator.admin", "operator.read"],
       deviceIdentity, hostDeps,
       onHelloOk: (hello) => done({ client, hello }),
-      onConnectError: (error) => { client.stop(); done({ client, error }); },
+      onConnectError: (error) => { done({ client, error }); client.stop(); },
       onClose: (code, reason) => options.onClose?.(code, reason),
       ...options.with,
     });
