@@ -29,6 +29,8 @@ pub enum Takes {
     Nothing,
     /// Any text; the placeholder for help.
     Text(&'static str),
+    /// A text that may be given more than once; the values are joined by commas.
+    Texts(&'static str),
     /// A whole number within these bounds; the placeholder for help.
     Number(&'static str, u64, u64),
     /// One of these words.
@@ -102,6 +104,14 @@ pub enum Run {
     Channels,
     /// `node ...`: this machine as a node, which we are not.
     NodeHost,
+    DevicesApprove,
+    DevicesClear,
+    DevicesList,
+    DevicesReject,
+    DevicesRemove,
+    DevicesRename,
+    DevicesRevoke,
+    DevicesRotate,
     NodesApprove,
     NodesDescribe,
     NodesInvoke,
@@ -112,6 +122,8 @@ pub enum Run {
     NodesRemove,
     NodesRename,
     NodesStatus,
+    Pairing,
+    Qr,
     Models,
     /// `models status`.
     ModelsStatus,
@@ -282,6 +294,8 @@ pub fn help_text(command: &Command) -> String {
             Some(operand) => write!(out, " [{operand}]"),
             None => write!(out, " <{operand}>"),
         };
+    for operand in command.operands.iter().map(|name| name.trim_end_matches('?')) {
+        let _ = write!(out, " <{operand}>");
     }
     out.push_str(" [options]\n");
     if !children.is_empty() {
@@ -331,7 +345,9 @@ fn spelled(flag: &Flag) -> String {
     let short = flag.short.map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
     let value = match flag.takes {
         Takes::Nothing => String::new(),
-        Takes::Text(placeholder) | Takes::Number(placeholder, ..) => format!(" <{placeholder}>"),
+        Takes::Text(placeholder) | Takes::Texts(placeholder) | Takes::Number(placeholder, ..) => {
+            format!(" <{placeholder}>")
+        }
         Takes::Word(words) => format!(" <{}>", words.join("|")),
     };
     format!("{short}--{}{value}", flag.long)
@@ -405,6 +421,12 @@ fn take(
                 );
                 return Err(usage(command, what));
             }
+        }
+        Takes::Texts(_) => {
+            let before = values.get(flag.long).map(|before| format!("{before},"));
+            let value = before.unwrap_or_default() + &value;
+            values.insert(flag.long, value);
+            return Ok(flag.long);
         }
         Takes::Nothing | Takes::Text(_) => {}
     }

@@ -99,7 +99,17 @@ pub enum Op {
     CronRuns,
     CronStatus,
     CronUpdate,
+    DevicePairApprove,
     DevicePairList,
+    DevicePairReject,
+    DevicePairRemove,
+    DevicePairRename,
+    DevicePairSetupCode,
+    DevicePairSetupStatus,
+    DeviceScopesRequestUpgrade,
+    DeviceScopesWaitUpgrade,
+    DeviceTokenRevoke,
+    DeviceTokenRotate,
     ExecApprovalGet,
     ExecApprovalList,
     ExecApprovalRequest,
@@ -109,6 +119,7 @@ pub enum Op {
     ExecApprovalsNodeGet,
     ExecApprovalsNodeSet,
     ExecApprovalsSet,
+    GatewayIdentityGet,
     Health,
     LastHeartbeat,
     LogsTail,
@@ -347,8 +358,8 @@ const CHAT_SEND: &[Field] = &[
     must("idempotencyKey", Kind::Text(256)),
 ];
 
-/// The text of a whole configuration.
-const CONFIG_RAW: Kind = Kind::Text(crate::limits::CONFIG_BYTES);
+/// The text of a whole configuration, as long as one may be.
+const CONFIG_RAW: Kind = Kind::Text(4 * 1024 * 1024);
 
 const CONFIG_WRITE: &[Field] = &[
     must("raw", CONFIG_RAW),
@@ -750,7 +761,59 @@ pub const OPERATIONS: &[Operation] = &[
         ],
         Since::V3,
     ),
+    row("device.pair.approve", Op::DevicePairApprove, PAIRING, REQUEST_ID, Since::V3),
     row("device.pair.list", Op::DevicePairList, PAIRING, &[], Since::V3),
+    row("device.pair.reject", Op::DevicePairReject, PAIRING, REQUEST_ID, Since::V3),
+    row("device.pair.remove", Op::DevicePairRemove, PAIRING, &[must("deviceId", ID)], Since::V3),
+    row(
+        "device.pair.rename",
+        Op::DevicePairRename,
+        PAIRING,
+        &[must("deviceId", ID), must("label", Kind::Text(64))],
+        Since::V4,
+    ),
+    row(
+        "device.pair.setupCode",
+        Op::DevicePairSetupCode,
+        ADMIN,
+        &[
+            may("publicUrl", Kind::Text(2048)),
+            may("preferRemoteUrl", Kind::Bool),
+            may("includeQr", Kind::Bool),
+            may("bootstrapProfile", Kind::OneOf(&["limited", "node"])),
+            may("joinUrl", Kind::Bool),
+        ],
+        Since::V3,
+    ),
+    row(
+        "device.pair.setupStatus",
+        Op::DevicePairSetupStatus,
+        ADMIN,
+        &[must("setupId", Kind::Text(128))],
+        Since::V4,
+    ),
+    row(
+        "device.scopes.requestUpgrade",
+        Op::DeviceScopesRequestUpgrade,
+        READ,
+        &[must("scopes", Kind::Strings)],
+        Since::V4,
+    ),
+    row("device.scopes.waitUpgrade", Op::DeviceScopesWaitUpgrade, READ, REQUEST_ID, Since::V4),
+    row(
+        "device.token.revoke",
+        Op::DeviceTokenRevoke,
+        PAIRING,
+        &[must("deviceId", ID), must("role", Kind::Text(32))],
+        Since::V3,
+    ),
+    row(
+        "device.token.rotate",
+        Op::DeviceTokenRotate,
+        PAIRING,
+        &[must("deviceId", ID), must("role", Kind::Text(32)), may("scopes", Kind::Strings)],
+        Since::V3,
+    ),
     row("exec.approval.get", Op::ExecApprovalGet, APPROVALS, &[must("id", ID)], Since::V3),
     row("exec.approval.list", Op::ExecApprovalList, APPROVALS, &[], Since::V3),
     row(
@@ -800,6 +863,7 @@ pub const OPERATIONS: &[Operation] = &[
         &[must("file", Kind::Obj), may("baseHash", ID)],
         Since::V3,
     ),
+    row("gateway.identity.get", Op::GatewayIdentityGet, READ, &[], Since::V3),
     open("health", Op::Health, Scope::None),
     row("last-heartbeat", Op::LastHeartbeat, READ, &[], Since::V3),
     row(
