@@ -24,6 +24,7 @@ mod broadcast;
 mod commands;
 mod conn;
 mod connect;
+mod cron;
 mod devices;
 mod events;
 mod exchange;
@@ -138,6 +139,7 @@ pub struct Gateway {
     timers: Timers,
     sessions: Sessions,
     usage: crate::sessions::usage::Usage,
+    cron: cron::Cron,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
     web: tools::Web,
@@ -149,6 +151,9 @@ pub struct Gateway {
     interfaces: vouch::Interfaces,
     agents: agents::Agents,
     devices: crate::auth::devices::Devices,
+    own_identity: Option<devices::OwnIdentity>,
+    /// Who waits for the end of a scope upgrade.
+    upgrades: Vec<devices::Upgrade>,
     /// `stateVersion.health`.
     health_version: u64,
     ticks: u64,
@@ -242,6 +247,7 @@ impl Gateway {
             timers: Timers::default(),
             sessions,
             usage,
+            cron: cron::Cron::default(),
             runs,
             exchanges: exchange::Exchanges::default(),
             web: tools::Web::default(),
@@ -253,6 +259,8 @@ impl Gateway {
             interfaces: vouch::Interfaces::default(),
             agents: agents::Agents::default(),
             devices,
+            own_identity: None,
+            upgrades: Vec::new(),
             health_version: 1,
             ticks: 0,
             dials: 0,
@@ -273,6 +281,7 @@ impl Gateway {
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.open_cron();
         gateway.forget_unpaired_nodes();
         gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
@@ -360,6 +369,7 @@ impl Gateway {
             State::Http(http) => self.leave_http(id, *http, fx),
             State::Client(client) => {
                 self.runs.waits.forget(id);
+                self.upgrades.retain(|wait| wait.conn != id);
                 let rpc =
                     |caller: &Caller| matches!(caller, Caller::Rpc { conn, .. } if *conn == id);
                 self.cancel_tools(rpc, fx);
@@ -474,11 +484,13 @@ impl Gateway {
                 Timer::Tool(call) => self.tool_due(call, fx),
                 Timer::Work => self.step_tools(),
                 Timer::Tick => self.tick(fx),
+                Timer::Cron => self.cron_due(fx),
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),
                 Timer::Exchange(id) => self.exchange_due(id, fx),
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
+                Timer::Pairing => self.pairing_due(fx),
                 Timer::Watch => self.watch_config(fx),
                 Timer::Restart => self.restart_deferred(true, fx),
                 Timer::Invokes => self.invokes_due(fx),
@@ -579,6 +591,9 @@ impl Core for Gateway {
 
     fn turn_end(&mut self, now: Now, fx: &mut Effects) {
         self.now = now;
+        if self.cron_waits() {
+            self.pump_cron(fx);
+        }
         self.begin_accepted(fx);
         self.turn += 1;
     }
@@ -657,6 +672,13 @@ impl Gateway {
             tools: self.tools.len(),
         }
     }
+}
+
+/// Any text as a cron expression, any bytes as a time zone: never a panic.
+#[doc(hidden)]
+pub fn fuzz_cron(data: &[u8]) {
+    cron::expr::fuzz(data);
+    cron::zone::fuzz(data);
 }
 
 /// Any first frame through the checks of the handshake: never a panic.

@@ -23,6 +23,8 @@ pub(super) enum Timer {
     Tool(u64),
     /// The next slices of disk tools.
     Work,
+    /// The next scheduled job, or a look at the clock.
+    Cron,
     /// The `tick` event.
     Tick,
     /// Writing indexes and syncing journals.
@@ -35,6 +37,8 @@ pub(super) enum Timer {
     Exec,
     /// The next approval that nobody answered.
     Approvals,
+    /// A request for a scope upgrade that nobody answered.
+    Pairing,
     /// The next look at the configuration's files.
     Watch,
     /// A restart has waited long enough for the runs.

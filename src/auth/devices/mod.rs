@@ -25,6 +25,10 @@ mod document;
 mod setup;
 mod tokens;
 
+#[cfg(test)]
+#[path = "devices_tests.rs"]
+mod tests;
+
 pub use authority::{Approver, Refused, known};
 pub use setup::{Access, Profile, Setup, SetupOutcome};
 pub use tokens::{Issued, Verified};
@@ -75,6 +79,8 @@ pub enum Via {
     Owner,
     /// A setup code.
     Bootstrap,
+    /// Nobody was asked: a new node from a network that the operator named.
+    TrustedCidr,
 }
 
 impl Via {
@@ -84,11 +90,13 @@ impl Via {
             Self::Silent => "silent",
             Self::Owner => "owner",
             Self::Bootstrap => "bootstrap",
+            Self::TrustedCidr => "trusted-cidr",
         }
     }
 
     fn from_str(word: &str) -> Option<Self> {
-        [Self::Silent, Self::Owner, Self::Bootstrap].into_iter().find(|via| via.as_str() == word)
+        let all = [Self::Silent, Self::Owner, Self::Bootstrap, Self::TrustedCidr];
+        all.into_iter().find(|via| via.as_str() == word)
     }
 }
 
@@ -195,6 +203,12 @@ impl std::fmt::Display for Full {
             self.0
         )
     }
+}
+
+/// Devices as they stood before a change.
+pub struct Checkpoint {
+    paired: BTreeMap<String, Paired>,
+    pending: Vec<Pending>,
 }
 
 /// All devices. Lives as long as the gateway; changes reach the disk by [`Devices::save`].
@@ -440,6 +454,19 @@ impl Devices {
             pending.claim.device_id != id || !covered
         });
         self.dirty[1] |= self.pending.len() != before;
+    }
+
+    /// What stands now, to go back to when the disk refuses an approval.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { paired: self.paired.clone(), pending: self.pending.clone() }
+    }
+
+    /// Goes back.
+    pub fn restore(&mut self, to: Checkpoint) {
+        self.paired = to.paired;
+        self.pending = to.pending;
+        self.dirty[0] = true;
+        self.dirty[1] = true;
     }
 
     /// What must always hold; tests ask after every step.
