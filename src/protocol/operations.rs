@@ -358,8 +358,8 @@ const CHAT_SEND: &[Field] = &[
     must("idempotencyKey", Kind::Text(256)),
 ];
 
-/// The text of a whole configuration.
-const CONFIG_RAW: Kind = Kind::Text(crate::limits::CONFIG_BYTES);
+/// The text of a whole configuration, as long as one may be.
+const CONFIG_RAW: Kind = Kind::Text(4 * 1024 * 1024);
 
 const CONFIG_WRITE: &[Field] = &[
     must("raw", CONFIG_RAW),
