@@ -294,8 +294,6 @@ pub fn help_text(command: &Command) -> String {
             Some(operand) => write!(out, " [{operand}]"),
             None => write!(out, " <{operand}>"),
         };
-    for operand in command.operands.iter().map(|name| name.trim_end_matches('?')) {
-        let _ = write!(out, " <{operand}>");
     }
     out.push_str(" [options]\n");
     if !children.is_empty() {
