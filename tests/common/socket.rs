@@ -51,8 +51,13 @@ pub fn params() -> Value {
 impl Socket {
     /// Upgrades on a path with further header lines, and reads the challenge.
     pub fn upgrade(port: u16, path: &str, headers: &str) -> Result<Self, Response> {
+        Self::upgrade_by(port, upgrade_request(path, headers).as_bytes())
+    }
+
+    /// Upgrades by these bytes, which may have frames behind the request.
+    pub fn upgrade_by(port: u16, bytes: &[u8]) -> Result<Self, Response> {
         let mut http = Http::connect(port);
-        http.send(upgrade_request(path, headers));
+        http.send(bytes);
         let head = http.head().expect("an answer");
         if head.status != 101 {
             return Err(head);
