@@ -274,6 +274,33 @@ pub struct Spawn {
     pub keep_stdin: bool,
 }
 
+/// A file as it was read, with its name for messages.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TlsFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its bytes, PEM text; not looked into yet.
+    pub bytes: Vec<u8>,
+}
+
+/// Without the bytes: one of them is a private key.
+impl std::fmt::Debug for TlsFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.path.display())
+    }
+}
+
+/// What a listener speaks TLS with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Our certificate, maybe with the chain behind it.
+    pub cert: TlsFile,
+    /// Its private key.
+    pub key: TlsFile,
+    /// Certificates that complete the chain.
+    pub ca: Option<TlsFile>,
+}
+
 /// What the core asks the driver to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -346,6 +373,10 @@ pub enum Effect {
     },
     /// Stop accepting; open connections stay.
     StopListening,
+    /// Connections accepted from here on speak TLS with these files, or plain text. Files that
+    /// cannot be used leave what is in force, with a line in the log; in place of plain text
+    /// they leave nothing: who connects is cut off. Open connections stay as they are.
+    ListenerTls(Option<Box<TlsFiles>>),
     /// Leave after flushing, with this exit code. Children have [`crate::limits::LINGER_MS`] to
     /// end; then their groups are killed.
     Exit {

@@ -18,6 +18,22 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 pub const ACCEPT_BACKOFF_MS: u64 = 100;
 /// Open connections in all, both directions; beyond it the newest is refused with 503.
 pub const CONNECTIONS: usize = 16_384;
+/// Time for the TLS handshake of a client, from accept to its end, whatever it sends meanwhile;
+/// then the connection is cut. Slow phones need two or three seconds.
+pub const TLS_HANDSHAKE_MS: u64 = 10_000;
+/// Bytes of records that one TLS session holds for a slow reader, beside what is queued in the
+/// clear: two records, so that one is on its way while the next is sealed.
+pub const TLS_BUFFER: usize = 32 * 1024;
+/// Reads from one TLS socket that brought no byte for us, before others have their turn.
+pub const TLS_EMPTY_READS: usize = 16;
+/// TLS sessions that clients may resume; older ones shake hands in full.
+pub const TLS_SESSIONS: usize = 256;
+/// A PEM file of `gateway.tls`: a bundle of all public authorities has 220 kB.
+pub const TLS_FILE: usize = 512 * 1024;
+/// Certificates that are sent behind ours: longer chains are misconfigured.
+pub const TLS_CHAIN: usize = 8;
+/// How often the files of `gateway.tls` are looked at for a change.
+pub const TLS_LOOK_MS: u64 = 2_000;
 
 /// Head of an HTTP request, request line and headers (the reference refuses 17,000 bytes).
 pub const HTTP_HEAD: usize = 16 * 1024;
@@ -150,6 +166,26 @@ pub const HAPPY_EYEBALLS_MS: u64 = 250;
 pub const CHILDREN: usize = 32;
 /// Input queued for a child that does not read it.
 pub const CHILD_INPUT: usize = 256 * 1024;
+
+/// File of a `secrets.providers` entry, as documented, and the most its `maxBytes` may say.
+pub const SECRET_FILE: usize = 1024 * 1024;
+/// See [`SECRET_FILE`].
+pub const SECRET_FILE_MAX: usize = 4 * 1024 * 1024;
+/// Time of a secrets program, as documented, and the most its `timeoutMs` may say.
+pub const SECRET_EXEC_MS: u64 = 5_000;
+/// See [`SECRET_EXEC_MS`].
+pub const SECRET_EXEC_MS_MAX: u64 = 120_000;
+/// Output of a secrets program: many secrets are far smaller. The most its `maxOutputBytes` may
+/// say is the reference's own default.
+pub const SECRET_OUTPUT: usize = 64 * 1024;
+/// See [`SECRET_OUTPUT`].
+pub const SECRET_OUTPUT_MAX: usize = 1024 * 1024;
+/// SecretRefs of one configuration that programs are asked for.
+pub const SECRETS: usize = 4096;
+/// Secrets programs running at once, as documented.
+pub const SECRET_CHILDREN: usize = 4;
+/// Reloads that wait while another asks programs.
+pub const SECRET_WAITERS: usize = 32;
 
 /// Longest message of one log line; the rest is cut.
 pub const LOG_MESSAGE: usize = 8 * 1024;
@@ -376,3 +412,54 @@ pub const APPROVALS: usize = 64;
 pub const APPROVAL_MS: u64 = 1_800_000;
 /// `exec-approvals.json`.
 pub const APPROVALS_FILE: usize = 1024 * 1024;
+
+// Bounds of devices.
+
+/// Paired devices. A person has a dozen; a key is refused beyond it, none is thrown out.
+pub const DEVICES: usize = 512;
+/// Devices that wait for an approval at once; a new one is refused beyond it.
+pub const PAIRING_PENDING: usize = 64;
+/// A request for pairing is dropped after this, as documented.
+pub const PAIRING_PENDING_MS: u64 = 300_000;
+/// Setup codes that were not used yet, and outcomes remembered; the oldest goes.
+pub const SETUP_CODES: usize = 32;
+/// A setup code is worth nothing after this, as documented.
+pub const SETUP_CODE_MS: u64 = 600_000;
+/// A silent approval is not replaced by another of the same client within this.
+pub const SUPERSEDE_MS: u64 = 60_000;
+/// Characters kept of a device's name and of an operator's label for it (label: documented).
+pub const DEVICE_NAME: usize = 64;
+/// One document of devices: 512 of them with long names stay below.
+pub const DEVICES_FILE: usize = 2 * 1024 * 1024;
+
+// Bounds of nodes.
+
+/// Nodes that are known; a stranger's row goes first when one more comes.
+pub const NODES: usize = 256;
+/// Capabilities, and permissions, that a node may claim.
+pub const NODE_CAPS: usize = 64;
+/// Commands that a node may claim.
+pub const NODE_COMMANDS: usize = 256;
+/// Bytes of one name that a node claims.
+pub const NODE_WORD: usize = 128;
+/// `nodes.json`: every node with a full surface and a full request would be more; then nothing
+/// new is kept.
+pub const NODES_FILE: usize = 8 * 1024 * 1024;
+/// Invocations under way, of one node and in all: each holds its caller's request.
+pub const NODE_INVOKES: usize = 64;
+/// See [`NODE_INVOKES`].
+pub const NODE_INVOKES_ALL: usize = 512;
+/// An invocation without a time of its own.
+pub const NODE_INVOKE_MS: u64 = 30_000;
+/// The longest an invocation may take; also what `timeoutMs: 0` means.
+pub const NODE_INVOKE_MS_MAX: u64 = 3_600_000;
+/// Callers that may wait for one and the same invocation.
+pub const NODE_INVOKE_WAITERS: usize = 8;
+/// `node.pending.enqueue` without `expiresInMs`, as observed: a day.
+pub const NODE_PENDING_MS: u64 = 86_400_000;
+/// Between two `node.presence.alive` of one node that are kept.
+pub const NODE_ALIVE_MS: u64 = 60_000;
+/// Trigger words of `voicewake.set`, as documented.
+pub const WAKE_WORDS: usize = 32;
+/// UTF-16 units of one of them, as documented.
+pub const WAKE_WORD_UNITS: usize = 64;

@@ -179,9 +179,9 @@ impl Reply {
         self
     }
 
-    /// Writes it.
-    pub fn write(&self, out: &mut Vec<u8>, head_only: bool, keep_alive: bool) {
-        let mut response = Response::new(self.status);
+    /// Writes it; `hsts` is the value of Strict-Transport-Security, if that is sent.
+    pub fn write(&self, out: &mut Vec<u8>, head_only: bool, keep_alive: bool, hsts: Option<&str>) {
+        let mut response = Response::new(self.status).hsts(hsts);
         for (name, value) in &self.headers {
             response = response.header(name, value);
         }

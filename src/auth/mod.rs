@@ -4,7 +4,9 @@
 //! by itself; secrets are compared by digest in constant time.
 
 pub mod device;
+pub mod devices;
 pub mod identity;
+pub mod nodes;
 pub mod origin;
 pub mod source;
 

@@ -24,6 +24,7 @@ use super::table::Args;
 pub use super::trouble::Trouble;
 use super::{Failed, entropy, next, place};
 use crate::config::credentials::{self, Given, Origin};
+use crate::config::secrets::Need;
 use crate::config::{Loaded, Mode, Paths, Secret};
 use crate::limits;
 use crate::protocol::operations;
@@ -75,8 +76,11 @@ impl Target {
             return named;
         }
         let paths = place::paths(&env, args)?;
-        let loaded = match place::load(&place::Files::new(), &env, &paths) {
-            Ok(loaded) => loaded,
+        // Who names a secret needs none of the file's, so no program is asked for it.
+        let need = if Self::has_secret(args, &env) { Need::Look } else { Need::Client };
+        let files = place::Files::new();
+        let loaded = match place::load_with_programs(&files, &env, &paths, need) {
+            Ok((loaded, _)) => loaded,
             // A running gateway outlives a damaged file, and so does whoever names its secret.
             Err(_) if Self::has_secret(args, &env) => place::defaults(&env),
             Err(error) => return Err(Failed::config(error.to_string(), next::STATUS)),

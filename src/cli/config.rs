@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::table::Args;
 use super::{Failed, next, out, place};
+use crate::config::secrets::Need;
 use crate::config::{self, ConfigError, Paths};
 use crate::store::{Disk, RealDisk};
 use crate::wire::json5::{self, Step};
@@ -33,17 +34,18 @@ pub fn validate(args: &Args) -> Result<u8, Failed> {
     let env = place::environment();
     let paths = place::paths(&env, args)?;
     let path = paths.config_path.display().to_string();
-    let (exists, issues, warnings) = match place::load(&place::Files::new(), &env, &paths) {
-        Ok(loaded) => {
-            let config = loaded.config;
-            let warnings = config.warnings.iter().map(ToString::to_string).collect();
-            (config.source.exists, Vec::new(), warnings)
-        }
-        Err(error) => {
-            let issues = error.issues.iter().map(ToString::to_string).collect();
-            (error.source.exists, issues, Vec::new())
-        }
-    };
+    let (exists, issues, warnings) =
+        match place::load_with_programs(&place::Files::new(), &env, &paths, Need::Check) {
+            Ok((loaded, _)) => {
+                let config = loaded.config;
+                let warnings = config.warnings.iter().map(ToString::to_string).collect();
+                (config.source.exists, Vec::new(), warnings)
+            }
+            Err(error) => {
+                let issues = error.issues.iter().map(ToString::to_string).collect();
+                (error.source.exists, issues, Vec::new())
+            }
+        };
     let valid = issues.is_empty() && exists;
     if args.has("json") {
         out::json(&json!({

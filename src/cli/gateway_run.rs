@@ -19,12 +19,14 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, next, place, port, reexec};
+use super::{Failed, entropy, next, place, port, reexec, tls};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
-use crate::config::{AuthMode, Bind, Config, Loaded, Paths, Secret};
-use crate::gateway::{Gateway, Host, Reload, Setup};
+use crate::config::load::load_with;
+use crate::config::secrets::{Asked, Need, Resolved};
+use crate::config::{AuthMode, Bind, Config, ConfigError, Loaded, Paths, Secret};
+use crate::gateway::{Gateway, Host, NotLoaded, Reload, Setup};
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
 use crate::store::{Disk, RealDisk};
@@ -45,9 +47,15 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         write_dev_config(&paths)?;
     }
     let files = place::Files::new();
-    let plan = plan(args, &files, &env, paths, None)?;
+    let loaded = place::load_with_programs(&files, &env, &paths, Need::Active);
+    let (loaded, resolved) = match loaded {
+        Ok((loaded, resolved)) => (Ok(loaded), resolved),
+        Err(error) => (Err(*error), Resolved::default()),
+    };
+    let plan = plan(args, loaded, paths).map_err(Refused::into_failed)?;
 
     let (lock, listener) = claim(&plan, args.has("force"))?;
+    let tls = tls::ready(&plan.loaded.config.gateway.tls, plan.addr.ip(), true)?;
     let secret = plan.secret()?;
 
     let host_name = place::host_name();
@@ -55,10 +63,14 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let failed = |error: io::Error| Failed::new(format!("the gateway cannot start: {error}"), "");
     let mut reactor = Reactor::new().map_err(failed)?;
     let addr = reactor.listen(listener).map_err(failed)?;
+    if let Some(tls) = &tls {
+        reactor.speak_tls(Some(&tls.files)).map_err(|text| Failed::config(text, ""))?;
+    }
     let config = &plan.loaded.config;
     let setup = Setup {
         config: config.clone(),
         credentials: secret.credentials(plan.mode),
+        resolved,
         reload: Some(reload(args.clone(), files, env, plan.paths.clone(), addr, logger)),
         host: Host {
             name: host_name,
@@ -77,8 +89,14 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     })?;
 
     gateway.seed_workspaces();
-    greet(&plan, &secret, addr);
-    logger.note(log::Level::Info, "gateway", &format!("listening on ws://{addr}"));
+    greet(&plan, &secret, addr, tls.as_ref());
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    logger.note(log::Level::Info, "gateway", &format!("listening on {scheme}://{addr}"));
+    if let Some(tls) = tls {
+        let shown = crate::wire::hash::fingerprint(&tls.fingerprint);
+        let made = if tls.made { "new self-signed certificate" } else { "certificate" };
+        log::info!(target: "tls", "{made}, SHA-256 {shown}");
+    }
     logger.open_console();
     warn_if_readable(&plan.paths.config_path);
     warn_if_doubled(&secret);
@@ -189,10 +207,13 @@ fn reload(
     bound: SocketAddr,
     logger: &'static Logger,
 ) -> Reload {
-    Box::new(move |raw| {
-        let plan =
-            plan(&args, &files, &env, paths.clone(), raw).map_err(|failed| failed.to_string())?;
+    Box::new(move |raw, known| {
+        let asked = Asked { known, need: Need::Active };
+        let loaded = load_with(&files, &env, &paths, raw, asked);
+        let plan = plan(&args, loaded, paths.clone()).map_err(Refused::into_not_loaded)?;
         not_exposed(bound, plan.mode).map_err(|failed| failed.to_string())?;
+        tls::ready(&plan.loaded.config.gateway.tls, bound.ip(), raw.is_none())
+            .map_err(|failed| failed.to_string())?;
         let secret = plan.secret().map_err(|failed| failed.to_string())?;
         if raw.is_some() {
             return Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)));
@@ -208,22 +229,44 @@ fn reload(
     })
 }
 
-fn plan(
-    args: &Args,
-    files: &place::Files,
-    env: &BTreeMap<String, String>,
-    paths: Paths,
-    raw: Option<&str>,
-) -> Result<Plan, Failed> {
+/// Why there is no plan.
+enum Refused {
+    /// The configuration itself, with what a start would say of it.
+    Config(Box<ConfigError>, Failed),
+    /// What it means for this start.
+    Start(Failed),
+}
+
+impl From<Failed> for Refused {
+    fn from(failed: Failed) -> Self {
+        Self::Start(failed)
+    }
+}
+
+impl Refused {
+    fn into_failed(self) -> Failed {
+        match self {
+            Self::Config(_, failed) | Self::Start(failed) => failed,
+        }
+    }
+
+    fn into_not_loaded(self) -> NotLoaded {
+        match self {
+            Self::Config(error, failed) => {
+                NotLoaded { text: failed.to_string(), ..NotLoaded::from(&*error) }
+            }
+            Self::Start(failed) => NotLoaded::from(failed.to_string()),
+        }
+    }
+}
+
+fn plan(args: &Args, loaded: Result<Loaded, ConfigError>, paths: Paths) -> Result<Plan, Refused> {
     let auth = args.value("auth").and_then(AuthMode::parse);
     let allow_unconfigured = args.has("allow-unconfigured");
-    let loaded = match raw {
-        None => place::load(files, env, &paths),
-        Some(raw) => crate::config::load::check(files, env, &paths, raw).map_err(Box::new),
-    };
     let loaded = loaded.map_err(|error| {
         let start = Start { allow_unconfigured, auth, ..Start::default() };
-        Failed::config(blocked::damaged(&error, &start).to_string(), "")
+        let failed = Failed::config(blocked::damaged(&error, &start).to_string(), "");
+        Refused::Config(Box::new(error), failed)
     })?;
     let config = &loaded.config;
     let token = known_token(args, &loaded, &paths)?;
@@ -421,10 +464,11 @@ fn outward(ip: IpAddr) -> Option<IpAddr> {
 }
 
 /// What an operator sees first. The first line is for scripts, too: it holds the address.
-fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr) {
+fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr, tls: Option<&tls::Ready>) {
     let near = SocketAddr::new(place::reachable(addr.ip()), addr.port());
     let terminal = io::stdout().is_terminal();
-    let mut text = format!("OpenClaw gateway is listening on ws://{near}");
+    let s = if tls.is_some() { "s" } else { "" };
+    let mut text = format!("OpenClaw gateway is listening on ws{s}://{near}");
     if near != addr {
         text.push_str(&format!(" (every interface: {addr})"));
     }
@@ -437,6 +481,12 @@ fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr) {
     text.push_str(&format!("\n  Config:  {config}"));
     let log = place::log_path(&plan.paths, &plan.loaded.config);
     text.push_str(&format!("\n  Log:     {}", log.display()));
+    let cert = plan.loaded.config.gateway.tls.cert_path.display();
+    if let Some(tls) = tls {
+        let shown = crate::wire::hash::fingerprint(&tls.fingerprint);
+        let made = if tls.made { " (self-signed, made just now)" } else { "" };
+        text.push_str(&format!("\n  TLS:     {cert}{made}\n           SHA-256 {shown}"));
+    }
     let known = secret.shown(plan.mode);
     if let Some(known) = known {
         let word = if plan.mode == AuthMode::Password { "Password:" } else { "Token:  " };
@@ -446,10 +496,14 @@ fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr) {
     } else {
         text.push_str("\n  Auth:    none: every local process may use this gateway");
     }
+    let trust = match tls {
+        Some(tls) if tls.self_signed => format!("--cacert '{cert}' "),
+        _ => String::new(),
+    };
     let header = known.map_or_else(String::new, |known| {
         format!("-H \"Authorization: Bearer {}\" ", typed(known, terminal, plan.mode))
     });
-    text.push_str(&format!("\n  Try it:  curl {header}http://{near}/v1/models\n"));
+    text.push_str(&format!("\n  Try it:  curl {trust}{header}http{s}://{near}/v1/models\n"));
     let mut stdout = io::stdout().lock();
     // A closed standard output does not end a gateway.
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

@@ -33,10 +33,12 @@ pub mod out;
 pub mod place;
 pub mod port;
 pub mod reexec;
+pub mod secrets;
 pub mod sessions;
 pub mod setup;
 pub mod status;
 pub mod table;
+pub mod tls;
 pub mod trouble;
 
 use std::ffi::OsString;

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::client::{self, CLI, Session, Target, Trouble};
 use super::table::Args;
 use super::{Failed, ask, out, place};
-use crate::config;
 use crate::gateway::models_status;
 use crate::wire::text::rfc3339_ms;
 
@@ -146,7 +145,7 @@ fn of_file(args: &Args) -> Result<Value, Failed> {
     let env = place::environment();
     let paths = place::paths(&env, args)?;
     let files = place::Files::new();
-    let loaded = config::load::load(&files, &env, &paths)
+    let loaded = place::load(&files, &env, &paths)
         .map_err(|error| Failed::config(error.to_string(), "openclaw config validate"))?;
     let agents = &loaded.config.agents;
     let agent = args.value("agent").unwrap_or(agents.default_agent());

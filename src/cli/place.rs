@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use super::entropy;
 use super::table::Args;
 use super::{Failed, next};
+use crate::config::load::load_with;
+use crate::config::secrets::{Asked, FactKind, Facts, Need, Resolved};
 use crate::config::{self, Bind, Config, Flags, Paths, Secret, Source};
 use crate::limits;
 use crate::store::{Disk, RealDisk};
@@ -71,10 +73,60 @@ impl Source for Files {
         path.canonicalize()
     }
 
+    #[cfg(unix)]
+    fn facts(&self, path: &Path) -> io::Result<Facts> {
+        Ok(facts(&std::fs::symlink_metadata(path)?))
+    }
+
+    /// Looked at before it is opened, for a pipe would keep us waiting; and again when it is
+    /// open, for another file may have taken its place.
+    #[cfg(unix)]
+    fn secret_file(&self, path: &Path, max: usize) -> io::Result<(Facts, Vec<u8>)> {
+        use std::os::unix::fs::MetadataExt;
+        let before = std::fs::symlink_metadata(path)?;
+        if !before.is_file() {
+            return Ok((facts(&before), Vec::new()));
+        }
+        let file = std::fs::File::open(path)?;
+        let opened = file.metadata()?;
+        if (before.dev(), before.ino()) != (opened.dev(), opened.ino()) {
+            let what = "another file took its place meanwhile; try again";
+            return Err(io::Error::other(what));
+        }
+        let mut bytes = Vec::new();
+        file.take(max as u64 + 1).read_to_end(&mut bytes)?;
+        Ok((facts(&opened), bytes))
+    }
+
+    #[cfg(feature = "process")]
+    fn user(&self) -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+
+    /// Without rustix: whoever owns the process's own entry.
+    #[cfg(all(unix, not(feature = "process")))]
+    fn user(&self) -> u32 {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata("/proc/self").map_or(u32::MAX, |meta| meta.uid())
+    }
+
     fn digest(&self, bytes: &[u8]) -> String {
         let digest = hash::hmac_sha256(&self.key, bytes);
         format!("hmac-sha256:v1:{}", hash::base64_url_no_pad(&digest))
     }
+}
+
+/// What a secret's file or program is judged by.
+#[cfg(unix)]
+fn facts(meta: &std::fs::Metadata) -> Facts {
+    use std::os::unix::fs::MetadataExt;
+    let kind = match meta.file_type() {
+        kind if kind.is_file() => FactKind::File,
+        kind if kind.is_dir() => FactKind::Dir,
+        kind if kind.is_symlink() => FactKind::Link,
+        _ => FactKind::Other,
+    };
+    Facts { kind, mode: meta.mode(), owner: meta.uid(), links: meta.nlink() }
 }
 
 /// A whole file that may have so many bytes.
@@ -182,24 +234,35 @@ pub fn bind_address(bind: Bind, config: &Config) -> Result<IpAddr, Failed> {
     }
 }
 
-/// The first local address of 100.64.0.0/10 in the kernel's routing trie: a leaf `|-- a.b.c.d`
-/// followed by `/32 host LOCAL`.
+/// The first local address of 100.64.0.0/10 in the kernel's routing trie.
 fn tailnet_address(fib_trie: &str) -> Option<Ipv4Addr> {
+    locals(fib_trie).into_iter().find(|ip| {
+        let [first, second, ..] = ip.octets();
+        first == 100 && (64..128).contains(&second)
+    })
+}
+
+/// The IPv4 addresses of this machine; none where the kernel does not show them.
+pub fn local_addresses() -> Vec<Ipv4Addr> {
+    locals(&std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default())
+}
+
+/// Local addresses of the kernel's routing trie: a leaf `|-- a.b.c.d` followed by
+/// `/32 host LOCAL`.
+fn locals(fib_trie: &str) -> Vec<Ipv4Addr> {
+    let mut found = Vec::new();
     let mut leaf = None;
     for line in fib_trie.lines().map(str::trim) {
         if let Some(address) = line.strip_prefix("|-- ") {
             leaf = address.parse::<Ipv4Addr>().ok();
-        } else if line.starts_with("/32 host LOCAL") {
-            let found = leaf.filter(|ip| {
-                let [first, second, ..] = ip.octets();
-                first == 100 && (64..128).contains(&second)
-            });
-            if found.is_some() {
-                return found;
-            }
+        } else if line.starts_with("/32 host LOCAL")
+            && let Some(ip) = leaf
+            && !found.contains(&ip)
+        {
+            found.push(ip);
         }
     }
-    None
+    found
 }
 
 /// The address at which this machine itself reaches what is bound there.
@@ -255,7 +318,8 @@ pub fn write_new_config(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-/// Loads the configuration, through the same [`Files`] each time, so that the digests agree.
+/// Loads the configuration for a look at it, through the same [`Files`] each time, so that the
+/// digests agree. Secrets that a program knows are not asked for.
 ///
 /// # Errors
 /// The room's own, with every issue.
@@ -264,7 +328,33 @@ pub fn load(
     env: &BTreeMap<String, String>,
     paths: &Paths,
 ) -> Result<config::Loaded, Box<config::ConfigError>> {
-    config::load(files, env, paths).map_err(Box::new)
+    let none = Resolved::default();
+    load_with(files, env, paths, None, Asked { known: &none, need: Need::Look }).map_err(Box::new)
+}
+
+/// Loads the configuration with what programs know of its secrets; they are run now, each
+/// within its own time.
+///
+/// # Errors
+/// The room's own, with every issue.
+pub fn load_with_programs(
+    files: &Files,
+    env: &BTreeMap<String, String>,
+    paths: &Paths,
+    need: Need,
+) -> Result<(config::Loaded, Resolved), Box<config::ConfigError>> {
+    let mut known = Resolved::default();
+    loop {
+        match load_with(files, env, paths, None, Asked { known: &known, need }) {
+            Ok(loaded) => return Ok((loaded, known)),
+            // Every round knows more answers than the last; a file that is edited all the time
+            // could go on for ever.
+            Err(error) if !error.pending.is_empty() && known.len() < limits::SECRETS => {
+                known = super::secrets::ask(error.pending, known);
+            }
+            Err(error) => return Err(Box::new(error)),
+        }
+    }
 }
 
 /// What a configuration that cannot be read is replaced by, where only a look is wanted.

@@ -3,6 +3,7 @@
 
 mod agents;
 mod hands;
+mod nodes;
 mod reach;
 mod session;
 mod tool_policy;
@@ -21,6 +22,7 @@ use super::snapshot::{
     Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
     Remote, SourceInfo,
 };
+use super::tls::Tls;
 
 /// What a model is taken for when its file does not say: the reference's figures.
 const CONTEXT_WINDOW: u64 = 200_000;
@@ -68,11 +70,10 @@ impl<'a> At<'a> {
         map.map(move |(key, value)| (key.as_str(), Self { value, env: self.env }))
     }
 
-    /// A string, or a SecretRef into the environment; empty is none.
+    /// A string, which a SecretRef has become by now; empty is none.
     pub(super) fn secret(self) -> Option<Secret> {
         let text = match self.value {
             Value::String(text) => Some(text),
-            Value::Object(_) => self.env.get(self.get("id").value.as_str()?),
             _ => None,
         };
         text.filter(|text| !text.is_empty()).map(|text| Secret::new(text.clone()))
@@ -110,7 +111,7 @@ pub(super) fn build(
 ) -> Config {
     let root = At { value: resolved, env };
     Config {
-        gateway: gateway(root.get("gateway")),
+        gateway: gateway(root.get("gateway"), paths),
         models: models(root.get("models")),
         agents: agents::agents(root.get("agents"), paths),
         skills: agents::skills(root.get("skills"), paths),
@@ -125,12 +126,13 @@ pub(super) fn build(
         embeddings: super::doors::embeddings(root.get("memory").get("search")),
         source,
         warnings: Vec::new(),
+        secrets: Vec::new(),
         env: Env::new(env),
         home: paths.home.clone(),
     }
 }
 
-fn gateway(at: At<'_>) -> Gateway {
+fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
     let unset = Gateway::default();
     let auth = at.get("auth");
     let page = at.get("controlUi");
@@ -150,6 +152,11 @@ fn gateway(at: At<'_>) -> Gateway {
             token: auth.get("token").secret(),
             password: auth.get("password").secret(),
         },
+        pair_local_silently: at
+            .get("nodes")
+            .get("pairing")
+            .get("autoApproveLocal")
+            .flag(unset.pair_local_silently),
         handshake_timeout_ms: at
             .get("handshakeTimeoutMs")
             .number()
@@ -178,12 +185,34 @@ fn gateway(at: At<'_>) -> Gateway {
                 .number()
                 .unwrap_or(unset.reload.deferral_timeout_ms),
         },
+        nodes: nodes::nodes(at.get("nodes")),
         trusted_proxies: at.get("trustedProxies").texts(),
         remote: remote.get("url").text().map(|url| Remote {
             url,
             token: remote.get("token").secret(),
             password: remote.get("password").secret(),
+            tls_fingerprint: remote
+                .get("tlsFingerprint")
+                .value
+                .as_str()
+                .and_then(super::tls::fingerprint),
         }),
+        tls: tls(at.get("tls"), paths),
+        hsts: at.get("http").get("securityHeaders").get("strictTransportSecurity").text(),
+    }
+}
+
+fn tls(at: At<'_>, paths: &Paths) -> Tls {
+    let path = |key: &str| {
+        at.get(key).text().filter(|path| !path.trim().is_empty()).map(|path| paths.expand(&path))
+    };
+    let (cert, key) = Tls::own(paths);
+    Tls {
+        enabled: at.get("enabled").flag(false),
+        auto_generate: at.get("autoGenerate").flag(true),
+        cert_path: path("certPath").unwrap_or(cert),
+        key_path: path("keyPath").unwrap_or(key),
+        ca_path: path("caPath"),
     }
 }
 

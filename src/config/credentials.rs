@@ -172,8 +172,12 @@ mod tests {
     fn a_client_of_a_remote_gateway() {
         let mut config = Config::defaults();
         let (none, no_env) = (Given::default(), BTreeMap::new());
-        config.gateway.remote =
-            Some(Remote { url: "wss://x".to_owned(), token: secret("remote"), password: None });
+        config.gateway.remote = Some(Remote {
+            url: "wss://x".to_owned(),
+            token: secret("remote"),
+            password: None,
+            tls_fingerprint: None,
+        });
         // Nothing of our own: the remote one is better than none.
         let token = |config: &Config| found(client(config, &no_env, &none).token);
         assert_eq!(token(&config), is("remote", Origin::Remote, None));

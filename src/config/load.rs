@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::paths::Paths;
+use super::secrets::{self, Asked, Batch, BoundRef, Facts, Need, Resolved, World};
 use super::snapshot::{Config, Issue, SourceInfo};
 use super::tree::{self, Files, Tree};
 use super::{build, subst, validate};
@@ -21,6 +22,19 @@ pub trait Source {
     /// The path with every symbolic link followed, for the escape check of `$include`.
     fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
         Ok(path.to_path_buf())
+    }
+    /// What stands at a path itself, before a secret's file or program is trusted.
+    fn facts(&self, _path: &Path) -> io::Result<Facts> {
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+    /// The bytes of a regular file, at most `max` + 1 of them, and the facts of just the file
+    /// that was read; of anything else only the facts.
+    fn secret_file(&self, _path: &Path, _max: usize) -> io::Result<(Facts, Vec<u8>)> {
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+    /// The number of the user we are.
+    fn user(&self) -> u32 {
+        0
     }
     /// An opaque digest of what was authored, `hmac-sha256:v1:<43 base64url>`; keyed, so that
     /// it can be shown beside a redacted file.
@@ -48,6 +62,11 @@ pub struct ConfigError {
     pub issues: Vec<Issue>,
     /// What could be read, for `config.get` with `valid: false`.
     pub source: Box<SourceInfo>,
+    /// Programs that must be asked for secrets before the load can be tried again; only then
+    /// is nothing else wrong.
+    pub pending: Vec<Batch>,
+    /// Every SecretRef that was looked at.
+    pub secrets: Vec<BoundRef>,
 }
 
 /// The stage a load failed at.
@@ -75,31 +94,36 @@ impl std::fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Reads, merges, substitutes, checks. A missing file gives the defaults with
-/// `source.exists == false`.
+/// `source.exists == false`. No program has been asked for secrets.
 pub fn load(
     source: &dyn Source,
     env: &BTreeMap<String, String>,
     paths: &Paths,
 ) -> Result<Loaded, ConfigError> {
-    run(source, env, paths, None)
+    let none = Resolved::default();
+    load_with(source, env, paths, None, Asked { known: &none, need: Need::Active })
 }
 
 /// As [`load`], with `raw` in place of the root file's text: what `config.set` and
-/// `config validate` ask before anything is written.
+/// `config validate` ask before anything is written. Secrets are only looked at.
 pub fn check(
     source: &dyn Source,
     env: &BTreeMap<String, String>,
     paths: &Paths,
     raw: &str,
 ) -> Result<Loaded, ConfigError> {
-    run(source, env, paths, Some(raw))
+    let none = Resolved::default();
+    load_with(source, env, paths, Some(raw), Asked { known: &none, need: Need::Look })
 }
 
-fn run(
+/// As [`load`], perhaps with another text in place of the root file's, and with the answers that
+/// programs gave.
+pub fn load_with(
     source: &dyn Source,
     env: &BTreeMap<String, String>,
     paths: &Paths,
     raw: Option<&str>,
+    asked: Asked<'_>,
 ) -> Result<Loaded, ConfigError> {
     let root = &paths.config_path;
     let mut info = SourceInfo { path: root.clone(), ..SourceInfo::default() };
@@ -144,13 +168,18 @@ fn run(
     add_env_section(&mut files, &tree, &mut env);
     subst::substitute(&mut files, &mut tree, &env, &mut Vec::new());
     info.resolved = tree.to_value();
-    validate::validate(&mut files, &tree, &env);
+    let found = validate::validate(&mut files, &tree);
+    let world = World { env: &env, paths, asked };
+    let outcome = secrets::resolve(&mut files, &tree, found, &world);
     if !files.errors.is_empty() {
-        return Err(failed(files, info));
+        let (pending, secrets) = (outcome.pending, outcome.bound);
+        return Err(ConfigError { pending, secrets, ..failed(files, info) });
     }
-    let resolved = info.resolved.clone();
+    let mut resolved = info.resolved.clone();
+    secrets::put(&mut resolved, &outcome.bound);
     let mut config = build::build(&resolved, &env, paths, info);
     config.warnings = files.warnings;
+    config.secrets = outcome.bound;
     Ok(Loaded { config: Rc::new(config), env, files: files.watched })
 }
 
@@ -160,7 +189,13 @@ fn failed(files: Files<'_>, source: SourceInfo) -> ConfigError {
     let first = stages.into_iter().find(|kind| files.errors.iter().any(|(k, _)| k == kind));
     let mut issues: Vec<Issue> = files.errors.into_iter().map(|(_, issue)| issue).collect();
     issues.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-    ConfigError { kind: first.unwrap_or(ErrorKind::Invalid), issues, source: Box::new(source) }
+    ConfigError {
+        kind: first.unwrap_or(ErrorKind::Invalid),
+        issues,
+        source: Box::new(source),
+        pending: Vec::new(),
+        secrets: Vec::new(),
+    }
 }
 
 /// `.env` of the state directory: only there, for a file in a workspace belongs to whoever

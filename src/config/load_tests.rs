@@ -258,7 +258,6 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
         ("{gateway: {auth: {mode: 'trusted-proxy'}}}", "gateway.auth.mode"),
         ("{gateway: {auth: {allowTailscale: true}}}", "gateway.auth.allowTailscale"),
         ("{gateway: {auth: {rateLimit: {maxAttempts: 3}}}}", "gateway.auth.rateLimit"),
-        ("{gateway: {tls: {enabled: true}}}", "gateway.tls.enabled"),
         (
             "{gateway: {controlUi: {allowInsecureAuth: true}}}",
             "gateway.controlUi.allowInsecureAuth",
@@ -267,15 +266,8 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
             "{gateway: {controlUi: {dangerouslyDisableDeviceAuth: true}}}",
             "gateway.controlUi.dangerouslyDisableDeviceAuth",
         ),
-        ("{gateway: {nodes: {denyCommands: ['x']}}}", "gateway.nodes.denyCommands"),
-        (
-            "{gateway: {nodes: {pairing: {autoApproveLocal: false}}}}",
-            "gateway.nodes.pairing.autoApproveLocal",
-        ),
-        (
-            "{gateway: {http: {securityHeaders: {strictTransportSecurity: 'max-age=1'}}}}",
-            "gateway.http.securityHeaders.strictTransportSecurity",
-        ),
+        ("{gateway: {nodes: {allowSkills: true}}}", "gateway.nodes.allowSkills"),
+        ("{gateway: {nodes: {pairing: {sshVerify: true}}}}", "gateway.nodes.pairing.sshVerify"),
         ("{gateway: {tailscale: {mode: 'funnel'}}}", "gateway.tailscale.mode"),
         ("{tools: {exec: {safeBins: ['jq']}}}", "tools.exec.safeBins"),
         ("{tools: {sandbox: {mode: 'x'}}}", "tools.sandbox"),
@@ -402,12 +394,8 @@ fn secret_refs() {
             "NOPE is not set",
         ),
         ("{source: 'env', id: 'a b'}", ErrorKind::Invalid, "name of an environment variable"),
-        ("{source: 'exec', provider: 'v', id: 'x'}", ErrorKind::Reference, "exec is not supported"),
-        (
-            "{source: 'file', provider: 'v', id: '/x'}",
-            ErrorKind::Reference,
-            "file is not supported",
-        ),
+        ("{source: 'exec', provider: 'v', id: 'x'}", ErrorKind::Reference, "\"v\" is not conf"),
+        ("{source: 'file', provider: 'v', id: '/x'}", ErrorKind::Reference, "\"v\" is not conf"),
         ("{source: 'env', id: 'TOK', extra: 1}", ErrorKind::Invalid, "unknown key of a SecretRef"),
         ("{}", ErrorKind::Invalid, "expected a string, or {"),
     ] {
@@ -416,7 +404,8 @@ fn secret_refs() {
         assert!(error.to_string().contains(part), "{body}: {error}");
         assert!(!error.to_string().contains("canary"));
     }
-    let other = "{secrets: {providers: {v: {source: 'exec'}}}, gateway: {auth: {token:
+    let other =
+        "{secrets: {providers: {v: {source: 'exec', command: '/x'}}}, gateway: {auth: {token:
         {source: 'env', provider: 'v', id: 'TOK'}}}}";
     let error = load_with(&[("openclaw.json", other)], &env).unwrap_err();
     assert!(error.to_string().contains("not one of source env"), "{error}");

@@ -9,6 +9,8 @@
 //!   snapshot -------------> [redact]   what may be shown; and back, when it was edited
 //! ```
 //!
+//! [secrets] puts what SecretRefs stand for into the snapshot, all or nothing.
+//!
 //! The room reads nothing itself: files come through [`load::Source`], the environment is a
 //! map. It never writes a file, never starts a program, and no error of it holds a secret.
 
@@ -21,17 +23,20 @@ pub mod edit_agents;
 mod hands;
 pub mod known;
 pub mod load;
+mod nodes;
 pub mod paths;
 pub mod plan;
 mod proxy;
 pub mod reach;
 pub mod redact;
 pub mod secret;
+pub mod secrets;
 mod session;
 mod skills;
 pub mod snapshot;
 mod subst;
 pub mod table;
+pub mod tls;
 mod tool_policy;
 mod tree;
 mod validate;
@@ -40,9 +45,11 @@ pub use agents::*;
 pub use doors::*;
 pub use hands::{Exec, ExecAsk, ExecSecurity, WebFetch};
 pub use load::{ConfigError, Loaded, Source, load};
+pub use nodes::NodePolicy;
 pub use paths::{Flags, Paths};
 pub use secret::Secret;
 pub use session::{Session, SessionReset, SessionScope};
 pub use skills::{SkillEntry, Skills};
 pub use snapshot::*;
+pub use tls::Tls;
 pub use tool_policy::{Loops, ToolLists, ToolPolicy, ToolProfile};

@@ -15,6 +15,7 @@ use super::doors::{Embeddings, Endpoints, Hooks, HttpTools};
 use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
 use super::secret::Secret;
+use super::secrets::BoundRef;
 use super::session::Session;
 use super::skills::Skills;
 use super::tool_policy::ToolPolicy;
@@ -52,6 +53,8 @@ pub struct Config {
     pub source: SourceInfo,
     /// Accepted, but without effect or doubtful; each is logged once at start.
     pub warnings: Vec<Issue>,
+    /// Every SecretRef of the file and what came of it.
+    pub secrets: Vec<BoundRef>,
     /// The environment as the configuration sees it.
     pub env: Env,
     /// What `~` stands for; empty for defaults made of nothing.
@@ -252,6 +255,9 @@ pub struct Gateway {
     pub auth: Auth,
     /// `gateway.handshakeTimeoutMs`.
     pub handshake_timeout_ms: u64,
+    /// A new device of this machine that shows the shared secret is paired without a question
+    /// (`gateway.nodes.pairing.autoApproveLocal`).
+    pub pair_local_silently: bool,
     /// `gateway.http.endpoints`.
     pub endpoints: Endpoints,
     /// `gateway.tools`.
@@ -260,10 +266,16 @@ pub struct Gateway {
     pub control_ui: ControlUi,
     /// `gateway.reload`.
     pub reload: Reload,
+    /// `gateway.nodes`.
+    pub nodes: super::NodePolicy,
     /// `gateway.trustedProxies` (not acted on yet: refused unless empty).
     pub trusted_proxies: Vec<String>,
     /// `gateway.remote`: the gateway that this machine's commands talk to in remote mode.
     pub remote: Option<Remote>,
+    /// `gateway.tls`.
+    pub tls: super::Tls,
+    /// `gateway.http.securityHeaders.strictTransportSecurity`: the header's value, if it is sent.
+    pub hsts: Option<String>,
 }
 
 /// `gateway.auth`.
@@ -321,6 +333,8 @@ pub struct Remote {
     pub token: Option<Secret>,
     /// Its password.
     pub password: Option<Secret>,
+    /// SHA-256 of the one certificate that it may show.
+    pub tls_fingerprint: Option<[u8; 32]>,
 }
 
 /// Section `models`.
@@ -620,6 +634,7 @@ impl Config {
             embeddings: Embeddings::default(),
             source: SourceInfo::default(),
             warnings: Vec::new(),
+            secrets: Vec::new(),
             env: Env::default(),
             home: PathBuf::new(),
         }
@@ -635,6 +650,7 @@ impl Default for Gateway {
             custom_bind_host: None,
             auth: Auth::default(),
             handshake_timeout_ms: crate::limits::WS_HANDSHAKE_MS,
+            pair_local_silently: true,
             endpoints: Endpoints::default(),
             tools: HttpTools::default(),
             control_ui: ControlUi {
@@ -647,8 +663,11 @@ impl Default for Gateway {
                 debounce_ms: 300,
                 deferral_timeout_ms: 300_000,
             },
+            nodes: super::NodePolicy::default(),
             trusted_proxies: Vec::new(),
             remote: None,
+            tls: super::Tls::default(),
+            hsts: None,
         }
     }
 }

@@ -58,6 +58,10 @@ pub enum Kind {
     Ipv4,
     /// A browser origin, `scheme://host[:port]`, or `*`, in an array.
     Origins,
+    /// SHA-256 of a certificate in hexadecimal, with or without colons, or an empty string.
+    Fingerprint,
+    /// The value of an HTTP header in visible ASCII and spaces, or `false` for none.
+    HeaderOrFalse,
 }
 
 /// What an edit of the key needs.

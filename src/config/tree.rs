@@ -146,6 +146,11 @@ impl<'a> Files<'a> {
         }
     }
 
+    /// Where files come from.
+    pub(super) fn source(&self) -> &'a dyn Source {
+        self.source
+    }
+
     /// An issue at a place; a file that did not parse has none.
     pub(super) fn issue(&self, place: Place, path: &[Step], message: String) -> Issue {
         let file = self.list.get(place.file);

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use super::known;
 use super::load::ErrorKind;
+use super::secrets::reference::is_provider;
+use super::secrets::{Found, SecretRef};
 use super::table::{self, Key, Kind, Status};
 use super::tree::{Entry, Files, Kind as TreeKind, Place, Tree};
 use crate::wire::json5::Step;
@@ -15,8 +17,9 @@ use crate::wire::text::nearest;
 use crate::wire::url::{Scheme, Url, parse_host_port};
 
 /// Checks all of it; what is wrong lands in `files`.
-pub(super) fn validate(files: &mut Files<'_>, root: &Tree, env: &BTreeMap<String, String>) {
-    let mut walk = Walk { files, root, env, path: Vec::new() };
+/// Returns the SecretRefs that are well written, to be resolved.
+pub(super) fn validate(files: &mut Files<'_>, root: &Tree) -> Vec<Found> {
+    let mut walk = Walk { files, root, path: Vec::new(), found: Vec::new() };
     match &root.kind {
         TreeKind::Map(entries) => walk.members(entries, ""),
         TreeKind::Broken => {}
@@ -26,13 +29,14 @@ pub(super) fn validate(files: &mut Files<'_>, root: &Tree, env: &BTreeMap<String
         }
     }
     walk.together();
+    walk.found
 }
 
 struct Walk<'a, 'b> {
     files: &'a mut Files<'b>,
     root: &'a Tree,
-    env: &'a BTreeMap<String, String>,
     path: Vec<Step>,
+    found: Vec<Found>,
 }
 
 impl Walk<'_, '_> {
@@ -125,6 +129,13 @@ impl Walk<'_, '_> {
                 }
             }
             (Kind::Secret, TreeKind::Map(entries)) => self.secret_ref(tree, entries),
+            (Kind::Secret, TreeKind::Leaf(Value::String(text)))
+                if SecretRef::shorthand(text).is_some() =>
+            {
+                if let Some(reference) = SecretRef::shorthand(text) {
+                    self.keep_ref(tree, reference);
+                }
+            }
             (Kind::Model, TreeKind::Map(entries)) => self.model(entries),
             (kind, TreeKind::Leaf(value)) if fits(kind, value) => {}
             (kind, other) => self.wrong(tree.place, kind, other),
@@ -185,7 +196,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// `{ source: "env", provider: "default", id: "NAME" }`.
+    /// `{ source, provider, id }`: its form; what it stands for comes later.
     fn secret_ref(&mut self, tree: &Tree, entries: &[Entry]) {
         for entry in entries {
             if !matches!(entry.key.as_str(), "source" | "provider" | "id") {
@@ -195,37 +206,14 @@ impl Walk<'_, '_> {
                 self.path.pop();
             }
         }
-        let part = |name| tree.get(name).and_then(Tree::as_str);
-        let (source, id) = (part("source").unwrap_or_default(), part("id").unwrap_or_default());
-        let provider = part("provider").unwrap_or("default");
-        let (kind, what) = match source {
-            "env" if self.provider_source(provider).is_some_and(|source| source != "env") => {
-                let what = "SecretRef: its provider in secrets.providers is not one of source env";
-                (ErrorKind::Invalid, what.to_owned())
-            }
-            "env" if !super::subst::is_variable(id) => {
-                let what = "SecretRef: expected id to be the name of an environment variable";
-                (ErrorKind::Invalid, what.to_owned())
-            }
-            "env" if self.env.get(id).is_none_or(String::is_empty) => {
-                let what = format!("SecretRef: environment variable {id} is not set or empty");
-                (ErrorKind::Reference, what)
-            }
-            "env" => return,
-            "file" | "exec" | "store" => {
-                let what = format!(
-                    "SecretRef: source {source} is not supported yet; use source env, or \
-                     \"${{NAME}}\" with NAME in the environment or in .env"
-                );
-                (ErrorKind::Reference, what)
-            }
-            _ => (ErrorKind::Invalid, format!("expected {}", expected(Kind::Secret))),
-        };
-        self.files.error(kind, tree.place, &self.path, what);
+        match SecretRef::of(&tree.to_value()) {
+            Ok(reference) => self.keep_ref(tree, reference),
+            Err(what) => self.error(tree.place, what),
+        }
     }
 
-    fn provider_source(&self, name: &str) -> Option<&str> {
-        self.root.get("secrets")?.get("providers")?.get(name)?.get("source")?.as_str()
+    fn keep_ref(&mut self, tree: &Tree, reference: SecretRef) {
+        self.found.push(Found { steps: self.path.clone(), place: tree.place, reference });
     }
 
     /// `allow` and `alsoAllow` of one scope contradict each other, as in the reference.
@@ -273,6 +261,7 @@ impl Walk<'_, '_> {
     /// What no single key can know.
     fn together(&mut self) {
         self.providers();
+        self.secret_providers();
         self.params();
         self.hooks();
         self.tool_lists();
@@ -372,6 +361,29 @@ impl Walk<'_, '_> {
                 self.path = steps(&["agents", "defaults", "model"]);
                 let what = "names a provider that is not in models.providers";
                 self.files.warn(model.place, &self.path, what.to_owned());
+            }
+        }
+    }
+
+    /// What an entry of `secrets.providers` needs besides its source, and what its name may be.
+    fn secret_providers(&mut self) {
+        let section = self.root.get("secrets").and_then(|secrets| secrets.get("providers"));
+        let Some(TreeKind::Map(entries)) = section.map(|section| &section.kind) else { return };
+        for entry in entries {
+            self.path = steps(&["secrets", "providers", &entry.key]);
+            if !is_provider(&entry.key) {
+                let what = "expected the name of a provider: a small letter, then small letters, \
+                            digits, `-` and `_`, at most 64";
+                self.error(entry.place, what.to_owned());
+            }
+            let needs = match entry.value.get("source").and_then(Tree::as_str) {
+                Some("file") => "path",
+                Some("exec") => "command",
+                _ => continue,
+            };
+            if entry.value.get(needs).is_none() {
+                self.path.push(Step::Key(needs.to_owned()));
+                self.error(entry.place, "is missing: expected an absolute path".to_owned());
             }
         }
     }
@@ -511,6 +523,13 @@ fn fits(kind: Kind, value: &Value) -> bool {
             Url::parse(text).is_ok_and(|url| matches!(url.scheme, Scheme::Ws | Scheme::Wss))
         }
         (Kind::Ipv4, Value::String(text)) => text.parse::<std::net::Ipv4Addr>().is_ok(),
+        (Kind::Fingerprint, Value::String(text)) => {
+            text.is_empty() || super::tls::fingerprint(text).is_some()
+        }
+        (Kind::HeaderOrFalse, Value::String(text)) => {
+            !text.trim().is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        }
+        (Kind::HeaderOrFalse, Value::Bool(on)) => !on,
         _ => false,
     }
 }
@@ -532,12 +551,18 @@ fn expected(kind: Kind) -> String {
         Kind::Integer(least, most) => format!("a whole number from {least} to {most}"),
         Kind::Number => "a number of at least 0".to_owned(),
         Kind::Secret => {
-            "a string, or { source: \"env\", provider: \"default\", id: \"NAME\" }".to_owned()
+            "a string, or { source: \"env\" | \"file\" | \"exec\", provider, id }".to_owned()
         }
         Kind::Model => "\"provider/model\", or { primary, fallbacks }".to_owned(),
         Kind::HttpUrl => "an address that begins with http:// or https://".to_owned(),
         Kind::WsUrl => "an address that begins with ws:// or wss://".to_owned(),
         Kind::Ipv4 => "an IPv4 address such as 192.168.1.10".to_owned(),
+        Kind::Fingerprint => {
+            "the SHA-256 of a certificate, 64 hexadecimal digits, colons allowed".to_owned()
+        }
+        Kind::HeaderOrFalse => {
+            "a header's value in visible ASCII such as \"max-age=31536000\", or false".to_owned()
+        }
     }
 }
 

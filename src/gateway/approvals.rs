@@ -18,6 +18,7 @@ mod rpc;
 
 use super::Gateway;
 use super::broadcast::To;
+use super::nodes::Binding;
 use super::timers::{Armed, Timer};
 use crate::agent::exec::Request;
 use crate::agent::exec::policy::{Policy, Resolved};
@@ -73,6 +74,16 @@ struct Pending {
     /// Requests that are answered with the decision.
     waiters: Vec<(ConnId, String)>,
     held: Option<Box<Held>>,
+    /// What a yes allows a caller to run on a node.
+    node: Option<Binding>,
+}
+
+/// A yes for a command on a node, good once and until it is too old.
+struct Yes {
+    id: String,
+    binding: Binding,
+    decision: Decision,
+    due: Time,
 }
 
 /// All questions, and the latest answers for `waitDecision`.
@@ -80,6 +91,8 @@ struct Pending {
 pub(super) struct Approvals {
     pending: BTreeMap<String, Pending>,
     answered: VecDeque<(String, Value)>,
+    /// At most [`limits::APPROVALS`]; the oldest goes first.
+    yes: VecDeque<Yes>,
     armed: Armed,
 }
 
@@ -153,9 +166,31 @@ impl Gateway {
         if self.approvals.answered.len() > limits::APPROVALS {
             self.approvals.answered.pop_front();
         }
+        if let (Some(binding), Some(decision)) = (pending.node, decision)
+            && decision != Decision::Deny
+        {
+            let yes = Yes { id: id.to_owned(), binding, decision, due: pending.due };
+            self.approvals.yes.push_back(yes);
+            if self.approvals.yes.len() > limits::APPROVALS {
+                self.approvals.yes.pop_front();
+            }
+        }
         if let Some(held) = pending.held {
             self.answer_held(id, *held, decision, fx);
         }
+    }
+
+    /// What a yes that was not used yet is for.
+    pub(super) fn node_yes(&self, id: &str) -> Option<&Binding> {
+        let now = self.now.time;
+        let mut fresh = self.approvals.yes.iter().filter(|yes| yes.due > now);
+        fresh.find(|yes| yes.id == id).map(|yes| &yes.binding)
+    }
+
+    /// Uses it up; its word for the node.
+    pub(super) fn use_node_yes(&mut self, id: &str) -> Option<&'static str> {
+        let at = self.approvals.yes.iter().position(|yes| yes.id == id)?;
+        self.approvals.yes.remove(at).map(|yes| yes.decision.as_str())
     }
 
     /// The call that asked is gone.

@@ -24,6 +24,8 @@ pub(super) enum To<'a> {
         /// Who asked.
         except: Option<ConnId>,
     },
+    /// Those that may manage this device.
+    Device(&'a str),
     /// Those that follow all sessions.
     Sessions,
     /// Those that follow this session or all.
@@ -36,6 +38,7 @@ impl To<'_> {
             Self::All => true,
             Self::Cap(cap) => client.caps.contains(&cap),
             Self::Approvers { except } => client.approves() && except != Some(id),
+            Self::Device(device) => client.manages_device(device),
             Self::Sessions => client.all_sessions,
             Self::Session(key) => client.all_sessions || client.sessions.iter().any(|s| s == key),
         }

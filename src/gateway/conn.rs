@@ -104,6 +104,18 @@ pub(super) struct Client {
 }
 
 impl Client {
+    /// Whether it may manage this device at all: one that came by a device token of its own
+    /// has only itself, unless it is an administrator.
+    pub(super) fn manages_device(&self, device: &str) -> bool {
+        use crate::auth::identity::Proof;
+        match &self.proof {
+            Proof::Device { id, .. } | Proof::Setup { id } => {
+                id == device || self.scopes.contains(&"operator.admin")
+            }
+            Proof::Open | Proof::Secret | Proof::Proxy { .. } => true,
+        }
+    }
+
     /// Shows approvals to somebody who may answer them.
     pub(super) fn approves(&self) -> bool {
         let shows = self.caps.iter().any(|cap| matches!(*cap, "approvals" | "exec-approvals"));

@@ -572,7 +572,7 @@ impl World {
                 assert!(known, "no such dial to cancel");
             }
             Effect::Exit { .. } | Effect::Reexec => self.left = true,
-            Effect::StopListening => {}
+            Effect::StopListening | Effect::ListenerTls(_) => {}
             Effect::Spawn { child, .. } => {
                 let event = ChildEvent::Failed("there are no children here".to_owned());
                 self.on(Input::Child { child, event });
@@ -701,7 +701,8 @@ pub(super) fn boot(config: usize, mode: AuthMode, disk: &Memory, now: Now) -> Ga
     let setup = Setup {
         config: Rc::clone(&config),
         credentials: Credentials::new(mode, secret.clone(), secret.clone()),
-        reload: Some(Box::new(move |_| {
+        resolved: Default::default(),
+        reload: Some(Box::new(move |_, _| {
             let token = Credentials::new(AuthMode::Token, secret.clone(), None);
             Ok((Rc::clone(&config), token))
         })),

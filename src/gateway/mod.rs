@@ -24,18 +24,22 @@ mod broadcast;
 mod commands;
 mod conn;
 mod connect;
+mod devices;
 mod events;
 mod exchange;
 mod fuzz;
 mod http;
 mod local;
+mod nodes;
 mod presence;
 mod rpc;
 mod runs;
+mod secrets;
 mod shutdown;
 mod skills;
 mod socket;
 mod timers;
+mod tls;
 mod tools;
 mod usage;
 mod voice;
@@ -48,6 +52,7 @@ pub mod exec_approvals {
 
 use crate::auth::Credentials;
 use crate::config::Config;
+use crate::config::secrets::Resolved;
 use crate::driver::{Closed, ConnId, Core, DialId, Effect, Effects, Entropy, Input, Now, Time};
 use crate::limits;
 use crate::sessions::Sessions;
@@ -59,6 +64,7 @@ pub use fuzz::fuzz;
 pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
 use rpc::models::Probes;
 pub use rpc::models::models_status;
+pub use secrets::{Asking, NotLoaded};
 pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -81,8 +87,10 @@ pub struct Host {
 }
 
 /// Reads the configuration anew, with a text in place of the root file's when one is given: to
-/// know what it would mean. The text of an error is for people.
-pub type Reload = Box<dyn FnMut(Option<&str>) -> Result<(Rc<Config>, Credentials), String>>;
+/// know what it would mean. What programs have answered for SecretRefs is handed in; the error
+/// says which have yet to be asked.
+pub type Reload =
+    Box<dyn FnMut(Option<&str>, &Resolved) -> Result<(Rc<Config>, Credentials), NotLoaded>>;
 
 /// Everything a gateway needs to be born; the same for both drivers.
 pub struct Setup {
@@ -92,6 +100,8 @@ pub struct Setup {
     pub credentials: Credentials,
     /// What SIGHUP asks; `None` keeps the configuration for good.
     pub reload: Option<Reload>,
+    /// What programs answered for this configuration's SecretRefs.
+    pub resolved: Resolved,
     /// The machine.
     pub host: Host,
     /// State directory: sessions, journals, devices.
@@ -109,6 +119,7 @@ pub struct Gateway {
     config: Rc<Config>,
     credentials: Credentials,
     reload: Option<Reload>,
+    secrets: secrets::Secrets,
     host: Host,
     state_dir: PathBuf,
     log_path: PathBuf,
@@ -130,9 +141,11 @@ pub struct Gateway {
     web: tools::Web,
     execs: tools::Execs,
     approvals: approvals::Approvals,
+    nodes: nodes::Nodes,
     tools: tools::Tools,
     presence: presence::Presence,
     agents: agents::Agents,
+    devices: crate::auth::devices::Devices,
     /// `stateVersion.health`.
     health_version: u64,
     ticks: u64,
@@ -152,6 +165,7 @@ pub struct Gateway {
     /// Runs that hooks started, and wrong hook tokens.
     hooked: http::Started,
     throttle: http::Throttle,
+    tls: tls::Seen,
     events: events::Events,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
@@ -188,7 +202,7 @@ impl Gateway {
     /// When the state directory cannot be read or written; the text names the path.
     pub fn new(setup: Setup, now: Now) -> std::io::Result<Self> {
         let Setup { config, credentials, reload, host, state_dir, log_path, .. } = setup;
-        let Setup { mut disk, mut entropy, .. } = setup;
+        let Setup { resolved, mut disk, mut entropy, .. } = setup;
         let mut sessions = Sessions::new(&state_dir);
         let usage = crate::sessions::usage::Usage::new(&state_dir);
         for agent in config.agents.agent_ids() {
@@ -197,11 +211,14 @@ impl Gateway {
         let boot_id = new_uuid(entropy.as_mut());
         let instance_id = new_uuid(entropy.as_mut());
         let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
+        let devices = crate::auth::devices::Devices::load(disk.as_mut(), &state_dir, now.wall_ms)?;
+        let nodes = nodes::Nodes::open(disk.as_mut(), &state_dir)?;
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
         let mut gateway = Self {
             config,
             credentials,
             reload,
+            secrets: secrets::Secrets::knowing(resolved),
             host,
             state_dir,
             log_path,
@@ -222,9 +239,11 @@ impl Gateway {
             web: tools::Web::default(),
             execs: tools::Execs::default(),
             approvals: approvals::Approvals::default(),
+            nodes,
             tools: tools::Tools::default(),
             presence,
             agents: agents::Agents::default(),
+            devices,
             health_version: 1,
             ticks: 0,
             dials: 0,
@@ -237,12 +256,14 @@ impl Gateway {
             responses: http::Responses::default(),
             hooked: http::Started::default(),
             throttle: http::Throttle::default(),
+            tls: tls::Seen::default(),
             events: events::Events::default(),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
         Ok(gateway)
     }
@@ -326,6 +347,9 @@ impl Gateway {
                 self.cancel_tools(rpc, fx);
                 if client.presence.is_some() {
                     self.presence_changed(fx);
+                }
+                if let (conn::Role::Node, Some(node)) = (client.role, &client.device) {
+                    self.node_left(id, node, fx);
                 }
                 log::debug!(target: "gateway/ws", "{} {} left", client.id, conn.peer);
             }
@@ -436,6 +460,9 @@ impl Gateway {
                 Timer::Exchange(id) => self.exchange_due(id, fx),
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
+                Timer::Invokes => self.invokes_due(fx),
+                Timer::Secrets => self.secrets_due(fx),
+                Timer::Tls => self.tls_due(fx),
             }
         }
     }
@@ -472,7 +499,12 @@ impl Gateway {
             Err(error) => log::error!(target: "store", "transcripts not synced: {error}"),
         }
         self.usage.save(self.disk.as_mut());
-        if self.sessions.is_dirty() || self.usage.is_dirty() || synced.is_err() {
+        if self.devices.is_dirty() {
+            let _ = self.save_devices();
+        }
+        self.nodes.save(self.disk.as_mut(), &self.state_dir);
+        let waiting = self.sessions.is_dirty() || self.nodes.is_dirty();
+        if waiting || self.usage.is_dirty() || synced.is_err() {
             // The disk refused; it may have room again later.
             self.save_soon();
         }
@@ -504,7 +536,11 @@ impl Core for Gateway {
                 Some(id) => self.exchange_dialed(id, dial, result, fx),
                 None => self.run_dialed(dial, result, fx),
             },
-            Input::Child { child, event } => self.exec_child(child, event, fx),
+            Input::Child { child, event } => {
+                if !self.secrets_child(child, &event, fx) {
+                    self.exec_child(child, event, fx);
+                }
+            }
             Input::Signal(signal) => self.signal(signal, fx),
             Input::Wake => self.wake(fx),
         }

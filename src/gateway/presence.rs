@@ -90,7 +90,13 @@ impl Gateway {
             if let State::Client(client) = &conn.state
                 && let Some(row) = &client.presence
             {
-                rows.push((**row).clone());
+                let device = row.get("deviceId");
+                let same =
+                    rows.iter_mut().find(|it| device.is_some() && it.get("deviceId") == device);
+                match same {
+                    Some(seen) => join(seen, row),
+                    None => rows.push((**row).clone()),
+                }
             }
         }
         Value::Array(rows)
@@ -104,11 +110,55 @@ impl Gateway {
     }
 }
 
+/// A device that is connected more than once has one row, with all its roles and scopes; what
+/// the later connection says of itself stands.
+fn join(seen: &mut Value, row: &Value) {
+    let of = |row: &Value, name: &str| -> Vec<String> {
+        let words = row.get(name).and_then(Value::as_array).into_iter().flatten();
+        words.filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let both = |name: &str| {
+        let mut words = of(seen, name);
+        words.extend(of(row, name));
+        words.sort();
+        words.dedup();
+        words
+    };
+    let (roles, scopes) = (both("roles"), both("scopes"));
+    let since = [&*seen, row].into_iter().filter_map(|row| row.get("onlineSince")?.as_u64()).min();
+    let later = |row: &Value| row.get("ts").and_then(Value::as_u64).unwrap_or(0);
+    if later(row) >= later(seen) {
+        *seen = row.clone();
+    }
+    seen["roles"] = json!(roles);
+    seen["scopes"] = json!(scopes);
+    seen["onlineSince"] = json!(since);
+}
+
 fn device_family(platform: &str) -> &'static str {
     match platform {
         "linux" => "Linux",
         "macos" => "Mac",
         "windows" => "Windows",
         _ => "Other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_row_for_a_device_with_both_roles() {
+        let mut seen = json!({"deviceId": "d", "roles": ["operator"], "ts": 5, "mode": "ui",
+            "scopes": ["operator.read"], "onlineSince": 5});
+        let node = json!({"deviceId": "d", "roles": ["node"], "ts": 7, "mode": "node",
+            "scopes": [], "onlineSince": 7});
+        join(&mut seen, &node);
+        assert_eq!(
+            seen,
+            json!({"deviceId": "d", "roles": ["node", "operator"], "ts": 7, "mode": "node",
+                "scopes": ["operator.read"], "onlineSince": 5})
+        );
     }
 }

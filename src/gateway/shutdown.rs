@@ -10,10 +10,13 @@ use super::Gateway;
 use super::broadcast::To;
 use super::conn::State;
 use super::timers::Timer;
+use crate::auth::Credentials;
+use crate::config::Config;
 use crate::driver::{ConnId, Effect, Effects, Signal};
 use crate::limits;
 use crate::protocol::close;
 use serde_json::json;
+use std::rc::Rc;
 
 /// How the process goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +30,7 @@ pub(super) enum Leaving {
 impl Gateway {
     pub(super) fn signal(&mut self, signal: Signal, fx: &mut Effects) {
         match (signal, self.leaving) {
-            (Signal::Reload, _) => self.reread(fx),
+            (Signal::Reload, _) => self.reload_all(fx),
             (_, Some(Leaving::Gone)) => {}
             // Asked twice: the operator does not want to wait for the runs.
             (_, Some(Leaving::Draining { .. })) => self.leave(fx),
@@ -74,6 +77,7 @@ impl Gateway {
         }
         self.cancel_exchanges(fx);
         self.end_execs(fx);
+        self.end_secrets(fx);
         let mut payload = json!({
             "reason": if restart { "gateway restarting" } else { "gateway stopping" },
         });
@@ -100,28 +104,27 @@ impl Gateway {
         }
     }
 
-    /// SIGHUP: a valid file replaces the snapshot, an invalid one changes nothing.
-    /// Clients that came in with a secret that is gone are closed.
-    pub(super) fn reread(&mut self, fx: &mut Effects) {
-        let Some(reload) = &mut self.reload else { return };
-        match reload(None) {
-            Ok((config, credentials)) => {
-                let turned = !self.credentials.same(&credentials);
-                self.config = config;
-                self.credentials = credentials;
-                if turned {
-                    self.close_clients("the gateway's credentials changed", fx);
-                }
-                for agent in self.config.agents.agent_ids() {
-                    self.sessions.open(self.disk.as_mut(), agent);
-                }
-                self.forget_agents();
-                self.seed_workspaces();
-                log::info!(target: "gateway", "configuration reread and applied");
-                self.warn_of_tool_names();
-            }
-            Err(text) => log::error!(target: "gateway",
-                "configuration not applied, the running one stays: {text}"),
+    /// A valid file replaces the snapshot. Clients that came in with a secret that is gone are
+    /// closed.
+    pub(super) fn apply_config(
+        &mut self,
+        config: Rc<Config>,
+        credentials: Credentials,
+        fx: &mut Effects,
+    ) {
+        let turned = !self.credentials.same(&credentials);
+        let before = std::mem::replace(&mut self.config, config);
+        self.credentials = credentials;
+        self.tls_reread(&before.gateway.tls, fx);
+        if turned {
+            self.close_clients("the gateway's credentials changed", fx);
         }
+        for agent in self.config.agents.agent_ids() {
+            self.sessions.open(self.disk.as_mut(), agent);
+        }
+        self.forget_agents();
+        self.seed_workspaces();
+        log::info!(target: "gateway", "configuration reread and applied");
+        self.warn_of_tool_names();
     }
 }

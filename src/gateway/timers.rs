@@ -35,6 +35,12 @@ pub(super) enum Timer {
     Exec,
     /// The next approval that nobody answered.
     Approvals,
+    /// The next invocation that a node did not answer.
+    Invokes,
+    /// A program that was asked for secrets.
+    Secrets,
+    /// The next look at the files of `gateway.tls`.
+    Tls,
 }
 
 /// The heap.

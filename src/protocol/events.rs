@@ -3,7 +3,7 @@
 //! `hello-ok.features.events` and every broadcast are read from here, so that no event reaches
 //! somebody who could not have asked for what it says.
 
-use super::operations::{APPROVALS, READ, Scope};
+use super::operations::{APPROVALS, PAIRING, READ, Scope};
 
 /// One row.
 #[derive(Debug, Clone, Copy)]
@@ -24,9 +24,16 @@ pub const EVENTS: &[Event] = &[
     row("connect.challenge", Scope::None),
     row("agent", READ),
     row("chat", READ),
+    row("device.pair.requested", PAIRING),
+    row("device.pair.resolved", PAIRING),
+    row("device.pair.setup.completed", PAIRING),
     row("exec.approval.requested", APPROVALS),
     row("exec.approval.resolved", APPROVALS),
     row("health", READ),
+    row("node.hostStats", READ),
+    row("node.invoke.request", Scope::Node),
+    row("node.pair.requested", PAIRING),
+    row("node.pair.resolved", PAIRING),
     row("presence", READ),
     row("session.message", READ),
     row("session.operation", READ),
@@ -34,6 +41,9 @@ pub const EVENTS: &[Event] = &[
     row("sessions.changed", READ),
     row("shutdown", Scope::None),
     row("tick", Scope::None),
+    // Nodes hear these two as well, each by itself.
+    row("voicewake.changed", READ),
+    row("voicewake.routing.changed", READ),
 ];
 
 /// What an event takes; one that has no row takes more than anybody has.

@@ -64,6 +64,8 @@ pub mod close {
     pub const TOO_BIG: u16 = 1009;
     /// The gateway stops or restarts.
     pub const SERVICE_RESTART: u16 = 1012;
+    /// The device was removed, or its node role (the reference's own number).
+    pub const DEVICE_REMOVED: u16 = 4001;
     /// Out of memory for now.
     pub const TRY_AGAIN: u16 = 1013;
 }

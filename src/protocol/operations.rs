@@ -25,6 +25,8 @@ pub const READ: Scope = Scope::Operator("operator.read");
 pub const WRITE: Scope = Scope::Operator("operator.write");
 /// `operator.approvals`.
 pub const APPROVALS: Scope = Scope::Operator("operator.approvals");
+/// `operator.pairing`.
+pub const PAIRING: Scope = Scope::Operator("operator.pairing");
 /// `operator.admin`.
 pub const ADMIN: Scope = Scope::Operator("operator.admin");
 
@@ -83,12 +85,15 @@ pub enum Op {
     ChatStartup,
     CommandsList,
     ConfigGet,
+    DevicePairList,
     ExecApprovalGet,
     ExecApprovalList,
     ExecApprovalRequest,
     ExecApprovalResolve,
     ExecApprovalWaitDecision,
     ExecApprovalsGet,
+    ExecApprovalsNodeGet,
+    ExecApprovalsNodeSet,
     ExecApprovalsSet,
     Health,
     LastHeartbeat,
@@ -97,6 +102,25 @@ pub enum Op {
     ModelsAuthStatus,
     ModelsList,
     ModelsProbe,
+    NodeDescribe,
+    NodeEvent,
+    NodeInvoke,
+    NodeInvokeProgress,
+    NodeInvokeResult,
+    NodeList,
+    NodePairApprove,
+    NodePairList,
+    NodePairReject,
+    NodePairRemove,
+    NodePendingAck,
+    NodePendingDrain,
+    NodePendingEnqueue,
+    NodePendingPull,
+    NodePluginSurfaceRefresh,
+    NodePluginToolsUpdate,
+    NodeRename,
+    NodeSkillsUpdate,
+    SecretsReload,
     Send,
     SessionsAbort,
     SessionsCompact,
@@ -117,6 +141,7 @@ pub enum Op {
     SessionsUsageLogs,
     SessionsUsageTimeseries,
     SetHeartbeats,
+    SkillsBins,
     SkillsStatus,
     Status,
     SystemEvent,
@@ -126,6 +151,9 @@ pub enum Op {
     ToolsInvoke,
     UsageCost,
     UsageStatus,
+    VoicewakeGet,
+    VoicewakeRoutingGet,
+    VoicewakeSet,
     Wake,
 }
 
@@ -357,6 +385,24 @@ const SESSIONS_USAGE: &[Field] = &[
 const USAGE_OF_SESSION: &[Field] =
     &[must("key", SESSION_KEY), may("agentId", ID), may("limit", Kind::Int(1, 100_000))];
 
+const NODE_ID: &[Field] = &[must("nodeId", ID)];
+const REQUEST_ID: &[Field] = &[must("requestId", ID)];
+const NODE_EVENT: &[Field] =
+    &[must("event", ID), may("payload", Kind::Any), may("payloadJSON", Kind::Str)];
+const NODE_ERROR: &[Field] = &[may("code", ID), may("message", Kind::Text(65_536))];
+const NODE_INVOKE: &[Field] = &[
+    must("nodeId", ID),
+    must("command", ID),
+    may("params", Kind::Any),
+    may("timeoutMs", MS),
+    must("idempotencyKey", Kind::Text(256)),
+    may("sessionKey", SESSION_KEY),
+    may("turnSourceChannel", Kind::Str),
+    may("turnSourceTo", Kind::Str),
+    may("turnSourceAccountId", Kind::Str),
+    may("turnSourceThreadId", Kind::Any),
+];
+
 const fn row(
     name: &'static str,
     op: Op,
@@ -551,6 +597,7 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V3,
     ),
     open("config.get", Op::ConfigGet, READ),
+    row("device.pair.list", Op::DevicePairList, PAIRING, &[], Since::V3),
     row("exec.approval.get", Op::ExecApprovalGet, APPROVALS, &[must("id", ID)], Since::V3),
     row("exec.approval.list", Op::ExecApprovalList, APPROVALS, &[], Since::V3),
     row(
@@ -580,6 +627,19 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V3,
     ),
     row("exec.approvals.get", Op::ExecApprovalsGet, ADMIN, &[], Since::V3),
+    row("exec.approvals.node.get", Op::ExecApprovalsNodeGet, ADMIN, NODE_ID, Since::V3),
+    row(
+        "exec.approvals.node.set",
+        Op::ExecApprovalsNodeSet,
+        ADMIN,
+        &[
+            must("nodeId", ID),
+            may("file", Kind::Obj),
+            may("native", Kind::Obj),
+            may("baseHash", ID),
+        ],
+        Since::V3,
+    ),
     row(
         "exec.approvals.set",
         Op::ExecApprovalsSet,
@@ -657,6 +717,92 @@ pub const OPERATIONS: &[Operation] = &[
         ],
         Since::V4,
     ),
+    row("node.describe", Op::NodeDescribe, READ, NODE_ID, Since::V3),
+    row("node.event", Op::NodeEvent, Scope::Node, NODE_EVENT, Since::V3),
+    row("node.invoke", Op::NodeInvoke, WRITE, NODE_INVOKE, Since::V3),
+    row(
+        "node.invoke.progress",
+        Op::NodeInvokeProgress,
+        Scope::Node,
+        &[must("invokeId", ID), must("nodeId", ID), must("seq", COUNT), must("chunk", Kind::Str)],
+        Since::V4,
+    ),
+    row(
+        "node.invoke.result",
+        Op::NodeInvokeResult,
+        Scope::Node,
+        &[
+            must("id", ID),
+            must("nodeId", ID),
+            must("ok", Kind::Bool),
+            may("payload", Kind::Any),
+            may("payloadJSON", Kind::Str),
+            may("error", Kind::Fields(NODE_ERROR)),
+        ],
+        Since::V3,
+    ),
+    row("node.list", Op::NodeList, READ, &[], Since::V3),
+    row("node.pair.approve", Op::NodePairApprove, PAIRING, REQUEST_ID, Since::V3),
+    row("node.pair.list", Op::NodePairList, PAIRING, &[], Since::V3),
+    row("node.pair.reject", Op::NodePairReject, PAIRING, REQUEST_ID, Since::V3),
+    row("node.pair.remove", Op::NodePairRemove, PAIRING, NODE_ID, Since::V3),
+    row(
+        "node.pending.ack",
+        Op::NodePendingAck,
+        Scope::Node,
+        &[must("ids", Kind::Strings)],
+        Since::V3,
+    ),
+    row(
+        "node.pending.drain",
+        Op::NodePendingDrain,
+        Scope::Node,
+        &[may("maxItems", Kind::Int(1, 10))],
+        Since::V3,
+    ),
+    row(
+        "node.pending.enqueue",
+        Op::NodePendingEnqueue,
+        WRITE,
+        &[
+            must("nodeId", ID),
+            must("type", Kind::OneOf(&["status.request", "location.request"])),
+            may("priority", Kind::OneOf(&["normal", "high"])),
+            may("expiresInMs", Kind::Int(1_000, 86_400_000)),
+            may("wake", Kind::Bool),
+        ],
+        Since::V3,
+    ),
+    row("node.pending.pull", Op::NodePendingPull, Scope::Node, &[], Since::V3),
+    row(
+        "node.pluginSurface.refresh",
+        Op::NodePluginSurfaceRefresh,
+        Scope::Node,
+        &[may("surface", Kind::Str)],
+        Since::V4,
+    ),
+    row(
+        "node.pluginTools.update",
+        Op::NodePluginToolsUpdate,
+        Scope::Node,
+        &[must("tools", Kind::Arr)],
+        Since::V4,
+    ),
+    row(
+        "node.rename",
+        Op::NodeRename,
+        PAIRING,
+        &[must("nodeId", ID), must("displayName", ID)],
+        Since::V3,
+    ),
+    row(
+        "node.skills.update",
+        Op::NodeSkillsUpdate,
+        Scope::Node,
+        &[must("skills", Kind::Arr)],
+        Since::V4,
+    ),
+    row("secrets.reload", Op::SecretsReload, ADMIN, &[], Since::V3),
     row(
         "send",
         Op::Send,
@@ -817,6 +963,7 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V3,
     ),
     row("set-heartbeats", Op::SetHeartbeats, ADMIN, &[must("enabled", Kind::Bool)], Since::V3),
+    row("skills.bins", Op::SkillsBins, Scope::Node, &[], Since::V3),
     row(
         "skills.status",
         Op::SkillsStatus,
@@ -858,6 +1005,9 @@ pub const OPERATIONS: &[Operation] = &[
     ),
     row("usage.cost", Op::UsageCost, READ, SESSIONS_USAGE, Since::V3),
     row("usage.status", Op::UsageStatus, READ, &[], Since::V3),
+    open("voicewake.get", Op::VoicewakeGet, READ),
+    open("voicewake.routing.get", Op::VoicewakeRoutingGet, READ),
+    open("voicewake.set", Op::VoicewakeSet, WRITE),
     open("wake", Op::Wake, WRITE),
 ];
 

@@ -16,16 +16,37 @@
 //! the turn, and its generation then changes, so that an event or timer of its former life
 //! finds nobody.
 
+#[cfg(feature = "tls")]
+mod certificate;
+#[cfg(not(feature = "tls"))]
+#[path = "certificate_without.rs"]
+mod certificate;
 #[cfg(unix)]
 mod child;
 mod dial;
+mod inbound;
 mod resolver;
 mod signals;
 mod slot;
 mod tls;
+#[cfg(feature = "tls")]
+pub mod trust;
 mod tunnel;
 
-use crate::driver::{Closed, ConnId, Core, Effect, Effects, Input, Now, Signal, Time};
+pub use certificate::fingerprint;
+
+/// This build speaks TLS.
+pub const HAS_TLS: bool = tls::AVAILABLE;
+
+/// Looks into the files of a listener without using them.
+///
+/// # Errors
+/// What is wrong with them; the text names key and file.
+pub fn check_tls(files: &TlsFiles) -> Result<(), String> {
+    certificate::Server::new(files).map(drop)
+}
+
+use crate::driver::{Closed, ConnId, Core, Effect, Effects, Input, Now, Signal, Time, TlsFiles};
 use crate::limits;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
@@ -69,6 +90,7 @@ pub struct Reactor {
     accepting: bool,
     accept_ready: bool,
     accept_again: Option<Time>,
+    inbound: inbound::Inbound,
     slots: Slots,
     ready: VecDeque<u32>,
     dirty: Vec<u32>,
@@ -99,6 +121,7 @@ impl Reactor {
             accepting: false,
             accept_ready: false,
             accept_again: None,
+            inbound: inbound::Inbound::new(),
             slots: Slots::with_room(),
             ready: VecDeque::with_capacity(limits::ROOM),
             dirty: Vec::with_capacity(limits::ROOM),
@@ -124,6 +147,16 @@ impl Reactor {
         self.listener = Some(listener);
         self.accepting = true;
         Ok(addr)
+    }
+
+    /// Has the listener speak TLS with these files, or plain text again, to those who connect
+    /// from here on.
+    ///
+    /// # Errors
+    /// What is wrong with the files; what was in force stays, except that plain text never
+    /// takes the place of TLS: then nobody is served.
+    pub fn speak_tls(&mut self, files: Option<&TlsFiles>) -> Result<(), String> {
+        self.inbound.speak(files)
     }
 
     /// The listener, for a re-execution that keeps it.
@@ -185,6 +218,7 @@ impl Reactor {
             core.deadline(),
             self.accept_again,
             self.dials.deadline(),
+            self.inbound.deadline(),
             self.slots.linger_deadline(),
             self.leaving.map(|(_, deadline)| deadline),
         ]
@@ -263,16 +297,33 @@ impl Reactor {
                 Ok((mut stream, peer)) => {
                     if self.slots.open() >= limits::CONNECTIONS {
                         // The newest is told and dropped; those that are served stay served.
-                        let _ = stream.write(
-                            b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
-                              Content-Length: 0\r\nRetry-After: 5\r\n\r\n",
-                        );
+                        if self.inbound.is_plain() {
+                            let _ = stream.write(
+                                b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
+                                  Content-Length: 0\r\nRetry-After: 5\r\n\r\n",
+                            );
+                        }
                         continue;
                     }
                     let _ = stream.set_nodelay(true);
                     let local = stream.local_addr().unwrap_or(peer);
+                    let tls = match self.inbound.session() {
+                        Ok(tls) => tls,
+                        Err(text) => {
+                            log::warn!(target: "tls", "{peer} is cut off: {text}");
+                            continue;
+                        }
+                    };
                     match self.slots.insert(self.poll.registry(), stream, Kind::Peer) {
-                        Ok(conn) => core.on(now, Input::Accepted { conn, peer, local }, fx),
+                        Ok(conn) => {
+                            if tls.is_some()
+                                && let Some(slot) = self.slots.live(conn)
+                            {
+                                slot.tls = tls;
+                                self.inbound.began(conn, now.time, &mut self.slots);
+                            }
+                            core.on(now, Input::Accepted { conn, peer, local }, fx);
+                        }
                         Err(error) => log::warn!(target: "reactor", "accept: {error}"),
                     }
                 }
@@ -342,7 +393,12 @@ impl Reactor {
                 }
                 return;
             }
-            match conn.read(&mut self.scratch) {
+            let got = conn.read(&mut self.scratch);
+            // Reading moves a handshake on; what waits for its end may leave now.
+            if conn.owes_records() || conn.tls.is_some() && !conn.out.is_empty() {
+                self.dirty.push(index);
+            }
+            match got {
                 Ok(0) => {
                     conn.readable = false;
                     self.ended(index, id, now, core, fx);
@@ -364,12 +420,46 @@ impl Reactor {
                     conn.readable = false;
                     return;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    budget = budget.saturating_sub(limits::READ_CHUNK);
+                }
+                // What rustls itself objects to; the socket's own errors are of other kinds.
+                Err(error) if conn.tls.is_some() && error.kind() == io::ErrorKind::InvalidData => {
+                    self.broke_tls(index, id, error.to_string(), now, core, fx);
+                }
                 Err(error) => {
                     self.lost(index, id, Closed::Error(error.to_string()), now, core, fx);
                     return;
                 }
             }
+        }
+    }
+
+    /// What came is no TLS, or not as it must be. The alert has left; nothing of ours follows
+    /// it, and input is discarded for a moment, so that the peer reads the alert, not a reset.
+    fn broke_tls<C: Core>(
+        &mut self,
+        index: u32,
+        id: ConnId,
+        why: String,
+        now: Now,
+        core: &mut C,
+        fx: &mut Effects,
+    ) {
+        let Some(conn) = self.slots.get_mut(index) else { return };
+        conn.tls = None;
+        conn.out = slot::Out::default();
+        let _ = conn.stream.shutdown(Shutdown::Write);
+        if conn.closing.is_none() {
+            conn.closing = Some(now.time.after_ms(limits::LINGER_MS));
+            conn.close_by = now.time.after_ms(limits::LINGER_MAX_MS);
+            self.slots.lingering += 1;
+            log::debug!(target: "tls", "a connection broke: {why}");
+            core.on(now, Input::Closed { conn: id, why: Closed::Error(why) }, fx);
+        }
+        if let Some(conn) = self.slots.get_mut(index) {
+            conn.shut = true;
+            conn.reported = 0;
         }
     }
 
@@ -407,6 +497,10 @@ impl Reactor {
     fn timers<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
         for index in self.slots.lingered(now.time) {
             self.dying.push(index);
+        }
+        while let Some(id) = self.inbound.overdue(now.time, &mut self.slots) {
+            let why = format!("no TLS handshake in {} ms", limits::TLS_HANDSHAKE_MS);
+            self.lost(id.slot, id, Closed::Error(why), now, core, fx);
         }
         let mut with = dial::Lent {
             now,
@@ -527,6 +621,12 @@ impl Reactor {
                     let _ = self.poll.registry().deregister(&mut listener);
                 }
             }
+            Effect::ListenerTls(files) => match self.inbound.speak(files.as_deref()) {
+                Ok(()) => log::info!(target: "tls", "new connections speak {}",
+                    if files.is_some() { "TLS with the current certificate" } else { "plain text" }),
+                Err(text) => log::error!(target: "tls", "{text}; {}",
+                    self.inbound.without_new_files()),
+            },
             Effect::Exit { code } => {
                 self.accepting = false;
                 self.leaving = Some((Leave::Exit(code), now.time.after_ms(limits::LINGER_MS)));
@@ -556,7 +656,7 @@ impl Reactor {
                 conn.reported = queued;
                 conn.closing = Some(now.time.after_ms(limits::LINGER_MS).min(conn.close_by));
             }
-            if conn.out.is_empty() && !conn.shut {
+            if conn.out.is_empty() && !conn.owes_records() && !conn.shut {
                 conn.shut = true;
                 let _ = conn.stream.shutdown(Shutdown::Write);
                 if conn.ended {

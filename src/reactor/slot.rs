@@ -105,12 +105,19 @@ impl Conn {
         generation: u32,
     ) -> io::Result<()> {
         let blocked = loop {
-            let pending_tls = self.tls.as_ref().is_some_and(|tls| tls.wants_write());
-            if self.out.is_empty() && !pending_tls {
+            if self.closing.is_some() {
+                self.end_tls();
+            }
+            if self.out.is_empty() && !self.owes_records() {
                 break false;
             }
             let wrote = match &mut self.tls {
                 None => self.stream.write(self.out.front()),
+                // What the core has to say waits for the end of the handshake.
+                Some(tls) if tls.is_handshaking() => match tls.flush(&mut self.stream) {
+                    Ok(()) => break false,
+                    Err(error) => Err(error),
+                },
                 Some(tls) => tls.write(&mut self.stream, self.out.front()),
             };
             match wrote {
@@ -124,6 +131,28 @@ impl Conn {
         let wanted =
             if blocked { Interest::READABLE.add(Interest::WRITABLE) } else { Interest::READABLE };
         self.set_interest(registry, index, generation, wanted)
+    }
+
+    /// The session has records that the socket did not take yet.
+    pub(super) fn owes_records(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// The handshake is under way: no byte of the core may pass yet.
+    pub(super) fn shakes_hands(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// On closing: our close_notify follows what is queued; before the end of the handshake
+    /// there is nobody to send that to.
+    fn end_tls(&mut self) {
+        let Some(tls) = &mut self.tls else { return };
+        if tls.is_handshaking() {
+            self.out = Out::default();
+        }
+        if self.out.is_empty() {
+            tls.say_goodbye();
+        }
     }
 
     /// Re-registers only when the interest really changes: it is a system call.
@@ -243,6 +272,12 @@ impl Slots {
         if slot.generation == id.generation { slot.conn.as_mut() } else { None }
     }
 
+    /// It is still that life, and in its TLS handshake.
+    pub(super) fn shakes_hands(&mut self, id: ConnId) -> bool {
+        self.live(id)
+            .is_some_and(|conn| !conn.dead && conn.closing.is_none() && conn.shakes_hands())
+    }
+
     pub(super) fn id(&self, index: u32) -> Option<ConnId> {
         let slot = self.slots.get(index as usize)?;
         slot.conn.as_ref()?;
@@ -285,7 +320,7 @@ impl Slots {
         self.slots
             .iter()
             .filter_map(|slot| slot.conn.as_ref())
-            .all(|conn| conn.out.is_empty() && conn.closing.is_none())
+            .all(|conn| conn.out.is_empty() && !conn.owes_records() && conn.closing.is_none())
     }
 }
 

@@ -1,7 +1,15 @@
-//! TLS for outbound connections: rustls with ring, behind one small face.
+//! One TLS session of a slot, in either direction: rustls with ring, behind one small face.
 //!
-//! Certificates are checked against the system's bundle (`SSL_CERT_FILE`, then the known
-//! places), or against webpki-roots where the host has none, as in a scratch container.
+//! ```text
+//!   socket -> read_tls -> records -> process -> plaintext -> core
+//!   core -> queue of the slot -> writer -> records (at most TLS_BUFFER) -> write_tls -> socket
+//! ```
+//!
+//! rustls grows its buffers as bytes arrive, up to one record, or 64 KiB of handshake; nothing
+//! is reserved for a length that a peer announced. Plain bytes never reach a socket that has a
+//! session: what is queued before the handshake is done waits, and is dropped with it.
+//!
+//! Outbound certificates are checked in `trust`; what we show to clients is in `inbound`.
 
 use mio::net::TcpStream;
 use std::io;
@@ -21,25 +29,15 @@ pub(super) use without::{AVAILABLE, Roots, Tls};
 
 #[cfg(feature = "tls")]
 mod real {
+    use super::super::trust;
     use super::{Progress, TcpStream, io};
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, ServerName};
-    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+    use crate::limits;
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
     use std::io::{Read, Write};
-    use std::path::PathBuf;
     use std::sync::Arc;
 
     pub(in super::super) const AVAILABLE: bool = true;
-
-    /// Where distributions keep the bundle.
-    const BUNDLES: [&str; 6] = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-        "/etc/pki/tls/cacert.pem",
-    ];
 
     /// The client configuration, read from disk at the first TLS dial.
     #[derive(Default)]
@@ -52,44 +50,41 @@ mod real {
         pub(in super::super) fn client(&mut self, host: &str) -> Result<Tls, String> {
             let config = match &self.config {
                 Some(config) => Arc::clone(config),
-                None => Arc::clone(self.config.insert(load()?)),
+                None => Arc::clone(self.config.insert(trust::client_config(None)?)),
             };
             let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
             let session = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
-            Ok(Tls { session })
+            Ok(Tls::of(session.into()))
         }
     }
 
-    fn load() -> Result<Arc<ClientConfig>, String> {
-        let mut roots = RootCertStore::empty();
-        let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-        for path in named.into_iter().chain(BUNDLES.map(PathBuf::from)) {
-            let Ok(found) = CertificateDer::pem_file_iter(&path) else { continue };
-            let (added, ignored) = roots.add_parsable_certificates(found.flatten());
-            log::debug!(target: "tls", "{}: {added} roots, {ignored} ignored", path.display());
-            if added > 0 {
-                break;
-            }
-        }
-        if roots.is_empty() {
-            log::info!(target: "tls", "no CA bundle on this host; using the built-in roots");
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Arc::new(config))
-    }
-
-    /// One client session.
+    /// One session.
     pub(in super::super) struct Tls {
-        session: ClientConnection,
+        session: Connection,
     }
 
     impl Tls {
+        fn of(mut session: Connection) -> Self {
+            session.set_buffer_limit(Some(limits::TLS_BUFFER));
+            Self { session }
+        }
+
+        /// The session of a client that has just connected.
+        pub(in super::super) fn server(config: &Arc<ServerConfig>) -> Result<Self, String> {
+            let session = ServerConnection::new(Arc::clone(config));
+            Ok(Self::of(session.map_err(|error| error.to_string())?.into()))
+        }
+
+        /// Nothing of ours may pass yet.
+        pub(in super::super) fn is_handshaking(&self) -> bool {
+            self.session.is_handshaking()
+        }
+
+        /// Queues the end of our direction, once; it leaves with the next flush.
+        pub(in super::super) fn say_goodbye(&mut self) {
+            self.session.send_close_notify();
+        }
+
         /// Moves the handshake on as far as the socket allows.
         pub(in super::super) fn handshake(
             &mut self,
@@ -111,13 +106,15 @@ mod real {
             }
         }
 
-        /// Plaintext from the peer; `Ok(0)` at its close_notify or end of stream.
+        /// Plaintext from the peer; `Ok(0)` at its close_notify or end of stream; Interrupted
+        /// when it keeps us busy with records that hold nothing for the core. What the session
+        /// has to say meanwhile waits for the next flush ([`Tls::wants_write`]).
         pub(in super::super) fn read(
             &mut self,
             stream: &mut TcpStream,
             into: &mut [u8],
         ) -> io::Result<usize> {
-            loop {
+            for _ in 0..limits::TLS_EMPTY_READS {
                 match self.session.reader().read(into) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     // Many servers close without close_notify; HTTP framing tells a cut body.
@@ -134,6 +131,7 @@ mod real {
                 }
                 self.process(stream)?;
             }
+            Err(io::ErrorKind::Interrupted.into())
         }
 
         /// Takes plaintext; returns how much, and writes records until the socket blocks.
@@ -154,7 +152,8 @@ mod real {
             self.session.wants_write()
         }
 
-        fn flush(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        /// Writes records until none is left or the socket blocks.
+        pub(in super::super) fn flush(&mut self, stream: &mut TcpStream) -> io::Result<()> {
             while self.session.wants_write() {
                 self.session.write_tls(stream)?;
             }
@@ -206,6 +205,15 @@ mod without {
             match *self {}
         }
         pub(in super::super) fn wants_write(&self) -> bool {
+            match *self {}
+        }
+        pub(in super::super) fn is_handshaking(&self) -> bool {
+            match *self {}
+        }
+        pub(in super::super) fn say_goodbye(&mut self) {
+            match *self {}
+        }
+        pub(in super::super) fn flush(&mut self, _: &mut TcpStream) -> io::Result<()> {
             match *self {}
         }
     }

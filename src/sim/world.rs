@@ -124,6 +124,7 @@ fn gateway(config: &Rc<Config>, disk: &SimDisk, rng: Rng, now: Now) -> std::io::
             config: Rc::clone(config),
             credentials: Credentials::new(AuthMode::Token, token, None),
             reload: None,
+            resolved: Default::default(),
             host: Host {
                 name: "sim".to_owned(),
                 address: None,

@@ -159,6 +159,11 @@ fn value_of(digit: u8, alphabet: &[u8; 64]) -> Option<u32> {
     Some(value.into())
 }
 
+/// The SHA-256 of a certificate as openssl and browsers show it: upper case, with colons.
+pub fn fingerprint(digest: &[u8; 32]) -> String {
+    digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+}
+
 /// Lower-case hex.
 pub fn hex(data: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');

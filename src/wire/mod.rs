@@ -19,6 +19,7 @@
 
 pub mod address;
 mod buffer;
+pub mod der;
 pub mod hash;
 pub mod html;
 pub mod http;

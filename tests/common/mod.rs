@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod device;
 pub mod http;
 pub mod provider;
 pub mod socket;
@@ -184,8 +185,10 @@ impl Gateway {
     /// Starts it and waits for the line with its address.
     pub fn start(command: &mut Command) -> Self {
         let mut process = Lines::start(command);
-        let line = process.wait_for("ws://");
-        let port = line.split(' ').find_map(|word| word.strip_prefix("ws://127.0.0.1:"));
+        let line = process.wait_for("listening on ws");
+        let address =
+            |word: &str| word.split_once("://127.0.0.1:").map(|(_, port)| port.to_owned());
+        let port = line.split(' ').find_map(address);
         let port = port.and_then(|port| port.parse().ok()).expect("a port in the line");
         Self { process, port }
     }

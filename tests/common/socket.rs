@@ -10,7 +10,8 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-const ALL: [&str; 3] = ["operator.admin", "operator.read", "operator.write"];
+/// Scopes that tests ask for.
+pub const ALL: [&str; 3] = ["operator.admin", "operator.read", "operator.write"];
 
 /// One WebSocket.
 pub struct Socket {
@@ -51,13 +52,13 @@ pub fn params() -> Value {
 impl Socket {
     /// Upgrades on a path with further header lines, and reads the challenge.
     pub fn upgrade(port: u16, path: &str, headers: &str) -> Result<Self, Response> {
-        Self::upgrade_by(port, upgrade_request(path, headers).as_bytes())
+        Self::upgrade_by(port, upgrade_request(path, headers))
     }
 
-    /// Upgrades by these bytes, which may have frames behind the request.
-    pub fn upgrade_by(port: u16, bytes: &[u8]) -> Result<Self, Response> {
+    /// Upgrades by these bytes: a request, perhaps with frames behind it.
+    pub fn upgrade_by(port: u16, request: impl AsRef<[u8]>) -> Result<Self, Response> {
         let mut http = Http::connect(port);
-        http.send(bytes);
+        http.send(request);
         let head = http.head().expect("an answer");
         if head.status != 101 {
             return Err(head);

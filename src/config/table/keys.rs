@@ -2,11 +2,12 @@
 
 use super::Key;
 use super::Kind::{
-    Bool, HttpUrl, Integer, Ipv4, List, Map, Model, Name, Number, Object, Open, Origins, Secret,
-    Text, Texts, WordList, Words, WsUrl,
+    Bool, Fingerprint, HeaderOrFalse, HttpUrl, Integer, Ipv4, List, Map, Model, Name, Number,
+    Object, Open, Origins, Secret, Text, Texts, WordList, Words, WsUrl,
 };
 use crate::config::ToolProfile;
 use crate::config::snapshot::Bind;
+use crate::limits;
 
 const fn key(pattern: &'static str, kind: super::Kind) -> Key {
     Key::new(pattern, kind)
@@ -41,13 +42,12 @@ const EMPTY: &[&str] = &["{}", "[]"];
 const OFF: &[&str] = &["false"];
 
 const NO_PROXY: &str = "remove it; use gateway.auth.mode token or password behind the proxy";
-const NO_NODES: &str = "remove it: nodes are paired by hand for now";
+const NO_NODES: &str = "remove it: what nodes publish is not used by agents yet";
 const NO_SANDBOX: &str = "remove it, or set mode to \"off\": runs have no sandbox yet";
 const NO_AGENT_EXEC: &str =
     "remove it, and set tools.exec for all agents: there is no such setting for one agent yet";
 const NO_TOOL_POLICY: &str = "remove it: no tool policy is enforced yet";
 const NO_CODE: &str = "remove it: no code is loaded into this gateway; templates and matches do it";
-const NO_TLS: &str = "remove it, and put a TLS proxy on this machine in front";
 const NO_OUTBOUND: &str = "remove it: requests to providers go out directly over verified TLS";
 
 /// `session.reset.mode`.
@@ -117,9 +117,7 @@ pub static KEYS: &[Key] = &[
     key("gateway.http.endpoints.responses.images.maxRedirects", Integer(0, 20)),
     key("gateway.http.endpoints.responses.images.timeoutMs", Integer(1, DAY_MS)),
     key("gateway.http.securityHeaders", Object),
-    key("gateway.http.securityHeaders.strictTransportSecurity", Open)
-        .only(OFF)
-        .advice("remove it, and let the TLS proxy in front send that header"),
+    key("gateway.http.securityHeaders.strictTransportSecurity", HeaderOrFalse),
     key("gateway.controlUi", Object),
     key("gateway.controlUi.enabled", Bool),
     key("gateway.controlUi.basePath", Text),
@@ -160,16 +158,14 @@ pub static KEYS: &[Key] = &[
     key("gateway.remote.sshHostKeyPolicy", Words(&["strict", "openssh"]))
         .only(&["\"strict\""])
         .advice("remove it: no SSH tunnel is opened"),
-    key("gateway.remote.tlsFingerprint", Text)
-        .only(&["\"\""])
-        .advice("remove it: certificates are checked against the authorities, not pinned"),
+    key("gateway.remote.tlsFingerprint", Fingerprint),
     key("gateway.remote.edgeAuth", Open).secret().only(EMPTY).advice("remove it"),
     key("gateway.tls", Object),
-    key("gateway.tls.enabled", Bool).only(OFF).advice(NO_TLS),
-    key("gateway.tls.autoGenerate", Bool).later(),
-    key("gateway.tls.certPath", Text).later(),
-    key("gateway.tls.keyPath", Text).later(),
-    key("gateway.tls.caPath", Text).later(),
+    key("gateway.tls.enabled", Bool),
+    key("gateway.tls.autoGenerate", Bool),
+    key("gateway.tls.certPath", Text),
+    key("gateway.tls.keyPath", Text),
+    key("gateway.tls.caPath", Text),
     key("gateway.tailscale", Object),
     key("gateway.tailscale.mode", Words(&["off", "serve", "funnel"]))
         .only(&["\"off\""])
@@ -181,16 +177,14 @@ pub static KEYS: &[Key] = &[
     key("gateway.tools.deny", Texts),
     key("gateway.nodes", Object),
     key("gateway.nodes.pairing", Object),
-    key("gateway.nodes.pairing.autoApproveLocal", Bool)
-        .only(&["true"])
-        .advice("remove it: a local peer with the shared secret is paired silently"),
+    key("gateway.nodes.pairing.autoApproveLocal", Bool),
     key("gateway.nodes.pairing.autoApproveCidrs", Texts).only(EMPTY).advice(NO_NODES),
     key("gateway.nodes.pairing.sshVerify", Open).only(OFF).advice("set it to false"),
-    key("gateway.nodes.allowCommands", Texts).only(EMPTY).advice(NO_NODES),
-    key("gateway.nodes.denyCommands", Texts).only(EMPTY).advice(NO_NODES),
+    key("gateway.nodes.allowCommands", Texts),
+    key("gateway.nodes.denyCommands", Texts),
     key("gateway.nodes.commands", Object),
-    key("gateway.nodes.commands.allow", Texts).only(EMPTY).advice(NO_NODES),
-    key("gateway.nodes.commands.deny", Texts).only(EMPTY).advice(NO_NODES),
+    key("gateway.nodes.commands.allow", Texts),
+    key("gateway.nodes.commands.deny", Texts),
     key("gateway.nodes.allowSkills", Bool).only(OFF).advice(NO_NODES),
     key("gateway.nodes.pluginTools", Open).only(&["{}", "{\"enabled\":false}"]).advice(NO_NODES),
     key("gateway.nodes.browser", Open).later(),
@@ -704,9 +698,35 @@ pub static KEYS: &[Key] = &[
     // The older form, `env: { NAME: "value" }`.
     key("env.*", Text).secret(),
     key("secrets", Object),
-    key("secrets.defaults", Open),
+    key("secrets.defaults", Object),
+    key("secrets.defaults.env", Name),
+    key("secrets.defaults.file", Name),
+    key("secrets.defaults.exec", Name),
+    key("secrets.defaults.store", Name).later().advice("there is no secret store"),
     key("secrets.providers", Map),
-    key("secrets.providers.*", Open),
+    key("secrets.providers.*", Object),
+    key("secrets.providers.*.source", Words(&["env", "file", "exec", "store"])).required(),
+    key("secrets.providers.*.allowlist", Texts),
+    key("secrets.providers.*.path", Name),
+    key("secrets.providers.*.mode", Words(&["json", "singleValue"])),
+    key("secrets.providers.*.maxBytes", Integer(1, limits::SECRET_FILE_MAX as u64)),
+    key("secrets.providers.*.command", Name),
+    key("secrets.providers.*.args", Texts).secret(),
+    key("secrets.providers.*.timeoutMs", Integer(1, limits::SECRET_EXEC_MS_MAX)),
+    key("secrets.providers.*.noOutputTimeoutMs", Integer(1, limits::SECRET_EXEC_MS_MAX)),
+    key("secrets.providers.*.maxOutputBytes", Integer(1, limits::SECRET_OUTPUT_MAX as u64)),
+    key("secrets.providers.*.jsonOnly", Bool),
+    key("secrets.providers.*.env", Map).secret(),
+    key("secrets.providers.*.env.*", Text),
+    key("secrets.providers.*.passEnv", Texts),
+    key("secrets.providers.*.trustedDirs", Texts),
+    key("secrets.providers.*.allowSymlinkCommand", Bool),
+    key("secrets.providers.*.allowInsecurePath", Bool)
+        .only(&["false"])
+        .advice("remove it: owner and mode of secrets' files and programs are always checked"),
+    key("secrets.providers.*.pluginIntegration", Open)
+        .only(&[])
+        .advice("name command and args yourself: no plugins are loaded"),
     key("secrets.resolution", Open).later(),
     key("secrets.egressProxy", Open)
         .only(&["{}", "{\"enabled\":false}"])

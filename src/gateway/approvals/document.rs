@@ -17,11 +17,11 @@ const NAME: &str = "exec-approvals.json";
 const REDACTED: &str = "__OPENCLAW_REDACTED__";
 
 /// The document as it stands.
-pub(super) struct Document {
+pub(in crate::gateway) struct Document {
     pub(super) exists: bool,
     pub(super) hash: String,
     /// Or why it cannot be used.
-    pub(super) value: Result<Value, String>,
+    pub(in crate::gateway) value: Result<Value, String>,
 }
 
 impl Gateway {
@@ -29,7 +29,7 @@ impl Gateway {
         self.state_dir.join(NAME)
     }
 
-    pub(super) fn approvals_document(&self) -> Document {
+    pub(in crate::gateway) fn approvals_document(&self) -> Document {
         let path = self.approvals_path();
         let max = limits::APPROVALS_FILE;
         match self.disk.read_at(&path, 0, max + 1) {

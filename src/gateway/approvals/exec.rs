@@ -117,6 +117,7 @@ impl Gateway {
             from: None,
             waiters: Vec::new(),
             held: Some(Box::new(held)),
+            node: None,
         };
         if !self.ask_approvers(&id, pending, fx) {
             self.conclude_approval(&id, None, None, fx);

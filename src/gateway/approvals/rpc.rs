@@ -1,6 +1,7 @@
 //! `exec.approval.*` and `exec.approvals.*`.
 
 use super::super::Gateway;
+use super::super::nodes::Binding;
 use super::super::socket::Answer;
 use super::document::unredacted;
 use super::{Decision, Pending};
@@ -113,6 +114,7 @@ impl Gateway {
         let wait_ms = wait_ms.unwrap_or(limits::APPROVAL_MS).clamp(1, limits::APPROVAL_MS);
         let two_phase = params.get("twoPhase").and_then(Value::as_bool).unwrap_or(false);
         let (created_ms, expires_ms) = (self.now.wall_ms, self.now.wall_ms + wait_ms);
+        let device = self.conns.client(conn).and_then(|client| client.device.clone());
         let pending = Pending {
             request: asked,
             allowed,
@@ -122,6 +124,7 @@ impl Gateway {
             from: Some(conn),
             waiters: vec![(conn, request.to_owned())],
             held: None,
+            node: Binding::of(params, device, conn),
         };
         let reached = self.ask_approvers(&id, pending, fx);
         if !reached {

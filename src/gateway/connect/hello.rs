@@ -3,6 +3,7 @@
 use super::super::Gateway;
 use super::super::conn::{Client, Role, State};
 use super::{Asked, known_caps};
+use crate::auth::devices::Issued;
 use crate::auth::{granted_scopes, known_scopes};
 use crate::driver::{ConnId, Effects};
 use crate::limits;
@@ -71,6 +72,9 @@ impl Gateway {
             write_ok(&mut frame, &request.id, hello.as_bytes());
             ws::text(out, &frame);
         });
+        if asked.role == Role::Node {
+            self.node_arrived(id, &request.params, fx);
+        }
         if shown {
             self.presence_changed(fx);
         }
@@ -86,6 +90,22 @@ impl Gateway {
             .collect();
         let mut server = json!({"version": crate::protocol::VERSION, "connId": conn_id});
         let mut auth = json!({"role": asked.role.as_str(), "scopes": scopes});
+        if let Some(own) = &asked.granted.own {
+            auth["deviceToken"] = json!(own.token);
+            if newest {
+                auth["issuedAtMs"] = json!(own.issued_at_ms);
+            }
+        }
+        if !asked.granted.further.is_empty() {
+            let token = |issued: &Issued| {
+                json!({
+                    "deviceToken": issued.token, "role": issued.role,
+                    "scopes": issued.scopes, "issuedAtMs": issued.issued_at_ms,
+                })
+            };
+            let further: Vec<Value> = asked.granted.further.iter().map(token).collect();
+            auth["deviceTokens"] = json!(further);
+        }
         let mut snapshot = json!({
             "presence": self.presence_list(),
             "health": self.health_value(),

@@ -14,6 +14,8 @@ mod prove;
 
 use super::Gateway;
 use super::conn::{Conn, Role, State};
+use super::devices::{Granted, name_of};
+use crate::auth::devices::{Claim, known};
 use crate::auth::identity::Identity;
 use crate::driver::{ConnId, Effects};
 use crate::protocol::error::ErrorShape;
@@ -98,6 +100,8 @@ struct Asked {
     browser: bool,
     /// Who it proved to be.
     identity: Identity,
+    /// What its device is given.
+    granted: Granted,
 }
 
 /// Capabilities that make a difference here; clients send others, and may.
@@ -153,7 +157,7 @@ impl Gateway {
                 return self.close_socket(id, close::POLICY, "invalid request frame", fx);
             }
         };
-        match self.judge(id, &request) {
+        match self.judge(id, &request, fx) {
             Ok(asked) => self.welcome(id, &request, asked, fx),
             Err(refusal) => {
                 let peer = self.conns.get(id).map(|conn| conn.peer);
@@ -170,7 +174,7 @@ impl Gateway {
         }
     }
 
-    fn judge(&self, id: ConnId, request: &Request) -> Result<Asked, Refusal> {
+    fn judge(&mut self, id: ConnId, request: &Request, fx: &mut Effects) -> Result<Asked, Refusal> {
         if request.method != "connect" {
             let text = "invalid handshake: first request must be connect";
             return Err(Refusal::policy(ErrorShape::invalid(text)));
@@ -199,16 +203,57 @@ impl Gateway {
         let id = CLIENT_IDS.into_iter().find(|id| client("id") == Some(id)).unwrap_or("test");
         let mode =
             CLIENT_MODES.into_iter().find(|mode| client("mode") == Some(mode)).unwrap_or("test");
+        let source = shake.source.clone();
         self.device(params, shake, id, role)?;
-        let identity = self.secret(params)?;
+        let claim = claim(params, &source, role, id, mode);
+        let mut identity = self.proof(params, claim.as_ref())?;
+        let granted = match &claim {
+            Some(claim) => {
+                let shown = prove::shown(params, &identity.proof);
+                self.settle_device(claim, &source, &mut identity, shown, fx)
+                    .map_err(Refusal::policy)?
+            }
+            None => Granted::default(),
+        };
         let scopes = match params.get("scopes") {
             Some(Value::Array(scopes)) => {
                 scopes.iter().filter_map(Value::as_str).map(str::to_owned).collect()
             }
             _ => Vec::new(),
         };
-        Ok(Asked { protocol, role, id, mode, scopes, browser, identity })
+        Ok(Asked { protocol, role, id, mode, scopes, browser, identity, granted })
     }
+}
+
+/// What a device that proved its key asks for; `None` without one.
+fn claim(
+    params: &Map<String, Value>,
+    source: &crate::auth::source::Source,
+    role: Role,
+    client_id: &'static str,
+    client_mode: &'static str,
+) -> Option<Claim> {
+    let of = |outer: &str, name: &str| {
+        params.get(outer).and_then(|v| v.get(name)).and_then(Value::as_str).unwrap_or_default()
+    };
+    params.get("device")?;
+    let asked: &[Value] = match (role, params.get("scopes")) {
+        (Role::Operator, Some(Value::Array(asked))) => asked,
+        _ => &[],
+    };
+    let plain = |text: &str| text.trim().to_ascii_lowercase();
+    Some(Claim {
+        device_id: of("device", "id").to_owned(),
+        public_key: of("device", "publicKey").to_owned(),
+        role: role.as_str(),
+        scopes: known(asked.iter().filter_map(Value::as_str)),
+        platform: plain(of("client", "platform")),
+        device_family: plain(of("client", "deviceFamily")),
+        client_id,
+        client_mode,
+        display_name: name_of(of("client", "displayName")),
+        remote_ip: (!source.local).then(|| source.ip.to_string()),
+    })
 }
 
 fn protocol(params: &Map<String, Value>) -> Result<u32, Refusal> {

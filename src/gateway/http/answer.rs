@@ -120,8 +120,10 @@ impl Gateway {
         let mut framing = None;
         let mut ping_at = None;
         if writer.is_stream() {
+            let hsts = self.config.gateway.hsts.clone();
             self.send(id, fx, |out| {
                 let head = Response::new(200)
+                    .hsts(hsts.as_deref())
                     .header("Cache-Control", "no-cache")
                     .content_type("text/event-stream; charset=utf-8");
                 let framed = head.stream_head(out, http10, keep_alive);

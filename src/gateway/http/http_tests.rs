@@ -47,6 +47,7 @@ impl Client {
             config: Rc::new(config),
             credentials: Credentials::new(AuthMode::Token, Some(secret), None),
             reload: None,
+            resolved: Default::default(),
             host,
             log_path: nowhere.join("log"),
             state_dir: nowhere,

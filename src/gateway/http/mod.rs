@@ -189,7 +189,8 @@ impl Gateway {
                 api::refused(Some(path), refusal.status, refusal.reason)
             }
         };
-        self.send(id, fx, |out| reply.write(out, false, false));
+        let hsts = self.config.gateway.hsts.clone();
+        self.send(id, fx, |out| reply.write(out, false, false, hsts.as_deref()));
         self.close(id, fx);
     }
 
@@ -320,7 +321,8 @@ impl Gateway {
     fn respond(&mut self, id: ConnId, reply: &Reply, head_only: bool, fx: &mut Effects) {
         let Some(http) = self.http(id) else { return };
         let keep_alive = http.server.keep_alive();
-        self.send(id, fx, |out| reply.write(out, head_only, keep_alive));
+        let hsts = self.config.gateway.hsts.clone();
+        self.send(id, fx, |out| reply.write(out, head_only, keep_alive, hsts.as_deref()));
         self.responded(id, fx);
     }
 

@@ -38,8 +38,10 @@ impl Gateway {
         }
         let nonce = self.uuid();
         let challenge = json!({"nonce": nonce, "ts": self.now.wall_ms}).to_string();
+        let hsts = self.config.gateway.hsts.clone();
+        let extra = hsts.as_deref().map(|value| ("Strict-Transport-Security", value));
         self.send(id, fx, |out| {
-            ws::upgrade_response(out, &accept, &[]);
+            ws::upgrade_response(out, &accept, extra.as_slice());
             let mut frame = Vec::with_capacity(160);
             write_event(&mut frame, "connect.challenge", challenge.as_bytes(), None, None);
             ws::text(out, &frame);

@@ -11,6 +11,7 @@ mod events;
 mod logs;
 mod message;
 pub mod models;
+mod nodes;
 mod sessions;
 mod status;
 mod tools;
@@ -56,6 +57,7 @@ impl Gateway {
             Op::ChatSend => self.chat_send(conn, request, params, fx),
             Op::CommandsList => self.commands_list(params),
             Op::ConfigGet => Ok(Answer::Value(self.config_get())),
+            Op::DevicePairList => Ok(self.device_pair_list(conn)),
             Op::ExecApprovalGet => self.exec_approval_get(text(params, "id").unwrap_or_default()),
             Op::ExecApprovalList => Ok(Answer::Value(self.exec_approval_list())),
             Op::ExecApprovalRequest => self.exec_approval_request(conn, request, params, fx),
@@ -68,6 +70,12 @@ impl Gateway {
             }
             Op::ExecApprovalsGet => self.exec_approvals_get(),
             Op::ExecApprovalsSet => self.exec_approvals_set(params),
+            Op::ExecApprovalsNodeGet => {
+                self.node_approvals(conn, request, "system.execApprovals.get", params, fx)
+            }
+            Op::ExecApprovalsNodeSet => {
+                self.node_approvals(conn, request, "system.execApprovals.set", params, fx)
+            }
             Op::Health => Ok(Answer::Json(self.health_json())),
             Op::LastHeartbeat => Ok(Answer::Value(self.last_heartbeat())),
             Op::LogsTail => self.logs_tail(params),
@@ -75,6 +83,25 @@ impl Gateway {
             Op::ModelsAuthStatus => Ok(Answer::Value(self.models_auth_status(params))),
             Op::ModelsProbe => self.models_probe(conn, request, params, fx),
             Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
+            Op::NodeDescribe
+            | Op::NodeEvent
+            | Op::NodeInvoke
+            | Op::NodeInvokeProgress
+            | Op::NodeInvokeResult
+            | Op::NodeList
+            | Op::NodePairApprove
+            | Op::NodePairList
+            | Op::NodePairReject
+            | Op::NodePairRemove
+            | Op::NodePendingAck
+            | Op::NodePendingDrain
+            | Op::NodePendingEnqueue
+            | Op::NodePendingPull
+            | Op::NodePluginSurfaceRefresh
+            | Op::NodePluginToolsUpdate
+            | Op::NodeRename
+            | Op::NodeSkillsUpdate => self.handle_node(op, conn, request, params, fx),
+            Op::SecretsReload => Ok(self.secrets_reload(conn, request, fx)),
             Op::SessionsAbort => self.sessions_abort(params, fx),
             Op::SessionsCompact => self.sessions_compact(conn, request, params),
             Op::SessionsCreate => self.sessions_create(conn, request, params, fx),
@@ -96,6 +123,7 @@ impl Gateway {
             Op::SessionsUsageLogs => self.usage_logs(params),
             Op::SessionsUsageTimeseries => self.usage_timeseries(params),
             Op::SetHeartbeats => self.set_heartbeats(params),
+            Op::SkillsBins => Ok(Answer::Value(self.skills_bins())),
             Op::SkillsStatus => self.skills(params),
             Op::Status => Ok(Answer::Value(self.status_value())),
             Op::SystemEvent => self.system_event(params),
@@ -104,6 +132,9 @@ impl Gateway {
             Op::ToolsEffective => self.tools_effective(params),
             Op::ToolsInvoke => self.tools_invoke(conn, request, params, fx),
             Op::UsageCost => self.usage_cost(params),
+            Op::VoicewakeGet => Ok(Answer::Value(self.voicewake_get())),
+            Op::VoicewakeRoutingGet => Ok(Answer::Value(self.voicewake_routing_get())),
+            Op::VoicewakeSet => self.voicewake_set(params, fx),
             Op::Wake => self.wake_rpc(params),
             Op::UsageStatus => Ok(Answer::Value(self.usage_status())),
         }

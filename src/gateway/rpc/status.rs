@@ -161,7 +161,7 @@ impl Gateway {
                 "defaultAgentId": self.config.agents.default_agent(), "agents": heartbeat,
             },
             "channelSummary": [], "queuedSystemEvents": [],
-            "degradedSecretOwners": [], "degradedPlugins": [],
+            "degradedSecretOwners": self.secrets.degraded, "degradedPlugins": [],
             "tasks": {"total": active, "active": active, "terminal": 0, "failures": 0,
                 "byStatus": {}, "byRuntime": {}},
             "sessions": {

@@ -101,6 +101,8 @@ impl Net {
             Effect::Kill { child, .. } => self.at(self.now, Happening::Child(child.0, true)),
             Effect::ChildInput { .. } | Effect::ChildInputEnd { .. } => {}
             Effect::StopListening => self.listening = false,
+            // This network carries plain bytes; TLS is the other driver's business.
+            Effect::ListenerTls(_) => {}
             Effect::Exit { code } => self.leave(Some(code)),
             Effect::Reexec => self.leave(None),
         }

@@ -39,6 +39,14 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Strict-Transport-Security, if it is sent: browsers then come by TLS alone.
+    pub fn hsts(self, value: Option<&str>) -> Self {
+        match value {
+            Some(value) => self.header("Strict-Transport-Security", value),
+            None => self,
+        }
+    }
+
     /// A JSON body, complete text.
     pub const fn json(self, body: &'a [u8]) -> Self {
         self.body("application/json; charset=utf-8", body)

@@ -1,0 +1,243 @@
+//! The handshake's last question: is this device approved for what it asks.
+//!
+//! Silent approval is for a process of this machine (a direct loopback peer with a loopback
+//! Host and no forwarding header) that proved the shared secret: never by locality alone, never
+//! for another page than the control UI, and never by a device token, which would widen itself.
+
+use super::super::Gateway;
+use super::Granted;
+use super::show::{pairing_details, pairing_message};
+use crate::auth::devices::{Access, Claim, Full, Reason, SetupOutcome, Via};
+use crate::auth::identity::{Identity, Proof};
+use crate::auth::source::Source;
+use crate::driver::Effects;
+use crate::protocol::error::{Code, ErrorShape};
+use serde_json::json;
+
+impl Gateway {
+    /// Admits a device that proved its key, or says why not. Narrows the identity to what the
+    /// device is approved for.
+    pub(in super::super) fn settle_device(
+        &mut self,
+        claim: &Claim,
+        source: &Source,
+        identity: &mut Identity,
+        shown: Option<&str>,
+        fx: &mut Effects,
+    ) -> Result<Granted, ErrorShape> {
+        if self.needs_no_pairing(claim, source, identity) {
+            return Ok(Granted::default());
+        }
+        if matches!(identity.proof, Proof::Setup { .. }) {
+            return self.settle_setup(claim, identity, shown, fx);
+        }
+        if let Some(reason) = self.devices.wants(claim) {
+            if !self.is_silent(claim, source, identity, reason) {
+                return Err(self.ask_for_pairing(claim, reason, fx));
+            }
+            match reason {
+                Reason::MetadataUpgrade => self.devices.refresh(claim),
+                _ => self.approve_silently(claim)?,
+            }
+        }
+        let by_token = matches!(identity.proof, Proof::Device { .. });
+        let own = self.device_token(&claim.device_id, claim.role, shown.filter(|_| by_token));
+        let device = self.devices.paired(&claim.device_id);
+        let ceiling = device.map(|device| device.claim.scopes.clone()).unwrap_or_default();
+        identity.ceiling = cut(&identity.ceiling, &ceiling);
+        if let (Proof::Device { issued_at_ms, .. }, Some(own)) = (&mut identity.proof, &own) {
+            *issued_at_ms = own.issued_at_ms;
+        }
+        self.devices.seen(&claim.device_id, claim.role, by_token, self.now.wall_ms);
+        // An error is told and tried again; nothing was widened by it.
+        let _ = self.save_devices();
+        Ok(Granted { own, further: Vec::new() })
+    }
+
+    /// Two that prove enough by themselves: a helper of this machine with the secret (its
+    /// device makes no record), and a person at the control UI for whom a proxy vouches.
+    fn needs_no_pairing(&self, claim: &Claim, source: &Source, identity: &Identity) -> bool {
+        let operator = claim.role == "operator";
+        match identity.proof {
+            Proof::Secret => {
+                operator
+                    && source.local
+                    && !source.browser
+                    && claim.client_id == "gateway-client"
+                    && claim.client_mode == "backend"
+                    && self.devices.paired(&claim.device_id).is_none()
+            }
+            Proof::Proxy { .. } => operator && claim.client_id == "openclaw-control-ui",
+            Proof::Open | Proof::Device { .. } | Proof::Setup { .. } => false,
+        }
+    }
+
+    fn is_silent(
+        &self,
+        claim: &Claim,
+        source: &Source,
+        identity: &Identity,
+        reason: Reason,
+    ) -> bool {
+        if !source.local || source.proxied {
+            return false;
+        }
+        let page = claim.client_id == "openclaw-control-ui";
+        let secret = matches!(identity.proof, Proof::Secret | Proof::Open);
+        match reason {
+            // A system update changes what a client says of its platform.
+            Reason::MetadataUpgrade => !source.browser,
+            Reason::NotPaired | Reason::RoleUpgrade | Reason::ScopeUpgrade => {
+                secret && (!source.browser || page) && self.config.gateway.pair_local_silently
+            }
+        }
+    }
+
+    fn approve_silently(&mut self, claim: &Claim) -> Result<(), ErrorShape> {
+        let now_ms = self.now.wall_ms;
+        let new = self.devices.paired(&claim.device_id).is_none();
+        if new {
+            self.retire_superseded(claim);
+        }
+        self.devices.admit(claim, Via::Silent, now_ms).map_err(full)?;
+        if new {
+            log::info!(target: "devices", "paired {} {} {}, local and with the secret",
+                claim.client_id, claim.role, claim.device_id);
+        }
+        Ok(())
+    }
+
+    /// Puts the device among those that wait, and tells it.
+    fn ask_for_pairing(&mut self, claim: &Claim, reason: Reason, fx: &mut Effects) -> ErrorShape {
+        let id = self.uuid();
+        let (id, new) = match self.devices.request(claim.clone(), id, self.now.wall_ms) {
+            Ok(asked) => asked,
+            Err(error) => return full(error),
+        };
+        if self.save_devices().is_err() {
+            self.devices.take_request(&id);
+            return ErrorShape::unavailable("the request for pairing could not be written");
+        }
+        if new {
+            log::warn!(target: "devices", "{} {} asks to be paired as {} ({}); see \
+                `openclaw devices list`, then `openclaw devices approve {id}`",
+                claim.client_id, claim.device_id, claim.role, reason.as_str());
+            self.tell_requested(&id, fx);
+        }
+        let device = self.devices.paired(&claim.device_id);
+        ErrorShape::new(Code::NotPaired, pairing_message(reason))
+            .with(pairing_details(claim, reason, &id, device))
+    }
+
+    /// A setup code: used up on the disk before the device hears that it is paired.
+    fn settle_setup(
+        &mut self,
+        claim: &Claim,
+        identity: &mut Identity,
+        shown: Option<&str>,
+        fx: &mut Effects,
+    ) -> Result<Granted, ErrorShape> {
+        let now_ms = self.now.wall_ms;
+        let setup = shown.and_then(|token| self.devices.setup(token, now_ms)).cloned();
+        let setup = setup.ok_or_else(bad_setup)?;
+        let profile = setup.access.profile();
+        let within = claim.scopes.iter().all(|scope| identity.holds(scope));
+        if !profile.roles.contains(&claim.role) || !within {
+            return Err(ErrorShape::invalid("unauthorized: setup code does not cover this").with(
+                json!({
+                    "code": "AUTH_SCOPE_MISMATCH", "authReason": "scope_mismatch",
+                    "canRetryWithDeviceToken": false,
+                    "recommendedNextStep": "review_auth_configuration",
+                }),
+            ));
+        }
+        self.devices.use_setup(&setup.setup_id);
+        if self.save_devices().is_err() {
+            return Err(ErrorShape::unavailable("the setup code could not be used up on the disk"));
+        }
+        for role in profile.roles {
+            let scopes = if *role == "operator" { profile.scopes.to_vec() } else { Vec::new() };
+            let claim = Claim { role, scopes, ..claim.clone() };
+            self.devices.admit(&claim, Via::Bootstrap, now_ms).map_err(full)?;
+        }
+        let mut granted = Granted::default();
+        for role in profile.roles {
+            let issued = self.device_token(&claim.device_id, role, None);
+            match *role == claim.role {
+                true => granted.own = issued,
+                false => granted.further.extend(issued),
+            }
+        }
+        self.devices.seen(&claim.device_id, claim.role, false, now_ms);
+        let _ = self.save_devices();
+        self.tell_setup_done(claim, setup.setup_id, setup.access, fx);
+        Ok(granted)
+    }
+
+    fn tell_setup_done(
+        &mut self,
+        claim: &Claim,
+        setup_id: String,
+        access: Access,
+        fx: &mut Effects,
+    ) {
+        let outcome = SetupOutcome {
+            setup_id,
+            device_id: claim.device_id.clone(),
+            device_name: claim.display_name.clone(),
+            access,
+            at_ms: self.now.wall_ms,
+        };
+        log::info!(target: "devices", "paired {} {} by a setup code",
+            claim.client_id, claim.device_id);
+        self.devices.settle_setup(outcome.clone());
+        self.tell_setup_completed(&outcome, fx);
+    }
+}
+
+/// Scopes of the ceiling that the approval covers as well.
+fn cut(ceiling: &[&'static str], approved: &[&'static str]) -> Vec<&'static str> {
+    let narrow = |has: &[&'static str], other: &[&'static str]| -> Vec<&'static str> {
+        let held = |scope: &&'static str| crate::protocol::operations::holds(other, scope);
+        has.iter().copied().filter(held).collect()
+    };
+    // What either names and the other holds: admin ∩ {read} is read, either way round.
+    let mut both = narrow(ceiling, approved);
+    for scope in narrow(approved, ceiling) {
+        if !both.contains(&scope) {
+            both.push(scope);
+        }
+    }
+    both
+}
+
+fn full(error: Full) -> ErrorShape {
+    ErrorShape::new(Code::NotPaired, error.to_string())
+        .with(json!({"code": "PAIRING_REQUIRED", "recommendedNextStep": "wait_then_retry"}))
+}
+
+/// A setup code that is none, used up or too old.
+pub(in super::super) fn bad_setup() -> ErrorShape {
+    ErrorShape::invalid(
+        "unauthorized: bootstrap token invalid or expired (make a new setup code: openclaw qr)",
+    )
+    .with(json!({
+        "code": "AUTH_BOOTSTRAP_TOKEN_INVALID", "authReason": "bootstrap_token_invalid",
+        "canRetryWithDeviceToken": false, "recommendedNextStep": "review_auth_configuration",
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn a_ceiling_and_an_approval_leave_what_both_allow() {
+        let all = crate::protocol::OPERATOR_SCOPES;
+        assert_eq!(cut(&all, &["operator.read"]), ["operator.read"]);
+        assert_eq!(cut(&["operator.read"], &["operator.admin"]), ["operator.read"]);
+        assert_eq!(cut(&["operator.write"], &["operator.read"]), ["operator.read"]);
+        assert!(cut(&["operator.pairing"], &["operator.read"]).is_empty());
+        assert!(cut(&all, &[]).is_empty());
+    }
+}
