@@ -209,6 +209,9 @@ pub enum Input<'a> {
     },
     /// The operator's signal.
     Signal(Signal),
+    /// A connection waits and the system has no descriptor for it: what the core can do
+    /// without should go now.
+    Starved,
     /// The core's own deadline has passed.
     Wake,
 }
@@ -426,6 +429,11 @@ impl Effects {
     /// Flush, then close: see [`Effect::Close`].
     pub fn close(&mut self, conn: ConnId) {
         self.list.push(Effect::Close { conn });
+    }
+
+    /// How many effects are queued.
+    pub fn len(&self) -> usize {
+        self.list.len()
     }
 
     /// True when nothing is queued.

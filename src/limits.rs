@@ -1,6 +1,12 @@
 //! Every bound of the house with its reason. A limit is named here, enforced where the bytes
 //! flow, and exceeded by a test. Sizes are bytes, times milliseconds, unless the name says else.
 
+/// The machine's own addresses, asked for in mode `trusted-proxy`, are read anew after this:
+/// they change with networks, and a request must not cost a read of files each.
+pub const INTERFACES_MS: u64 = 5_000;
+/// What a log line shows of a user's name: somebody else's header.
+pub const LOG_USER: usize = 160;
+
 /// Input of a closing socket is discarded this long, so that the peer reads our last bytes
 /// instead of a reset.
 pub const LINGER_MS: u64 = 1_000;
@@ -34,6 +40,21 @@ pub const TLS_FILE: usize = 512 * 1024;
 pub const TLS_CHAIN: usize = 8;
 /// How often the files of `gateway.tls` are looked at for a change.
 pub const TLS_LOOK_MS: u64 = 2_000;
+
+/// Connections in all that have not proved who they are; the oldest makes room for the next, so
+/// that whoever answers at once gets in.
+pub const STRANGERS: usize = 4_096;
+/// Such connections of one address (IPv4, or the /64 of IPv6); the oldest of them makes room. All
+/// programs of this machine are one address, a proxy's clients too.
+pub const STRANGERS_PER_PEER: usize = 1_024;
+/// Input held for all of them together; beyond it the oldest go.
+pub const STRANGERS_BYTES: usize = 16 * 1024 * 1024;
+/// Answers queued for one of them; more requests wait until it has read.
+pub const STRANGER_OUT: usize = 16 * 1024;
+/// How long one may be idle between two requests.
+pub const STRANGER_IDLE_MS: u64 = 15_000;
+/// How many go at once when the system has no descriptor for the next connection.
+pub const STRANGERS_DROPPED: usize = 64;
 
 /// Head of an HTTP request, request line and headers (the reference refuses 17,000 bytes).
 pub const HTTP_HEAD: usize = 16 * 1024;
@@ -83,8 +104,14 @@ pub const HOOK_TEXT: usize = 256 * 1024;
 pub const HOOK_FAILURES: u32 = 20;
 /// See above (reference: 60 s).
 pub const HOOK_FAILURES_MS: u64 = 60_000;
-/// Addresses whose failures are counted; beyond it the oldest count is dropped.
-pub const HOOK_PEERS: usize = 1_024;
+/// Addresses whose wrong credentials are counted; while all of them are in use, further ones
+/// share [`LIMITER_CROWD`].
+pub const LIMITER_KEYS: usize = 4_096;
+/// Guesses that all addresses without a place in that table have together, at once; each comes
+/// back after [`LIMITER_CROWD_MS`].
+pub const LIMITER_CROWD: u32 = 32;
+/// See above: a guess a second, from however many machines.
+pub const LIMITER_CROWD_MS: u64 = 1_000;
 /// Events that wait for the next run of a session; beyond it the oldest is dropped
 /// (reference: 20).
 pub const SYSTEM_EVENTS: usize = 20;
@@ -145,6 +172,15 @@ pub const MEMORY_GLOBAL: usize = 192 * 1024 * 1024;
 
 /// Nesting of a JSON or JSON5 document from outside.
 pub const JSON_DEPTH: usize = 64;
+/// How often the configuration's files are looked at: an edit is in force after this and
+/// `gateway.reload.debounceMs`, and an idle gateway wakes no oftener.
+pub const CONFIG_POLL_MS: u64 = 1_000;
+/// The shortest pause between two looks while they change.
+pub const CONFIG_SETTLE_MS: u64 = 50;
+/// Files that are watched: a look is as many system calls.
+pub const CONFIG_FILES: usize = 256;
+/// Changed keys that the log names after one edit.
+pub const CONFIG_CHANGES_LOGGED: usize = 20;
 /// Size of the configuration file, includes counted together.
 pub const CONFIG_BYTES: usize = 4 * 1024 * 1024;
 /// Size of the `.env` file.
@@ -180,6 +216,8 @@ pub const SECRET_EXEC_MS_MAX: u64 = 120_000;
 pub const SECRET_OUTPUT: usize = 64 * 1024;
 /// See [`SECRET_OUTPUT`].
 pub const SECRET_OUTPUT_MAX: usize = 1024 * 1024;
+/// A file of credentials that `secrets audit` looks into, as documented.
+pub const AUDIT_FILE: usize = 5 * 1024 * 1024;
 /// SecretRefs of one configuration that programs are asked for.
 pub const SECRETS: usize = 4096;
 /// Secrets programs running at once, as documented.

@@ -22,13 +22,14 @@ macro_rules! target {
     };
 }
 
-const TARGETS: [Target; 17] = [
+const TARGETS: [Target; 18] = [
     target!("chunked_body": wire::http::body::fuzz),
     target!("connect_request": protocol::frame::fuzz, gateway::fuzz_connect),
     target!("gateway": gateway::fuzz),
     target!("hash_text": wire::hash::fuzz, wire::text::fuzz),
     target!("hook_request": api::hooks::fuzz),
     target!("http_request": wire::http::server::fuzz),
+    target!("http_second": wire::http::second::fuzz),
     target!("http_response": wire::http::client::fuzz),
     target!("openai_request": api::openai::responses::fuzz, api::openai::embeddings::fuzz),
     target!("json5": wire::json5::fuzz, config::load::fuzz),
@@ -91,4 +92,16 @@ fn every_kept_input_passes() {
         }
         assert!(inputs > 0, "{} is empty", dir.display());
     }
+}
+
+/// The two readers of requests agree on what the other one's corpus found, too.
+#[test]
+fn two_readers_agree_on_every_kept_request() {
+    let mut seen = 0;
+    for entry in fs::read_dir(fuzz_dir().join("corpus/http_request")).expect("a corpus") {
+        let bytes = fs::read(entry.expect("readable").path()).expect("readable");
+        wire::http::second::fuzz(&bytes);
+        seen += 1;
+    }
+    assert!(seen > 200, "{seen}");
 }

@@ -1,5 +1,7 @@
 //! Devices: who is paired by whom, what their tokens open, and how all of that ends.
 
+#![cfg(feature = "tls")]
+
 mod common;
 
 use common::device::{Device, by_token, cli, node, token_of};

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::http::{Http, Response, TOKEN, ask};
+use common::http::{Http, Response, TOKEN, ask, get};
 use common::provider::Provider;
 use common::{Gateway, Home};
 use serde_json::{Value, json};
@@ -71,16 +71,24 @@ fn too_many_wrong_tokens_are_slowed_down() {
     let gateway = start(&home, &provider, "");
     let mut http = Http::connect(gateway.port);
     let wrong = request("/hooks/wake", "X-OpenClaw-Token: no\r\n", "");
-    for _ in 0..20 {
+    for n in 0..30 {
         assert_eq!(http.exchange(&wrong).status, 401);
+        if n == 10 {
+            // Who knows the token clears the count.
+            let right = hook(&gateway, "/hooks/wake", &json!({"text": "x", "mode": "now"}));
+            assert_eq!(right.status, 200);
+        }
     }
+    assert_eq!(http.exchange(&wrong).status, 401);
     let slowed = http.exchange(&wrong);
     assert_eq!(slowed.status, 429);
     let seconds: u64 = slowed.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&seconds));
-    // Who knows the token comes in and clears the count.
-    assert_eq!(hook(&gateway, "/hooks/wake", &json!({"text": "x", "mode": "now"})).status, 200);
-    assert_eq!(http.exchange(&wrong).status, 401);
+    // Nothing is compared meanwhile: a guesser cannot tell the right one by its answer.
+    assert_eq!(hook(&gateway, "/hooks/wake", &json!({"text": "x", "mode": "now"})).status, 429);
+    // Without a token there is nothing to slow down, and the other doors are not touched.
+    assert_eq!(http.exchange(request("/hooks/wake", "", "")).status, 401);
+    assert_eq!(ask(gateway.port, get("/v1/models")).status, 200);
 }
 
 #[test]

@@ -3,13 +3,12 @@
 
 mod common;
 
+use common::device::{self, Device, by_token, token_of};
 use common::http::TOKEN;
 use common::provider::config;
 use common::socket::{Socket, params};
 use common::{Gateway, Home, mode};
 use openclaw_gateway::limits;
-use openclaw_gateway::wire::hash::{base64_url_no_pad, hex, sha256};
-use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 
 const ALL: [&str; 5] =
@@ -27,57 +26,19 @@ fn operator(port: u16, scopes: &[&str]) -> Socket {
     Socket::with(port, &asked)
 }
 
-/// A device of a test: a key pair by number.
-struct Device {
-    pair: Ed25519KeyPair,
-    id: String,
+/// Connects as a node that declares these commands.
+fn join(device: &Device, port: u16, commands: &[&str]) -> Socket {
+    device.connect(port, &declaring(commands))
 }
 
-impl Device {
-    fn new(number: u8) -> Self {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&[number; 32]).expect("a key");
-        let id = hex(&sha256(pair.public_key().as_ref()));
-        Self { pair, id }
-    }
-
-    /// Connects as a node that declares these commands.
-    fn node(&self, port: u16, commands: &[&str]) -> Socket {
-        let mut asked = params();
-        asked["role"] = json!("node");
-        asked["scopes"] = json!([]);
-        asked["client"] = json!({"id": "node-host", "version": "1.0.0", "platform": "linux",
-            "mode": "node", "displayName": "kit node", "deviceFamily": "Linux"});
-        asked["caps"] = json!(["system"]);
-        asked["commands"] = json!(commands);
-        asked["permissions"] = json!({"screen": true});
-        self.connect(port, asked, "node")
-    }
-
-    fn connect(&self, port: u16, mut asked: Value, role: &str) -> Socket {
-        let mut socket = Socket::open(port);
-        let (at, nonce) = (&socket.challenge["ts"], &socket.challenge["nonce"]);
-        let client =
-            |name: &str| asked["client"][name].as_str().unwrap_or_default().to_ascii_lowercase();
-        let scopes: Vec<&str> =
-            asked["scopes"].as_array().expect("scopes").iter().filter_map(Value::as_str).collect();
-        let line = format!(
-            "v3|{}|{}|{}|{role}|{}|{at}|{TOKEN}|{}|{}|{}",
-            self.id,
-            client("id"),
-            client("mode"),
-            scopes.join(","),
-            nonce.as_str().expect("a nonce"),
-            client("platform"),
-            client("deviceFamily"),
-        );
-        asked["device"] = json!({
-            "id": self.id, "publicKey": base64_url_no_pad(self.pair.public_key().as_ref()),
-            "signature": base64_url_no_pad(self.pair.sign(line.as_bytes()).as_ref()),
-            "signedAt": at, "nonce": nonce,
-        });
-        socket.hello = socket.call("connect", &asked).expect("hello");
-        socket
-    }
+fn declaring(commands: &[&str]) -> Value {
+    let mut asked = device::node();
+    asked["client"]["displayName"] = json!("kit node");
+    asked["client"]["deviceFamily"] = json!("Linux");
+    asked["caps"] = json!(["system"]);
+    asked["commands"] = json!(commands);
+    asked["permissions"] = json!({"screen": true});
+    asked
 }
 
 fn request_of(operator: &mut Socket, device: &Device) -> Value {
@@ -116,7 +77,8 @@ fn a_node_is_greeted_asks_and_is_approved_by_who_may() {
     let device = Device::new(1);
     let mut boss = operator(gateway.port, &ALL);
     let mut reader = operator(gateway.port, &["operator.read"]);
-    let mut node = device.node(gateway.port, &["system.run", "camera.snap", "system.which", "odd"]);
+    let mut node =
+        join(&device, gateway.port, &["system.run", "camera.snap", "system.which", "odd"]);
     assert_eq!(node.hello["auth"]["role"], "node");
     assert_eq!(node.hello["auth"]["scopes"], json!([]));
     for (event, payload) in [
@@ -175,7 +137,7 @@ fn a_node_is_greeted_asks_and_is_approved_by_who_may() {
 fn roles_do_not_call_each_others_methods() {
     let home = Home::new();
     let gateway = start(&home, "");
-    let mut node = Device::new(1).node(gateway.port, &[]);
+    let mut node = join(&Device::new(1), gateway.port, &[]);
     let mut boss = operator(gateway.port, &ALL);
     for method in ["node.list", "status", "chat.send", "voicewake.get", "node.invoke"] {
         let error = node.call(method, &json!({})).expect_err(method);
@@ -194,8 +156,8 @@ fn an_invocation_has_one_answer_from_the_node_that_was_asked() {
     let gateway = start(&home, "");
     let (device, other) = (Device::new(1), Device::new(2));
     let mut boss = operator(gateway.port, &ALL);
-    let mut node = device.node(gateway.port, &["system.which", "system.notify"]);
-    let mut stranger = other.node(gateway.port, &["system.notify"]);
+    let mut node = join(&device, gateway.port, &["system.which", "system.notify"]);
+    let mut stranger = join(&other, gateway.port, &["system.notify"]);
     approve(&mut boss, &device);
     let id =
         boss.request("node.invoke", &ask(&device, "system.which", json!({"bins": ["ls"]}), "k"));
@@ -270,7 +232,7 @@ fn a_claim_never_widens_what_was_approved_and_permitted() {
     let gateway = home.start("");
     let device = Device::new(1);
     let mut boss = operator(gateway.port, &ALL);
-    let node = device.node(gateway.port, &["camera.snap", "system.which", "sms.send", "my.own"]);
+    let node = join(&device, gateway.port, &["camera.snap", "system.which", "sms.send", "my.own"]);
     let reason = |boss: &mut Socket, command: &str| {
         let error = boss.call("node.invoke", &ask(&device, command, json!({}), command));
         let error = error.expect_err(command);
@@ -298,7 +260,7 @@ fn a_claim_never_widens_what_was_approved_and_permitted() {
 
     // It comes back with more: the new command waits, the old one works, the lost one does not.
     drop(node);
-    let mut node = device.node(gateway.port, &["my.own", "system.notify"]);
+    let mut node = join(&device, gateway.port, &["my.own", "system.notify"]);
     let (details, _) = reason(&mut boss, "system.notify");
     assert_eq!(details["reason"], "command not allowlisted");
     let (details, _) = reason(&mut boss, "camera.snap");
@@ -340,8 +302,8 @@ fn a_command_on_a_node_needs_a_yes_that_is_for_it_and_good_once() {
     let (device, other) = (Device::new(1), Device::new(2));
     let mut boss = operator(gateway.port, &ALL);
     let mut asker = operator(gateway.port, &["operator.write", "operator.approvals"]);
-    let mut node = device.node(gateway.port, &["system.run"]);
-    let _second = other.node(gateway.port, &["system.run"]);
+    let mut node = join(&device, gateway.port, &["system.run"]);
+    let _second = join(&other, gateway.port, &["system.run"]);
     approve(&mut boss, &device);
     approve(&mut boss, &other);
     let code = |asker: &mut Socket, device: &Device, params: Value| {
@@ -408,7 +370,7 @@ fn without_a_policy_that_asks_a_command_goes_through_bare_of_approval() {
     let gateway = start(&home, "");
     let device = Device::new(1);
     let mut boss = operator(gateway.port, &ALL);
-    let mut node = device.node(gateway.port, &["system.run"]);
+    let mut node = join(&device, gateway.port, &["system.run"]);
     approve(&mut boss, &device);
     let params = json!({"command": ["ls"], "approved": false, "evil": true, "runId": "mine"});
     let id = boss.request("node.invoke", &ask(&device, "system.run", params, "k"));
@@ -433,7 +395,8 @@ fn a_removed_node_is_closed_at_once_and_has_nothing_after_a_restart() {
     let gateway = start(&home, "");
     let device = Device::new(1);
     let mut boss = operator(gateway.port, &ALL);
-    let mut node = device.node(gateway.port, &["system.which"]);
+    let mut node = join(&device, gateway.port, &["system.which"]);
+    let token = token_of(&node);
     approve(&mut boss, &device);
     let id = boss.request("node.invoke", &ask(&device, "system.which", json!({}), "k"));
     asked(&mut node);
@@ -451,10 +414,15 @@ fn a_removed_node_is_closed_at_once_and_has_nothing_after_a_restart() {
     assert_eq!(list["nodes"], json!([]));
     let unknown = boss.call("node.pair.remove", &json!({"nodeId": device.id}));
     assert_eq!(unknown.expect_err("unknown")["message"], "unknown nodeId");
+    // Its own token is void from here on, and after a restart.
+    let own = by_token(declaring(&["system.which"]), &token);
+    assert_eq!(device.refused(gateway.port, &own).code, Some(1008));
     drop((boss, gateway));
     let gateway = home.start("");
+    assert_eq!(device.refused(gateway.port, &own).code, Some(1008));
+    // With the shared secret it is a new node, that may nothing.
     let mut boss = operator(gateway.port, &ALL);
-    let _node = device.node(gateway.port, &["system.which"]);
+    let _node = join(&device, gateway.port, &["system.which"]);
     let error = boss.call("node.invoke", &ask(&device, "system.which", json!({}), "k2"));
     assert_eq!(error.expect_err("not approved")["details"]["code"], "PAIRING_CHANGED");
 }
@@ -465,11 +433,11 @@ fn approvals_names_and_requests_survive_a_crash() {
     let gateway = start(&home, "");
     let (device, waiting) = (Device::new(1), Device::new(2));
     let mut boss = operator(gateway.port, &ALL);
-    let _node = device.node(gateway.port, &["system.which"]);
+    let _node = join(&device, gateway.port, &["system.which"]);
     approve(&mut boss, &device);
     let name = json!({"nodeId": device.id, "displayName": "Kitchen"});
     boss.call("node.rename", &name).expect("renamed");
-    let _other = waiting.node(gateway.port, &["system.notify"]);
+    let _other = join(&waiting, gateway.port, &["system.notify"]);
     let request = request_of(&mut boss, &waiting);
     // A rename is written at once, and everything else with it.
     boss.call("node.rename", &name).expect("renamed");
@@ -480,7 +448,7 @@ fn approvals_names_and_requests_survive_a_crash() {
     let row = boss.call("node.describe", &json!({"nodeId": device.id})).expect("a row");
     assert_eq!((&row["displayName"], &row["connected"]), (&json!("Kitchen"), &json!(false)));
     assert_eq!(row["commands"], json!(["system.which"]));
-    let mut node = device.node(gateway.port, &["system.which"]);
+    let mut node = join(&device, gateway.port, &["system.which"]);
     let id = boss.request("node.invoke", &ask(&device, "system.which", json!({}), "k"));
     let request = asked(&mut node);
     answer(&mut node, &request, &json!({"ok": true}));
@@ -504,7 +472,7 @@ fn events_of_a_node_are_kept_or_said_to_be_not() {
     let gateway = start(&home, "");
     let device = Device::new(1);
     let mut boss = operator(gateway.port, &ALL);
-    let mut node = device.node(gateway.port, &[]);
+    let mut node = join(&device, gateway.port, &[]);
     let stats = json!({"cpuCount": 8, "memoryTotalBytes": 100, "memoryFreeBytes": 10});
     for (event, payload, handled, reason) in [
         ("node.presence.alive", json!({"trigger": "manual"}), true, "persisted"),
@@ -523,7 +491,7 @@ fn events_of_a_node_are_kept_or_said_to_be_not() {
     let told = boss.event(|frame| frame["event"] == "node.hostStats");
     assert_eq!(told["payload"]["hostStats"]["cpuCount"], 8);
     // An older connection of the same node no longer speaks for it.
-    let _newer = device.node(gateway.port, &[]);
+    let _newer = join(&device, gateway.port, &[]);
     let stale = node.call("node.event", &json!({"event": "node.host.stats", "payload": stats}));
     assert_eq!(stale.expect("an answer")["reason"], "stale_connection");
 }
@@ -534,7 +502,7 @@ fn pending_work_waits_for_its_node() {
     let gateway = start(&home, "");
     let device = Device::new(1);
     let mut boss = operator(gateway.port, &ALL);
-    let mut node = device.node(gateway.port, &[]);
+    let mut node = join(&device, gateway.port, &[]);
     let put = |boss: &mut Socket, kind: &str, priority: &str| {
         let params = json!({"nodeId": device.id, "type": kind, "priority": priority});
         boss.call("node.pending.enqueue", &params).expect("queued")
@@ -567,7 +535,7 @@ fn wake_words_are_one_list_for_all() {
     let home = Home::new();
     let gateway = start(&home, "");
     let mut boss = operator(gateway.port, &ALL);
-    let mut node = Device::new(1).node(gateway.port, &[]);
+    let mut node = join(&Device::new(1), gateway.port, &[]);
     let set = boss.call("voicewake.set", &json!({"triggers": [" Hey ", "", "x".repeat(80)]}));
     let want = json!({"triggers": ["Hey", "x".repeat(64)]});
     assert_eq!(set.expect("set"), want);
@@ -591,7 +559,7 @@ fn invocations_under_way_are_bounded() {
     let gateway = start(&home, "");
     let device = Device::new(1);
     let mut boss = operator(gateway.port, &ALL);
-    let _node = device.node(gateway.port, &["system.notify"]);
+    let _node = join(&device, gateway.port, &["system.notify"]);
     approve(&mut boss, &device);
     for n in 0..limits::NODE_INVOKES {
         boss.request("node.invoke", &ask(&device, "system.notify", json!({}), &format!("k{n}")));
@@ -607,12 +575,12 @@ fn a_device_with_two_roles_has_one_row() {
     let gateway = start(&home, "");
     let device = Device::new(1);
     let mut boss = operator(gateway.port, &ALL);
-    let node = device.node(gateway.port, &[]);
+    let node = join(&device, gateway.port, &[]);
     let mut asked = params();
     asked["client"] = json!({"id": "openclaw-macos", "version": "1", "platform": "macos",
         "mode": "ui"});
     asked["scopes"] = json!(["operator.read"]);
-    let _person = device.connect(gateway.port, asked, "operator");
+    let _person = device.connect(gateway.port, &asked);
     let rows = |boss: &mut Socket| {
         let list = boss.call("system-presence", &json!({})).expect("a list");
         let rows = list.as_array().expect("rows").clone();
@@ -627,4 +595,107 @@ fn a_device_with_two_roles_has_one_row() {
         let rows = frame["payload"]["presence"].as_array();
         rows.is_some_and(|rows| rows.iter().any(|row| row["roles"] == json!(["operator"])))
     });
+}
+
+#[test]
+fn the_command_line_manages_nodes() {
+    let home = Home::new();
+    let gateway = start(&home, "");
+    let port = gateway.port;
+    let device = Device::new(1);
+    let mut node = join(&device, port, &["system.which", "system.notify"]);
+    let json = |line: &str| -> Value {
+        let ran = home.ask(port, line);
+        assert_eq!(ran.code, 0, "{line}: {}{}", ran.out, ran.err);
+        serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{line}: {}", ran.out))
+    };
+    let pending = json("nodes pending --json");
+    let request = pending[0]["requestId"].as_str().expect("a request").to_owned();
+    let ran = home.ask(port, "nodes pending");
+    assert!(ran.out.contains(&request) && ran.out.contains("operator.admin"), "{}", ran.out);
+    let ran = home.ask(port, &format!("nodes approve {request}"));
+    assert!(ran.out.contains("system.which, system.notify"), "{}{}", ran.out, ran.err);
+    let ran = home.ask(port, &format!("nodes approve {request}"));
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("unknown requestId"), "{}", ran.err);
+    assert_eq!(json("nodes status --connected --json")["nodes"][0]["nodeId"], device.id);
+    assert_eq!(json("nodes status --last-connected 7d --json")["nodes"][0]["connected"], true);
+    assert_eq!(json("nodes list --json")["paired"][0]["nodeId"], device.id);
+    let start_of_id = device.id.get(..8).expect("hex").to_owned();
+    json(&format!("nodes rename --node {start_of_id} --name Kitchen --json"));
+    let ran = home.ask(port, "nodes describe --node kitchen");
+    assert!(ran.out.contains("Kitchen  connected  approved"), "{}{}", ran.out, ran.err);
+
+    let serve = std::thread::spawn(move || {
+        let request = asked(&mut node);
+        answer(&mut node, &request, &json!({"ok": true, "payloadJSON": "{\"bins\":{}}"}));
+        (node, request)
+    });
+    let line = "nodes invoke --node kitchen --command system.which --params {\"bins\":[]} --json";
+    let answer = json(line);
+    assert_eq!(answer["payload"], json!({"bins": {}}));
+    let (mut node, request) = serve.join().expect("served");
+    assert_eq!(request["paramsJSON"], "{\"bins\":[]}");
+    for (line, part) in [
+        ("nodes invoke --node kitchen --command system.run", "is not for nodes invoke"),
+        ("nodes invoke --node kitchen --command sms.send", "commands.allow opt-in"),
+        ("nodes invoke --node attic --command device.info", "no node is called attic"),
+        ("nodes notify --node kitchen", "--title, --body"),
+        ("nodes status --last-connected soon", "takes a duration"),
+        ("node run", "the node host (openclaw node run) is not part of it"),
+    ] {
+        let ran = home.ask(port, line);
+        assert_eq!(ran.code, 1, "{line}");
+        assert!(ran.err.contains(part), "{line}: {}", ran.err);
+    }
+    assert_eq!(json("nodes remove --node kitchen --json")["nodeId"], device.id);
+    assert_eq!(node.closed().0, Some(4001));
+    assert!(home.ask(port, "nodes status").out.contains("no nodes"));
+}
+
+#[test]
+fn a_node_that_is_an_operator_too_loses_one_role_and_only_to_an_administrator() {
+    let home = Home::new();
+    let gateway = start(&home, "");
+    let device = Device::new(1);
+    let mut boss = operator(gateway.port, &ALL);
+    let mut node = join(&device, gateway.port, &["system.which"]);
+    approve(&mut boss, &device);
+    let mut person = device.connect(gateway.port, &device::cli());
+    let params = json!({"nodeId": device.id});
+    let mut pairing = operator(gateway.port, &["operator.pairing"]);
+    let error = pairing.call("node.pair.remove", &params).expect_err("not an admin");
+    assert_eq!(error["details"]["missingScope"], "operator.admin");
+    boss.call("node.pair.remove", &params).expect("removed");
+    assert_eq!(node.closed().0, Some(4001));
+    person.is_alive();
+    let other = Device::new(2);
+    let mut node = join(&other, gateway.port, &[]);
+    pairing.call("node.pair.remove", &json!({"nodeId": other.id})).expect("a mere node");
+    assert_eq!(node.closed().0, Some(4001));
+}
+
+#[test]
+fn a_node_comes_back_by_its_own_token_with_what_was_approved() {
+    let home = Home::new();
+    let gateway = start(&home, "");
+    let device = Device::new(1);
+    let mut boss = operator(gateway.port, &ALL);
+    let node = join(&device, gateway.port, &["system.which"]);
+    let token = token_of(&node);
+    approve(&mut boss, &device);
+    drop((node, boss, gateway));
+    let gateway = home.start("");
+    let mut boss = operator(gateway.port, &ALL);
+    let own = by_token(declaring(&["system.which", "system.run"]), &token);
+    let mut node = device.connect(gateway.port, &own);
+    assert_eq!(node.hello["auth"]["role"], "node");
+    assert_eq!(token_of(&node), token);
+    let id = boss.request("node.invoke", &ask(&device, "system.which", json!({}), "k"));
+    let request = asked(&mut node);
+    answer(&mut node, &request, &json!({"ok": true}));
+    boss.response(&id).expect("an answer");
+    let run = ask(&device, "system.run", json!({"command": ["ls"]}), "r");
+    let error = boss.call("node.invoke", &run).expect_err("never approved");
+    assert_eq!(error["details"]["reason"], "command not allowlisted");
 }

@@ -52,8 +52,11 @@ impl Door {
     pub fn scope(&self) -> Option<&'static str> {
         match self {
             Self::Live | Self::Ready | Self::Startup | Self::Hook(_) => None,
-            Self::Models | Self::Model(_) | Self::Embeddings => Some("operator.read"),
-            Self::ChatCompletions | Self::Responses | Self::ToolsInvoke => Some("operator.write"),
+            // Tried with the reference in mode none and an `x-openclaw-scopes` header.
+            Self::Models | Self::Model(_) => Some("operator.read"),
+            Self::ChatCompletions | Self::Responses | Self::Embeddings | Self::ToolsInvoke => {
+                Some("operator.write")
+            }
         }
     }
 
@@ -205,6 +208,16 @@ pub fn missing_scope(scope: &str) -> Reply {
 /// 401 as every door but hooks answers it.
 pub fn unauthorized() -> Reply {
     error(401, "unauthorized", "Unauthorized")
+}
+
+/// 429 for an address that has shown too many wrong credentials.
+pub fn too_many_attempts(path: &str, wait_ms: u64) -> Reply {
+    let text = "too many failed authentication attempts (retry later)";
+    let reply = match is_openai_path(path) {
+        true => error(429, "rate_limited", text),
+        false => Reply::text(429, text),
+    };
+    reply.with("Retry-After", wait_ms.div_ceil(1000).max(1).to_string())
 }
 
 /// 403 for a request behind a proxy that nobody vouches for.

@@ -18,6 +18,10 @@ pub enum Proof {
     Proxy {
         /// The value of the user header.
         user: String,
+        /// `gateway.auth.identityScopes` of that user: granted besides, for the session.
+        added: Vec<&'static str>,
+        /// `x-openclaw-scopes` of the proxy: the most of all, what was added included.
+        cap: Option<Vec<&'static str>>,
     },
     /// A paired device's own token.
     Device {
@@ -58,8 +62,27 @@ impl Identity {
     /// What is granted of what was asked: known scopes within the ceiling, in the table's order.
     pub fn grant(&self, asked: &[String]) -> Vec<&'static str> {
         let wanted = |scope: &str| asked.iter().any(|asked| asked == scope);
-        OPERATOR_SCOPES.into_iter().filter(|scope| wanted(scope) && self.holds(scope)).collect()
+        let own = |scope: &str| wanted(scope) && self.holds(scope);
+        let Proof::Proxy { added, cap, .. } = &self.proof else {
+            return OPERATOR_SCOPES.into_iter().filter(|scope| own(scope)).collect();
+        };
+        let union = OPERATOR_SCOPES.into_iter();
+        let union: Vec<_> = union.filter(|scope| own(scope) || added.contains(scope)).collect();
+        cap.as_ref().map_or(union.clone(), |cap| both(&union, cap))
     }
+}
+
+/// What both allow, capability by capability: admin and {read} make {read}, either way round.
+pub fn both(one: &[&'static str], other: &[&'static str]) -> Vec<&'static str> {
+    let named = |scope: &&'static str| one.contains(scope) || other.contains(scope);
+    let held = |scope: &&'static str| holds(one, scope) && holds(other, scope);
+    OPERATOR_SCOPES.into_iter().filter(|scope| named(scope) && held(scope)).collect()
+}
+
+/// The known scopes of an `x-openclaw-scopes` header; an empty one names none.
+pub fn known_scopes_of(header: &str) -> Vec<&'static str> {
+    let said = |scope: &&'static str| header.split(',').any(|word| word.trim() == *scope);
+    OPERATOR_SCOPES.into_iter().filter(said).collect()
 }
 
 #[cfg(test)]
@@ -75,5 +98,46 @@ mod tests {
         let reader = Identity { proof: Proof::Secret, ceiling: vec!["operator.read"] };
         assert!(reader.grant(&asked(&["operator.admin"])).is_empty());
         assert_eq!(reader.grant(&asked(&["operator.admin", "operator.read"])), ["operator.read"]);
+    }
+
+    #[test]
+    fn a_scopes_header_only_narrows() {
+        let all = OPERATOR_SCOPES.to_vec();
+        for (header, want) in [
+            ("", &[][..]),
+            (" ", &[]),
+            ("operator.nonsense", &[]),
+            ("operator.read", &["operator.read"]),
+            (" operator.read , operator.write,,", &["operator.read", "operator.write"]),
+            ("OPERATOR.READ", &[]),
+            ("operator.admin", &OPERATOR_SCOPES),
+        ] {
+            let got = both(&all, &known_scopes_of(header));
+            assert_eq!(got, want, "{header}");
+        }
+        assert_eq!(both(&["operator.read"], &["operator.admin"]), ["operator.read"]);
+        assert_eq!(both(&["operator.write"], &["operator.read"]), ["operator.read"]);
+        assert!(both(&["operator.pairing"], &["operator.write"]).is_empty());
+    }
+
+    #[test]
+    fn a_proxys_user_gets_its_own_scopes_within_the_cap() {
+        let user = |cap: Option<&[&'static str]>, ceiling: &[&'static str]| Identity {
+            proof: Proof::Proxy {
+                user: "ann".to_owned(),
+                added: vec!["operator.approvals"],
+                cap: cap.map(<[_]>::to_vec),
+            },
+            ceiling: ceiling.to_vec(),
+        };
+        let read = ["operator.read".to_owned()];
+        assert_eq!(user(None, &[]).grant(&read), ["operator.approvals"], "nothing of its own");
+        let paired = ["operator.read"];
+        assert_eq!(user(None, &paired).grant(&read), ["operator.read", "operator.approvals"]);
+        let cap = ["operator.read"];
+        assert_eq!(user(Some(&cap), &paired).grant(&read), ["operator.read"]);
+        assert!(user(Some(&[]), &paired).grant(&read).is_empty(), "an empty header is none");
+        let admin = ["operator.admin"];
+        assert_eq!(user(Some(&admin), &[]).grant(&read), ["operator.approvals"], "no grant");
     }
 }

@@ -1,4 +1,5 @@
-//! Who may enter: the shared secret, where a peer is, which origins and hosts may ask.
+//! Who may enter: the shared secret, where a peer is, which origins and hosts may ask, and how
+//! often anybody may guess.
 //!
 //! Every question is decided by one function, used by every door. A peer address grants nothing
 //! by itself; secrets are compared by digest in constant time.
@@ -6,9 +7,13 @@
 pub mod device;
 pub mod devices;
 pub mod identity;
+pub mod limiter;
 pub mod nodes;
 pub mod origin;
+pub mod proxy;
 pub mod source;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use crate::config::{Auth, AuthMode, Secret};
 use crate::protocol::{CLIENT_IDS, OPERATOR_SCOPES};
@@ -56,9 +61,28 @@ impl Credentials {
         }
     }
 
+    /// Compares a password with the local one of mode `trusted-proxy`, which is for processes
+    /// of this machine that come directly: whoever calls this has made sure of that.
+    pub fn check_local_password(&self, presented: Option<&str>) -> Verdict {
+        match presented.filter(|text| !text.is_empty()) {
+            None => Verdict::Missing,
+            Some(text) => {
+                let secret = self.password.as_ref().map_or("", Secret::expose);
+                let same = constant_time_eq_digest(text.as_bytes(), secret.as_bytes());
+                match self.mode == AuthMode::TrustedProxy && !secret.is_empty() && same {
+                    true => Verdict::Granted,
+                    false => Verdict::Mismatch,
+                }
+            }
+        }
+    }
+
     /// Whether whoever satisfied these satisfies the others as well.
     pub fn same(&self, other: &Self) -> bool {
-        let secret = |of: &Self| of.secret().map_or(String::new(), |s| s.expose().to_owned());
+        let secret = |of: &Self| {
+            let local = of.password.as_ref().filter(|_| of.mode == AuthMode::TrustedProxy);
+            of.secret().or(local).map_or(String::new(), |secret| secret.expose().to_owned())
+        };
         other.mode == AuthMode::None
             || self.mode == other.mode
                 && constant_time_eq_digest(secret(self).as_bytes(), secret(other).as_bytes())

@@ -8,8 +8,11 @@
 use super::is_loopback;
 use crate::config::AuthMode;
 use crate::wire::http::head::Headers;
-use crate::wire::url::{Url, parse_host_port};
+use crate::wire::url::{Scheme, Url, parse_host_port};
 use std::net::IpAddr;
+
+/// A host in lower case, and its port if one is written.
+type HostPort = (String, Option<u16>);
 
 /// What the decision depends on besides the request.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +25,8 @@ pub struct Policy<'a> {
     pub hostname: &'a str,
     /// The port the peer reached.
     pub port: u16,
+    /// A trusted proxy handed the request on.
+    pub proxied: bool,
 }
 
 /// Why a request was refused.
@@ -76,13 +81,14 @@ pub fn decide(headers: &Headers, peer: IpAddr, policy: Policy<'_>) -> Result<boo
         Some(text) => Some(parse_host_port(text).ok_or(Refused::Host)?),
     };
     if let Some((name, _)) = &host
+        && !policy.proxied
         && !host_is_ours(name, policy)
     {
         return Err(Refused::Host);
     }
     let Some(origin) = origin else { return Ok(browser) };
     let url = Url::parse(origin).map_err(|_| Refused::OriginInvalid)?;
-    if url.path_and_query != "/" {
+    if url.path_and_query != "/" || headers.only("origin").is_none() {
         return Err(Refused::OriginInvalid);
     }
     let listed = policy
@@ -92,18 +98,49 @@ pub fn decide(headers: &Headers, peer: IpAddr, policy: Policy<'_>) -> Result<boo
     if listed {
         return Ok(true);
     }
+    let host = if policy.proxied { outer_host(headers, &url, host) } else { host };
     let (host_name, host_port) = host.ok_or(Refused::Origin)?;
     let host_port = host_port.unwrap_or(url.scheme.default_port());
-    if same_name(&url.host, &host_name) && url.port == host_port {
+    let known = !policy.proxied || !is_ambient(policy.mode) || host_is_ours(&host_name, policy);
+    if known && same_name(&url.host, &host_name) && url.port == host_port {
         return Ok(true);
     }
     // Two loopback names of one machine; in mode `none` only our own port, since another
-    // local page would need no secret.
-    let both_local = is_loopback(peer) && is_local_name(&url.host) && is_local_name(&host_name);
+    // local page would need no secret. Not through a proxy: that is another machine's page.
+    let both_local = !policy.proxied
+        && is_loopback(peer)
+        && is_local_name(&url.host)
+        && is_local_name(&host_name);
     if both_local && (policy.mode != AuthMode::None || url.port == policy.port) {
         return Ok(true);
     }
     Err(Refused::Origin)
+}
+
+/// The host that the page's browser used, as a trusted proxy tells it; `None` when what it
+/// tells is not one host, or another scheme than the page's.
+fn outer_host(headers: &Headers, page: &Url, host: Option<HostPort>) -> Option<HostPort> {
+    if headers.get("x-forwarded-proto").is_some() {
+        let scheme = headers.only("x-forwarded-proto")?;
+        let scheme = scheme.to_ascii_lowercase();
+        if !matches!(
+            (scheme.as_str(), page.scheme),
+            ("http", Scheme::Http) | ("https", Scheme::Https)
+        ) {
+            return None;
+        }
+    }
+    match headers.get("x-forwarded-host") {
+        None => host,
+        Some(_) => parse_host_port(headers.only("x-forwarded-host")?),
+    }
+}
+
+/// Modes in which a page's request proves itself without the page knowing anything: nobody is
+/// asked, or the proxy recognises the browser (by a cookie, a certificate). There a page whose
+/// host name was merely pointed at the proxy must not pass for ours, nor may any page at all.
+fn is_ambient(mode: AuthMode) -> bool {
+    matches!(mode, AuthMode::None | AuthMode::TrustedProxy)
 }
 
 fn host_is_ours(name: &str, policy: Policy<'_>) -> bool {
@@ -123,7 +160,7 @@ fn host_is_ours(name: &str, policy: Policy<'_>) -> bool {
 /// `*` lets any page try its secret. Where none is asked, every page of the web would be an
 /// operator: there origins are named one by one.
 fn any_origin(allowed: &str, policy: Policy<'_>) -> bool {
-    allowed == "*" && policy.mode != AuthMode::None
+    allowed == "*" && !is_ambient(policy.mode)
 }
 
 /// `localhost` or a loopback literal; never a prefix match.
@@ -137,101 +174,5 @@ fn same_name(a: &str, b: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::http::server::{Event, Server};
-
-    fn headers(text: &str) -> Headers {
-        let mut server = Server::new();
-        server.push(format!("GET / HTTP/1.1\r\n{text}\r\n").as_bytes());
-        match server.next() {
-            Some(Event::Head(head)) => head.headers,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn verdict(mode: AuthMode, peer: &str, text: &str) -> Result<bool, Refused> {
-        let allowed = ["https://ui.example".to_owned()];
-        let policy = Policy { allowed_origins: &allowed, mode, hostname: "pi", port: 18789 };
-        decide(&headers(text), peer.parse().unwrap(), policy)
-    }
-
-    #[test]
-    fn origins_and_hosts() {
-        use AuthMode::{None, Token};
-        let here = "127.0.0.1";
-        let table: [(AuthMode, &str, &str, Result<bool, Refused>); 24] = [
-            (Token, here, "Host: anything.example\r\n", Ok(false)),
-            (None, here, "Host: anything.example\r\n", Err(Refused::Host)),
-            (None, here, "Host: localhost:18789\r\n", Ok(false)),
-            (Token, here, "Host: a!b\r\n", Ok(false)),
-            (None, here, "Host: a!b\r\n", Err(Refused::Host)),
-            (None, here, "Host: evil.example:0\r\n", Err(Refused::Host)),
-            (Token, here, "Host: a!b\r\nOrigin: https://ui.example\r\n", Err(Refused::Host)),
-            (None, here, "Host: 127.evil.com\r\n", Err(Refused::Host)),
-            (None, here, "Host: localhost.\r\n", Ok(false)),
-            (None, here, "Host: pi.local:18789\r\n", Ok(false)),
-            (Token, here, "Host: localhost:1\r\nOrigin: http://localhost:1\r\n", Ok(true)),
-            (Token, here, "Host: 127.0.0.1:1\r\nOrigin: http://localhost:5173\r\n", Ok(true)),
-            (Token, "10.0.0.9", "Host: pi:1\r\nOrigin: http://pi:1\r\n", Ok(true)),
-            (
-                Token,
-                "10.0.0.9",
-                "Host: 10.0.0.1:1\r\nOrigin: http://localhost:5173\r\n",
-                Err(Refused::Origin),
-            ),
-            (
-                None,
-                here,
-                "Host: 127.0.0.1:18789\r\nOrigin: http://localhost:5173\r\n",
-                Err(Refused::Origin),
-            ),
-            (None, here, "Host: 127.0.0.1:18789\r\nOrigin: http://localhost:18789\r\n", Ok(true)),
-            (
-                Token,
-                here,
-                "Host: localhost:1\r\nOrigin: https://evil.example\r\n",
-                Err(Refused::Origin),
-            ),
-            (
-                Token,
-                here,
-                "Host: evil.example\r\nOrigin: http://evil.example\r\n",
-                Err(Refused::Host),
-            ),
-            (Token, here, "Host: localhost:1\r\nOrigin: null\r\n", Err(Refused::OriginInvalid)),
-            (
-                Token,
-                here,
-                "Host: localhost:1\r\nOrigin: http://localhost.evil:1\r\n",
-                Err(Refused::Origin),
-            ),
-            (
-                Token,
-                here,
-                "Host: localhost:1\r\nOrigin: http://127.0.0.1.evil.com\r\n",
-                Err(Refused::Origin),
-            ),
-            (Token, here, "Host: localhost:1\r\nOrigin: https://ui.example\r\n", Ok(true)),
-            (Token, here, "Host: ui.example\r\nOrigin: https://ui.example\r\n", Ok(true)),
-            (Token, here, "Host: localhost:1\r\nSec-Fetch-Site: cross-site\r\n", Ok(true)),
-        ];
-        for (mode, peer, text, want) in table {
-            assert_eq!(verdict(mode, peer, text), want, "{mode:?} {peer} {text}");
-        }
-    }
-
-    #[test]
-    fn any_origin_is_not_for_a_gateway_without_a_secret() {
-        let asked = |mode, text| {
-            let allowed = ["*".to_owned()];
-            let policy = Policy { allowed_origins: &allowed, mode, hostname: "pi", port: 1 };
-            decide(&headers(text), "127.0.0.1".parse().unwrap(), policy)
-        };
-        let evil = "Host: evil.example\r\nOrigin: https://evil.example\r\n";
-        assert_eq!(asked(AuthMode::Token, evil), Ok(true));
-        assert_eq!(asked(AuthMode::None, evil), Err(Refused::Host));
-        let evil = "Host: localhost:1\r\nOrigin: https://evil.example\r\n";
-        assert_eq!(asked(AuthMode::None, evil), Err(Refused::Origin));
-    }
-}
+#[path = "origin_tests.rs"]
+mod tests;

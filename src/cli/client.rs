@@ -6,20 +6,20 @@
 //! `hello-ok`.
 //!
 //! ```text
-//!   Target::find -> TcpStream -> 101 -> connect.challenge -> connect -> hello-ok = Session
+//!   Target::find -> Stream -> 101 -> connect.challenge -> connect -> hello-ok = Session
 //!        |             |          |            |                |
 //!        +-------------+----------+------------+----------------+--> Trouble
 //! ```
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
+use super::stream::Stream;
 use super::table::Args;
 pub use super::trouble::Trouble;
 use super::{Failed, entropy, next, place};
@@ -45,6 +45,8 @@ pub struct Target {
     pub password: Option<Secret>,
     /// It is the gateway of this profile on this machine.
     pub local: bool,
+    /// SHA-256 of the one certificate it may show; without it the authorities decide.
+    pub pin: Option<[u8; 32]>,
     /// Why the secret may be the wrong one, if there are two.
     pub doubt: Option<String>,
 }
@@ -99,15 +101,17 @@ impl Target {
     /// from the same place or a nearer one, never from the configuration.
     pub fn named(args: &Args, env: &BTreeMap<String, String>) -> Option<Result<Self, Failed>> {
         let (token, password) = (given(args, "token"), given(args, "password"));
+        let named = |url, token, password| {
+            let pin = given_pin(args)?;
+            Ok(Self { url: url?, token, password, local: false, pin, doubt: None })
+        };
         if let Some(url) = args.value("url") {
-            let url = parse_url(url, "--url");
-            return Some(url.map(|url| Self { url, token, password, local: false, doubt: None }));
+            return Some(named(parse_url(url, "--url"), token, password));
         }
         let url = place::var(env, "OPENCLAW_GATEWAY_URL")?;
         let token = token.or_else(|| env_secret(env, "OPENCLAW_GATEWAY_TOKEN"));
         let password = password.or_else(|| env_secret(env, "OPENCLAW_GATEWAY_PASSWORD"));
-        let url = parse_url(url, "OPENCLAW_GATEWAY_URL");
-        Some(url.map(|url| Self { url, token, password, local: false, doubt: None }))
+        Some(named(parse_url(url, "OPENCLAW_GATEWAY_URL"), token, password))
     }
 
     /// The gateway that this profile's configuration means.
@@ -129,40 +133,29 @@ impl Target {
             && let Some(remote) = &gateway.remote
         {
             let url = parse_url(&remote.url, "gateway.remote.url")?;
-            return Ok(Self { url, token, password, local: false, doubt });
+            let pin = given_pin(args)?.or(remote.tls_fingerprint);
+            return Ok(Self { url, token, password, local: false, pin, doubt });
         }
         let port = place::port(paths, None, &loaded.env, &loaded.config)?;
         let bind = crate::config::paths::bind(None, &loaded.config);
         let ip = place::reachable(place::bind_address(bind, &loaded.config)?);
-        let url = parse_url(&format!("ws://{}", SocketAddr::new(ip, port)), "gateway.port")?;
+        let tls = &gateway.tls;
+        let scheme = if tls.enabled { "wss" } else { "ws" };
+        let url = format!("{scheme}://{}", SocketAddr::new(ip, port));
+        let url = parse_url(&url, "gateway.port")?;
+        let own = if tls.enabled { super::tls::local_pin(tls) } else { None };
+        let pin = given_pin(args)?.or(own);
         // What the gateway here made up for itself is nearer than another gateway's token.
         let token = match token {
             Some(token) if !remote_token => Some(token),
             other => place::kept_token(paths)?.or(other),
         };
-        Ok(Self { url, token, password, local: true, doubt })
+        Ok(Self { url, token, password, local: true, pin, doubt })
     }
 
     /// The address as printed: without the empty path.
     pub fn shown(&self) -> String {
         self.url.to_string().trim_end_matches('/').to_owned()
-    }
-
-    fn connect(&self, deadline: Instant) -> Result<TcpStream, Trouble> {
-        let addresses = (self.url.host.as_str(), self.url.port)
-            .to_socket_addrs()
-            .map_err(|error| Trouble::NoGateway(error.to_string()))?;
-        let mut last = "the name has no address".to_owned();
-        for address in addresses {
-            match TcpStream::connect_timeout(&address, left(deadline, "a connection")?) {
-                Ok(stream) => {
-                    let _ = stream.set_nodelay(true);
-                    return Ok(stream);
-                }
-                Err(error) => last = plain(&error),
-            }
-        }
-        Err(Trouble::NoGateway(last))
     }
 
     /// One HTTP GET; status and body.
@@ -171,11 +164,11 @@ impl Target {
     /// See [`Trouble`].
     pub fn get(&self, path: &str, timeout: Duration) -> Result<(u16, Vec<u8>), Trouble> {
         let deadline = Instant::now() + timeout;
-        let mut stream = self.connect(deadline)?;
+        let mut stream = Stream::connect(self, deadline)?;
         let mut out = Vec::new();
         let headers = [("Connection", "close"), ("Accept", "application/json")];
         request(&mut out, "GET", &self.url.host_header(), path, &headers, None);
-        write(&mut stream, &out, deadline)?;
+        stream.write(&out, deadline)?;
         let mut client = Client::new(false);
         let (mut code, mut body) = (0, Vec::new());
         let mut chunk = vec![0; CHUNK];
@@ -193,7 +186,7 @@ impl Target {
             if body.len() > limits::BODY_OTHER {
                 return Err(Trouble::NotGateway("its answer does not end".to_owned()));
             }
-            match read(&mut stream, &mut chunk, deadline, "its answer")? {
+            match stream.read(&mut chunk, deadline, "its answer")? {
                 [] => client.eof(),
                 bytes => client.push(bytes),
             }
@@ -212,7 +205,7 @@ const CHUNK: usize = 16 * 1024;
 
 /// A connection after `hello-ok`.
 pub struct Session {
-    stream: TcpStream,
+    stream: Stream,
     receiver: Receiver,
     chunk: Vec<u8>,
     deadline: Instant,
@@ -234,11 +227,7 @@ impl Session {
         timeout: Duration,
     ) -> Result<Self, Trouble> {
         let deadline = Instant::now() + timeout;
-        if target.url.scheme.is_tls() {
-            let what = "wss:// is not supported by this client yet; use an SSH tunnel and ws://";
-            return Err(Trouble::NotGateway(what.to_owned()));
-        }
-        let mut stream = target.connect(deadline)?;
+        let mut stream = Stream::connect(target, deadline)?;
         let mut chunk = vec![0; CHUNK];
         let rest = upgrade(&mut stream, &target.url, deadline, &mut chunk)?;
         let mut receiver = Receiver::new(Role::Client, limits::WS_MESSAGE);
@@ -318,7 +307,7 @@ impl Session {
     pub fn close(mut self) {
         let mut out = Vec::new();
         ws::close_masked(&mut out, 1000, "", entropy::bytes());
-        let _ = self.stream.write_all(&out);
+        let _ = self.stream.write(&out, self.deadline);
     }
 
     fn send(&mut self, method: &str, params: Option<Value>) -> Result<String, Trouble> {
@@ -330,7 +319,7 @@ impl Session {
         }
         let mut out = Vec::new();
         ws::text_masked(&mut out, frame.to_string(), entropy::bytes());
-        write(&mut self.stream, &out, self.deadline)?;
+        self.stream.write(&out, self.deadline)?;
         Ok(id)
     }
 
@@ -377,7 +366,7 @@ impl Session {
                 Some(Ok(Message::Ping(payload))) => {
                     let mut out = Vec::new();
                     ws::pong_masked(&mut out, &payload, entropy::bytes());
-                    write(&mut self.stream, &out, self.deadline)?;
+                    self.stream.write(&out, self.deadline)?;
                 }
                 Some(Ok(Message::Close { code, reason })) => {
                     let code = code.map_or_else(|| "no code".to_owned(), |code| code.to_string());
@@ -405,7 +394,7 @@ impl Session {
                 }
                 until = until.min(Instant::now() + SLICE);
             }
-            match read(&mut self.stream, &mut self.chunk, until, what) {
+            match self.stream.read(&mut self.chunk, until, what) {
                 Ok(bytes) => {
                     let read = bytes.len();
                     self.receiver.push(bytes);
@@ -437,6 +426,18 @@ pub fn timeout(args: &Args) -> Duration {
 
 fn given(args: &Args, flag: &'static str) -> Option<Secret> {
     args.value(flag).map(|text| Secret::new(text.to_owned()))
+}
+
+/// `--tls-fingerprint`.
+fn given_pin(args: &Args) -> Result<Option<[u8; 32]>, Failed> {
+    let Some(text) = args.value("tls-fingerprint") else { return Ok(None) };
+    crate::config::tls::fingerprint(text).map(Some).ok_or_else(|| Failed {
+        code: 2,
+        ..Failed::new(
+            "--tls-fingerprint is no SHA-256: it takes 64 hexadecimal digits, colons allowed",
+            "openssl x509 -in gateway-cert.pem -noout -fingerprint -sha256",
+        )
+    })
 }
 
 fn env_secret(env: &BTreeMap<String, String>, name: &str) -> Option<Secret> {
@@ -489,7 +490,7 @@ fn refused(trouble: Trouble) -> Trouble {
 
 /// The opening handshake; returns what came behind it.
 fn upgrade(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     url: &Url,
     deadline: Instant,
     chunk: &mut [u8],
@@ -497,7 +498,7 @@ fn upgrade(
     let key = hash::base64(&entropy::bytes::<16>());
     let mut out = Vec::new();
     ws::client_request(&mut out, &url.host_header(), &url.path_and_query, &key, &[]);
-    write(stream, &out, deadline)?;
+    stream.write(&out, deadline)?;
     let mut client = Client::new(false);
     loop {
         match client.next() {
@@ -511,57 +512,11 @@ fn upgrade(
                 return Err(Trouble::NotGateway(error.to_string()));
             }
             Some(ClientEvent::Data(_) | ClientEvent::End { .. }) => {}
-            None => match read(stream, chunk, deadline, "its handshake")? {
+            None => match stream.read(chunk, deadline, "its handshake")? {
                 [] => client.eof(),
                 bytes => client.push(bytes),
             },
         }
-    }
-}
-
-fn left(deadline: Instant, what: &str) -> Result<Duration, Trouble> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(Trouble::Slow(what.to_owned())) } else { Ok(left) }
-}
-
-/// Reads some bytes; none is the end.
-fn read<'a>(
-    stream: &mut TcpStream,
-    into: &'a mut [u8],
-    deadline: Instant,
-    what: &str,
-) -> Result<&'a [u8], Trouble> {
-    loop {
-        let _ = stream.set_read_timeout(Some(left(deadline, what)?));
-        match stream.read(into) {
-            Ok(n) => return Ok(into.get(..n).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if timed_out(&error) => return Err(Trouble::Slow(what.to_owned())),
-            Err(error) => return Err(Trouble::NotGateway(plain(&error))),
-        }
-    }
-}
-
-fn write(stream: &mut TcpStream, bytes: &[u8], deadline: Instant) -> Result<(), Trouble> {
-    let _ = stream.set_write_timeout(Some(left(deadline, "room for our request")?));
-    match stream.write_all(bytes) {
-        Ok(()) => Ok(()),
-        Err(error) if timed_out(&error) => Err(Trouble::Slow("room for our request".to_owned())),
-        Err(error) => Err(Trouble::NotGateway(plain(&error))),
-    }
-}
-
-fn timed_out(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-}
-
-/// The system's words in one short form.
-fn plain(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
-        io::ErrorKind::TimedOut => "no answer in time".to_owned(),
-        _ => error.to_string(),
     }
 }
 

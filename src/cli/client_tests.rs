@@ -15,6 +15,7 @@ fn target() -> Target {
         token: Some(Secret::new("t0p".to_owned())),
         password: None,
         local: true,
+        pin: None,
         doubt: None,
     }
 }
@@ -69,7 +70,7 @@ fn connect_params_carry_the_secret_and_nothing_empty() {
 fn nobody_at_the_port_fails_at_once() {
     // The near end of a connection of ours: nobody listens there, nobody else gets it.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let port = ours.local_addr().unwrap().port();
     let url = Url::parse(&format!("ws://127.0.0.1:{port}")).unwrap();
     let target = Target { url, ..target() };

@@ -19,14 +19,14 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, next, place, port, reexec, tls};
+use super::{Failed, entropy, interfaces, listen, next, place, port, reexec, tls};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
 use crate::config::load::load_with;
 use crate::config::secrets::{Asked, Need, Resolved};
 use crate::config::{AuthMode, Bind, Config, ConfigError, Loaded, Paths, Secret};
-use crate::gateway::{Gateway, Host, NotLoaded, Reload, Setup};
+use crate::gateway::{Gateway, Host, NotLoaded, Reloaded, Reloader, Setup};
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
 use crate::store::{Disk, RealDisk};
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         Ok((loaded, resolved)) => (Ok(loaded), resolved),
         Err(error) => (Err(*error), Resolved::default()),
     };
-    let plan = plan(args, loaded, paths).map_err(Refused::into_failed)?;
+    let plan = plan(args, loaded, paths)?;
 
     let (lock, listener) = claim(&plan, args.has("force"))?;
     let tls = tls::ready(&plan.loaded.config.gateway.tls, plan.addr.ip(), true)?;
@@ -63,6 +63,9 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let failed = |error: io::Error| Failed::new(format!("the gateway cannot start: {error}"), "");
     let mut reactor = Reactor::new().map_err(failed)?;
     let addr = reactor.listen(listener).map_err(failed)?;
+    if let Some(beside) = listen::companion(addr)? {
+        reactor.listen(beside).map_err(failed)?;
+    }
     if let Some(tls) = &tls {
         reactor.speak_tls(Some(&tls.files)).map_err(|text| Failed::config(text, ""))?;
     }
@@ -71,13 +74,21 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         config: config.clone(),
         credentials: secret.credentials(plan.mode),
         resolved,
-        reload: Some(reload(args.clone(), files, env, plan.paths.clone(), addr, logger)),
+        reload: Some(Box::new(Again {
+            args: args.clone(),
+            files,
+            env,
+            paths: plan.paths.clone(),
+            bound: addr,
+            logger,
+        })),
         host: Host {
             name: host_name,
             address: outward(addr.ip()).map(|ip| ip.to_string()),
             platform: std::env::consts::OS,
             pid: std::process::id(),
             port: addr.port(),
+            interfaces: interfaces::read,
         },
         state_dir: plan.paths.state_dir.clone(),
         log_path: place::log_path(&plan.paths, config),
@@ -197,77 +208,55 @@ enum Origin {
     Kept(PathBuf),
 }
 
-/// The same decisions again, for a configuration that was edited. The address stays, whatever
-/// the file says of it now: what counts for exposure is where we listen.
-fn reload(
+/// The same decisions again, for a configuration that was edited.
+struct Again {
     args: Args,
     files: place::Files,
     env: BTreeMap<String, String>,
     paths: Paths,
+    /// Where we listen: what counts for exposure, whatever the file says of it now.
     bound: SocketAddr,
     logger: &'static Logger,
-) -> Reload {
-    Box::new(move |raw, known| {
+}
+
+impl Reloader for Again {
+    fn load(&mut self, raw: Option<&str>, known: &Resolved) -> Result<Reloaded, NotLoaded> {
         let asked = Asked { known, need: Need::Active };
-        let loaded = load_with(&files, &env, &paths, raw, asked);
-        let plan = plan(&args, loaded, paths.clone()).map_err(Refused::into_not_loaded)?;
-        not_exposed(bound, plan.mode).map_err(|failed| failed.to_string())?;
-        tls::ready(&plan.loaded.config.gateway.tls, bound.ip(), raw.is_none())
-            .map_err(|failed| failed.to_string())?;
-        let secret = plan.secret().map_err(|failed| failed.to_string())?;
-        if raw.is_some() {
-            return Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)));
-        }
-        if plan.addr.ip() != bound.ip() || ![0, bound.port()].contains(&plan.addr.port()) {
-            log::warn!(target: "config",
-                "still listening on {bound}; {} takes a restart: openclaw gateway restart",
-                plan.addr);
-        }
-        let (level, console) = levels(&args, &plan.loaded.config);
-        logger.set_levels(level, console);
-        Ok((plan.loaded.config.clone(), secret.credentials(plan.mode)))
-    })
-}
+        let loaded = load_with(&self.files, &self.env, &self.paths, raw, asked);
+        let loaded = loaded.map_err(|error| NotLoaded::from(&error))?;
+        let (config, files) = (loaded.config.clone(), loaded.files.clone());
+        let refused =
+            |failed: Failed| NotLoaded::because(failed.to_string(), &config, files.clone());
+        let plan = decide(&self.args, loaded, self.paths.clone()).map_err(refused)?;
+        not_exposed(self.bound, plan.mode).map_err(refused)?;
+        tls::ready(&config.gateway.tls, self.bound.ip(), raw.is_none()).map_err(refused)?;
+        let secret = plan.secret().map_err(refused)?;
+        let (addr, bound) = (plan.addr, self.bound);
+        let stays = addr.ip() == bound.ip() && [0, bound.port()].contains(&addr.port());
+        let credentials = secret.credentials(plan.mode);
+        Ok(Reloaded { credentials, moves: (!stays).then_some(addr), config, files })
+    }
 
-/// Why there is no plan.
-enum Refused {
-    /// The configuration itself, with what a start would say of it.
-    Config(Box<ConfigError>, Failed),
-    /// What it means for this start.
-    Start(Failed),
-}
-
-impl From<Failed> for Refused {
-    fn from(failed: Failed) -> Self {
-        Self::Start(failed)
+    fn applied(&mut self, config: &Config) {
+        let (level, console) = levels(&self.args, config);
+        self.logger.set_levels(level, console);
     }
 }
 
-impl Refused {
-    fn into_failed(self) -> Failed {
-        match self {
-            Self::Config(_, failed) | Self::Start(failed) => failed,
-        }
-    }
-
-    fn into_not_loaded(self) -> NotLoaded {
-        match self {
-            Self::Config(error, failed) => {
-                NotLoaded { text: failed.to_string(), ..NotLoaded::from(&*error) }
-            }
-            Self::Start(failed) => NotLoaded::from(failed.to_string()),
-        }
-    }
-}
-
-fn plan(args: &Args, loaded: Result<Loaded, ConfigError>, paths: Paths) -> Result<Plan, Refused> {
+fn plan(args: &Args, loaded: Result<Loaded, ConfigError>, paths: Paths) -> Result<Plan, Failed> {
     let auth = args.value("auth").and_then(AuthMode::parse);
     let allow_unconfigured = args.has("allow-unconfigured");
     let loaded = loaded.map_err(|error| {
         let start = Start { allow_unconfigured, auth, ..Start::default() };
-        let failed = Failed::config(blocked::damaged(&error, &start).to_string(), "");
-        Refused::Config(Box::new(error), failed)
+        Failed::config(blocked::damaged(&error, &start).to_string(), "")
     })?;
+    decide(args, loaded, paths)
+}
+
+/// Whether and how a gateway with these flags runs with a valid configuration.
+fn decide(args: &Args, loaded: Loaded, paths: Paths) -> Result<Plan, Failed> {
+    let auth = args.value("auth").and_then(AuthMode::parse);
+    let allow_unconfigured = args.has("allow-unconfigured");
     let config = &loaded.config;
     let token = known_token(args, &loaded, &paths)?;
     let password = known_password(args, &loaded)?;
@@ -275,6 +264,7 @@ fn plan(args: &Args, loaded: Result<Loaded, ConfigError>, paths: Paths) -> Resul
         allow_unconfigured,
         has_token: token.is_some(),
         has_password: password.is_some(),
+        token_named: token.as_ref().is_some_and(|it| !matches!(it.from, Origin::Kept(_))),
         auth,
     };
     let refuse = |blocked: blocked::Blocked| Failed::config(blocked.to_string(), "");

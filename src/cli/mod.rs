@@ -25,10 +25,13 @@ pub mod control;
 pub mod entropy;
 pub mod gateway_run;
 pub mod health;
+pub mod interfaces;
+pub mod listen;
 pub mod logger;
 pub mod logs;
 pub mod message;
 pub mod models;
+pub mod nodes;
 pub mod out;
 pub mod place;
 pub mod port;
@@ -37,6 +40,7 @@ pub mod secrets;
 pub mod sessions;
 pub mod setup;
 pub mod status;
+pub mod stream;
 pub mod table;
 pub mod tls;
 pub mod trouble;
@@ -146,8 +150,21 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::GatewayStop => control::stop(args),
         Run::GatewayRestart => control::restart(args),
         Run::Channels => ask::channels(args),
+        Run::NodeHost => nodes::host(args),
+        Run::NodesApprove => nodes::approve(args),
+        Run::NodesDescribe => nodes::describe(args),
+        Run::NodesInvoke => nodes::invoke(args),
+        Run::NodesList => nodes::list(args),
+        Run::NodesNotify => nodes::notify(args),
+        Run::NodesPending => nodes::pending(args),
+        Run::NodesReject => nodes::reject(args),
+        Run::NodesRemove => nodes::remove(args),
+        Run::NodesRename => nodes::rename(args),
+        Run::NodesStatus => nodes::status(args),
         Run::Models => models::list(args),
         Run::ModelsStatus => models::status(args),
+        Run::SecretsAudit => secrets::audit::run(args),
+        Run::SecretsReload => secrets::reload(args),
         Run::Sessions => sessions::list(args),
         Run::SessionsArchive => sessions::archive(args),
         Run::SessionsDelete => sessions::delete(args),

@@ -167,6 +167,8 @@ pub enum Send {
     Kill,
     /// Re-execute in place (a gateway of ours).
     Restart,
+    /// Look at the configuration and its secrets anew (a gateway of ours).
+    Reload,
 }
 
 /// Sends a signal, if the process is `still` who it was when that was looked up.
@@ -180,6 +182,7 @@ pub fn signal(pid: u32, send: Send, still: impl Fn() -> bool) -> Result<(), Fail
         Send::Term => Signal::TERM,
         Send::Kill => Signal::KILL,
         Send::Restart => Signal::USR1,
+        Send::Reload => Signal::HUP,
     };
     let Some(target) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
     #[cfg(target_os = "linux")]

@@ -178,6 +178,10 @@ impl Found {
         }
     }
 
+    fn scheme(&self) -> &str {
+        self.url.split_once("://").map_or("ws", |(scheme, _)| scheme)
+    }
+
     fn text(&self) -> String {
         let mut text = format!("Runtime: {}", self.runtime());
         if let Some(pid) = self.pid {
@@ -186,7 +190,8 @@ impl Found {
         let word = if self.runtime() == "running" { "Listening" } else { "Looked at" };
         match self.elsewhere {
             Some(addr) => {
-                let _ = write!(text, "\nListening: ws://{addr} (not on {})", self.url);
+                let scheme = self.scheme();
+                let _ = write!(text, "\nListening: {scheme}://{addr} (not on {})", self.url);
             }
             None => {
                 let _ = write!(text, "\n{word}: {}", self.url);
@@ -246,7 +251,7 @@ impl Found {
             "port": {"heldBy": self.holder.as_ref().map(ToString::to_string)},
             "gateway": {
                 "probeUrl": self.url,
-                "listening": self.elsewhere.map(|addr| format!("ws://{addr}")),
+                "listening": self.elsewhere.map(|addr| format!("{}://{addr}", self.scheme())),
             },
             "rpc": rpc,
             "config": {"cli": {

@@ -21,7 +21,8 @@ const fn short(
 }
 
 const JSON: Flag = switch("json", "Print one JSON document (logs: one a line)");
-const URL: Flag = text("url", "url", "Gateway to ask, ws://host:port; uses only the flags' secret");
+const URL: Flag =
+    text("url", "url", "Gateway to ask, ws[s]://host:port; uses only the flags' secret");
 const TOKEN: Flag = text("token", "token", "Gateway token (default: environment, then file)");
 const PASSWORD: Flag = text("password", "password", "Gateway password (same order)");
 const TIMEOUT: Flag = Flag {
@@ -55,12 +56,35 @@ const PATIENCE: Flag = Flag {
     about: "Wait this long for it (default 30000)",
 };
 
+const NODE: Flag = text("node", "id|name|ip", "Which node: its id, name, address, or start of id");
+const INVOKE_TIMEOUT: Flag = Flag {
+    long: "invoke-timeout",
+    short: None,
+    takes: Takes::Number("ms", 1, 3_600_000),
+    about: "What the node has for it (default 15000)",
+};
+const CONNECTED: Flag = switch("connected", "Only nodes that are connected");
+const LAST_CONNECTED: Flag =
+    text("last-connected", "duration", "Only nodes that connected within, such as 24h or 7d");
+
+/// A command that asks the gateway about nodes.
+const fn of_nodes(
+    path: &'static [&'static str],
+    run: Run,
+    about: &'static str,
+    flags: &'static [Flag],
+    examples: &'static [&'static str],
+) -> Command {
+    Command { path, run, about, operands: &[], flags, examples }
+}
+
 const AGENT_OF_LIST: Flag = text("agent", "id", "Whose list (default: *, every agent's)");
 
 /// Flags that every command takes, before or after its words.
 pub const GLOBALS: &[Flag] = &[
     switch("dev", "Isolated dev profile: own state directory, port 19001"),
     text("profile", "name", "Isolated profile: state in ~/.openclaw-<name>"),
+    text("tls-fingerprint", "sha256", "Trust exactly this certificate of the gateway (wss://)"),
     Flag { long: "help", short: Some('h'), takes: Takes::Nothing, about: "Show this help" },
     Flag { long: "version", short: Some('V'), takes: Takes::Nothing, about: "Show the version" },
 ];
@@ -395,6 +419,34 @@ pub const COMMANDS: &[Command] = &[
         examples: &["openclaw message send --channel telegram --target @name --message \"hi\""],
     },
     Command {
+        path: &["secrets"],
+        run: Run::Help,
+        about: "SecretRefs: resolve them anew, and find secrets that are none",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["secrets", "reload"],
+        run: Run::SecretsReload,
+        about: "Resolve every SecretRef of the running gateway anew: all of them or none",
+        operands: &[],
+        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
+        examples: &[],
+    },
+    Command {
+        path: &["secrets", "audit"],
+        run: Run::SecretsAudit,
+        about: "Find secrets written out in files, and references that resolve to nothing",
+        operands: &[],
+        flags: &[
+            switch("check", "Exit code 1 when anything is found"),
+            switch("allow-exec", "Ask exec providers, too: it runs their programs"),
+            JSON,
+        ],
+        examples: &["openclaw secrets audit --check"],
+    },
+    Command {
         path: &["sessions"],
         run: Run::Sessions,
         about: "List the sessions of the running gateway",
@@ -627,4 +679,135 @@ pub const COMMANDS: &[Command] = &[
         flags: &[URL, TOKEN, PASSWORD, TIMEOUT, JSON],
         examples: &["openclaw approvals resolve 6b45-id allow-once"],
     },
+    Command {
+        path: &["node"],
+        run: Run::NodeHost,
+        about: "This machine as a node (not in this program: says what to use)",
+        operands: &["action"],
+        flags: &[
+            text("host", "host", ""),
+            Flag { long: "port", short: None, takes: Takes::Number("port", 0, 65_535), about: "" },
+            text("pair", "link", ""),
+            text("display-name", "name", ""),
+            text("node-id", "id", ""),
+            JSON,
+        ],
+        examples: &[],
+    },
+    Command {
+        path: &["nodes"],
+        run: Run::Help,
+        about: "Devices that offer commands: state, approvals, invocations",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    of_nodes(
+        &["nodes", "status"],
+        Run::NodesStatus,
+        "Every node with its state and what it offers",
+        &[CONNECTED, LAST_CONNECTED, URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        &["openclaw nodes status --connected", "openclaw nodes status --last-connected 24h"],
+    ),
+    of_nodes(
+        &["nodes", "list"],
+        Run::NodesList,
+        "Requests that wait, and approved nodes",
+        &[CONNECTED, LAST_CONNECTED, URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        &["openclaw nodes list --json"],
+    ),
+    of_nodes(
+        &["nodes", "describe"],
+        Run::NodesDescribe,
+        "One node: commands, permissions, what waits",
+        &[NODE, URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        &["openclaw nodes describe --node kitchen"],
+    ),
+    of_nodes(
+        &["nodes", "pending"],
+        Run::NodesPending,
+        "Surfaces that wait for your yes",
+        &[URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        &["openclaw nodes pending"],
+    ),
+    Command {
+        path: &["nodes", "approve"],
+        run: Run::NodesApprove,
+        about: "Let a node offer what it asked for",
+        operands: &["requestId"],
+        flags: &[URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        examples: &["openclaw nodes approve 0f3c-id"],
+    },
+    Command {
+        path: &["nodes", "reject"],
+        run: Run::NodesReject,
+        about: "Refuse what a node asked for",
+        operands: &["requestId"],
+        flags: &[URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        examples: &["openclaw nodes reject 0f3c-id"],
+    },
+    of_nodes(
+        &["nodes", "remove"],
+        Run::NodesRemove,
+        "Revoke a device's node role and close its connections",
+        &[NODE, URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        &["openclaw nodes remove --node kitchen"],
+    ),
+    of_nodes(
+        &["nodes", "rename"],
+        Run::NodesRename,
+        "Give a node a name of yours",
+        &[NODE, text("name", "name", "Its new name"), URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        &["openclaw nodes rename --node 0f3c1a --name Kitchen"],
+    ),
+    of_nodes(
+        &["nodes", "invoke"],
+        Run::NodesInvoke,
+        "Ask a node to carry out a command (not system.run)",
+        &[
+            NODE,
+            text("command", "command", "Such as device.info"),
+            text("params", "json", "Parameters, a JSON object (default {})"),
+            INVOKE_TIMEOUT,
+            text("idempotency-key", "key", "A key of yours (default: a new one)"),
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+            JSON,
+        ],
+        &[
+            "openclaw nodes invoke --node kitchen --command system.which --params '{\"bins\":[\"ls\"]}'",
+        ],
+    ),
+    of_nodes(
+        &["nodes", "notify"],
+        Run::NodesNotify,
+        "Show a notification on a node (system.notify)",
+        &[
+            NODE,
+            text("title", "text", "Its title"),
+            text("body", "text", "Its text"),
+            text("sound", "name", "Its sound"),
+            Flag {
+                long: "priority",
+                short: None,
+                takes: Takes::Word(&["passive", "active", "timeSensitive"]),
+                about: "How urgent",
+            },
+            Flag {
+                long: "delivery",
+                short: None,
+                takes: Takes::Word(&["system", "overlay", "auto"]),
+                about: "Where it appears (default system)",
+            },
+            INVOKE_TIMEOUT,
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+            JSON,
+        ],
+        &["openclaw nodes notify --node kitchen --title Build --body Done"],
+    ),
 ];

@@ -84,6 +84,14 @@ pub fn local_pin(tls: &Tls) -> Option<[u8; 32]> {
     reactor::fingerprint(&file).ok()
 }
 
+/// A self-signed certificate and its key as PEM, good for this machine's names and `bound`.
+///
+/// # Errors
+/// When the system gives no random bytes, or the build has no TLS.
+pub fn self_signed(bound: IpAddr) -> Result<(String, String), Failed> {
+    own::pair(bound)
+}
+
 /// At most `max` bytes.
 fn read(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     use io::Read;
@@ -101,7 +109,7 @@ fn half(key: &str, missing: &str, there: &str) -> Failed {
 }
 
 fn publish(tls: &Tls, bound: IpAddr) -> Result<(), Failed> {
-    let (cert, key) = own::pair(bound)?;
+    let (cert, key) = self_signed(bound)?;
     write_new(&tls.key_path, &key)?;
     write_new(&tls.cert_path, &cert).inspect_err(|_| {
         // Half a pair would block the next start.
@@ -111,7 +119,7 @@ fn publish(tls: &Tls, bound: IpAddr) -> Result<(), Failed> {
 
 fn renew(tls: &Tls, bound: IpAddr) -> Result<(), Failed> {
     use crate::store::{Disk, RealDisk};
-    let (cert, key) = own::pair(bound)?;
+    let (cert, key) = self_signed(bound)?;
     for (path, text) in [(&tls.key_path, key), (&tls.cert_path, cert)] {
         RealDisk.replace(path, text.as_bytes()).map_err(|error| unwritten(path, &error))?;
     }

@@ -19,6 +19,13 @@ pub enum Trouble {
     Interrupted(i32),
     /// Something answers, but not a gateway, or it hung up; how.
     NotGateway(String),
+    /// Whoever answers may not be the gateway that is meant: its certificate is not good.
+    Untrusted {
+        /// What is wrong with it.
+        why: String,
+        /// What to type.
+        next: String,
+    },
     /// The gateway refused the connection; its own words.
     Refused {
         /// Error code such as `INVALID_REQUEST`.
@@ -58,6 +65,9 @@ impl Trouble {
                 format!("what answers on {url} does not speak like a gateway: {}", foreign(how)),
                 next::STATUS,
             ),
+            Self::Untrusted { why, next } => {
+                Failed::new(format!("{url} is not trusted: {}", foreign(why)), next.clone())
+            }
             Self::Refused { detail, message, .. } => {
                 let fix = match detail.as_str() {
                     "AUTH_TOKEN_MISMATCH" | "AUTH_TOKEN_MISSING" | "DEVICE_IDENTITY_REQUIRED" => {
@@ -89,6 +99,7 @@ impl Trouble {
             Self::Slow(what) => format!("{what} did not come in time"),
             Self::Interrupted(_) => "interrupted".to_owned(),
             Self::NotGateway(how) => foreign(how),
+            Self::Untrusted { why, .. } => foreign(why),
             Self::Refused { message, .. } => foreign(message),
             Self::Rpc { code, message, .. } => foreign(&format!("{code}: {message}")),
         }
@@ -117,7 +128,11 @@ impl Trouble {
                 "message": message,
                 "next": failed.next,
             }),
-            Self::NoGateway(_) | Self::Slow(_) | Self::Interrupted(_) | Self::NotGateway(_) => {
+            Self::NoGateway(_)
+            | Self::Slow(_)
+            | Self::Interrupted(_)
+            | Self::NotGateway(_)
+            | Self::Untrusted { .. } => {
                 json!({
                     "type": "gateway_transport_error",
                     "message": failed.what,

@@ -30,6 +30,8 @@ pub struct Start {
     pub has_token: bool,
     /// A password is known.
     pub has_password: bool,
+    /// That token was named by somebody: it is no left-over of an unconfigured start.
+    pub token_named: bool,
     /// `--auth`, when given.
     pub auth: Option<super::AuthMode>,
 }
@@ -89,9 +91,18 @@ fn mode_in(value: &serde_json::Value) -> Option<&str> {
 }
 
 /// The credential kind in force, or why none can be: the flag, else the file's, else token if
-/// there is one, else password if there is one, else token. Mode token without a token passes
-/// only with `--allow-unconfigured`; the caller then makes one up.
+/// there is one, else password if there is one, else token. A file with both secrets must say
+/// which counts. Mode token without a token passes only with `--allow-unconfigured`; the caller
+/// then makes one up.
 pub fn auth_mode(config: &Config, start: &Start) -> Result<AuthMode, Blocked> {
+    let auth = &config.gateway.auth;
+    if auth.token.is_some() && auth.password.is_some() && start.auth.or(auth.mode).is_none() {
+        return Err(Blocked(
+            "Gateway start blocked: gateway.auth.token and gateway.auth.password are both set, \
+             but gateway.auth.mode is not. Set gateway.auth.mode to token or password."
+                .to_owned(),
+        ));
+    }
     let mode = start.auth.or(config.gateway.auth.mode).unwrap_or({
         if start.has_password && !start.has_token { AuthMode::Password } else { AuthMode::Token }
     });
@@ -106,13 +117,27 @@ pub fn auth_mode(config: &Config, start: &Start) -> Result<AuthMode, Blocked> {
              gateway.auth.password or OPENCLAW_GATEWAY_PASSWORD."
                 .to_owned(),
         )),
-        AuthMode::TrustedProxy => Err(Blocked(
-            "Gateway start blocked: auth mode trusted-proxy is not supported yet. Set \
-             gateway.auth.mode to token or password."
-                .to_owned(),
-        )),
+        AuthMode::TrustedProxy => trusted_proxy(config, start).map(|()| mode),
         mode => Ok(mode),
     }
+}
+
+/// What mode `trusted-proxy` cannot do without, and cannot have beside it.
+fn trusted_proxy(config: &Config, start: &Start) -> Result<(), Blocked> {
+    let gateway = &config.gateway;
+    let what = if start.token_named {
+        "gateway auth mode is trusted-proxy, but a shared token is also configured. Remove \
+         gateway.auth.token, OPENCLAW_GATEWAY_TOKEN and --token, or set gateway.auth.mode to token."
+    } else if gateway.proxies.trusted.is_empty() {
+        "gateway.auth.mode is trusted-proxy, but gateway.trustedProxies is empty. Set it to the \
+         address of your reverse proxy."
+    } else if gateway.auth.trusted_proxy.is_none() {
+        "gateway.auth.mode is trusted-proxy, but gateway.auth.trustedProxy.userHeader is not set. \
+         Set it to the header in which your reverse proxy names the user."
+    } else {
+        return Ok(());
+    };
+    Err(Blocked(format!("Gateway start blocked: {what}")))
 }
 
 /// `refusing to bind gateway to <host>:<port> without auth` for an address beyond loopback.
@@ -125,7 +150,9 @@ pub fn exposure(
     let secret = match mode {
         AuthMode::Token => start.has_token,
         AuthMode::Password => start.has_password,
-        AuthMode::None | AuthMode::TrustedProxy => false,
+        // Only its proxies get in; `auth_mode` has seen that there are some.
+        AuthMode::TrustedProxy => true,
+        AuthMode::None => false,
     };
     // `::ffff:127.0.0.1` is loopback too.
     if secret || host.to_canonical().is_loopback() {

@@ -31,8 +31,13 @@ fn start(has_token: bool, has_password: bool) -> Start {
     Start { has_token, has_password, ..Start::default() }
 }
 
-const UNCONFIGURED: Start =
-    Start { allow_unconfigured: true, has_token: false, has_password: false, auth: None };
+const UNCONFIGURED: Start = Start {
+    allow_unconfigured: true,
+    has_token: false,
+    has_password: false,
+    token_named: false,
+    auth: None,
+};
 
 #[test]
 fn the_mode_must_be_local() {
@@ -102,7 +107,7 @@ fn the_credential_in_force() {
         (Some(AuthMode::Token), false, true, Err("no token is set")),
         (Some(AuthMode::Password), true, false, Err("no password is set")),
         (Some(AuthMode::Password), true, true, Ok(AuthMode::Password)),
-        (Some(AuthMode::TrustedProxy), true, true, Err("not supported yet")),
+        (Some(AuthMode::TrustedProxy), true, true, Err("gateway.trustedProxies is empty")),
     ] {
         // From the file, and by the flag over a file that says otherwise.
         config.gateway.auth.mode = mode;
@@ -118,6 +123,42 @@ fn the_credential_in_force() {
         }
     }
     assert_eq!(auth_mode(&Config::defaults(), &UNCONFIGURED), Ok(AuthMode::Token));
+}
+
+#[test]
+fn two_secrets_need_a_mode() {
+    let both = "{gateway: {auth: {token: 't', password: 'p'}}}";
+    let config = loaded(Some(both)).unwrap().config;
+    let known = start(true, true);
+    let sentence = auth_mode(&config, &known).unwrap_err().to_string();
+    assert!(sentence.contains("gateway.auth.mode to token or password"), "{sentence}");
+    let chosen = Start { auth: Some(AuthMode::Password), ..known };
+    assert_eq!(auth_mode(&config, &chosen), Ok(AuthMode::Password));
+    let one = loaded(Some("{gateway: {auth: {password: 'p'}}}")).unwrap().config;
+    assert_eq!(auth_mode(&one, &known), Ok(AuthMode::Token), "the other is a variable");
+}
+
+#[test]
+fn a_trusted_proxy_needs_a_proxy_and_a_user_and_no_token() {
+    const WHOLE: &str = "{gateway: {trustedProxies: ['10.0.0.1'],
+        auth: {mode: 'trusted-proxy', trustedProxy: {userHeader: 'x-user'}}}}";
+    const NOBODY: &str =
+        "{gateway: {auth: {mode: 'trusted-proxy', trustedProxy: {userHeader: 'x-user'}}}}";
+    const NO_USER: &str =
+        "{gateway: {trustedProxies: ['10.0.0.1'], auth: {mode: 'trusted-proxy'}}}";
+    for (text, token_named, want) in [
+        (WHOLE, false, None),
+        (WHOLE, true, Some("shared token")),
+        (NOBODY, false, Some("gateway.trustedProxies is empty")),
+        (NO_USER, false, Some("gateway.auth.trustedProxy.userHeader is not set")),
+    ] {
+        let config = loaded(Some(text)).unwrap().config;
+        let got = auth_mode(&config, &Start { token_named, ..start(false, false) });
+        match want {
+            None => assert_eq!(got, Ok(AuthMode::TrustedProxy), "{text}"),
+            Some(part) => assert!(got.unwrap_err().to_string().contains(part), "{text}"),
+        }
+    }
 }
 
 #[test]
@@ -141,7 +182,6 @@ fn no_open_door_without_a_secret() {
         );
         for (mode, start) in [
             (AuthMode::None, start(true, true)),
-            (AuthMode::TrustedProxy, start(true, true)),
             (AuthMode::Token, start(false, true)),
             (AuthMode::Password, start(true, false)),
             (AuthMode::Token, UNCONFIGURED),
@@ -150,5 +190,6 @@ fn no_open_door_without_a_secret() {
         }
         assert_eq!(refuses(host, AuthMode::Token, &start(true, false)), Ok(()));
         assert_eq!(refuses(host, AuthMode::Password, &start(false, true)), Ok(()));
+        assert_eq!(refuses(host, AuthMode::TrustedProxy, &start(false, false)), Ok(()));
     }
 }

@@ -4,6 +4,7 @@
 mod agents;
 mod hands;
 mod nodes;
+mod rate_limit;
 mod reach;
 mod session;
 mod tool_policy;
@@ -151,6 +152,9 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
             mode: auth.get("mode").value.as_str().and_then(AuthMode::parse),
             token: auth.get("token").secret(),
             password: auth.get("password").secret(),
+            trusted_proxy: super::auth::trusted_proxy(auth.get("trustedProxy")),
+            identity_scopes: super::auth::identity_scopes(auth.get("identityScopes")),
+            rate_limit: rate_limit::rate_limit(auth.get("rateLimit")),
         },
         pair_local_silently: at
             .get("nodes")
@@ -186,7 +190,7 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
                 .unwrap_or(unset.reload.deferral_timeout_ms),
         },
         nodes: nodes::nodes(at.get("nodes")),
-        trusted_proxies: at.get("trustedProxies").texts(),
+        proxies: super::auth::proxies(at),
         remote: remote.get("url").text().map(|url| Remote {
             url,
             token: remote.get("token").secret(),

@@ -62,6 +62,8 @@ pub struct ConfigError {
     pub issues: Vec<Issue>,
     /// What could be read, for `config.get` with `valid: false`.
     pub source: Box<SourceInfo>,
+    /// Every file that was read or looked for, to be watched.
+    pub files: Vec<PathBuf>,
     /// Programs that must be asked for secrets before the load can be tried again; only then
     /// is nothing else wrong.
     pub pending: Vec<Batch>,
@@ -193,6 +195,7 @@ fn failed(files: Files<'_>, source: SourceInfo) -> ConfigError {
         kind: first.unwrap_or(ErrorKind::Invalid),
         issues,
         source: Box::new(source),
+        files: files.watched,
         pending: Vec::new(),
         secrets: Vec::new(),
     }

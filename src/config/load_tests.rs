@@ -254,10 +254,7 @@ fn all_faults_come_at_once_and_in_order() {
 #[test]
 fn security_keys_refuse_unless_they_say_what_we_do() {
     for (text, path) in [
-        ("{gateway: {trustedProxies: ['10.0.0.1']}}", "gateway.trustedProxies"),
-        ("{gateway: {auth: {mode: 'trusted-proxy'}}}", "gateway.auth.mode"),
         ("{gateway: {auth: {allowTailscale: true}}}", "gateway.auth.allowTailscale"),
-        ("{gateway: {auth: {rateLimit: {maxAttempts: 3}}}}", "gateway.auth.rateLimit"),
         (
             "{gateway: {controlUi: {allowInsecureAuth: true}}}",
             "gateway.controlUi.allowInsecureAuth",

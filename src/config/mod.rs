@@ -15,6 +15,7 @@
 //! map. It never writes a file, never starts a program, and no error of it holds a secret.
 
 mod agents;
+pub mod auth;
 pub mod blocked;
 mod build;
 pub mod credentials;
@@ -27,6 +28,7 @@ mod nodes;
 pub mod paths;
 pub mod plan;
 mod proxy;
+mod rate_limit;
 pub mod reach;
 pub mod redact;
 pub mod secret;
@@ -47,9 +49,11 @@ pub use hands::{Exec, ExecAsk, ExecSecurity, WebFetch};
 pub use load::{ConfigError, Loaded, Source, load};
 pub use nodes::NodePolicy;
 pub use paths::{Flags, Paths};
+pub use rate_limit::RateLimit;
 pub use secret::Secret;
 pub use session::{Session, SessionReset, SessionScope};
 pub use skills::{SkillEntry, Skills};
 pub use snapshot::*;
+pub use subst::{is_reference, variables as dotenv};
 pub use tls::Tls;
 pub use tool_policy::{Loops, ToolLists, ToolPolicy, ToolProfile};

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::agents::Agents;
+use super::auth::{IdentityScopes, Proxies, TrustedProxy};
 use super::doors::{Embeddings, Endpoints, Hooks, HttpTools};
 use super::hands::{Exec, WebFetch};
 use super::reach::Reach;
@@ -210,7 +211,7 @@ pub enum AuthMode {
     Password,
     /// Nobody is asked.
     None,
-    /// A reverse proxy vouches (not acted on yet: refused by validation).
+    /// A reverse proxy vouches for users, see [`super::auth::TrustedProxy`].
     TrustedProxy,
 }
 
@@ -268,8 +269,8 @@ pub struct Gateway {
     pub reload: Reload,
     /// `gateway.nodes`.
     pub nodes: super::NodePolicy,
-    /// `gateway.trustedProxies` (not acted on yet: refused unless empty).
-    pub trusted_proxies: Vec<String>,
+    /// `gateway.trustedProxies` and `gateway.allowRealIpFallback`.
+    pub proxies: Proxies,
     /// `gateway.remote`: the gateway that this machine's commands talk to in remote mode.
     pub remote: Option<Remote>,
     /// `gateway.tls`.
@@ -287,6 +288,12 @@ pub struct Auth {
     pub token: Option<Secret>,
     /// The shared password.
     pub password: Option<Secret>,
+    /// `gateway.auth.trustedProxy`; counts in that mode only.
+    pub trusted_proxy: Option<TrustedProxy>,
+    /// `gateway.auth.identityScopes`.
+    pub identity_scopes: IdentityScopes,
+    /// `gateway.auth.rateLimit`.
+    pub rate_limit: super::RateLimit,
 }
 
 /// `gateway.controlUi`.
@@ -664,7 +671,7 @@ impl Default for Gateway {
                 deferral_timeout_ms: 300_000,
             },
             nodes: super::NodePolicy::default(),
-            trusted_proxies: Vec::new(),
+            proxies: Proxies::default(),
             remote: None,
             tls: super::Tls::default(),
             hsts: None,

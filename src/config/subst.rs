@@ -19,7 +19,7 @@ fn reference(text: &str) -> Option<(&str, usize)> {
 }
 
 /// True when all of `text` is references and their punctuation: then it gives no secret away.
-pub(super) fn is_reference(text: &str) -> bool {
+pub fn is_reference(text: &str) -> bool {
     reference(text).is_some_and(|(_, length)| length == text.len())
 }
 
@@ -99,6 +99,11 @@ pub(super) fn substitute(
 pub(super) fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The variables of a `.env` file in the order written, as [`dotenv`] reads them.
+pub fn variables(text: &str) -> Vec<(String, String)> {
+    dotenv(text).0
 }
 
 /// The variables of a `.env` file in the order written, and the lines that are none.

@@ -265,6 +265,7 @@ impl Walk<'_, '_> {
         self.params();
         self.hooks();
         self.tool_lists();
+        self.proxies();
         let gateway = self.root.get("gateway");
         let bind = gateway.and_then(|g| g.get("bind"));
         if let Some(bind) = bind.filter(|bind| bind.as_str() == Some("custom"))
@@ -299,6 +300,17 @@ impl Walk<'_, '_> {
                 self.agent(entry.place, normal, &mut seen, &entry.value, &mut defaults);
                 self.path.pop();
             }
+        }
+    }
+
+    /// Addresses and header names of the proxies that vouch for clients.
+    fn proxies(&mut self) {
+        let Some(gateway) = self.root.get("gateway") else { return };
+        for (path, what) in super::auth::faults(&gateway.to_value()) {
+            let key = path.first().and_then(|key| gateway.get(key)).unwrap_or(gateway);
+            self.path = steps(&["gateway"]);
+            self.path.extend(steps(&path));
+            self.error(key.place, what);
         }
     }
 

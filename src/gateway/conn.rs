@@ -11,6 +11,7 @@
 use super::http::Http;
 use super::timers::Armed;
 use crate::driver::{ConnId, Time};
+use crate::limits;
 use crate::wire::ws::Receiver;
 use std::net::SocketAddr;
 
@@ -28,6 +29,8 @@ pub(super) struct Conn {
     turn: u64,
     /// Bytes of input we hold for it.
     pub(super) held: usize,
+    /// Its number among those that have not proved who they are ([`super::strangers`]).
+    pub(super) stranger: Option<u64>,
     /// We asked the driver not to read.
     pub(super) paused: bool,
     /// When it has waited too long.
@@ -133,6 +136,11 @@ impl Conn {
         self.sent += bytes;
     }
 
+    /// Bytes that may wait for the peer before its further requests do.
+    pub(super) fn out_max(&self) -> usize {
+        if self.stranger.is_some() { limits::STRANGER_OUT } else { limits::STREAM_HIGH }
+    }
+
     /// Bytes waiting for the peer, those of this turn included.
     pub(super) fn waiting(&self, turn: u64) -> usize {
         self.queued + if self.turn == turn { self.sent } else { 0 }
@@ -160,6 +168,7 @@ impl Conns {
             queued: 0,
             sent: 0,
             turn: 0,
+            stranger: None,
             held: 0,
             paused: false,
             due: None,

@@ -28,21 +28,25 @@ mod devices;
 mod events;
 mod exchange;
 mod fuzz;
+mod guess;
 mod http;
 mod local;
 mod nodes;
 mod presence;
+mod reload;
 mod rpc;
 mod runs;
 mod secrets;
 mod shutdown;
 mod skills;
 mod socket;
+mod strangers;
 mod timers;
 mod tls;
 mod tools;
 mod usage;
 mod voice;
+mod vouch;
 
 use crate::agent::provider::keyring::Keyring;
 /// The document of exec approvals, for the command line.
@@ -62,9 +66,10 @@ use conn::{Conns, State};
 #[doc(hidden)]
 pub use fuzz::fuzz;
 pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
+pub use reload::{NotLoaded, Reload, Reloaded, Reloader};
 use rpc::models::Probes;
 pub use rpc::models::models_status;
-pub use secrets::{Asking, NotLoaded};
+pub use secrets::Asking;
 pub use skills::skills_report;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -84,13 +89,9 @@ pub struct Host {
     pub pid: u32,
     /// The port that is open.
     pub port: u16,
+    /// Reads the addresses of the machine's interfaces; `None` when it cannot.
+    pub interfaces: fn() -> Option<Vec<std::net::IpAddr>>,
 }
-
-/// Reads the configuration anew, with a text in place of the root file's when one is given: to
-/// know what it would mean. What programs have answered for SecretRefs is handed in; the error
-/// says which have yet to be asked.
-pub type Reload =
-    Box<dyn FnMut(Option<&str>, &Resolved) -> Result<(Rc<Config>, Credentials), NotLoaded>>;
 
 /// Everything a gateway needs to be born; the same for both drivers.
 pub struct Setup {
@@ -98,7 +99,7 @@ pub struct Setup {
     pub config: Rc<Config>,
     /// The secret in force.
     pub credentials: Credentials,
-    /// What SIGHUP asks; `None` keeps the configuration for good.
+    /// Where the configuration comes from; `None` keeps this one for good.
     pub reload: Option<Reload>,
     /// What programs answered for this configuration's SecretRefs.
     pub resolved: Resolved,
@@ -119,6 +120,7 @@ pub struct Gateway {
     config: Rc<Config>,
     credentials: Credentials,
     reload: Option<Reload>,
+    watch: reload::Watch,
     secrets: secrets::Secrets,
     host: Host,
     state_dir: PathBuf,
@@ -144,6 +146,7 @@ pub struct Gateway {
     nodes: nodes::Nodes,
     tools: tools::Tools,
     presence: presence::Presence,
+    interfaces: vouch::Interfaces,
     agents: agents::Agents,
     devices: crate::auth::devices::Devices,
     /// `stateVersion.health`.
@@ -162,9 +165,12 @@ pub struct Gateway {
     stalled: Vec<ConnId>,
     /// What `previous_response_id` may name.
     responses: http::Responses,
-    /// Runs that hooks started, and wrong hook tokens.
+    /// Runs that hooks started.
     hooked: http::Started,
-    throttle: http::Throttle,
+    /// Who showed wrong credentials lately.
+    limiter: crate::auth::limiter::Limiter,
+    /// Connections that have not proved who they are.
+    strangers: strangers::Strangers,
     tls: tls::Seen,
     events: events::Events,
     trailing: Vec<voice::Trailing>,
@@ -211,6 +217,7 @@ impl Gateway {
         let boot_id = new_uuid(entropy.as_mut());
         let instance_id = new_uuid(entropy.as_mut());
         let runs = runs::Runs::open(disk.as_mut(), &state_dir)?;
+        let watch = reload::Watch::new(&config.source, &state_dir);
         let devices = crate::auth::devices::Devices::load(disk.as_mut(), &state_dir, now.wall_ms)?;
         let nodes = nodes::Nodes::open(disk.as_mut(), &state_dir)?;
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
@@ -218,6 +225,7 @@ impl Gateway {
             config,
             credentials,
             reload,
+            watch,
             secrets: secrets::Secrets::knowing(resolved),
             host,
             state_dir,
@@ -242,6 +250,7 @@ impl Gateway {
             nodes,
             tools: tools::Tools::default(),
             presence,
+            interfaces: vouch::Interfaces::default(),
             agents: agents::Agents::default(),
             devices,
             health_version: 1,
@@ -255,7 +264,8 @@ impl Gateway {
             stalled: Vec::new(),
             responses: http::Responses::default(),
             hooked: http::Started::default(),
-            throttle: http::Throttle::default(),
+            limiter: crate::auth::limiter::Limiter::default(),
+            strangers: strangers::Strangers::default(),
             tls: tls::Seen::default(),
             events: events::Events::default(),
             trailing: Vec::new(),
@@ -263,8 +273,12 @@ impl Gateway {
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.forget_unpaired_nodes();
         gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
+        if gateway.reload.is_some() {
+            gateway.timers.arm(now.time.after_ms(limits::CONFIG_POLL_MS), Timer::Watch);
+        }
         Ok(gateway)
     }
 
@@ -323,6 +337,9 @@ impl Gateway {
                 State::Exchange(id) => self.exchanges.held(*id),
             };
             self.held = self.held - conn.held + held;
+            if conn.stranger.is_some() {
+                self.strangers.held(conn.held, held);
+            }
             conn.held = held;
         }
     }
@@ -338,6 +355,7 @@ impl Gateway {
         let Some(conn) = self.conns.remove(id) else { return };
         self.held -= conn.held;
         self.queued -= conn.queued;
+        self.strangers.remove(conn.stranger, conn.held);
         match conn.state {
             State::Http(http) => self.leave_http(id, *http, fx),
             State::Client(client) => {
@@ -382,6 +400,7 @@ impl Gateway {
             }
         }
         self.count_held(id);
+        self.bound_strangers(fx);
     }
 
     /// The peer will send no more.
@@ -428,7 +447,7 @@ impl Gateway {
             State::Http(http) => {
                 if let Some(run) = http.run() {
                     self.press(run, bytes, fx);
-                } else if bytes <= limits::STREAM_HIGH / 2 {
+                } else if bytes <= conn.out_max() / 2 {
                     // Requests may have waited for room.
                     self.serve_http(id, fx);
                     self.count_held(id);
@@ -460,6 +479,8 @@ impl Gateway {
                 Timer::Exchange(id) => self.exchange_due(id, fx),
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
+                Timer::Watch => self.watch_config(fx),
+                Timer::Restart => self.restart_deferred(true, fx),
                 Timer::Invokes => self.invokes_due(fx),
                 Timer::Secrets => self.secrets_due(fx),
                 Timer::Tls => self.tls_due(fx),
@@ -524,6 +545,7 @@ impl Core for Gateway {
             Input::Accepted { conn, peer, local: _ } => {
                 self.conns.insert(conn, peer, State::Http(Box::default()));
                 self.wait_until(conn, Some(now.time.after_ms(limits::HTTP_HEAD_MS)));
+                self.meet(conn, peer.ip(), fx);
             }
             Input::Received { conn, bytes } => {
                 let conn = self.checked(conn);
@@ -542,6 +564,7 @@ impl Core for Gateway {
                 }
             }
             Input::Signal(signal) => self.signal(signal, fx),
+            Input::Starved => self.make_room(fx),
             Input::Wake => self.wake(fx),
         }
     }

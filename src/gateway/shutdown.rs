@@ -10,13 +10,10 @@ use super::Gateway;
 use super::broadcast::To;
 use super::conn::State;
 use super::timers::Timer;
-use crate::auth::Credentials;
-use crate::config::Config;
 use crate::driver::{ConnId, Effect, Effects, Signal};
 use crate::limits;
 use crate::protocol::close;
 use serde_json::json;
-use std::rc::Rc;
 
 /// How the process goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,16 +43,9 @@ impl Gateway {
         }
     }
 
-    fn close_clients(&mut self, why: &str, fx: &mut Effects) {
-        let mut clients = Vec::new();
-        self.conns.each_client(|id, _| clients.push(id));
-        for id in clients {
-            self.close_socket(id, close::POLICY, why, fx);
-        }
-    }
-
     /// A run ended: perhaps it was the last.
     pub(super) fn leave_if_idle(&mut self, fx: &mut Effects) {
+        self.restart_deferred(false, fx);
         if matches!(self.leaving, Some(Leaving::Draining { .. })) && self.runs.active_len() == 0 {
             self.leave(fx);
         }
@@ -102,29 +92,5 @@ impl Gateway {
             fx.push(Effect::StopListening);
             fx.push(Effect::Exit { code: 0 });
         }
-    }
-
-    /// A valid file replaces the snapshot. Clients that came in with a secret that is gone are
-    /// closed.
-    pub(super) fn apply_config(
-        &mut self,
-        config: Rc<Config>,
-        credentials: Credentials,
-        fx: &mut Effects,
-    ) {
-        let turned = !self.credentials.same(&credentials);
-        let before = std::mem::replace(&mut self.config, config);
-        self.credentials = credentials;
-        self.tls_reread(&before.gateway.tls, fx);
-        if turned {
-            self.close_clients("the gateway's credentials changed", fx);
-        }
-        for agent in self.config.agents.agent_ids() {
-            self.sessions.open(self.disk.as_mut(), agent);
-        }
-        self.forget_agents();
-        self.seed_workspaces();
-        log::info!(target: "gateway", "configuration reread and applied");
-        self.warn_of_tool_names();
     }
 }

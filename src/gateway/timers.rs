@@ -35,6 +35,10 @@ pub(super) enum Timer {
     Exec,
     /// The next approval that nobody answered.
     Approvals,
+    /// The next look at the configuration's files.
+    Watch,
+    /// A restart has waited long enough for the runs.
+    Restart,
     /// The next invocation that a node did not answer.
     Invokes,
     /// A program that was asked for secrets.

@@ -24,6 +24,7 @@ pub const EVENTS: &[Event] = &[
     row("connect.challenge", Scope::None),
     row("agent", READ),
     row("chat", READ),
+    row("config.changed", READ),
     row("device.pair.requested", PAIRING),
     row("device.pair.resolved", PAIRING),
     row("device.pair.setup.completed", PAIRING),

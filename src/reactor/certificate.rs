@@ -102,7 +102,7 @@ fn no_certificate(cert: &TlsFile) -> String {
 }
 
 /// Adds from the bundle what lies between our chain's end and an authority.
-fn complete(
+pub(super) fn complete(
     chain: &mut Vec<CertificateDer<'static>>,
     bundle: Option<&TlsFile>,
 ) -> Result<(), String> {

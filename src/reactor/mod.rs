@@ -82,13 +82,23 @@ pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
     TcpListener::bind(addr).map(Into::into)
 }
 
+/// A descriptor of nothing.
+fn reserve() -> Option<std::fs::File> {
+    std::fs::File::open(if cfg!(windows) { "NUL" } else { "/dev/null" }).ok()
+}
+
 /// The mio driver. Build it, [`listen`](Reactor::listen), then [`run`](Reactor::run) a core.
 pub struct Reactor {
     poll: Poll,
     started: Instant,
-    listener: Option<TcpListener>,
+    /// The first is the one that a re-execution keeps.
+    listeners: Vec<TcpListener>,
+    /// Which of them is asked first in the next turn, so that none starves another.
+    accept_from: usize,
     accepting: bool,
     accept_ready: bool,
+    /// A descriptor to give up when there are no others, so that who waits can be told.
+    reserve: Option<std::fs::File>,
     accept_again: Option<Time>,
     inbound: inbound::Inbound,
     slots: Slots,
@@ -117,9 +127,11 @@ impl Reactor {
             dials: dial::Dials::new(poll.registry(), WAKER),
             poll,
             started: Instant::now(),
-            listener: None,
+            listeners: Vec::new(),
+            accept_from: 0,
             accepting: false,
             accept_ready: false,
+            reserve: reserve(),
             accept_again: None,
             inbound: inbound::Inbound::new(),
             slots: Slots::with_room(),
@@ -135,7 +147,8 @@ impl Reactor {
         })
     }
 
-    /// Takes over a bound listener and starts accepting when the loop runs.
+    /// Takes over a bound listener, a second or third one too, and starts accepting when the
+    /// loop runs.
     ///
     /// # Errors
     /// When it cannot be made non-blocking or registered.
@@ -144,7 +157,7 @@ impl Reactor {
         let addr = listener.local_addr()?;
         let mut listener = TcpListener::from_std(listener);
         self.poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        self.listener = Some(listener);
+        self.listeners.push(listener);
         self.accepting = true;
         Ok(addr)
     }
@@ -159,9 +172,9 @@ impl Reactor {
         self.inbound.speak(files)
     }
 
-    /// The listener, for a re-execution that keeps it.
+    /// The first listener, for a re-execution that keeps it; the others close here.
     pub fn take_listener(&mut self) -> Option<TcpListener> {
-        self.listener.take()
+        self.listeners.drain(..).next()
     }
 
     /// The clocks, stamped once a turn.
@@ -291,8 +304,12 @@ impl Reactor {
         if !self.accept_ready || !self.may_accept() {
             return;
         }
-        let Some(listener) = &self.listener else { return };
+        let (from, count) = (self.accept_from, self.listeners.len());
+        self.accept_from = from.wrapping_add(1);
+        let mut empty = 0;
         for _ in 0..limits::ACCEPTS_PER_TURN {
+            let at = from.wrapping_add(empty).checked_rem(count);
+            let Some(listener) = at.and_then(|at| self.listeners.get(at)) else { return };
             match listener.accept() {
                 Ok((mut stream, peer)) => {
                     if self.slots.open() >= limits::CONNECTIONS {
@@ -328,23 +345,46 @@ impl Reactor {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.accept_ready = false;
-                    return;
+                    empty += 1;
+                    if empty == count {
+                        self.accept_ready = false;
+                        return;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The peer gave up between its SYN and our accept: nobody to tell.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    // Out of descriptors or memory. The queue stays with the kernel; look again
-                    // in a moment instead of spinning on a listener that is always ready.
-                    log::error!(target: "reactor",
-                        "accept: {error}; no new connections for {} ms (check `ulimit -n`)",
-                        limits::ACCEPT_BACKOFF_MS);
-                    self.accept_again = Some(now.time.after_ms(limits::ACCEPT_BACKOFF_MS));
-                    return;
+                Err(error) => return self.starved(&error, now, core, fx),
+            }
+        }
+    }
+
+    /// Out of descriptors or memory. The core may know whom to let go; then those who wait come
+    /// in with the next turn. Else they are told, one after the other over the descriptor kept
+    /// for that, and the listeners rest for a moment instead of being always ready.
+    fn starved<C: Core>(&mut self, error: &io::Error, now: Now, core: &mut C, fx: &mut Effects) {
+        let before = fx.len();
+        core.on(now, Input::Starved, fx);
+        if fx.len() > before {
+            return;
+        }
+        log::error!(target: "reactor",
+            "accept: {error}; no new connections for {} ms (check `ulimit -n`)",
+            limits::ACCEPT_BACKOFF_MS);
+        self.accept_again = Some(now.time.after_ms(limits::ACCEPT_BACKOFF_MS));
+        drop(self.reserve.take());
+        for listener in &self.listeners {
+            for _ in 0..limits::ACCEPTS_PER_TURN {
+                let Ok((mut stream, _)) = listener.accept() else { break };
+                if self.inbound.is_plain() {
+                    let _ = stream.write(
+                        b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
+                          Content-Length: 0\r\nRetry-After: 5\r\n\r\n",
+                    );
                 }
             }
         }
+        self.reserve = reserve();
     }
 
     fn serve_ready<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
@@ -617,7 +657,7 @@ impl Reactor {
             Effect::Kill { .. } | Effect::ChildInput { .. } | Effect::ChildInputEnd { .. } => {}
             Effect::StopListening => {
                 self.accepting = false;
-                if let Some(mut listener) = self.listener.take() {
+                for mut listener in self.listeners.drain(..) {
                     let _ = self.poll.registry().deregister(&mut listener);
                 }
             }
@@ -737,3 +777,6 @@ impl slot::Conn {
 
 #[cfg(test)]
 mod loop_tests;
+
+#[cfg(all(test, feature = "tls"))]
+mod inbound_tests;

@@ -11,6 +11,7 @@
 //!
 //! Outbound certificates are checked in `trust`; what we show to clients is in `inbound`.
 
+#[cfg(not(feature = "tls"))]
 use mio::net::TcpStream;
 use std::io;
 
@@ -30,7 +31,7 @@ pub(super) use without::{AVAILABLE, Roots, Tls};
 #[cfg(feature = "tls")]
 mod real {
     use super::super::trust;
-    use super::{Progress, TcpStream, io};
+    use super::{Progress, io};
     use crate::limits;
     use rustls::pki_types::ServerName;
     use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
@@ -88,7 +89,7 @@ mod real {
         /// Moves the handshake on as far as the socket allows.
         pub(in super::super) fn handshake(
             &mut self,
-            stream: &mut TcpStream,
+            stream: &mut (impl Read + Write),
         ) -> io::Result<Progress> {
             loop {
                 self.flush(stream)?;
@@ -111,7 +112,7 @@ mod real {
         /// has to say meanwhile waits for the next flush ([`Tls::wants_write`]).
         pub(in super::super) fn read(
             &mut self,
-            stream: &mut TcpStream,
+            stream: &mut (impl Read + Write),
             into: &mut [u8],
         ) -> io::Result<usize> {
             for _ in 0..limits::TLS_EMPTY_READS {
@@ -137,7 +138,7 @@ mod real {
         /// Takes plaintext; returns how much, and writes records until the socket blocks.
         pub(in super::super) fn write(
             &mut self,
-            stream: &mut TcpStream,
+            stream: &mut (impl Read + Write),
             plain: &[u8],
         ) -> io::Result<usize> {
             let taken = self.session.writer().write(plain)?;
@@ -153,14 +154,17 @@ mod real {
         }
 
         /// Writes records until none is left or the socket blocks.
-        pub(in super::super) fn flush(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        pub(in super::super) fn flush(
+            &mut self,
+            stream: &mut (impl Read + Write),
+        ) -> io::Result<()> {
             while self.session.wants_write() {
                 self.session.write_tls(stream)?;
             }
             Ok(())
         }
 
-        fn process(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        fn process(&mut self, stream: &mut (impl Read + Write)) -> io::Result<()> {
             self.session.process_new_packets().map(|_| ()).map_err(|error| {
                 // The alert tells the peer why.
                 let _ = self.session.write_tls(stream);

@@ -7,6 +7,7 @@
 //! function beside it that the targets in `fuzz/` call.
 //!
 //! * [`address`]: which addresses are of the open Internet.
+//! * [`cidr`]: ranges of addresses.
 //! * [`http`]: HTTP/1.1 (RFC 9110, 9112), both sides of a connection.
 //! * [`ws`]: WebSocket frames and handshake (RFC 6455).
 //! * [`sse`]: event streams (WHATWG HTML, section 9.2).
@@ -19,6 +20,7 @@
 
 pub mod address;
 mod buffer;
+pub mod cidr;
 pub mod der;
 pub mod hash;
 pub mod html;

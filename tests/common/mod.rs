@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+#[cfg(feature = "tls")]
 pub mod device;
 pub mod http;
 pub mod provider;

@@ -297,9 +297,11 @@ impl Registry {
         Some(id)
     }
 
-    /// Forgets a node with its surface, its request and its name.
-    pub fn remove(&mut self, id: &str) -> bool {
-        self.nodes.remove(id).is_some()
+    /// Forgets every node whose device may no longer be one. True when there was one.
+    pub fn retain(&mut self, paired: impl Fn(&str) -> bool) -> bool {
+        let before = self.nodes.len();
+        self.nodes.retain(|id, _| paired(id));
+        self.nodes.len() != before
     }
 
     /// Gives a node a name.

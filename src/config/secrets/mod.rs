@@ -84,6 +84,8 @@ pub enum Need {
     /// What a command shows to a gateway: `gateway.auth.*` and `gateway.remote.*`, by programs
     /// too; the rest as far as it comes by itself. Nothing fails.
     Client,
+    /// Every active reference, programs asked; but nothing fails.
+    Everything,
     /// As far as it comes by itself, no program is asked. Nothing fails.
     Look,
     /// Every active reference but those that need a program; those programs must be such as may
@@ -310,7 +312,7 @@ impl One<'_> {
 
     fn ask_program(&self, files: &Files<'_>, exec: &ExecProvider, world: &World<'_>) -> Answer {
         let asks = match world.asked.need {
-            Need::Active => true,
+            Need::Active | Need::Everything => true,
             Need::Client => {
                 self.pattern.starts_with("gateway.auth.")
                     || self.pattern.starts_with("gateway.remote.")

@@ -8,6 +8,7 @@ use super::Kind::{
 use crate::config::ToolProfile;
 use crate::config::snapshot::Bind;
 use crate::limits;
+use crate::protocol::OPERATOR_SCOPES;
 
 const fn key(pattern: &'static str, kind: super::Kind) -> Key {
     Key::new(pattern, kind)
@@ -41,7 +42,6 @@ const THINKING: &[&str] =
 const EMPTY: &[&str] = &["{}", "[]"];
 const OFF: &[&str] = &["false"];
 
-const NO_PROXY: &str = "remove it; use gateway.auth.mode token or password behind the proxy";
 const NO_NODES: &str = "remove it: what nodes publish is not used by agents yet";
 const NO_SANDBOX: &str = "remove it, or set mode to \"off\": runs have no sandbox yet";
 const NO_AGENT_EXEC: &str =
@@ -66,20 +66,28 @@ pub static KEYS: &[Key] = &[
     key("gateway.customBindHost", Ipv4).rebind(),
     key("gateway.handshakeTimeoutMs", Integer(1, DAY_MS)),
     key("gateway.auth", Object),
-    key("gateway.auth.mode", Words(&["none", "token", "password", "trusted-proxy"]))
-        .only(&["\"none\"", "\"token\"", "\"password\""])
-        .advice("set it to token, password or none: no proxy is trusted with identities yet"),
+    key("gateway.auth.mode", Words(&["none", "token", "password", "trusted-proxy"])),
     key("gateway.auth.token", Secret),
     key("gateway.auth.password", Secret),
     key("gateway.auth.allowTailscale", Bool).only(OFF).advice("set it to false"),
-    key("gateway.auth.identityScopes", Open).only(EMPTY).advice(NO_PROXY),
-    key("gateway.auth.rateLimit", Open)
-        .only(EMPTY)
-        .advice("remove it: failed attempts are limited by built-in bounds"),
-    key("gateway.auth.trustedProxy", Open).only(EMPTY).advice(NO_PROXY),
+    key("gateway.auth.identityScopes", Map),
+    key("gateway.auth.identityScopes.*", WordList(&OPERATOR_SCOPES)),
+    key("gateway.auth.rateLimit", Object),
+    key("gateway.auth.rateLimit.maxAttempts", Integer(1, 1_000_000)),
+    key("gateway.auth.rateLimit.windowMs", Integer(1, DAY_MS)),
+    key("gateway.auth.rateLimit.lockoutMs", Integer(1, DAY_MS)),
+    key("gateway.auth.rateLimit.exemptLoopback", Bool),
+    key("gateway.auth.trustedProxy", Object),
+    key("gateway.auth.trustedProxy.userHeader", Name).required(),
+    key("gateway.auth.trustedProxy.requiredHeaders", Texts),
+    key("gateway.auth.trustedProxy.allowUsers", Texts),
+    key("gateway.auth.trustedProxy.allowLoopback", Bool),
+    key("gateway.auth.trustedProxy.deviceAutoApprove", Object),
+    key("gateway.auth.trustedProxy.deviceAutoApprove.enabled", Bool),
+    key("gateway.auth.trustedProxy.deviceAutoApprove.scopes", WordList(&OPERATOR_SCOPES)),
     key("gateway.roles", Open).only(EMPTY).advice("remove it: there are no named roles yet"),
-    key("gateway.trustedProxies", Texts).only(EMPTY).advice(NO_PROXY),
-    key("gateway.allowRealIpFallback", Bool).only(OFF).advice(NO_PROXY),
+    key("gateway.trustedProxies", Texts),
+    key("gateway.allowRealIpFallback", Bool),
     key("gateway.http", Object),
     key("gateway.http.endpoints", Object),
     key("gateway.http.endpoints.chatCompletions", Object),
@@ -678,8 +686,8 @@ pub static KEYS: &[Key] = &[
     key("logging", Object),
     key("logging.level", Words(LEVELS)),
     key("logging.consoleLevel", Words(LEVELS)),
-    key("logging.file", Text),
-    key("logging.maxFileBytes", Integer(1, MAX)),
+    key("logging.file", Text).restart(),
+    key("logging.maxFileBytes", Integer(1, MAX)).restart(),
     key("logging.consoleStyle", Words(&["pretty", "compact", "json"])).later(),
     key("logging.redactSensitive", Words(&["off", "tools"]))
         .only(&["\"tools\""])

@@ -4,7 +4,9 @@ use super::super::Gateway;
 use super::super::conn::{Client, Role, State};
 use super::{Asked, known_caps};
 use crate::auth::devices::Issued;
+use crate::auth::identity::Proof;
 use crate::auth::{granted_scopes, known_scopes};
+use crate::config::AuthMode;
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::events::EVENTS;
@@ -31,7 +33,11 @@ impl Gateway {
                 // A page of the control UI is a person; any other page cannot speak for one.
                 let browser = asked.browser && asked.id != "openclaw-control-ui";
                 let with_device = request.params.contains_key("device");
-                let granted = if with_device && !browser {
+                let vouched = matches!(asked.identity.proof, Proof::Proxy { .. });
+                let granted = if vouched && !with_device {
+                    // It cannot declare scopes for itself; its user's own are added.
+                    Vec::new()
+                } else if with_device && !browser {
                     known_scopes(&asked.scopes)
                 } else {
                     granted_scopes(&asked.scopes, asked.id, asked.mode, browser)
@@ -66,6 +72,7 @@ impl Gateway {
         }));
         conn.due = None;
         self.conns.is_client_now(id);
+        self.is_known_now(id);
         let hello = self.hello(&conn_id, &asked, &scopes);
         self.send(id, fx, |out| {
             let mut frame = Vec::with_capacity(hello.len() + 128);
@@ -108,7 +115,7 @@ impl Gateway {
         }
         let mut snapshot = json!({
             "presence": self.presence_list(),
-            "health": self.health_value(),
+            "health": self.health_snapshot(),
             "stateVersion": {"presence": self.presence.version, "health": self.health_version},
             "uptimeMs": self.uptime_ms(),
             "sessionDefaults": self.session_defaults(asked.protocol),
@@ -124,7 +131,10 @@ impl Gateway {
         if newest {
             server["buildId"] = json!(crate::protocol::VERSION);
             server["bootId"] = json!(self.boot_id);
-            auth["method"] = json!(self.credentials.mode.as_str());
+            auth["method"] = json!(match (&asked.identity.proof, self.credentials.mode) {
+                (Proof::Secret, AuthMode::TrustedProxy) => "password",
+                (_, mode) => mode.as_str(),
+            });
             // `models.list` has the catalog: command lines of that generation ask for this word.
             features["capabilities"] = json!(["published-model-catalog"]);
             let phase = if self.leaving.is_some() { "draining" } else { "accepting" };

@@ -9,8 +9,10 @@
 //!
 //! The order is the reference's (FACTS.md section 2.1): with two faults the earlier is told.
 
+mod guess;
 mod hello;
 mod prove;
+mod proxy;
 
 use super::Gateway;
 use super::conn::{Conn, Role, State};
@@ -157,7 +159,12 @@ impl Gateway {
                 return self.close_socket(id, close::POLICY, "invalid request frame", fx);
             }
         };
-        match self.judge(id, &request, fx) {
+        let judged = match self.may_connect(id, &request) {
+            Ok(()) => self.judge(id, &request, fx),
+            Err(error) => Err(Refusal::policy(error)),
+        };
+        self.guessed_connect(id, &request, &judged);
+        match judged {
             Ok(asked) => self.welcome(id, &request, asked, fx),
             Err(refusal) => {
                 let peer = self.conns.get(id).map(|conn| conn.peer);
@@ -206,7 +213,7 @@ impl Gateway {
         let source = shake.source.clone();
         self.device(params, shake, id, role)?;
         let claim = claim(params, &source, role, id, mode);
-        let mut identity = self.proof(params, claim.as_ref())?;
+        let mut identity = self.proof(params, shake, claim.as_ref())?;
         let granted = match &claim {
             Some(claim) => {
                 let shown = prove::shown(params, &identity.proof);

@@ -29,6 +29,7 @@ impl Gateway {
                     })))
                 })
             }
+            _ if id == "openclaw-control-ui" && self.page_of_proxy(shake) => Ok(()),
             _ if id == "openclaw-control-ui" => {
                 let text = "control ui requires device identity \
                             (use HTTPS or localhost secure context)";
@@ -46,8 +47,12 @@ impl Gateway {
     pub(super) fn proof(
         &self,
         params: &Map<String, Value>,
+        shake: &Handshake,
         claim: Option<&Claim>,
     ) -> Result<Identity, Refusal> {
+        if let Some(found) = self.by_proxy(params, shake, claim) {
+            return found;
+        }
         let field = |name| presented(params, name);
         let secrets = ["token", "password"].into_iter().filter_map(field);
         let verdict = self.credentials.check(secrets);
@@ -58,6 +63,9 @@ impl Gateway {
             }));
         }
         let Some(claim) = claim else {
+            if self.credentials.mode == AuthMode::TrustedProxy {
+                return Err(self.no_proxy(params, shake));
+            }
             // A device's token or a setup code is nothing without the device's key.
             let other = ["deviceToken", "bootstrapToken"].into_iter().any(|n| field(n).is_some());
             let verdict = if other { Verdict::Mismatch } else { verdict };
@@ -73,6 +81,9 @@ impl Gateway {
             let setup = setup.ok_or_else(|| Refusal::policy(bad_setup()))?;
             let proof = Proof::Setup { id: claim.device_id.clone() };
             return Ok(Identity { proof, ceiling: setup.access.profile().scopes.to_vec() });
+        }
+        if self.credentials.mode == AuthMode::TrustedProxy {
+            return Err(self.no_proxy(params, shake));
         }
         let retry = self.devices.has_token(&claim.device_id, claim.role);
         Err(self.no_secret(params, verdict, retry))
@@ -142,7 +153,7 @@ impl Gateway {
 }
 
 /// A non-empty member of `auth`.
-fn presented<'a>(params: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+pub(super) fn presented<'a>(params: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     let text = params.get("auth")?.get(name)?.as_str();
     text.filter(|text| !text.is_empty())
 }
@@ -176,7 +187,7 @@ fn scope_mismatch() -> Refusal {
     })))
 }
 
-fn device_required() -> Refusal {
+pub(super) fn device_required() -> Refusal {
     let details = json!({"code": "DEVICE_IDENTITY_REQUIRED"});
     Refusal::policy(ErrorShape::new(Code::NotPaired, "device identity required").with(details))
 }

@@ -95,6 +95,7 @@ impl Gateway {
     /// revoked meanwhile, and what was approved silently is approved again.
     pub(super) fn save_devices(&mut self) -> std::io::Result<()> {
         let saved = self.devices.save(self.disk.as_mut());
+        self.forget_unpaired_nodes();
         if let Err(error) = &saved {
             log::error!(target: "devices", "devices were not written, and will be tried again: \
                 {error}");

@@ -11,6 +11,7 @@ use crate::auth::devices::{Access, Claim, Full, Reason, SetupOutcome, Via};
 use crate::auth::identity::{Identity, Proof};
 use crate::auth::source::Source;
 use crate::driver::Effects;
+use crate::limits;
 use crate::protocol::error::{Code, ErrorShape};
 use serde_json::json;
 
@@ -31,13 +32,17 @@ impl Gateway {
         if matches!(identity.proof, Proof::Setup { .. }) {
             return self.settle_setup(claim, identity, shown, fx);
         }
+        let vouched = self.claim_of_proxy(claim, identity);
+        let claim = vouched.as_ref().unwrap_or(claim);
         if let Some(reason) = self.devices.wants(claim) {
-            if !self.is_silent(claim, source, identity, reason) {
+            let silent = vouched.as_ref().is_some_and(|_| self.is_eligible(claim, reason))
+                || self.is_silent(claim, source, identity, reason);
+            if !silent {
                 return Err(self.ask_for_pairing(claim, reason, fx));
             }
             match reason {
                 Reason::MetadataUpgrade => self.devices.refresh(claim),
-                _ => self.approve_silently(claim)?,
+                _ => self.approve_silently(claim, &identity.proof)?,
             }
         }
         let by_token = matches!(identity.proof, Proof::Device { .. });
@@ -54,8 +59,8 @@ impl Gateway {
         Ok(Granted { own, further: Vec::new() })
     }
 
-    /// Two that prove enough by themselves: a helper of this machine with the secret (its
-    /// device makes no record), and a person at the control UI for whom a proxy vouches.
+    /// One proves enough by itself: a helper of this machine with the secret (its device makes
+    /// no record).
     fn needs_no_pairing(&self, claim: &Claim, source: &Source, identity: &Identity) -> bool {
         let operator = claim.role == "operator";
         match identity.proof {
@@ -67,8 +72,7 @@ impl Gateway {
                     && claim.client_mode == "backend"
                     && self.devices.paired(&claim.device_id).is_none()
             }
-            Proof::Proxy { .. } => operator && claim.client_id == "openclaw-control-ui",
-            Proof::Open | Proof::Device { .. } | Proof::Setup { .. } => false,
+            Proof::Proxy { .. } | Proof::Open | Proof::Device { .. } | Proof::Setup { .. } => false,
         }
     }
 
@@ -93,7 +97,48 @@ impl Gateway {
         }
     }
 
-    fn approve_silently(&mut self, claim: &Claim) -> Result<(), ErrorShape> {
+    /// What a device asks for through a proxy that vouches for its user: within the proxy's
+    /// cap, and, where its approval is nobody's to give, within what is approved by itself.
+    fn claim_of_proxy(&self, claim: &Claim, identity: &Identity) -> Option<Claim> {
+        let Proof::Proxy { cap, .. } = &identity.proof else { return None };
+        let within = |scopes: &[&'static str]| match cap {
+            Some(cap) => cut(scopes, cap),
+            None => scopes.to_vec(),
+        };
+        let mut claim = Claim { scopes: within(&claim.scopes), ..claim.clone() };
+        if let Some(reason) = self.devices.wants(&claim)
+            && self.is_eligible(&claim, reason)
+            && let Some(auto) = self.auto_approve()
+        {
+            claim.scopes = within(&auto.grant(&claim.scopes));
+        }
+        Some(claim)
+    }
+
+    /// Whether `deviceAutoApprove` covers a device of a user whom a proxy vouches for: pages and
+    /// native apps that a person uses, new or with more scopes, never another role or platform.
+    fn is_eligible(&self, claim: &Claim, reason: Reason) -> bool {
+        const PERSONS: [&str; 7] = [
+            "openclaw-control-ui",
+            "webchat-ui",
+            "webchat",
+            "openclaw-macos",
+            "openclaw-linux",
+            "openclaw-ios",
+            "openclaw-android",
+        ];
+        let person = PERSONS.contains(&claim.client_id)
+            && matches!(claim.client_mode, "ui" | "webchat")
+            && claim.role == "operator";
+        let kind = matches!(reason, Reason::NotPaired | Reason::ScopeUpgrade);
+        person && kind && self.auto_approve().is_some()
+    }
+
+    fn auto_approve(&self) -> Option<&crate::config::auth::DeviceAutoApprove> {
+        self.config.gateway.auth.trusted_proxy.as_ref()?.device_auto_approve.as_ref()
+    }
+
+    fn approve_silently(&mut self, claim: &Claim, proof: &Proof) -> Result<(), ErrorShape> {
         let now_ms = self.now.wall_ms;
         let new = self.devices.paired(&claim.device_id).is_none();
         if new {
@@ -101,7 +146,12 @@ impl Gateway {
         }
         self.devices.admit(claim, Via::Silent, now_ms).map_err(full)?;
         if new {
-            log::info!(target: "devices", "paired {} {} {}, local and with the secret",
+            let why = match proof {
+                Proof::Proxy { user, .. } => format!("for {user}, by deviceAutoApprove"),
+                _ => "local and with the secret".to_owned(),
+            };
+            let why = crate::wire::text::escape_log(&why, limits::LOG_USER);
+            log::info!(target: "devices", "paired {} {} {}, {why}",
                 claim.client_id, claim.role, claim.device_id);
         }
         Ok(())

@@ -9,11 +9,12 @@ use crate::agent::run::Outcome;
 use crate::api::hooks::{self, Action, Agent, Wake};
 use crate::api::{Reply, external, openai};
 use crate::auth::Verdict;
+use crate::auth::limiter::Shown;
+use crate::auth::source::Source;
 use crate::config::{AuthMode, Hooks};
-use crate::driver::{ConnId, Effects, Time};
+use crate::driver::{ConnId, Effects};
 use crate::gateway::Gateway;
 use crate::gateway::runs::{Active, Cause, NewRun, Repeated, digest, model_exists};
-use crate::limits;
 use crate::sessions::key;
 use crate::wire::hash::{constant_time_eq_digest, sha256};
 use crate::wire::http::head::{Head, Method};
@@ -21,39 +22,6 @@ use crate::wire::text::{rfc3339_ms, uuid_v4};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-
-/// Wrong tokens by address.
-#[derive(Default)]
-pub(in crate::gateway) struct Throttle {
-    failures: BTreeMap<IpAddr, (u32, Time)>,
-}
-
-impl Throttle {
-    /// Counts a failure; the seconds to wait when there were too many.
-    fn failed(&mut self, peer: IpAddr, now: Time) -> Option<u64> {
-        if self.failures.len() >= limits::HOOK_PEERS && !self.failures.contains_key(&peer) {
-            let oldest = self.failures.iter().min_by_key(|(_, (_, since))| *since);
-            if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
-                self.failures.remove(&oldest);
-            }
-        }
-        let (count, since) = self.failures.entry(peer).or_insert((0, now));
-        let past = now.ms_since(*since);
-        if past >= limits::HOOK_FAILURES_MS {
-            (*count, *since) = (0, now);
-        }
-        if *count >= limits::HOOK_FAILURES {
-            return Some((limits::HOOK_FAILURES_MS - past).div_ceil(1000).max(1));
-        }
-        *count += 1;
-        None
-    }
-
-    fn passed(&mut self, peer: IpAddr) {
-        self.failures.remove(&peer);
-    }
-}
 
 /// A run that a hook started, until it is over.
 struct Running {
@@ -122,7 +90,7 @@ enum Did {
 
 impl Gateway {
     /// The head of a hook's request: `None` when its body may be read.
-    pub(super) fn hook_head(&mut self, peer: IpAddr, name: &str, head: &Head) -> Option<Reply> {
+    pub(super) fn hook_head(&mut self, source: &Source, name: &str, head: &Head) -> Option<Reply> {
         let config = self.config.clone();
         let known = &config.hooks;
         if !known.enabled {
@@ -136,16 +104,16 @@ impl Gateway {
         if head.method != Method::Post {
             return Some(Reply::text(405, "Method Not Allowed").with("Allow", "POST"));
         }
-        if !self.hook_token_holds(known, hooks::token(head)) {
-            let denied = Reply::text(401, "Unauthorized");
-            return Some(match self.throttle.failed(peer, self.now.time) {
-                None => denied,
-                Some(seconds) => {
-                    Reply::text(429, "Too Many Requests").with("Retry-After", seconds.to_string())
-                }
-            });
+        let shown = hooks::token(head);
+        if let Err(wait_ms) = self.may_guess(source, Shown::Hook, shown.is_some()) {
+            let seconds = wait_ms.div_ceil(1000).to_string();
+            return Some(Reply::text(429, "Too Many Requests").with("Retry-After", seconds));
         }
-        self.throttle.passed(peer);
+        let holds = self.hook_token_holds(known, shown);
+        self.guessed(source, Shown::Hook, shown.map(|_| holds));
+        if !holds {
+            return Some(Reply::text(401, "Unauthorized"));
+        }
         name.is_empty().then(|| Reply::text(404, "Not Found"))
     }
 
@@ -393,32 +361,4 @@ fn answer(did: &[Did], failed: Option<Reply>, errors: &[String]) -> Reply {
         }
     }
     reply(&done)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrong_tokens_are_counted_by_address_for_a_minute() {
-        let mut throttle = Throttle::default();
-        let peer = |n: u32| IpAddr::from(n.to_be_bytes());
-        for _ in 0..limits::HOOK_FAILURES {
-            assert_eq!(throttle.failed(peer(1), Time(0)), None);
-        }
-        assert_eq!(throttle.failed(peer(1), Time(0)), Some(60));
-        let late = Time(0).after_ms(limits::HOOK_FAILURES_MS - 1);
-        assert_eq!(throttle.failed(peer(1), late), Some(1));
-        assert_eq!(throttle.failed(peer(2), late), None, "another address");
-        assert_eq!(throttle.failed(peer(1), late.after_ms(1)), None, "a new minute");
-        for _ in 0..limits::HOOK_FAILURES {
-            throttle.failed(peer(2), late);
-        }
-        throttle.passed(peer(2));
-        assert_eq!(throttle.failed(peer(2), late), None, "the right token clears the count");
-        for n in 0..2 * limits::HOOK_PEERS {
-            throttle.failed(peer(n as u32), late);
-            assert!(throttle.failures.len() <= limits::HOOK_PEERS);
-        }
-    }
 }

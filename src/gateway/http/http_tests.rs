@@ -40,8 +40,14 @@ impl Client {
 
     fn with(config: Config) -> Self {
         let secret = Secret::new("secret".to_owned());
-        let host =
-            Host { name: "pi".to_owned(), address: None, platform: "linux", pid: 1, port: 18789 };
+        let host = Host {
+            name: "pi".to_owned(),
+            address: None,
+            platform: "linux",
+            pid: 1,
+            port: 18789,
+            interfaces: || Some(Vec::new()),
+        };
         let nowhere = std::env::temp_dir().join("openclaw-http-tests-keep-nothing");
         let setup = Setup {
             config: Rc::new(config),

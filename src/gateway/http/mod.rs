@@ -12,7 +12,7 @@ mod outbound;
 mod previous;
 mod upgrade;
 
-pub(super) use hooks::{Started, Throttle};
+pub(super) use hooks::Started;
 pub(super) use previous::Responses;
 
 use super::Gateway;
@@ -125,7 +125,7 @@ impl Gateway {
     fn next_http(&mut self, id: ConnId) -> Option<Event> {
         let turn = self.turn;
         let conn = self.conns.get_mut(id)?;
-        if conn.waiting(turn) > limits::STREAM_HIGH {
+        if conn.waiting(turn) > conn.out_max() {
             return None;
         }
         match &mut conn.state {
@@ -139,8 +139,9 @@ impl Gateway {
         let now = self.now.time;
         let turn = self.turn;
         let Some(conn) = self.conns.get_mut(id) else { return };
-        let room = conn.waiting(turn) <= limits::STREAM_HIGH;
-        if !room && conn.queued <= limits::STREAM_HIGH {
+        let stranger = conn.stranger.is_some();
+        let room = conn.waiting(turn) <= conn.out_max();
+        if !room && conn.queued <= conn.out_max() {
             // Perhaps all of it leaves in this turn, and no report of the queue would come.
             self.stalled.push(id);
         }
@@ -150,8 +151,11 @@ impl Gateway {
         if http.phase != Some(phase) {
             http.phase = Some(phase);
             let due = match phase {
+                Phase::Idle if stranger => Some(now.after_ms(limits::STRANGER_IDLE_MS)),
                 Phase::Idle => Some(now.after_ms(limits::HTTP_IDLE_MS)),
                 Phase::Head => Some(now.after_ms(limits::HTTP_HEAD_MS)),
+                // Of a body that was refused: whoever has proved nothing has less time for it.
+                Phase::Body if stranger => Some(now.after_ms(limits::HTTP_HEAD_MS)),
                 Phase::Body => Some(now.after_ms(limits::HTTP_BODY_MS)),
                 Phase::Responding => http.silent_until(),
                 Phase::Closed => None,
@@ -201,14 +205,16 @@ impl Gateway {
         if leaving && let State::Http(http) = &mut conn.state {
             http.server.close_after_response();
         }
-        let Ok(source) = attribute(&head.headers, peer) else {
+        let Ok(mut source) = attribute(&head.headers, peer, &self.config.gateway.proxies) else {
             return self.http_reply(id, &api::proxy_attribution_required(), &head, fx);
         };
+        self.vouch(&mut source, &head.headers, peer);
         let policy = Policy {
             allowed_origins: &self.config.gateway.control_ui.allowed_origins,
             mode: self.credentials.mode,
             hostname: &self.host.name,
             port: self.host.port,
+            proxied: source.proxied,
         };
         let browser = decide(&head.headers, peer, policy);
         let upgrade = head.is_upgrade_websocket();
@@ -232,7 +238,7 @@ impl Gateway {
             }
         };
         if let Door::Hook(name) = &door
-            && let Some(reply) = self.hook_head(peer, name, &head)
+            && let Some(reply) = self.hook_head(&source, name, &head)
         {
             return self.http_reply(id, &reply, &head, fx);
         }
@@ -243,6 +249,9 @@ impl Gateway {
                 Err(reply) => return self.http_reply(id, &reply, &head, fx),
             },
         };
+        if identity.is_some() || matches!(door, Door::Hook(_)) {
+            self.is_known_now(id);
+        }
         if let Some(key) = door.switched_off(&self.config) {
             return self.http_reply(id, &openai::disabled(key), &head, fx);
         }

@@ -140,7 +140,9 @@ impl Gateway {
         mut ask: Ask<'_>,
         fx: &mut Effects,
     ) -> Handled {
-        let known = self.nodes.registry.get(ask.node).filter(|known| known.approved.is_some());
+        let paired = self.devices.approved(ask.node, "node");
+        let known = self.nodes.registry.get(ask.node);
+        let known = known.filter(|known| paired && known.approved.is_some());
         let known = known.ok_or_else(|| pairing_changed("invocation"))?;
         let live = self.nodes.live.get(ask.node).ok_or_else(not_connected)?;
         let policy = &self.config.gateway.nodes;

@@ -24,6 +24,8 @@ use super::Gateway;
 use super::broadcast::To;
 use super::conn::Role;
 use super::timers::Armed;
+use crate::auth::devices::Via;
+use crate::auth::identity::Proof;
 use crate::auth::nodes::{Asking, Claims, Registry};
 use crate::driver::{ConnId, Effects};
 use crate::limits;
@@ -45,6 +47,8 @@ struct Live {
     conn: ConnId,
     claims: Claims,
     since_ms: u64,
+    /// Its address, unless it is on this machine.
+    ip: Option<std::net::IpAddr>,
     /// When a `node.presence.alive` was kept last.
     alive_ms: u64,
 }
@@ -145,9 +149,13 @@ impl Gateway {
         }
         let claims = Claims::of(params);
         let request = self.uuid();
+        let silent =
+            self.devices.paired(&node).is_some_and(|device| device.approved_via == Via::Silent);
+        let by_setup =
+            self.conns.client(id).is_some_and(|client| matches!(client.proof, Proof::Setup { .. }));
         let live = &self.nodes.live;
         let now_ms = self.now.wall_ms;
-        let asking = Asking { request: &request, silent: true, now_ms };
+        let asking = Asking { request: &request, silent, now_ms };
         let nodes = &self.config.gateway.nodes;
         let arrival =
             self.nodes.registry.arrived(&node, &claims, nodes, asking, |id| live.contains_key(id));
@@ -155,11 +163,17 @@ impl Gateway {
             log::warn!(target: "nodes", "{node} may offer nothing: {} nodes are known; remove one \
                 with openclaw nodes remove", limits::NODES);
         }
-        let new = Live { conn: id, claims, since_ms: now_ms, alive_ms: 0 };
+        let ip = self.conns.get(id).map(|conn| conn.peer.ip().to_canonical());
+        let ip = ip.filter(|ip| !crate::auth::is_loopback(*ip));
+        let new = Live { conn: id, claims, since_ms: now_ms, ip, alive_ms: 0 };
         self.nodes.live.insert(node.clone(), new);
         self.node_changed();
         if let Some((request, why)) = arrival.resolved {
             self.node_resolved(&request, &node, why, fx);
+        }
+        let first = self.nodes.registry.get(&node).is_some_and(|known| known.approved.is_none());
+        if arrival.requested && by_setup && first {
+            return self.approve_enrolled(&request, &node);
         }
         if arrival.requested
             && let Some(pending) = self.nodes.registry.get(&node).and_then(|it| it.pending.as_ref())
@@ -168,6 +182,33 @@ impl Gateway {
             log::info!(target: "nodes", "{node} asks to offer commands: openclaw nodes approve {}",
                 pending.id);
             self.broadcast("node.pair.requested", To::All, fx, &|_| Some(payload.clone()));
+        }
+    }
+
+    /// A setup code is an administrator's word for the device and for what it offers first
+    /// (docs/gateway/pairing.md); a later, wider surface asks like any other.
+    fn approve_enrolled(&mut self, request: &str, node: &str) {
+        let now_ms = self.now.wall_ms;
+        match self.decide(|registry| registry.approve(request, now_ms), "no such request") {
+            Ok(_) => log::info!(target: "nodes", "{node} was approved by its setup code"),
+            Err(error) => log::error!(target: "nodes", "{node}: {}; approve it by hand: openclaw \
+                nodes pending", error.message),
+        }
+    }
+
+    /// A device that lost its role as a node has no surface left, so that none comes back when
+    /// it is paired anew. Called whenever devices change, and at the start.
+    pub(super) fn forget_unpaired_nodes(&mut self) {
+        let devices = &self.devices;
+        if !self.nodes.registry.retain(|id| devices.approved(id, "node")) {
+            return;
+        }
+        let registry = &self.nodes.registry;
+        self.nodes.queues.retain(|id, _| registry.get(id).is_some());
+        self.nodes.dirty = true;
+        self.nodes.save(self.disk.as_mut(), &self.state_dir);
+        if self.nodes.dirty {
+            self.save_soon();
         }
     }
 

@@ -75,16 +75,26 @@ impl Gateway {
         Ok(Answer::Value(json!({"requestId": request, "nodeId": node})))
     }
 
-    /// `node.pair.remove`: the surface is gone, its connections are closed.
+    /// `node.pair.remove`: the device is no node any more; its connections as one are closed,
+    /// its token as one is void, its surface is gone. A device that is an operator too stays one.
     pub(in crate::gateway) fn node_pair_remove(
         &mut self,
+        conn: ConnId,
         params: &Params,
         fx: &mut Effects,
     ) -> Handled {
         let node = text(params, "nodeId");
-        self.decide(|registry| registry.remove(node).then_some(()), UNKNOWN_NODE)?;
+        if !self.devices.approved(node, "node") {
+            return Err(ErrorShape::invalid(UNKNOWN_NODE));
+        }
+        let by = self.approver(conn);
+        if self.devices.approved(node, "operator") && !by.is_admin() {
+            return Err(ErrorShape::missing_scope("operator.admin"));
+        }
+        self.devices.drop_role(node, "node");
+        // A disk that refuses is asked again; the role is gone meanwhile.
+        let _ = self.save_devices();
         log::info!(target: "nodes", "{node} was removed");
-        self.nodes.queues.remove(node);
         self.close_node(node, fx);
         self.node_resolved("", node, "removed", fx);
         Ok(Answer::Value(json!({"nodeId": node})))

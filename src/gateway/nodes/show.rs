@@ -56,6 +56,7 @@ impl Gateway {
             put(&mut row, name, json!(text));
         }
         put(&mut row, "displayName", json!(node.name()));
+        put(&mut row, "remoteIp", json!(live.and_then(|live| live.ip)));
         self.put_surface(&mut row, node, live);
         put(&mut row, "sessionHost", json!(false));
         put(&mut row, "hostStats", json!(node.stats));

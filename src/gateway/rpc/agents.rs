@@ -341,9 +341,9 @@ impl Gateway {
         let Some(reload) = &mut self.reload else {
             return Err(ErrorShape::unavailable("this gateway runs without a configuration file"));
         };
-        match reload(Some(text), &self.secrets.resolved) {
-            Ok((config, _)) => Ok(config),
-            Err(error) => Err(ErrorShape::invalid(format!("invalid config: {error}"))),
+        match reload.load(Some(text), &self.secrets.resolved) {
+            Ok(new) => Ok(new.config),
+            Err(not) => Err(ErrorShape::invalid(format!("invalid config: {}", not.text))),
         }
     }
 }

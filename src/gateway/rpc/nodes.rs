@@ -29,7 +29,7 @@ impl Gateway {
             Op::NodePairApprove => self.node_pair_approve(conn, params, fx),
             Op::NodePairList => Ok(Answer::Value(self.node_pair_list())),
             Op::NodePairReject => self.node_pair_reject(params, fx),
-            Op::NodePairRemove => self.node_pair_remove(params, fx),
+            Op::NodePairRemove => self.node_pair_remove(conn, params, fx),
             Op::NodePendingAck => Ok(Answer::Value(self.node_pending_ack(conn, params))),
             Op::NodePendingDrain => self.node_pending_drain(conn, params),
             Op::NodePendingEnqueue => self.node_pending_enqueue(params),

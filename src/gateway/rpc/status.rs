@@ -26,6 +26,10 @@ struct Health<'a> {
     default_agent_id: &'a str,
     agents: Vec<AgentHealth<'a>>,
     sessions: SessionsHealth<'a>,
+    /// What is wrong with the configuration file as it is now; the schema of `hello-ok` has no
+    /// place for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    config_issues: Vec<Value>,
 }
 
 /// `{}`.
@@ -88,7 +92,16 @@ impl Gateway {
         out
     }
 
-    /// `health` for the snapshot of `hello-ok` and the `health` event.
+    /// `health` for the snapshot of `hello-ok`, which has no place for `configIssues`.
+    pub(in crate::gateway) fn health_snapshot(&self) -> Value {
+        let mut value = self.health_value();
+        if let Some(fields) = value.as_object_mut() {
+            fields.remove("configIssues");
+        }
+        value
+    }
+
+    /// `health` for the `health` event.
     pub(in crate::gateway) fn health_value(&self) -> Value {
         serde_json::to_value(self.health()).unwrap_or_default()
     }
@@ -101,7 +114,7 @@ impl Gateway {
             ts: self.now.wall_ms,
             duration_ms: 0,
             plugins: Plugins::default(),
-            config_reload: ConfigReload { hot_reload_status: "disabled" },
+            config_reload: ConfigReload { hot_reload_status: self.hot_reload() },
             channels: Nothing {},
             channel_order: [],
             channel_labels: Nothing {},
@@ -117,7 +130,15 @@ impl Gateway {
                 })
                 .collect(),
             sessions: self.sessions_health(default),
+            config_issues: self.config_issues(),
         }
+    }
+
+    /// `disabled` while edits of the file do not reach the running gateway.
+    fn hot_reload(&self) -> &'static str {
+        let off = self.config.gateway.reload.mode == crate::config::ReloadMode::Off;
+        let deaf = self.reload.is_none() || off || self.watch.refused.is_some();
+        if deaf { "disabled" } else { "active" }
     }
 
     fn sessions_health(&self, agent: &str) -> SessionsHealth<'_> {
@@ -170,7 +191,8 @@ impl Gateway {
                 "recent": recent, "byAgent": by_agent,
             },
             "modelRuntime": {"degraded": false, "pendingAgents": []},
-            "configWarnings": self.config.warnings.len(),
+            "configWarnings": self.config.warnings.len(), "configIssues": self.config_issues(),
+            "configWaitsForRestart": self.watch.waiting,
             "pid": self.host.pid, "uptimeMs": self.uptime_ms(),
             "connections": {"clients": self.conns.clients_len(), "all": self.conns.all().count()},
             "memory": {

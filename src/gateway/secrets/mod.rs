@@ -17,48 +17,14 @@ mod ask;
 mod rpc;
 
 use super::Gateway;
+use super::reload::By;
 use super::timers::{Armed, Timer};
-use crate::config::ConfigError;
 use crate::config::secrets::{Batch, BoundRef, Resolved};
 use crate::driver::{ChildEvent, ChildId, ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
 pub use ask::Asking;
 use serde_json::{Value, json};
-
-/// Why a configuration was not loaded. `Display` is for people.
-#[derive(Debug, Clone, Default)]
-pub struct NotLoaded {
-    /// Every issue, and the next command.
-    pub text: String,
-    /// Programs to ask before it can be tried again; then nothing else is wrong.
-    pub pending: Vec<Batch>,
-    /// The references of the file that stand for nothing.
-    pub unresolved: Vec<BoundRef>,
-}
-
-impl std::fmt::Display for NotLoaded {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl From<String> for NotLoaded {
-    fn from(text: String) -> Self {
-        Self { text, ..Self::default() }
-    }
-}
-
-impl From<&ConfigError> for NotLoaded {
-    fn from(error: &ConfigError) -> Self {
-        let fails = |one: &&BoundRef| one.why.is_some() && one.inactive.is_none();
-        Self {
-            text: error.to_string(),
-            pending: error.pending.clone(),
-            unresolved: error.secrets.iter().filter(fails).cloned().collect(),
-        }
-    }
-}
 
 /// What is known, and what is being asked.
 #[derive(Default)]
@@ -99,24 +65,11 @@ const ROUNDS: u32 = 3;
 impl Gateway {
     /// SIGHUP: the file and every secret anew.
     pub(super) fn reload_all(&mut self, fx: &mut Effects) {
+        self.looked();
         self.want_secrets(Waiter { request: None }, fx);
     }
 
-    /// The file anew, programs asked only where they have not been. Asked later, it is applied
-    /// later.
-    pub(super) fn reread(&mut self, fx: &mut Effects) {
-        let Some(reload) = &mut self.reload else { return };
-        match reload(None, &self.secrets.resolved) {
-            Ok((config, credentials)) => self.apply_config(config, credentials, fx),
-            Err(not) if not.pending.is_empty() => {
-                log::error!(target: "gateway",
-                    "configuration not applied, the running one stays: {not}");
-            }
-            Err(not) => self.ask_programs(not.pending, self.secrets.resolved.clone(), fx),
-        }
-    }
-
-    fn ask_programs(&mut self, batches: Vec<Batch>, known: Resolved, fx: &mut Effects) {
+    pub(super) fn ask_programs(&mut self, batches: Vec<Batch>, known: Resolved, fx: &mut Effects) {
         if self.secrets.job.is_some() {
             // Whoever is asked now, the file is read once more afterwards.
             self.secrets.next.push(Waiter { request: None });
@@ -154,9 +107,9 @@ impl Gateway {
             let what = "this gateway runs without a configuration file";
             return self.tell_waiters(waiters, &Err(ErrorShape::unavailable(what)), fx);
         };
-        match reload(None, &known) {
-            Ok((config, credentials)) => {
-                let warnings = config.secrets.iter().filter(|one| one.why.is_some()).count();
+        match reload.load(None, &known) {
+            Ok(new) => {
+                let warnings = new.config.secrets.iter().filter(|one| one.why.is_some()).count();
                 if !self.secrets.degraded.is_empty() {
                     log::info!(target: "secrets", "SECRETS_RELOADER_RECOVERED");
                 }
@@ -164,7 +117,7 @@ impl Gateway {
                 self.secrets.resolved = known;
                 // Those who asked hear of it first: their own sockets may be closed next.
                 self.tell_waiters(waiters, &Ok(warnings), fx);
-                self.apply_config(config, credentials, fx);
+                self.take_over(new, By::Command, fx);
             }
             Err(not) if !not.pending.is_empty() && rounds < ROUNDS => {
                 let asking = Asking::new(not.pending, known);
@@ -177,6 +130,9 @@ impl Gateway {
                     "secrets not reloaded, the running configuration stays: {not}");
                 let what = format!("secrets not reloaded, the old ones stay in force: {not}");
                 self.tell_waiters(waiters, &Err(ErrorShape::unavailable(what)), fx);
+                if not.unresolved.is_empty() {
+                    self.refuse(not, fx);
+                }
             }
         }
     }

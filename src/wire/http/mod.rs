@@ -11,6 +11,8 @@ pub mod body;
 pub mod client;
 pub mod head;
 pub mod respond;
+#[doc(hidden)]
+pub mod second;
 pub mod server;
 
 pub use client::{Client, ClientError, ClientEvent};
