@@ -64,10 +64,11 @@ pub fn attribute(
         false => peer.to_canonical(),
     };
     let host = headers.get("host").and_then(parse_host_port);
+    let here = host.is_some_and(|(name, _)| is_local_name(&name));
     let scopes: Vec<&str> = headers.get_all("x-openclaw-scopes").collect();
     Ok(Source {
         ip,
-        local: !proxied && is_loopback(peer) && host.is_none_or(|(name, _)| is_local_name(&name)),
+        local: !proxied && is_loopback(peer) && here,
         proxied,
         origin: headers.get("origin").map(str::to_owned),
         browser: headers.get("origin").is_some() || headers.get("sec-fetch-site").is_some(),
