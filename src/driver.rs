@@ -261,7 +261,7 @@ impl std::fmt::Debug for Proxy {
 }
 
 /// A child process to start. The environment is exactly `env`; no shell is involved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Spawn {
     /// Absolute path of the program.
     pub program: PathBuf,
@@ -302,6 +302,13 @@ pub struct TlsFiles {
     pub key: TlsFile,
     /// Certificates that complete the chain.
     pub ca: Option<TlsFile>,
+}
+
+/// The program alone: arguments, environment and input may hold secrets.
+impl std::fmt::Debug for Spawn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Spawn({})", self.program.display())
+    }
 }
 
 /// What the core asks the driver to do.

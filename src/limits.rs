@@ -179,6 +179,19 @@ pub const CONFIG_POLL_MS: u64 = 1_000;
 pub const CONFIG_SETTLE_MS: u64 = 50;
 /// Files that are watched: a look is as many system calls.
 pub const CONFIG_FILES: usize = 256;
+/// Writes of the configuration by one caller and method in [`CONFIG_WRITES_MS`] (reference: 30).
+pub const CONFIG_WRITES: u32 = 30;
+/// The window of [`CONFIG_WRITES`].
+pub const CONFIG_WRITES_MS: u64 = 60_000;
+/// Callers whose writes are counted; only admins get so far.
+pub const CONFIG_WRITERS: usize = 256;
+/// Copies of earlier configurations beside the file (reference: 5).
+pub const CONFIG_BACKUPS: usize = 5;
+/// Copies of texts that were not written.
+pub const CONFIG_REJECTED: usize = 5;
+/// A file of so many bytes that shrinks to less than half by one `config.set` was probably cut
+/// off.
+pub const CONFIG_CLOBBER: usize = 512;
 /// Changed keys that the log names after one edit.
 pub const CONFIG_CHANGES_LOGGED: usize = 20;
 /// Size of the configuration file, includes counted together.

@@ -22,7 +22,7 @@ macro_rules! target {
     };
 }
 
-const TARGETS: [Target; 18] = [
+const TARGETS: [Target; 19] = [
     target!("chunked_body": wire::http::body::fuzz),
     target!("connect_request": protocol::frame::fuzz, gateway::fuzz_connect),
     target!("gateway": gateway::fuzz),
@@ -39,6 +39,7 @@ const TARGETS: [Target; 18] = [
     ),
     target!("tool_edits": agent::tools::patch::fuzz, agent::tools::edit::fuzz),
     target!("tool_patterns": agent::tools::regex::fuzz, agent::tools::glob::fuzz),
+    target!("secrets_reply": config::secrets::reply::fuzz),
     target!("transcript": sessions::transcript::fuzz),
     target!("url": wire::url::fuzz),
     target!("exec_shell": agent::exec::shell::fuzz),

@@ -233,6 +233,13 @@ impl Reloader for Again {
         let secret = plan.secret().map_err(refused)?;
         let (addr, bound) = (plan.addr, self.bound);
         let stays = addr.ip() == bound.ip() && [0, bound.port()].contains(&addr.port());
+        if !stays && addr.port() != bound.port() {
+            // A restart opens it; to find it taken then would be the end of the gateway.
+            TcpListener::bind(addr).map_err(|error| {
+                let what = format!("the gateway cannot move to {addr}: {error}");
+                refused(Failed::config(what, "openclaw config set gateway.port <a free one>"))
+            })?;
+        }
         let credentials = secret.credentials(plan.mode);
         Ok(Reloaded { credentials, moves: (!stays).then_some(addr), config, files })
     }

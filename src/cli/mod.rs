@@ -138,6 +138,8 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::MessageSend => message::send(args),
         Run::Setup => setup::run(args),
         Run::ConfigFile => config::file(args),
+        Run::ConfigGet => config::get(args),
+        Run::ConfigSchema => config::schema(),
         Run::ConfigValidate => config::validate(args),
         Run::ConfigSet => config::set(args),
         Run::ConfigUnset => config::unset(args),

@@ -70,6 +70,8 @@ pub enum Run {
     SkillsCheck,
     Setup,
     ConfigFile,
+    ConfigGet,
+    ConfigSchema,
     ConfigValidate,
     ConfigSet,
     ConfigUnset,

@@ -78,6 +78,8 @@ const fn of_nodes(
     Command { path, run, about, operands: &[], flags, examples }
 }
 
+const DRY_RUN: Flag = switch("dry-run", "Check the result and write nothing");
+
 const AGENT_OF_LIST: Flag = text("agent", "id", "Whose list (default: *, every agent's)");
 
 /// Flags that every command takes, before or after its words.
@@ -586,6 +588,22 @@ pub const COMMANDS: &[Command] = &[
         examples: &[],
     },
     Command {
+        path: &["config", "get"],
+        run: Run::ConfigGet,
+        about: "Print one value of the file, secrets hidden",
+        operands: &["path"],
+        flags: &[JSON],
+        examples: &["openclaw config get agents.defaults.model --json"],
+    },
+    Command {
+        path: &["config", "schema"],
+        run: Run::ConfigSchema,
+        about: "Print the JSON Schema of the file, for editors and forms",
+        operands: &[],
+        flags: &[],
+        examples: &["openclaw config schema > openclaw.schema.json"],
+    },
+    Command {
         path: &["config", "validate"],
         run: Run::ConfigValidate,
         about: "Check the file and name every fault with its line",
@@ -598,7 +616,12 @@ pub const COMMANDS: &[Command] = &[
         run: Run::ConfigSet,
         about: "Set one key; comments stay, an invalid result is not written",
         operands: &["path", "value"],
-        flags: &[],
+        flags: &[
+            switch("strict-json", "The value is strict JSON, never a bare text"),
+            switch("merge", "Lay the value on what is there: objects by key, lists by id"),
+            switch("replace", "Replace a map or list even where that removes entries"),
+            DRY_RUN,
+        ],
         examples: &[
             "openclaw config set gateway.port 18789",
             "openclaw config set agents.defaults.model.primary ollama/qwen3:8b",
@@ -609,7 +632,7 @@ pub const COMMANDS: &[Command] = &[
         run: Run::ConfigUnset,
         about: "Remove one key; comments stay, an invalid result is not written",
         operands: &["path"],
-        flags: &[],
+        flags: &[DRY_RUN],
         examples: &["openclaw config unset gateway.port"],
     },
     Command {

@@ -42,7 +42,7 @@ pub trait Source {
 }
 
 /// A good load.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Loaded {
     /// The snapshot.
     pub config: Rc<Config>,
@@ -51,6 +51,14 @@ pub struct Loaded {
     pub env: BTreeMap<String, String>,
     /// Every file that was read or looked for, to be watched.
     pub files: Vec<PathBuf>,
+}
+
+/// Without the environment, whose values may be secrets.
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { config, env: _, files } = self;
+        f.debug_struct("Loaded").field("config", config).field("files", files).finish()
+    }
 }
 
 /// A load that failed. `Display` lists every issue and the next command.

@@ -293,6 +293,18 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
 }
 
 #[test]
+fn the_policy_of_nodes_is_typed_and_takes_the_older_names() {
+    let text = "{gateway: {nodes: {allowCommands: ['a '], denyCommands: ['', 'b'], \
+                commands: {allow: ['c'], deny: ['d']}}}}";
+    let nodes = load_text(text).unwrap().config.gateway.nodes.clone();
+    assert_eq!(
+        (nodes.allow, nodes.deny),
+        (vec!["c".to_owned(), "a".to_owned()], vec!["d".to_owned(), "b".to_owned()],)
+    );
+    assert!(load_text("{gateway: {nodes: {commands: {deny: 'd'}}}}").is_err());
+}
+
+#[test]
 fn tool_policies_are_typed() {
     use crate::config::ToolProfile;
     let config = load_text(

@@ -84,7 +84,13 @@ pub enum Op {
     ChatSend,
     ChatStartup,
     CommandsList,
+    ConfigApply,
     ConfigGet,
+    ConfigOpenFile,
+    ConfigPatch,
+    ConfigSchema,
+    ConfigSchemaLookup,
+    ConfigSet,
     DevicePairList,
     ExecApprovalGet,
     ExecApprovalList,
@@ -121,6 +127,7 @@ pub enum Op {
     NodeRename,
     NodeSkillsUpdate,
     SecretsReload,
+    SecretsResolve,
     Send,
     SessionsAbort,
     SessionsCompact,
@@ -262,6 +269,28 @@ const CHAT_SEND: &[Field] = &[
     may("systemInputProvenance", Kind::Obj),
     may("systemProvenanceReceipt", Kind::Str),
     must("idempotencyKey", Kind::Text(256)),
+];
+
+/// The text of a whole configuration.
+const CONFIG_RAW: Kind = Kind::Text(crate::limits::CONFIG_BYTES);
+
+const CONFIG_WRITE: &[Field] = &[
+    must("raw", CONFIG_RAW),
+    may("baseHash", Kind::Text(256)),
+    may("sessionKey", Kind::Str),
+    may("deliveryContext", Kind::Obj),
+    may("note", Kind::Str),
+    may("restartDelayMs", COUNT),
+];
+
+const CONFIG_PATCH: &[Field] = &[
+    must("raw", CONFIG_RAW),
+    may("baseHash", Kind::Text(256)),
+    may("sessionKey", Kind::Str),
+    may("deliveryContext", Kind::Obj),
+    may("note", Kind::Str),
+    may("restartDelayMs", COUNT),
+    may("replacePaths", Kind::Strings),
 ];
 
 const CHAT_HISTORY: &[Field] = &[
@@ -596,7 +625,25 @@ pub const OPERATIONS: &[Operation] = &[
         ],
         Since::V3,
     ),
+    row("config.apply", Op::ConfigApply, ADMIN, CONFIG_WRITE, Since::V3),
     open("config.get", Op::ConfigGet, READ),
+    row("config.openFile", Op::ConfigOpenFile, ADMIN, &[], Since::V3),
+    row("config.patch", Op::ConfigPatch, ADMIN, CONFIG_PATCH, Since::V3),
+    row("config.schema", Op::ConfigSchema, READ, &[], Since::V3),
+    row(
+        "config.schema.lookup",
+        Op::ConfigSchemaLookup,
+        READ,
+        &[must("path", Kind::Text(1024))],
+        Since::V3,
+    ),
+    row(
+        "config.set",
+        Op::ConfigSet,
+        ADMIN,
+        &[must("raw", CONFIG_RAW), may("baseHash", Kind::Text(256))],
+        Since::V3,
+    ),
     row("device.pair.list", Op::DevicePairList, PAIRING, &[], Since::V3),
     row("exec.approval.get", Op::ExecApprovalGet, APPROVALS, &[must("id", ID)], Since::V3),
     row("exec.approval.list", Op::ExecApprovalList, APPROVALS, &[], Since::V3),
@@ -803,6 +850,21 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V4,
     ),
     row("secrets.reload", Op::SecretsReload, ADMIN, &[], Since::V3),
+    row(
+        "secrets.resolve",
+        Op::SecretsResolve,
+        ADMIN,
+        // The handler asks for what must be there, in the reference's words.
+        &[
+            may("commandName", Kind::Str),
+            may("targetIds", Kind::Strings),
+            may("allowedPaths", Kind::Strings),
+            may("forcedActivePaths", Kind::Strings),
+            may("optionalActivePaths", Kind::Strings),
+            may("providerOverrides", Kind::Obj),
+        ],
+        Since::V3,
+    ),
     row(
         "send",
         Op::Send,

@@ -119,7 +119,13 @@ pub struct Lines {
 impl Lines {
     /// Starts it.
     pub fn start(command: &mut Command) -> Self {
-        command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.stderr(Stdio::inherit());
+        Self::start_as_it_is(command)
+    }
+
+    /// Starts it with its standard error wherever the command says.
+    pub fn start_as_it_is(command: &mut Command) -> Self {
+        command.stdout(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let stdout = child.stdout.take().expect("a pipe");
         let (sender, lines) = channel();
@@ -185,7 +191,16 @@ pub struct Gateway {
 impl Gateway {
     /// Starts it and waits for the line with its address.
     pub fn start(command: &mut Command) -> Self {
-        let mut process = Lines::start(command);
+        Self::of(Lines::start(command))
+    }
+
+    /// As [`Gateway::start`], with its standard error in a file.
+    pub fn start_with_stderr(command: &mut Command, path: &Path) -> Self {
+        let file = std::fs::File::create(path).expect("the file");
+        Self::of(Lines::start_as_it_is(command.stderr(file)))
+    }
+
+    fn of(mut process: Lines) -> Self {
         let line = process.wait_for("listening on ws");
         let address =
             |word: &str| word.split_once("://127.0.0.1:").map(|(_, port)| port.to_owned());

@@ -52,6 +52,11 @@ impl Resolved {
         self.answers.get(key)
     }
 
+    /// What a batch was answered for an id.
+    pub fn of(&self, batch: &Batch, id: &str) -> Option<Result<Secret, String>> {
+        self.get(&(batch.provider.clone(), batch.exec.clone(), id.to_owned())).cloned()
+    }
+
     /// How many answers there are.
     pub fn len(&self) -> usize {
         self.answers.len()

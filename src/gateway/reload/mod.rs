@@ -25,6 +25,8 @@
 //! A restart waits for active runs, `gateway.reload.deferralTimeoutMs` at most. Secrets never
 //! wait for it: whatever is applied counts from the next request on, at every door.
 
+mod keep;
+
 use super::Gateway;
 use super::broadcast::To;
 use super::timers::Timer;
@@ -38,6 +40,7 @@ use crate::driver::{Effects, Signal, Time};
 use crate::limits;
 use crate::protocol::close;
 use crate::store::{Disk, Stat};
+pub(super) use keep::{Kept, Writes};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -142,6 +145,8 @@ pub(super) struct Watch {
     pub(super) waiting: Vec<String>,
     /// A restart waits for the last run.
     restart: bool,
+    /// Who wrote how often.
+    pub(super) writes: Writes,
 }
 
 /// Who wants the file looked at.

@@ -57,6 +57,12 @@ impl Gateway {
             Op::ChatSend => self.chat_send(conn, request, params, fx),
             Op::CommandsList => self.commands_list(params),
             Op::ConfigGet => Ok(Answer::Value(self.config_get())),
+            Op::ConfigOpenFile => self.config_open_file(),
+            Op::ConfigSchema => Ok(Answer::Value(self.config_schema())),
+            Op::ConfigSchemaLookup => Self::config_schema_lookup(params),
+            Op::ConfigSet | Op::ConfigPatch | Op::ConfigApply => {
+                self.config_write(op, conn, request, params, fx)
+            }
             Op::DevicePairList => Ok(self.device_pair_list(conn)),
             Op::ExecApprovalGet => self.exec_approval_get(text(params, "id").unwrap_or_default()),
             Op::ExecApprovalList => Ok(Answer::Value(self.exec_approval_list())),
@@ -101,6 +107,7 @@ impl Gateway {
             | Op::NodePluginToolsUpdate
             | Op::NodeRename
             | Op::NodeSkillsUpdate => self.handle_node(op, conn, request, params, fx),
+            Op::SecretsResolve => self.secrets_resolve(params),
             Op::SecretsReload => Ok(self.secrets_reload(conn, request, fx)),
             Op::SessionsAbort => self.sessions_abort(params, fx),
             Op::SessionsCompact => self.sessions_compact(conn, request, params),

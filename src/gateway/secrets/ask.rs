@@ -172,3 +172,7 @@ impl Asked {
         fx.push(Effect::Kill { child, kill: true });
     }
 }
+
+#[cfg(test)]
+#[path = "ask_tests.rs"]
+mod tests;
