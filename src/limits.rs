@@ -119,6 +119,47 @@ pub const SYSTEM_EVENTS: usize = 20;
 pub const SYSTEM_EVENT_BYTES: usize = 16 * 1024;
 /// Sessions with such events; beyond it new ones are refused.
 pub const SYSTEM_EVENT_SESSIONS: usize = 1_024;
+/// Scheduled jobs; beyond it new ones are refused. Each is looked at when time is due.
+pub const CRON_JOBS: usize = 1_000;
+/// One job as JSON; a larger one is refused. Its message goes to a model with every run.
+pub const CRON_JOB_BYTES: usize = 64 * 1024;
+/// `cron/jobs.json`; a larger file is not read: [`CRON_JOBS`] times an eighth of
+/// [`CRON_JOB_BYTES`], and room.
+pub const CRON_STORE_BYTES: u64 = 16 << 20;
+/// Shortest interval; a shorter one counts as this, so that no job turns in a circle.
+pub const CRON_EVERY_MS: u64 = 1_000;
+/// Window in which full hours are spread (reference: up to 5 minutes).
+pub const CRON_STAGGER_MS: u64 = 300_000;
+/// Widest window that is asked for: a day.
+pub const CRON_STAGGER_MAX_MS: u64 = 86_400_000;
+/// The scheduler looks at the wall clock at least so often: it may have been set.
+pub const CRON_LOOK_MS: u64 = 60_000;
+/// What waits for a free place among the runs; beyond it `cron.run` is refused.
+pub const CRON_QUEUE: usize = 100;
+/// Pause of a recurring job after so many errors in a row (reference: 30 s, 1, 5, 15, 60 min).
+pub const CRON_BACKOFF_MS: [u64; 5] = [30_000, 60_000, 300_000, 900_000, 3_600_000];
+/// Tries of a single job after errors that pass (reference: 3).
+pub const CRON_RETRIES: u64 = 3;
+/// After a start, missed runs come one after the other, so far apart.
+pub const CRON_CATCH_UP_MS: u64 = 2_000;
+/// A scheduled run without a time of its own (reference: 60 minutes).
+pub const CRON_TURN_MS: u64 = 3_600_000;
+/// Of an answer or an error, what the run log and events keep.
+pub const CRON_SUMMARY: usize = 2_000;
+/// A run log (reference: 2 000 000 bytes, and 2 000 lines are kept of it).
+pub const CRON_LOG_BYTES: u64 = 2_000_000;
+/// See [`CRON_LOG_BYTES`].
+pub const CRON_LOG_LINES: usize = 2_000;
+/// Of all logs together, what `cron.runs {scope: "all"}` reads, the newest of each first.
+pub const CRON_LOGS_BYTES: usize = 8 << 20;
+/// Logs of jobs that are no more go after this long (reference: 7 days).
+pub const CRON_LOG_KEPT_MS: u64 = 7 * 86_400_000;
+/// Name of a time zone; the longest real one has 32 characters.
+pub const CRON_ZONE_NAME: usize = 64;
+/// File of a time zone; the largest real one has 4 KiB.
+pub const CRON_ZONE_FILE: usize = 64 * 1024;
+/// Zones kept in memory; beyond it they are read anew.
+pub const CRON_ZONES: usize = 64;
 /// One image of an HTTP request, decoded, unless configured else (reference: 10 MB).
 pub const HTTP_IMAGE: usize = 10 * 1024 * 1024;
 /// One file of an HTTP request, decoded, unless configured else (reference: 5 MB).

@@ -2,6 +2,7 @@
 //! fail: what is absent has its default, what is present has the right type.
 
 mod agents;
+mod cron;
 mod hands;
 mod nodes;
 mod rate_limit;
@@ -117,6 +118,7 @@ pub(super) fn build(
         agents: agents::agents(root.get("agents"), paths),
         skills: agents::skills(root.get("skills"), paths),
         session: session::session(root.get("session")),
+        cron: cron::cron(root.get("cron"), paths),
         messages: messages(root.get("messages")),
         exec: hands::exec(root.get("tools").get("exec"), paths),
         web_fetch: hands::web_fetch(root.get("tools").get("web").get("fetch")),

@@ -19,6 +19,7 @@ pub mod auth;
 pub mod blocked;
 mod build;
 pub mod credentials;
+pub mod cron;
 pub mod doors;
 pub mod edit_agents;
 mod hands;

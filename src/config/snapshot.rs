@@ -34,6 +34,8 @@ pub struct Config {
     pub skills: Skills,
     /// Section `session`.
     pub session: Session,
+    /// Section `cron`.
+    pub cron: super::cron::Cron,
     /// Section `messages`.
     pub messages: Messages,
     /// How far session tools reach.
@@ -631,6 +633,7 @@ impl Config {
             agents: Agents::default(),
             skills: Skills::default(),
             session: Session::default(),
+            cron: super::cron::Cron::default(),
             messages: Messages::default(),
             reach: Reach::default(),
             tools: ToolPolicy::default(),

@@ -265,6 +265,7 @@ impl Walk<'_, '_> {
         self.params();
         self.hooks();
         self.tool_lists();
+        self.cron();
         self.proxies();
         let gateway = self.root.get("gateway");
         let bind = gateway.and_then(|g| g.get("bind"));
@@ -300,6 +301,17 @@ impl Walk<'_, '_> {
                 self.agent(entry.place, normal, &mut seen, &entry.value, &mut defaults);
                 self.path.pop();
             }
+        }
+    }
+
+    /// Durations and sizes are words; numbers beside them are taken too.
+    fn cron(&mut self) {
+        let Some(cron) = self.root.get("cron") else { return };
+        for (path, what) in super::cron::faults(&cron.to_value()) {
+            let at = path.iter().try_fold(cron, |tree, key| tree.get(key)).unwrap_or(cron);
+            self.path = steps(&["cron"]);
+            self.path.extend(path.iter().map(|key| Step::Key((*key).to_owned())));
+            self.error(at.place, what);
         }
     }
 

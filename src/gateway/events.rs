@@ -121,6 +121,20 @@ impl Gateway {
         text: &str,
         later: bool,
     ) -> Result<Outcome, ErrorShape> {
+        self.wake_for(agent, key, text, later).map(|(outcome, _)| outcome)
+    }
+
+    /// As [`Gateway::wake_session`], with the id of the run that was started.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) fn wake_for(
+        &mut self,
+        agent: &str,
+        key: &str,
+        text: &str,
+        later: bool,
+    ) -> Result<(Outcome, Option<String>), ErrorShape> {
         let now_ms = self.now.wall_ms;
         let outcome = self.events.put(key, text, now_ms).ok_or_else(|| {
             ErrorShape::unavailable(format!(
@@ -129,25 +143,27 @@ impl Gateway {
             ))
         })?;
         if later || !self.events.heartbeats {
-            return Ok(outcome);
+            return Ok((outcome, None));
         }
-        let Some(lines) = self.events.lines(key) else { return Ok(outcome) };
+        let Some(lines) = self.events.lines(key) else { return Ok((outcome, None)) };
         let message = format!("{lines}\n{ASK}");
         let digest = digest("wake", key, &message, None);
+        let id = self.uuid();
         let new = NewRun {
             message: Some(message),
             digest,
-            ..NewRun::new(self.uuid(), Cause::Agent, key.to_owned(), agent.to_owned())
+            ..NewRun::new(id.clone(), Cause::Agent, key.to_owned(), agent.to_owned())
         };
         match self.accept_run(new) {
             Ok(_) => {
                 self.events.by_key.remove(key);
                 self.events.last_ms = Some(now_ms);
+                return Ok((outcome, Some(id)));
             }
             Err(error) => log::warn!(target: "hooks",
                 "no run was started to wake {key}: {}; its events wait", error.message),
         }
-        Ok(outcome)
+        Ok((outcome, None))
     }
 }
 

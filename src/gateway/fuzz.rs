@@ -758,6 +758,14 @@ impl Entropy for Counter {
     }
 }
 
+#[cfg(test)]
+impl Memory {
+    /// From now on writes fail, or do not.
+    pub(super) fn refuse(&self, on: bool) {
+        self.0.broken.set(on);
+    }
+}
+
 /// A disk in memory; the test keeps a handle to it.
 #[derive(Clone, Default)]
 pub(super) struct Memory(Rc<Files>);

@@ -24,6 +24,7 @@ mod broadcast;
 mod commands;
 mod conn;
 mod connect;
+mod cron;
 mod devices;
 mod events;
 mod exchange;
@@ -138,6 +139,7 @@ pub struct Gateway {
     timers: Timers,
     sessions: Sessions,
     usage: crate::sessions::usage::Usage,
+    cron: cron::Cron,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
     web: tools::Web,
@@ -242,6 +244,7 @@ impl Gateway {
             timers: Timers::default(),
             sessions,
             usage,
+            cron: cron::Cron::default(),
             runs,
             exchanges: exchange::Exchanges::default(),
             web: tools::Web::default(),
@@ -273,6 +276,7 @@ impl Gateway {
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
+        gateway.open_cron();
         gateway.forget_unpaired_nodes();
         gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
@@ -474,6 +478,7 @@ impl Gateway {
                 Timer::Tool(call) => self.tool_due(call, fx),
                 Timer::Work => self.step_tools(),
                 Timer::Tick => self.tick(fx),
+                Timer::Cron => self.cron_due(fx),
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),
                 Timer::Exchange(id) => self.exchange_due(id, fx),
@@ -579,6 +584,9 @@ impl Core for Gateway {
 
     fn turn_end(&mut self, now: Now, fx: &mut Effects) {
         self.now = now;
+        if self.cron_waits() {
+            self.pump_cron(fx);
+        }
         self.begin_accepted(fx);
         self.turn += 1;
     }
@@ -657,6 +665,13 @@ impl Gateway {
             tools: self.tools.len(),
         }
     }
+}
+
+/// Any text as a cron expression, any bytes as a time zone: never a panic.
+#[doc(hidden)]
+pub fn fuzz_cron(data: &[u8]) {
+    cron::expr::fuzz(data);
+    cron::zone::fuzz(data);
 }
 
 /// Any first frame through the checks of the handshake: never a panic.

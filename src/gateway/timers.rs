@@ -23,6 +23,8 @@ pub(super) enum Timer {
     Tool(u64),
     /// The next slices of disk tools.
     Work,
+    /// The next scheduled job, or a look at the clock.
+    Cron,
     /// The `tick` event.
     Tick,
     /// Writing indexes and syncing journals.

@@ -25,6 +25,7 @@ pub const EVENTS: &[Event] = &[
     row("agent", READ),
     row("chat", READ),
     row("config.changed", READ),
+    row("cron", READ),
     row("device.pair.requested", PAIRING),
     row("device.pair.resolved", PAIRING),
     row("device.pair.setup.completed", PAIRING),

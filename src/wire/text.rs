@@ -12,7 +12,7 @@ pub fn rfc3339_ms(unix_ms: u64) -> String {
 
 /// Gregorian year, month and day from days since 1970-01-01 (Howard Hinnant's `civil_from_days`:
 /// years start in March, so that the leap day is the last of its year).
-pub(super) fn civil(days: u64) -> (u64, u64, u64) {
+pub fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days.saturating_add(719_468);
     let (era, in_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era = (in_era - in_era / 1460 + in_era / 36_524 - in_era / 146_096) / 365;
@@ -26,7 +26,7 @@ pub(super) fn civil(days: u64) -> (u64, u64, u64) {
 
 /// Days since 1970-01-01 of a Gregorian date: the inverse of [`civil`], `None` for days that no
 /// month has and for years before 1970.
-pub(super) fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+pub fn days(year: u64, month: u64, day: u64) -> Option<u64> {
     if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }

@@ -7,6 +7,7 @@ mod agent;
 mod agents;
 pub(super) mod chat;
 mod config;
+mod cron;
 mod events;
 mod logs;
 mod message;
@@ -63,6 +64,14 @@ impl Gateway {
             Op::ConfigSet | Op::ConfigPatch | Op::ConfigApply => {
                 self.config_write(op, conn, request, params, fx)
             }
+            Op::CronAdd => self.cron_add(conn, request, params, fx),
+            Op::CronGet => self.cron_get(params),
+            Op::CronList => self.cron_list(params),
+            Op::CronRemove => self.cron_remove(conn, request, params, fx),
+            Op::CronRun => self.cron_run(params),
+            Op::CronRuns => self.cron_runs(params),
+            Op::CronStatus => Ok(Answer::Value(self.cron_status())),
+            Op::CronUpdate => self.cron_update(conn, request, params, fx),
             Op::DevicePairList => Ok(self.device_pair_list(conn)),
             Op::ExecApprovalGet => self.exec_approval_get(text(params, "id").unwrap_or_default()),
             Op::ExecApprovalList => Ok(Answer::Value(self.exec_approval_list())),

@@ -489,6 +489,7 @@ impl Gateway {
         }
         self.answer_waits(&run.id, &wait, fx);
         self.hook_over(run, outcome, fx);
+        self.cron_over(run, outcome, fx);
         if !matches!(run.cause, Cause::Http(_)) {
             let finished = Finished { digest: run.digest, wait, second };
             self.runs.remember(self.disk.as_mut(), run.id.clone(), finished);
