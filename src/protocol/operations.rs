@@ -348,7 +348,8 @@ const CHAT_SEND: &[Field] = &[
 ];
 
 /// The text of a whole configuration.
-const CONFIG_RAW: Kind = Kind::Text(crate::limits::CONFIG_BYTES);
+/// What a configuration file may have (limit `CONFIG_BYTES`).
+const CONFIG_RAW: Kind = Kind::Text(4 * 1024 * 1024);
 
 const CONFIG_WRITE: &[Field] = &[
     must("raw", CONFIG_RAW),
