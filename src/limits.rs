@@ -513,6 +513,8 @@ pub const DEVICES: usize = 512;
 pub const PAIRING_PENDING: usize = 64;
 /// A request for pairing is dropped after this, as documented.
 pub const PAIRING_PENDING_MS: u64 = 300_000;
+/// Clients that wait for the end of a scope upgrade at once.
+pub const UPGRADE_WAITS: usize = 64;
 /// Setup codes that were not used yet, and outcomes remembered; the oldest goes.
 pub const SETUP_CODES: usize = 32;
 /// A setup code is worth nothing after this, as documented.

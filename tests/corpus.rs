@@ -22,7 +22,8 @@ macro_rules! target {
     };
 }
 
-const TARGETS: [Target; 19] = [
+const TARGETS: [Target; 20] = [
+    target!("certificate": wire::der::fuzz),
     target!("chunked_body": wire::http::body::fuzz),
     target!("connect_request": protocol::frame::fuzz, gateway::fuzz_connect),
     target!("gateway": gateway::fuzz),

@@ -294,6 +294,38 @@ fn a_slow_handshake_is_cut_at_its_deadline_whatever_arrives_meanwhile() {
     assert!(end < deadline + Duration::from_secs(3), "{end:?}");
 }
 
+/// Processor time of a process in hundredths of a second.
+fn ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let after = stat.rsplit_once(')').expect("a name").1;
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    [11, 12].iter().map(|at| fields[*at].parse::<u64>().expect("a number")).sum()
+}
+
+/// CVE-2024-32650: a close_notify right behind the hello made a server of rustls spin.
+#[test]
+fn a_close_notify_behind_the_hello_does_not_spin_the_loop() {
+    let home = home("enabled: true");
+    let gateway = home.start("");
+    let mut bytes = hello();
+    bytes.extend([21, 3, 3, 0, 2, 1, 0]);
+    let held: Vec<TcpStream> = (0..20)
+        .map(|_| {
+            let mut socket = socket(gateway.port);
+            socket.write_all(&bytes).expect("written");
+            socket
+        })
+        .collect();
+    let answer = get(&mut secure(gateway.port, "localhost", &trusting(&home)), "/healthz");
+    assert!(answer.contains("\"live\""), "{answer}");
+    let before = ticks(gateway.pid());
+    let mut quiet = socket(gateway.port);
+    quiet.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");
+    quiet.read(&mut [0; 1]).expect_err("a server speaks second");
+    let spent = ticks(gateway.pid()) - before;
+    assert!(spent < 30, "{spent} hundredths of a second with {} sockets", held.len());
+}
+
 #[test]
 fn many_silent_sockets_leave_room_for_a_legitimate_client() {
     let home = home("enabled: true");

@@ -63,12 +63,13 @@ pub fn attribute(
         true => client(headers, peer, proxies).ok_or(Unattributed)?,
         false => peer.to_canonical(),
     };
-    let host = headers.get("host").and_then(parse_host_port);
-    let here = host.is_some_and(|(name, _)| is_local_name(&name));
+    // One that cannot be read, as `2130706433`, names no machine, so not this one either.
+    let local_host =
+        |host: &str| parse_host_port(host).is_some_and(|(name, _)| is_local_name(&name));
     let scopes: Vec<&str> = headers.get_all("x-openclaw-scopes").collect();
     Ok(Source {
         ip,
-        local: !proxied && is_loopback(peer) && here,
+        local: !proxied && is_loopback(peer) && headers.get("host").is_some_and(local_host),
         proxied,
         origin: headers.get("origin").map(str::to_owned),
         browser: headers.get("origin").is_some() || headers.get("sec-fetch-site").is_some(),

@@ -25,7 +25,7 @@ pub use super::trouble::Trouble;
 use super::{Failed, entropy, next, place};
 use crate::config::credentials::{self, Given, Origin};
 use crate::config::secrets::Need;
-use crate::config::{Loaded, Mode, Paths, Secret};
+use crate::config::{AuthMode, Loaded, Mode, Paths, Secret};
 use crate::limits;
 use crate::protocol::operations;
 use crate::protocol::{NEWEST, OLDEST, VERSION};
@@ -149,6 +149,11 @@ impl Target {
         let token = match token {
             Some(token) if !remote_token => Some(token),
             other => place::kept_token(paths)?.or(other),
+        };
+        // Behind a proxy it is the local password of this host and user.
+        let password = match password {
+            None if gateway.auth.mode == Some(AuthMode::TrustedProxy) => place::kept_token(paths)?,
+            other => other,
         };
         Ok(Self { url, token, password, local: true, pin, doubt })
     }

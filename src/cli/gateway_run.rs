@@ -364,18 +364,33 @@ impl InForce {
 impl Plan {
     /// The secrets, with a token made and kept where the mode wants one and nobody named one.
     fn secret(&self) -> Result<InForce, Failed> {
-        let mut token = self.token.clone();
+        let (mut token, mut password) = (self.token.clone(), self.password.clone());
         if self.mode == AuthMode::Token && token.is_none() {
-            let text = entropy::token();
-            let path = place::token_file(&self.paths);
-            RealDisk.replace(&path, format!("{text}\n").as_bytes()).map_err(|error| {
-                let what = format!("cannot keep a token in {}: {error}", path.display());
-                Failed::new(what, "openclaw gateway --token <token>")
-            })?;
-            let from = Origin::Kept(path);
-            token = Some(Known { secret: Secret::new(text), from, shadows: false });
+            token = Some(self.make_kept()?);
         }
-        Ok(InForce { token, password: self.password.clone() })
+        // Behind a proxy no secret is shared; the commands of this host and user have this one,
+        // which counts for direct local peers only.
+        if self.mode == AuthMode::TrustedProxy && password.is_none() {
+            let from = Origin::Kept(place::token_file(&self.paths));
+            let kept = place::kept_token(&self.paths)?;
+            password = Some(match kept {
+                Some(secret) => Known { secret, from, shadows: false },
+                None => self.make_kept()?,
+            });
+        }
+        Ok(InForce { token, password })
+    }
+
+    /// Makes a secret and keeps it in a 0600 file of the state directory.
+    fn make_kept(&self) -> Result<Known, Failed> {
+        let text = entropy::token();
+        let path = place::token_file(&self.paths);
+        RealDisk.replace(&path, format!("{text}\n").as_bytes()).map_err(|error| {
+            let what = format!("cannot keep a token in {}: {error}", path.display());
+            Failed::new(what, "openclaw gateway --token <token>")
+        })?;
+        let from = Origin::Kept(path);
+        Ok(Known { secret: Secret::new(text), from, shadows: false })
     }
 }
 
@@ -490,6 +505,8 @@ fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr, tls: Option<&tls::Read
         // A flag's or variable's secret is known to whoever typed it; a password is never shown.
         let here = terminal && plan.mode == AuthMode::Token;
         text.push_str(&format!("\n  {word} {}", lies(known, here, plan)));
+    } else if plan.mode == AuthMode::TrustedProxy {
+        text.push_str("\n  Auth:    by the proxies of gateway.trustedProxies");
     } else {
         text.push_str("\n  Auth:    none: every local process may use this gateway");
     }

@@ -22,6 +22,7 @@ pub mod call;
 pub mod client;
 pub mod config;
 pub mod control;
+mod devices;
 pub mod entropy;
 pub mod gateway_run;
 pub mod health;
@@ -153,6 +154,16 @@ fn dispatch(args: &Args) -> Result<u8, Failed> {
         Run::GatewayRestart => control::restart(args),
         Run::Channels => ask::channels(args),
         Run::NodeHost => nodes::host(args),
+        Run::DevicesApprove => devices::approve(args),
+        Run::DevicesClear => devices::clear(args),
+        Run::DevicesList => devices::list(args),
+        Run::DevicesReject => devices::reject(args),
+        Run::DevicesRemove => devices::remove(args),
+        Run::DevicesRename => devices::rename(args),
+        Run::DevicesRevoke => devices::revoke(args),
+        Run::DevicesRotate => devices::rotate(args),
+        Run::Pairing => devices::pairing(args),
+        Run::Qr => devices::qr(args),
         Run::NodesApprove => nodes::approve(args),
         Run::NodesDescribe => nodes::describe(args),
         Run::NodesInvoke => nodes::invoke(args),

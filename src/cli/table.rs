@@ -29,6 +29,8 @@ pub enum Takes {
     Nothing,
     /// Any text; the placeholder for help.
     Text(&'static str),
+    /// A text that may be given more than once; the values are joined by commas.
+    Texts(&'static str),
     /// A whole number within these bounds; the placeholder for help.
     Number(&'static str, u64, u64),
     /// One of these words.
@@ -86,6 +88,14 @@ pub enum Run {
     Channels,
     /// `node ...`: this machine as a node, which we are not.
     NodeHost,
+    DevicesApprove,
+    DevicesClear,
+    DevicesList,
+    DevicesReject,
+    DevicesRemove,
+    DevicesRename,
+    DevicesRevoke,
+    DevicesRotate,
     NodesApprove,
     NodesDescribe,
     NodesInvoke,
@@ -96,6 +106,8 @@ pub enum Run {
     NodesRemove,
     NodesRename,
     NodesStatus,
+    Pairing,
+    Qr,
     Models,
     /// `models status`.
     ModelsStatus,
@@ -115,7 +127,7 @@ pub struct Command {
     pub run: Run,
     /// One line of help.
     pub about: &'static str,
-    /// Names of the words it takes; all are required.
+    /// Names of the words it takes; all are required but those that end in `?`.
     pub operands: &'static [&'static str],
     /// Its own flags.
     pub flags: &'static [Flag],
@@ -239,7 +251,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage>
             return Err(unknown_flag(command, long));
         }
     }
-    if let Some(missing) = command.operands.get(operands.len()) {
+    let missing = command.operands.get(operands.len());
+    if let Some(missing) = missing.filter(|name| !name.ends_with('?')) {
         return Err(usage(command, format!("`{}` needs a <{missing}>", name(command))));
     }
     Ok(Parsed::Run(Args { command, switches, values, operands }))
@@ -260,7 +273,7 @@ pub fn help_text(command: &Command) -> String {
     } else if !children.is_empty() {
         out.push_str(" [command]");
     }
-    for operand in command.operands {
+    for operand in command.operands.iter().map(|name| name.trim_end_matches('?')) {
         let _ = write!(out, " <{operand}>");
     }
     out.push_str(" [options]\n");
@@ -311,7 +324,9 @@ fn spelled(flag: &Flag) -> String {
     let short = flag.short.map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
     let value = match flag.takes {
         Takes::Nothing => String::new(),
-        Takes::Text(placeholder) | Takes::Number(placeholder, ..) => format!(" <{placeholder}>"),
+        Takes::Text(placeholder) | Takes::Texts(placeholder) | Takes::Number(placeholder, ..) => {
+            format!(" <{placeholder}>")
+        }
         Takes::Word(words) => format!(" <{}>", words.join("|")),
     };
     format!("{short}--{}{value}", flag.long)
@@ -377,6 +392,12 @@ fn take(
                 );
                 return Err(usage(command, what));
             }
+        }
+        Takes::Texts(_) => {
+            let before = values.get(flag.long).map(|before| format!("{before},"));
+            let value = before.unwrap_or_default() + &value;
+            values.insert(flag.long, value);
+            return Ok(flag.long);
         }
         Takes::Nothing | Takes::Text(_) => {}
     }

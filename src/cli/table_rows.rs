@@ -67,8 +67,16 @@ const CONNECTED: Flag = switch("connected", "Only nodes that are connected");
 const LAST_CONNECTED: Flag =
     text("last-connected", "duration", "Only nodes that connected within, such as 24h or 7d");
 
-/// A command that asks the gateway about nodes.
-const fn of_nodes(
+const DEVICE: Flag = text("device", "id", "Which device: its id (openclaw devices list)");
+const ROLE: Flag = Flag {
+    long: "role",
+    short: None,
+    takes: Takes::Word(&crate::auth::devices::ROLES),
+    about: "Which of its roles",
+};
+
+/// A command that asks the gateway, without words of its own.
+const fn of_gateway(
     path: &'static [&'static str],
     run: Run,
     about: &'static str,
@@ -718,6 +726,155 @@ pub const COMMANDS: &[Command] = &[
         examples: &[],
     },
     Command {
+        path: &["devices"],
+        run: Run::Help,
+        about: "Devices that may enter: requests, approvals, tokens",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    of_gateway(
+        &["devices", "list"],
+        Run::DevicesList,
+        "Requests that wait, and paired devices",
+        &[URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        &["openclaw devices list --json"],
+    ),
+    Command {
+        path: &["devices", "approve"],
+        run: Run::DevicesApprove,
+        about: "Pair a device that asked; without an id, show the newest request",
+        operands: &["requestId?"],
+        flags: &[
+            switch("latest", "Only show the newest request"),
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+            JSON,
+        ],
+        examples: &["openclaw devices approve", "openclaw devices approve 0f3c-id"],
+    },
+    Command {
+        path: &["devices", "reject"],
+        run: Run::DevicesReject,
+        about: "Refuse a device that asked",
+        operands: &["requestId"],
+        flags: &[URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        examples: &["openclaw devices reject 0f3c-id"],
+    },
+    Command {
+        path: &["devices", "remove"],
+        run: Run::DevicesRemove,
+        about: "Unpair a device and close its connections",
+        operands: &["deviceId"],
+        flags: &[URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        examples: &["openclaw devices remove 0f3c-id"],
+    },
+    of_gateway(
+        &["devices", "rename"],
+        Run::DevicesRename,
+        "Give a device a name of yours",
+        &[DEVICE, text("name", "label", "Its name"), URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        &["openclaw devices rename --device 0f3c-id --name Kitchen"],
+    ),
+    of_gateway(
+        &["devices", "clear"],
+        Run::DevicesClear,
+        "Unpair every device",
+        &[
+            switch("yes", "Yes, all of them"),
+            switch("pending", "Reject what waits as well"),
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+            JSON,
+        ],
+        &["openclaw devices clear --yes --pending"],
+    ),
+    of_gateway(
+        &["devices", "rotate"],
+        Run::DevicesRotate,
+        "Replace a device's token; the old one is worth nothing at once",
+        &[
+            DEVICE,
+            ROLE,
+            Flag {
+                long: "scope",
+                short: None,
+                takes: Takes::Texts("scope"),
+                about: "What the new token is good for (repeat it; default: as before)",
+            },
+            switch("no-scopes", "A token without scopes"),
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+            JSON,
+        ],
+        &["openclaw devices rotate --device 0f3c-id --role operator --scope operator.read"],
+    ),
+    of_gateway(
+        &["devices", "revoke"],
+        Run::DevicesRevoke,
+        "Withdraw a device's token and role, and close its connections",
+        &[DEVICE, ROLE, URL, TOKEN, PASSWORD, TIMEOUT, JSON],
+        &["openclaw devices revoke --device 0f3c-id --role operator"],
+    ),
+    Command {
+        path: &["pairing"],
+        run: Run::Help,
+        about: "People who write through a chat channel (none is connected)",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["pairing", "list"],
+        run: Run::Pairing,
+        about: "Who waits for an approval",
+        operands: &["channel?"],
+        flags: &[
+            text("channel", "id", "Of which channel"),
+            text("account", "id", "Of which account"),
+            JSON,
+        ],
+        examples: &[],
+    },
+    Command {
+        path: &["pairing", "approve"],
+        run: Run::Pairing,
+        about: "Let somebody write to you",
+        operands: &["channel?", "code?"],
+        flags: &[
+            text("channel", "id", "Of which channel"),
+            text("account", "id", "Of which account"),
+            switch("notify", "Tell them"),
+            JSON,
+        ],
+        examples: &[],
+    },
+    of_gateway(
+        &["qr"],
+        Run::Qr,
+        "A setup code for one new device",
+        &[
+            text("public-url", "url", "Where the device shall connect (wss://...)"),
+            switch("remote", "Where gateway.remote.url says"),
+            switch("limited", "Without administration"),
+            switch("node", "A node and nothing else"),
+            switch("setup-code-only", "Print the code alone"),
+            switch("no-ascii", "No picture (there is none either way)"),
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+            JSON,
+        ],
+        &["openclaw qr --public-url wss://gateway.example/ws"],
+    ),
+    Command {
         path: &["nodes"],
         run: Run::Help,
         about: "Devices that offer commands: state, approvals, invocations",
@@ -725,28 +882,28 @@ pub const COMMANDS: &[Command] = &[
         flags: &[],
         examples: &[],
     },
-    of_nodes(
+    of_gateway(
         &["nodes", "status"],
         Run::NodesStatus,
         "Every node with its state and what it offers",
         &[CONNECTED, LAST_CONNECTED, URL, TOKEN, PASSWORD, TIMEOUT, JSON],
         &["openclaw nodes status --connected", "openclaw nodes status --last-connected 24h"],
     ),
-    of_nodes(
+    of_gateway(
         &["nodes", "list"],
         Run::NodesList,
         "Requests that wait, and approved nodes",
         &[CONNECTED, LAST_CONNECTED, URL, TOKEN, PASSWORD, TIMEOUT, JSON],
         &["openclaw nodes list --json"],
     ),
-    of_nodes(
+    of_gateway(
         &["nodes", "describe"],
         Run::NodesDescribe,
         "One node: commands, permissions, what waits",
         &[NODE, URL, TOKEN, PASSWORD, TIMEOUT, JSON],
         &["openclaw nodes describe --node kitchen"],
     ),
-    of_nodes(
+    of_gateway(
         &["nodes", "pending"],
         Run::NodesPending,
         "Surfaces that wait for your yes",
@@ -769,21 +926,21 @@ pub const COMMANDS: &[Command] = &[
         flags: &[URL, TOKEN, PASSWORD, TIMEOUT, JSON],
         examples: &["openclaw nodes reject 0f3c-id"],
     },
-    of_nodes(
+    of_gateway(
         &["nodes", "remove"],
         Run::NodesRemove,
         "Revoke a device's node role and close its connections",
         &[NODE, URL, TOKEN, PASSWORD, TIMEOUT, JSON],
         &["openclaw nodes remove --node kitchen"],
     ),
-    of_nodes(
+    of_gateway(
         &["nodes", "rename"],
         Run::NodesRename,
         "Give a node a name of yours",
         &[NODE, text("name", "name", "Its new name"), URL, TOKEN, PASSWORD, TIMEOUT, JSON],
         &["openclaw nodes rename --node 0f3c1a --name Kitchen"],
     ),
-    of_nodes(
+    of_gateway(
         &["nodes", "invoke"],
         Run::NodesInvoke,
         "Ask a node to carry out a command (not system.run)",
@@ -803,7 +960,7 @@ pub const COMMANDS: &[Command] = &[
             "openclaw nodes invoke --node kitchen --command system.which --params '{\"bins\":[\"ls\"]}'",
         ],
     ),
-    of_nodes(
+    of_gateway(
         &["nodes", "notify"],
         Run::NodesNotify,
         "Show a notification on a node (system.notify)",

@@ -170,6 +170,11 @@ mod own {
 
     /// Certificate and key as PEM.
     pub(super) fn pair(bound: IpAddr) -> Result<(String, String), Failed> {
+        pair_of(COMMON_NAME, bound, now())
+    }
+
+    /// As [`pair`], for another name or another moment.
+    fn pair_of(common_name: &str, bound: IpAddr, now: u64) -> Result<(String, String), Failed> {
         let failed = |_| Failed::new("no key could be made: the system gives no random bytes", "");
         let rng = SystemRandom::new();
         let kind = &ECDSA_P256_SHA256_ASN1_SIGNING;
@@ -177,10 +182,9 @@ mod own {
         let key = EcdsaKeyPair::from_pkcs8(kind, pkcs8.as_ref(), &rng)
             .map_err(|error| Failed::new(format!("no key could be made: {error}"), ""))?;
         let (names, addresses) = (names(&place::host_name()), addresses(bound));
-        let now = now();
         let to_be_signed = der::SelfSigned {
             serial: entropy::bytes(),
-            common_name: COMMON_NAME,
+            common_name,
             // The clock of a phone may be behind ours.
             not_before: now.saturating_sub(DAY),
             not_after: now.saturating_add(GOOD_FOR),
@@ -228,6 +232,37 @@ mod own {
     #[cfg(test)]
     mod tests {
         use super::*;
+
+        #[test]
+        fn our_own_expired_certificate_is_made_anew_and_nobody_elses() {
+            let dir = std::env::temp_dir().join(format!("openclaw-tls-{}", std::process::id()));
+            std::fs::create_dir_all(&dir).expect("a directory");
+            let tls = Tls {
+                enabled: true,
+                auto_generate: true,
+                cert_path: dir.join("c.pem"),
+                key_path: dir.join("k.pem"),
+                ca_path: None,
+            };
+            let here: IpAddr = Ipv4Addr::LOCALHOST.into();
+            let long_ago = now() - GOOD_FOR - DAY;
+            for (name, then, renewed) in [
+                (COMMON_NAME, long_ago, true),
+                ("somebody", long_ago, false),
+                (COMMON_NAME, now(), false),
+            ] {
+                let (cert, key) = pair_of(name, here, then).expect("made");
+                std::fs::write(&tls.cert_path, &cert).expect("written");
+                std::fs::write(&tls.key_path, &key).expect("written");
+                let looked = super::super::ready(&tls, here, false).expect("usable");
+                assert!(!looked.expect("on").made, "looking changes nothing");
+                let ready = super::super::ready(&tls, here, true).expect("usable").expect("on");
+                assert_eq!(ready.made, renewed, "{name}");
+                let kept = std::fs::read_to_string(&tls.cert_path).expect("there");
+                assert_eq!(kept != cert, renewed, "{name}");
+            }
+            std::fs::remove_dir_all(&dir).expect("removed");
+        }
 
         #[test]
         fn the_names_are_those_that_reach_this_machine() {

@@ -151,6 +151,9 @@ pub struct Gateway {
     interfaces: vouch::Interfaces,
     agents: agents::Agents,
     devices: crate::auth::devices::Devices,
+    own_identity: Option<devices::OwnIdentity>,
+    /// Who waits for the end of a scope upgrade.
+    upgrades: Vec<devices::Upgrade>,
     /// `stateVersion.health`.
     health_version: u64,
     ticks: u64,
@@ -256,6 +259,8 @@ impl Gateway {
             interfaces: vouch::Interfaces::default(),
             agents: agents::Agents::default(),
             devices,
+            own_identity: None,
+            upgrades: Vec::new(),
             health_version: 1,
             ticks: 0,
             dials: 0,
@@ -364,6 +369,7 @@ impl Gateway {
             State::Http(http) => self.leave_http(id, *http, fx),
             State::Client(client) => {
                 self.runs.waits.forget(id);
+                self.upgrades.retain(|wait| wait.conn != id);
                 let rpc =
                     |caller: &Caller| matches!(caller, Caller::Rpc { conn, .. } if *conn == id);
                 self.cancel_tools(rpc, fx);
@@ -484,6 +490,7 @@ impl Gateway {
                 Timer::Exchange(id) => self.exchange_due(id, fx),
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
+                Timer::Pairing => self.pairing_due(fx),
                 Timer::Watch => self.watch_config(fx),
                 Timer::Restart => self.restart_deferred(true, fx),
                 Timer::Invokes => self.invokes_due(fx),

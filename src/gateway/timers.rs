@@ -37,6 +37,8 @@ pub(super) enum Timer {
     Exec,
     /// The next approval that nobody answered.
     Approvals,
+    /// A request for a scope upgrade that nobody answered.
+    Pairing,
     /// The next look at the configuration's files.
     Watch,
     /// A restart has waited long enough for the runs.

@@ -25,6 +25,10 @@ mod document;
 mod setup;
 mod tokens;
 
+#[cfg(test)]
+#[path = "devices_tests.rs"]
+mod tests;
+
 pub use authority::{Approver, Refused, known};
 pub use setup::{Access, Profile, Setup, SetupOutcome};
 pub use tokens::{Issued, Verified};
@@ -195,6 +199,12 @@ impl std::fmt::Display for Full {
             self.0
         )
     }
+}
+
+/// Devices as they stood before a change.
+pub struct Checkpoint {
+    paired: BTreeMap<String, Paired>,
+    pending: Vec<Pending>,
 }
 
 /// All devices. Lives as long as the gateway; changes reach the disk by [`Devices::save`].
@@ -440,6 +450,19 @@ impl Devices {
             pending.claim.device_id != id || !covered
         });
         self.dirty[1] |= self.pending.len() != before;
+    }
+
+    /// What stands now, to go back to when the disk refuses an approval.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint { paired: self.paired.clone(), pending: self.pending.clone() }
+    }
+
+    /// Goes back.
+    pub fn restore(&mut self, to: Checkpoint) {
+        self.paired = to.paired;
+        self.pending = to.pending;
+        self.dirty[0] = true;
+        self.dirty[1] = true;
     }
 
     /// What must always hold; tests ask after every step.

@@ -1,10 +1,11 @@
 //! Tokens of devices: made, checked, replaced, revoked.
 //!
 //! A device that comes back with the shared secret is told the same token again (FACTS.md
-//! section 2.2), and yet no token is kept: it is HMAC-SHA-256 over device, role and a counter,
-//! under a random key of this gateway in a 0600 file of its own (`devices/token-key`). What is
-//! kept and compared, in constant time, is its SHA-256 digest; so a document of devices that
-//! leaks admits nobody, and a lost key only means that the next connect makes a new token.
+//! section 2.2), and yet no token is kept: it is HMAC-SHA-256 over device, role, a counter and
+//! the time, under a random key of this gateway in a 0600 file of its own
+//! (`devices/token-key`). What is kept and compared, in constant time, is its SHA-256 digest; so
+//! a document of devices that leaks admits nobody, and a lost key only means that the next
+//! connect makes a new token.
 
 use super::authority::{Approver, Refused, covers, union};
 use super::{Devices, Token};
@@ -51,8 +52,9 @@ fn is(digest: &str, token: &str) -> bool {
     kept.is_some_and(|kept| constant_time_eq(&kept, &sha256(token.as_bytes())))
 }
 
-fn derive(key: &[u8; 32], id: &str, role: &str, counter: u64) -> String {
-    let line = format!("openclaw-device-token|{id}|{role}|{counter}");
+/// The time is in it so that a device which is removed and paired again has another token.
+fn derive(key: &[u8; 32], id: &str, role: &str, counter: u64, issued_at_ms: u64) -> String {
+    let line = format!("openclaw-device-token|{id}|{role}|{counter}|{issued_at_ms}");
     base64_url_no_pad(&hmac_sha256(key, line.as_bytes()))
 }
 
@@ -109,7 +111,7 @@ impl Devices {
         if let Some(known) = device.tokens.get_mut(role).filter(|t| t.revoked_at_ms.is_none()) {
             let again = shown.filter(|shown| is(&known.digest, shown)).map(str::to_owned);
             let again = again.or_else(|| {
-                let token = derive(&key, id, role, known.counter);
+                let token = derive(&key, id, role, known.counter, known.issued_at_ms());
                 is(&known.digest, &token).then_some(token)
             });
             if let Some(token) = again {
@@ -151,7 +153,7 @@ impl Devices {
         let device = self.paired.get_mut(id)?;
         let last = device.tokens.get(role);
         let counter = last.map_or(1, |last| last.counter.saturating_add(1));
-        let token = derive(&key, id, role, counter);
+        let token = derive(&key, id, role, counter, now_ms);
         let made = Token {
             digest: digest_of(&token),
             previous,

@@ -101,6 +101,9 @@ impl Gateway {
             auth["deviceToken"] = json!(own.token);
             if newest {
                 auth["issuedAtMs"] = json!(own.issued_at_ms);
+                if asked.role == Role::Operator {
+                    auth["recoveryMigrationAllowed"] = json!(true);
+                }
             }
         }
         if !asked.granted.further.is_empty() {
@@ -112,6 +115,15 @@ impl Gateway {
             };
             let further: Vec<Value> = asked.granted.further.iter().map(token).collect();
             auth["deviceTokens"] = json!(further);
+        }
+        if newest && asked.role == Role::Operator {
+            let user = match &asked.identity.proof {
+                Proof::Proxy { user, .. } => Some(user.as_str()),
+                _ => None,
+            };
+            if let Some(scope) = self.recovery_scope(user) {
+                auth["recoveryScope"] = json!(scope);
+            }
         }
         let mut snapshot = json!({
             "presence": self.presence_list(),

@@ -11,10 +11,13 @@
 //! What is decided here reaches the disk in the same turn. A device or token that is revoked
 //! takes its live sockets with it, in that turn too.
 
+mod code;
+mod identity;
 mod rpc;
 mod settle;
 mod show;
 
+pub(super) use identity::OwnIdentity;
 pub(super) use settle::bad_setup;
 
 use super::Gateway;
@@ -32,6 +35,18 @@ pub(super) struct Granted {
     pub(super) own: Option<Issued>,
     /// Further tokens that a setup code hands over.
     pub(super) further: Vec<Issued>,
+}
+
+/// Somebody waits for the end of a scope upgrade.
+pub(super) struct Upgrade {
+    /// Who.
+    pub(super) conn: ConnId,
+    /// The request to answer.
+    request: String,
+    /// The pairing request that it waits for.
+    request_id: String,
+    /// Its device.
+    device: String,
 }
 
 impl Gateway {

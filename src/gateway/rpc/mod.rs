@@ -72,7 +72,17 @@ impl Gateway {
             Op::CronRuns => self.cron_runs(params),
             Op::CronStatus => Ok(Answer::Value(self.cron_status())),
             Op::CronUpdate => self.cron_update(conn, request, params, fx),
+            Op::DevicePairApprove => self.device_pair_approve(conn, params, fx),
             Op::DevicePairList => Ok(self.device_pair_list(conn)),
+            Op::DevicePairReject => self.device_pair_reject(conn, params, fx),
+            Op::DevicePairRemove => self.device_pair_remove(conn, request, params, fx),
+            Op::DevicePairRename => self.device_pair_rename(conn, params),
+            Op::DevicePairSetupCode => self.device_setup_code(params),
+            Op::DevicePairSetupStatus => Ok(self.device_setup_status(params)),
+            Op::DeviceScopesRequestUpgrade => self.device_scopes_request(conn, params, fx),
+            Op::DeviceScopesWaitUpgrade => self.device_scopes_wait(conn, request, params),
+            Op::DeviceTokenRevoke => self.device_token_revoke(conn, request, params, fx),
+            Op::DeviceTokenRotate => self.device_token_rotate(conn, request, params, fx),
             Op::ExecApprovalGet => self.exec_approval_get(text(params, "id").unwrap_or_default()),
             Op::ExecApprovalList => Ok(Answer::Value(self.exec_approval_list())),
             Op::ExecApprovalRequest => self.exec_approval_request(conn, request, params, fx),
@@ -91,6 +101,7 @@ impl Gateway {
             Op::ExecApprovalsNodeSet => {
                 self.node_approvals(conn, request, "system.execApprovals.set", params, fx)
             }
+            Op::GatewayIdentityGet => Ok(Answer::Value(self.gateway_identity()?)),
             Op::Health => Ok(Answer::Json(self.health_json())),
             Op::LastHeartbeat => Ok(Answer::Value(self.last_heartbeat())),
             Op::LogsTail => self.logs_tail(params),
