@@ -18,6 +18,9 @@ pub const LINGER_MAX_MS: u64 = 30_000;
 pub const READ_BUDGET: usize = 256 * 1024;
 /// One read(2); shared by all connections.
 pub const READ_CHUNK: usize = 64 * 1024;
+/// Connections that wait to be accepted, as far as the system lets them (`somaxconn`); further
+/// ones come again a second later.
+pub const ACCEPT_QUEUE: i32 = 4_096;
 /// Connections accepted in one turn.
 pub const ACCEPTS_PER_TURN: usize = 64;
 /// Pause of the listener after accept() ran out of descriptors.
@@ -68,6 +71,8 @@ pub const REFUSED_PATH: usize = 64;
 pub const HTTP_HEAD_MS: u64 = 15_000;
 /// Time for a complete body; then 408.
 pub const HTTP_BODY_MS: u64 = 120_000;
+/// A client that takes nothing of the stream it asked for is cut off after this long.
+pub const HTTP_STALL_MS: u64 = 120_000;
 /// An idle keep-alive connection is closed after this long.
 pub const HTTP_IDLE_MS: u64 = 75_000;
 /// Body of a chat completion or response request (reference: 20 MB).

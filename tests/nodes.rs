@@ -699,3 +699,37 @@ fn a_node_comes_back_by_its_own_token_with_what_was_approved() {
     let error = boss.call("node.invoke", &run).expect_err("never approved");
     assert_eq!(error["details"]["reason"], "command not allowlisted");
 }
+
+#[test]
+fn a_named_network_pairs_new_nodes_and_approves_nothing_of_theirs() {
+    let home = Home::new();
+    let text = |pairing: &str| {
+        format!(
+            "{{gateway: {{mode: 'local', auth: {{token: '{TOKEN}'}}, nodes: {{pairing: {pairing}}}}}, \
+             agents: {{defaults: {{model: {{primary: 'local/echo'}}}}}}}}"
+        )
+    };
+    home.configure(&text("{autoApproveCidrs: ['127.0.0.0/8']}"));
+    let gateway = home.start("");
+    let device = Device::new(1);
+    let mut boss = operator(gateway.port, &ALL);
+    // By its Host it is none of this machine, so nothing is silent about it.
+    let _node = device.connect_afar(gateway.port, &declaring(&["system.which"]));
+    let list = boss.call("device.pair.list", &json!({})).expect("a list");
+    assert_eq!(list["paired"][0]["approvedVia"], "trusted-cidr");
+    assert_eq!(request_of(&mut boss, &device)["silent"], false);
+    let error = boss.call("node.invoke", &ask(&device, "system.which", json!({}), "k"));
+    assert_eq!(error.expect_err("not approved")["details"]["code"], "PAIRING_CHANGED");
+    // Operators, upgrades and asked scopes are not covered.
+    let other = Device::new(2);
+    let mut scoped = declaring(&[]);
+    scoped["client"]["mode"] = json!("cli");
+    assert_eq!(other.refused_afar(gateway.port, &scoped).details(), "PAIRING_REQUIRED");
+    assert_eq!(other.refused_afar(gateway.port, &device::cli()).details(), "PAIRING_REQUIRED");
+    assert_eq!(device.refused_afar(gateway.port, &device::cli()).details(), "PAIRING_REQUIRED");
+    drop((boss, gateway));
+    home.configure(&text("{autoApproveCidrs: ['10.0.0.0/8']}"));
+    let gateway = home.start("");
+    let third = Device::new(3);
+    assert_eq!(third.refused_afar(gateway.port, &declaring(&[])).details(), "PAIRING_REQUIRED");
+}

@@ -241,6 +241,30 @@ fn a_secret_that_is_not_there_keeps_the_gateway_from_starting() {
     refused(&["symbolic link", "realpath"]);
 }
 
+/// An edit that names another program: it is asked first, then the edit applies.
+#[test]
+#[cfg(feature = "process")]
+fn an_edit_with_a_new_reference_is_applied_when_its_program_has_answered() {
+    let (home, provider) = (Home::new(), Provider::echo());
+    let gateway = start(&home, &provider);
+    write(&home, "other", "other-hook", 0o600);
+    let text = config(&home, &provider, "").replace("id: 'hook'", "id: 'other'");
+    home.configure(&text);
+    gateway.signal(rustix::process::Signal::HUP);
+    let deadline = std::time::Instant::now() + common::PATIENCE;
+    // Asked with what still opens the door: wrong tokens would soon be slowed down.
+    while doors(&gateway, "old-token", "old-hook") == [200; 3] {
+        assert!(std::time::Instant::now() < deadline, "the new hook token never came in force");
+    }
+    assert_eq!(doors(&gateway, "old-token", "other-hook"), [200; 3]);
+    // One that nobody answers changes nothing.
+    home.configure(&text.replace("id: 'other'", "id: 'nobody'"));
+    let mut socket = connect(&gateway, "old-token");
+    let error = socket.call("secrets.reload", &json!({})).expect_err("nobody knows it");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("hooks.token")), "{error}");
+    assert_eq!(doors(&gateway, "old-token", "other-hook"), [200; 3]);
+}
+
 #[test]
 fn the_command_reloads_even_what_it_would_have_to_show() {
     let (home, provider) = (Home::new(), Provider::echo());

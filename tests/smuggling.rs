@@ -14,6 +14,10 @@ mod common;
 use common::http::{Http, TOKEN, ask, get};
 use common::provider::config;
 use common::{Gateway, Home};
+use openclaw_gateway::wire::hash::sha256;
+use openclaw_gateway::wire::http::second;
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What a case does.
@@ -230,6 +234,55 @@ fn every_case_is_a_seed_of_the_differential_run() {
         }
         let kept = std::fs::read(&path).unwrap_or_default();
         assert!(kept == want.as_bytes(), "{what}: run with BLESS=1");
-        openclaw_gateway::wire::http::second::fuzz(&kept);
+        second::fuzz(&kept);
+    }
+}
+
+/// Where node's parser stops and we go on, and why we keep to our reading.
+const EXPLAINED: [(&str, &str); 1] =
+    [("HPE_INVALID_METHOD", "it has a list of methods; to us any token is one, answered with 405")];
+
+/// A third opinion: llhttp, by `tests/real/second_parser.mjs`. Whatever we hand over, it reads the
+/// same, to the byte; what we refuse and it takes is refused on purpose and harms nobody.
+#[test]
+fn nodes_parser_agrees_with_whatever_we_accept() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("tests/data/llhttp.json")).expect("kept");
+    let kept: Value = serde_json::from_str(&text).expect("JSON");
+    let (mut same, mut explained) = (0, BTreeSet::new());
+    for (name, theirs) in kept["inputs"].as_object().expect("inputs") {
+        // The corpus may have lost an input since.
+        let Ok(bytes) = std::fs::read(root.join("fuzz/corpus").join(name)) else { continue };
+        let (ours, _) = second::ours(&bytes);
+        for (n, our) in ours.iter().enumerate() {
+            let digest = sha256(&our.body);
+            let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            let their = &theirs["requests"][n];
+            let target = their["target"].as_str().unwrap_or("-");
+            let agree = their["method"] == our.method.as_str()
+                && target.ends_with(&our.target)
+                && their["length"] == our.body.len()
+                && their["body"] == hex.as_str();
+            if agree {
+                same += 1;
+                continue;
+            }
+            let ended = theirs["requests"].as_array().is_some_and(|found| found.len() == n);
+            let fault = theirs["fault"].as_str().unwrap_or("-");
+            let why = EXPLAINED.iter().find(|(known, _)| ended && *known == fault);
+            assert!(
+                why.is_some(),
+                "{name}, request {n}: {} {}; node: {theirs}",
+                our.method,
+                our.target
+            );
+            explained.insert(fault);
+            break;
+        }
+    }
+    assert!(same > 100, "{same}");
+    assert_eq!(explained.len(), EXPLAINED.len(), "{explained:?}");
+    for (what, _) in CASES {
+        assert!(kept["inputs"].get(format!("http_second/{what}")).is_some(), "{what} is new");
     }
 }

@@ -478,7 +478,9 @@ fn outward(ip: IpAddr) -> Option<IpAddr> {
 /// What an operator sees first. The first line is for scripts, too: it holds the address.
 fn greet(plan: &Plan, secret: &InForce, addr: SocketAddr, tls: Option<&tls::Ready>) {
     let near = SocketAddr::new(place::reachable(addr.ip()), addr.port());
-    let terminal = io::stdout().is_terminal();
+    // Who keeps the secret elsewhere does not want it on a screen.
+    let refers = plan.loaded.config.secrets.iter().any(|one| one.path == TOKEN.0);
+    let terminal = io::stdout().is_terminal() && !refers;
     let s = if tls.is_some() { "s" } else { "" };
     let mut text = format!("OpenClaw gateway is listening on ws{s}://{near}");
     if near != addr {

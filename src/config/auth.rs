@@ -130,13 +130,18 @@ pub(super) fn faults(gateway: &Value) -> Vec<(Vec<&'static str>, String)> {
         _ => Vec::new(),
     };
     let mut faults = Vec::new();
-    let ranges = texts(&gateway["trustedProxies"]);
-    if let Some(index) = ranges.iter().position(|text| Cidr::parse(text).is_none()) {
-        let what = format!(
-            "entry {index} is no address or range: expected ones like 10.0.0.1, 10.0.0.0/8, \
-             fd00::/8"
-        );
-        faults.push((vec!["trustedProxies"], what));
+    let pairing = &gateway["nodes"]["pairing"]["autoApproveCidrs"];
+    for (path, ranges) in [
+        (vec!["trustedProxies"], texts(&gateway["trustedProxies"])),
+        (vec!["nodes", "pairing", "autoApproveCidrs"], texts(pairing)),
+    ] {
+        if let Some(index) = ranges.iter().position(|text| Cidr::parse(text).is_none()) {
+            let what = format!(
+                "entry {index} is no address or range: expected ones like 10.0.0.1, 10.0.0.0/8, \
+                 fd00::/8"
+            );
+            faults.push((path, what));
+        }
     }
     for name in ["userHeader", "requiredHeaders"] {
         if texts(&proxy[name]).iter().any(|text| !is_header_name(text.trim())) {

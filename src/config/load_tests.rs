@@ -302,6 +302,9 @@ fn the_policy_of_nodes_is_typed_and_takes_the_older_names() {
         (vec!["c".to_owned(), "a".to_owned()], vec!["d".to_owned(), "b".to_owned()],)
     );
     assert!(load_text("{gateway: {nodes: {commands: {deny: 'd'}}}}").is_err());
+    let bad = "{gateway: {nodes: {pairing: {autoApproveCidrs: ['10.0.0.0/8', 'lan']}}}}";
+    let bad = load_text(bad).unwrap_err().to_string();
+    assert!(bad.contains("autoApproveCidrs") && bad.contains("entry 1"), "{bad}");
 }
 
 #[test]

@@ -16,25 +16,51 @@ use super::Gateway;
 use crate::auth::limiter::Key;
 use crate::driver::{ConnId, Effect, Effects};
 use crate::limits;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
-/// All of them, numbered in the order they came.
-#[derive(Default)]
+/// One of them, or the place of one who left.
+struct Stranger {
+    number: u64,
+    conn: ConnId,
+    key: Key,
+    /// The turn it came in.
+    turn: u64,
+    left: bool,
+}
+
+/// All of them, in the order they came. One queue with room from the start: what grows amid a
+/// load and stays would keep the memory below it from going back to the system.
 pub(super) struct Strangers {
     last: u64,
-    /// With the turn they came in.
-    by_age: BTreeMap<u64, (ConnId, Key, u64)>,
-    by_key: BTreeSet<(Key, u64)>,
+    line: VecDeque<Stranger>,
+    /// How many in the line have not left.
+    here: usize,
     counts: BTreeMap<Key, usize>,
     bytes: usize,
+}
+
+impl Default for Strangers {
+    fn default() -> Self {
+        let mut line = VecDeque::with_capacity(limits::ROOM);
+        // Written to once: the room is there, not merely promised.
+        line.resize_with(limits::ROOM, || Stranger {
+            number: 0,
+            conn: ConnId { slot: 0, generation: 0 },
+            key: Key::Loopback,
+            turn: 0,
+            left: true,
+        });
+        line.clear();
+        Self { last: 0, line, here: 0, counts: BTreeMap::new(), bytes: 0 }
+    }
 }
 
 impl Strangers {
     fn insert(&mut self, conn: ConnId, key: Key, turn: u64) -> u64 {
         self.last += 1;
-        self.by_age.insert(self.last, (conn, key, turn));
-        self.by_key.insert((key, self.last));
+        self.line.push_back(Stranger { number: self.last, conn, key, turn, left: false });
+        self.here += 1;
         *self.counts.entry(key).or_insert(0) += 1;
         self.last
     }
@@ -42,16 +68,29 @@ impl Strangers {
     /// Forgets one, by its number and the input held for it.
     pub(super) fn remove(&mut self, number: Option<u64>, held: usize) {
         let Some(number) = number else { return };
-        let Some((_, key, _)) = self.by_age.remove(&number) else { return };
-        self.by_key.remove(&(key, number));
+        let found = self.line.binary_search_by_key(&number, |stranger| stranger.number);
+        let Some(stranger) = found.ok().and_then(|at| self.line.get_mut(at)) else { return };
+        if std::mem::replace(&mut stranger.left, true) {
+            return;
+        }
+        let key = stranger.key;
         self.bytes = self.bytes.saturating_sub(held);
+        self.here -= 1;
         if let Some(count) = self.counts.get_mut(&key) {
             *count -= 1;
             if *count == 0 {
                 self.counts.remove(&key);
             }
         }
-        debug_assert!(self.by_age.len() == self.by_key.len());
+        while self.line.front().is_some_and(|first| first.left) {
+            self.line.pop_front();
+        }
+        if self.line.len() > self.here.saturating_mul(2).saturating_add(limits::ROOM) {
+            self.line.retain(|stranger| !stranger.left);
+        }
+        if self.line.is_empty() && self.line.capacity() > limits::ROOM {
+            self.line = VecDeque::with_capacity(limits::ROOM);
+        }
     }
 
     /// The input held for one changed.
@@ -63,14 +102,15 @@ impl Strangers {
     fn surplus(&self, key: Key) -> Option<ConnId> {
         let of_key = self.counts.get(&key).is_some_and(|count| *count > limits::STRANGERS_PER_PEER);
         if of_key {
-            let (_, oldest) = self.by_key.range((key, 0)..=(key, u64::MAX)).next()?;
-            return self.by_age.get(oldest).map(|(conn, ..)| *conn);
+            let mut line = self.line.iter();
+            return line.find(|one| !one.left && one.key == key).map(|one| one.conn);
         }
-        if self.by_age.len() > limits::STRANGERS { self.oldest() } else { None }
+        if self.here > limits::STRANGERS { self.oldest().map(|one| one.conn) } else { None }
     }
 
-    fn oldest(&self) -> Option<ConnId> {
-        self.by_age.values().next().map(|(conn, ..)| *conn)
+    /// Who came first: nobody who left stands there.
+    fn oldest(&self) -> Option<&Stranger> {
+        self.line.front()
     }
 }
 
@@ -98,12 +138,11 @@ impl Gateway {
     /// Lets go of the older half, [`limits::STRANGERS_DROPPED`] at most. Nobody of this turn
     /// goes: what it sent has not been read yet.
     pub(super) fn make_room(&mut self, fx: &mut Effects) {
-        let half = self.strangers.by_age.len().div_ceil(2);
+        let half = self.strangers.here.div_ceil(2);
         for _ in 0..half.min(limits::STRANGERS_DROPPED) {
-            match self.strangers.by_age.values().next() {
-                Some((oldest, _, turn)) if *turn < self.turn => self.drop_stranger(*oldest, fx),
-                _ => return,
-            }
+            let before = |oldest: &&Stranger| oldest.turn < self.turn;
+            let Some(oldest) = self.strangers.oldest().filter(before) else { return };
+            self.drop_stranger(oldest.conn, fx);
         }
     }
 
@@ -111,7 +150,7 @@ impl Gateway {
     pub(super) fn bound_strangers(&mut self, fx: &mut Effects) {
         while self.strangers.bytes > limits::STRANGERS_BYTES {
             let Some(oldest) = self.strangers.oldest() else { return };
-            self.drop_stranger(oldest, fx);
+            self.drop_stranger(oldest.conn, fx);
         }
     }
 
@@ -119,7 +158,7 @@ impl Gateway {
         log::debug!(target: "gateway", "a connection that said nothing makes room");
         fx.push(Effect::Abort { conn: id });
         self.forget(id, fx);
-        debug_assert!(self.strangers.oldest() != Some(id));
+        debug_assert!(self.strangers.oldest().is_none_or(|oldest| oldest.conn != id));
     }
 }
 
@@ -146,7 +185,7 @@ mod tests {
         let last = strangers.insert(conn(9_999), key(1), 0);
         assert_eq!(strangers.surplus(key(1)), Some(conn(1)), "the oldest of that address");
         strangers.remove(Some(last), 0);
-        for slot in strangers.by_age.len()..limits::STRANGERS {
+        for slot in strangers.here..limits::STRANGERS {
             strangers.insert(conn(slot as u32), key(slot as u32), 0);
             assert_eq!(strangers.surplus(key(slot as u32)), None);
         }
@@ -163,7 +202,19 @@ mod tests {
             strangers.remove(Some(number), 7);
             strangers.remove(Some(number), 7);
         }
-        assert!(strangers.counts.is_empty() && strangers.by_key.is_empty());
-        assert_eq!((strangers.bytes, strangers.oldest()), (0, None));
+        assert!(strangers.counts.is_empty() && strangers.line.is_empty());
+        assert_eq!((strangers.bytes, strangers.here), (0, 0));
+    }
+
+    #[test]
+    fn the_line_does_not_grow_by_those_who_left_behind_one_who_stays() {
+        let mut strangers = Strangers::default();
+        strangers.insert(conn(0), key(0), 0);
+        for n in 1..50_000 {
+            let number = strangers.insert(conn(n), key(n), 0);
+            strangers.remove(Some(number), 0);
+            assert!(strangers.line.len() <= limits::ROOM + 3);
+        }
+        assert_eq!((strangers.here, strangers.counts.len()), (1, 1));
     }
 }

@@ -358,8 +358,7 @@ const CHAT_SEND: &[Field] = &[
     must("idempotencyKey", Kind::Text(256)),
 ];
 
-/// The text of a whole configuration.
-/// What a configuration file may have (limit `CONFIG_BYTES`).
+/// The text of a whole configuration, as long as one may be.
 const CONFIG_RAW: Kind = Kind::Text(4 * 1024 * 1024);
 
 const CONFIG_WRITE: &[Field] = &[

@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConnection, StreamOwned};
 use std::collections::VecDeque;
+use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream as StdStream};
 use std::path::PathBuf;
 

@@ -16,6 +16,7 @@
 //! the turn, and its generation then changes, so that an event or timer of its former life
 //! finds nobody.
 
+mod accept;
 #[cfg(feature = "tls")]
 mod certificate;
 #[cfg(not(feature = "tls"))]
@@ -52,7 +53,7 @@ use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use slot::{Kind, Slots};
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -73,18 +74,18 @@ pub enum Leave {
     Reexec,
 }
 
-/// Binds a listener with the system's full accept queue; std's holds 128 connections, and what
-/// does not fit waits for the peer's next SYN, a second or more.
+/// Binds a listener with a queue of [`limits::ACCEPT_QUEUE`]; that of std and mio holds 128
+/// connections, and what does not fit waits for the peer's next SYN, a second or more.
 ///
 /// # Errors
 /// The system's: the address is taken, is not ours, or its port needs a privilege.
 pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
-    TcpListener::bind(addr).map(Into::into)
-}
-
-/// A descriptor of nothing.
-fn reserve() -> Option<std::fs::File> {
-    std::fs::File::open(if cfg!(windows) { "NUL" } else { "/dev/null" }).ok()
+    let listener: std::net::TcpListener = TcpListener::bind(addr)?.into();
+    #[cfg(all(unix, feature = "process"))]
+    if let Err(error) = rustix::net::listen(&listener, limits::ACCEPT_QUEUE) {
+        log::debug!(target: "reactor", "the queue of {addr} stays short: {error}");
+    }
+    Ok(listener)
 }
 
 /// The mio driver. Build it, [`listen`](Reactor::listen), then [`run`](Reactor::run) a core.
@@ -97,6 +98,8 @@ pub struct Reactor {
     accept_from: usize,
     accepting: bool,
     accept_ready: bool,
+    /// A peer who has the reserve's descriptor until it is known whether another is freed.
+    on_reserve: Option<(mio::net::TcpStream, SocketAddr)>,
     /// A descriptor to give up when there are no others, so that who waits can be told.
     reserve: Option<std::fs::File>,
     accept_again: Option<Time>,
@@ -131,7 +134,8 @@ impl Reactor {
             accept_from: 0,
             accepting: false,
             accept_ready: false,
-            reserve: reserve(),
+            on_reserve: None,
+            reserve: accept::reserve(),
             accept_again: None,
             inbound: inbound::Inbound::new(),
             slots: Slots::with_room(),
@@ -294,97 +298,6 @@ impl Reactor {
                 },
             }
         }
-    }
-
-    fn accept<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {
-        if self.accept_again.is_some_and(|again| now.time >= again) {
-            self.accept_again = None;
-            self.accept_ready = true;
-        }
-        if !self.accept_ready || !self.may_accept() {
-            return;
-        }
-        let (from, count) = (self.accept_from, self.listeners.len());
-        self.accept_from = from.wrapping_add(1);
-        let mut empty = 0;
-        for _ in 0..limits::ACCEPTS_PER_TURN {
-            let at = from.wrapping_add(empty).checked_rem(count);
-            let Some(listener) = at.and_then(|at| self.listeners.get(at)) else { return };
-            match listener.accept() {
-                Ok((mut stream, peer)) => {
-                    if self.slots.open() >= limits::CONNECTIONS {
-                        // The newest is told and dropped; those that are served stay served.
-                        if self.inbound.is_plain() {
-                            let _ = stream.write(
-                                b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
-                                  Content-Length: 0\r\nRetry-After: 5\r\n\r\n",
-                            );
-                        }
-                        continue;
-                    }
-                    let _ = stream.set_nodelay(true);
-                    let local = stream.local_addr().unwrap_or(peer);
-                    let tls = match self.inbound.session() {
-                        Ok(tls) => tls,
-                        Err(text) => {
-                            log::warn!(target: "tls", "{peer} is cut off: {text}");
-                            continue;
-                        }
-                    };
-                    match self.slots.insert(self.poll.registry(), stream, Kind::Peer) {
-                        Ok(conn) => {
-                            if tls.is_some()
-                                && let Some(slot) = self.slots.live(conn)
-                            {
-                                slot.tls = tls;
-                                self.inbound.began(conn, now.time, &mut self.slots);
-                            }
-                            core.on(now, Input::Accepted { conn, peer, local }, fx);
-                        }
-                        Err(error) => log::warn!(target: "reactor", "accept: {error}"),
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    empty += 1;
-                    if empty == count {
-                        self.accept_ready = false;
-                        return;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The peer gave up between its SYN and our accept: nobody to tell.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => return self.starved(&error, now, core, fx),
-            }
-        }
-    }
-
-    /// Out of descriptors or memory. The core may know whom to let go; then those who wait come
-    /// in with the next turn. Else they are told, one after the other over the descriptor kept
-    /// for that, and the listeners rest for a moment instead of being always ready.
-    fn starved<C: Core>(&mut self, error: &io::Error, now: Now, core: &mut C, fx: &mut Effects) {
-        let before = fx.len();
-        core.on(now, Input::Starved, fx);
-        if fx.len() > before {
-            return;
-        }
-        log::error!(target: "reactor",
-            "accept: {error}; no new connections for {} ms (check `ulimit -n`)",
-            limits::ACCEPT_BACKOFF_MS);
-        self.accept_again = Some(now.time.after_ms(limits::ACCEPT_BACKOFF_MS));
-        drop(self.reserve.take());
-        for listener in &self.listeners {
-            for _ in 0..limits::ACCEPTS_PER_TURN {
-                let Ok((mut stream, _)) = listener.accept() else { break };
-                if self.inbound.is_plain() {
-                    let _ = stream.write(
-                        b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\
-                          Content-Length: 0\r\nRetry-After: 5\r\n\r\n",
-                    );
-                }
-            }
-        }
-        self.reserve = reserve();
     }
 
     fn serve_ready<C: Core>(&mut self, now: Now, core: &mut C, fx: &mut Effects) {

@@ -79,6 +79,8 @@ pub enum Via {
     Owner,
     /// A setup code.
     Bootstrap,
+    /// Nobody was asked: a new node from a network that the operator named.
+    TrustedCidr,
 }
 
 impl Via {
@@ -88,11 +90,13 @@ impl Via {
             Self::Silent => "silent",
             Self::Owner => "owner",
             Self::Bootstrap => "bootstrap",
+            Self::TrustedCidr => "trusted-cidr",
         }
     }
 
     fn from_str(word: &str) -> Option<Self> {
-        [Self::Silent, Self::Owner, Self::Bootstrap].into_iter().find(|via| via.as_str() == word)
+        let all = [Self::Silent, Self::Owner, Self::Bootstrap, Self::TrustedCidr];
+        all.into_iter().find(|via| via.as_str() == word)
     }
 }
 

@@ -239,6 +239,7 @@ mod tests {
         let config = NodePolicy {
             allow: texts(&["camera.snap", "camera.list", "my.own"]),
             deny: texts(&["camera.list", "system.run"]),
+            ..NodePolicy::default()
         };
         let table = [
             (&plain, Platform::Linux, "system.run", true),

@@ -186,7 +186,7 @@ pub static KEYS: &[Key] = &[
     key("gateway.nodes", Object),
     key("gateway.nodes.pairing", Object),
     key("gateway.nodes.pairing.autoApproveLocal", Bool),
-    key("gateway.nodes.pairing.autoApproveCidrs", Texts).only(EMPTY).advice(NO_NODES),
+    key("gateway.nodes.pairing.autoApproveCidrs", Texts),
     key("gateway.nodes.pairing.sshVerify", Open).only(OFF).advice("set it to false"),
     key("gateway.nodes.allowCommands", Texts),
     key("gateway.nodes.denyCommands", Texts),

@@ -37,11 +37,13 @@ impl Gateway {
         if let Some(reason) = self.devices.wants(claim) {
             let silent = vouched.as_ref().is_some_and(|_| self.is_eligible(claim, reason))
                 || self.is_silent(claim, source, identity, reason);
-            if !silent {
+            let named = self.is_from_named_network(claim, source, identity, reason);
+            if !silent && !named {
                 return Err(self.ask_for_pairing(claim, reason, fx));
             }
             match reason {
                 Reason::MetadataUpgrade => self.devices.refresh(claim),
+                _ if !silent => self.approve_network(claim, source)?,
                 _ => self.approve_silently(claim, &identity.proof)?,
             }
         }
@@ -95,6 +97,35 @@ impl Gateway {
                 secret && (!source.browser || page) && self.config.gateway.pair_local_silently
             }
         }
+    }
+
+    /// A new device that wants to be a node and nothing else, from a network that
+    /// `gateway.nodes.pairing.autoApproveCidrs` names: no page, no proxy between, and the shared
+    /// secret shown. Never an upgrade of a known device.
+    fn is_from_named_network(
+        &self,
+        claim: &Claim,
+        source: &Source,
+        identity: &Identity,
+        reason: Reason,
+    ) -> bool {
+        let ranges = &self.config.gateway.nodes.pair_from;
+        reason == Reason::NotPaired
+            && self.devices.paired(&claim.device_id).is_none()
+            && claim.role == "node"
+            && claim.client_mode == "node"
+            && claim.scopes.is_empty()
+            && !source.proxied
+            && !source.browser
+            && matches!(identity.proof, Proof::Secret)
+            && ranges.iter().any(|range| range.contains(source.ip))
+    }
+
+    fn approve_network(&mut self, claim: &Claim, source: &Source) -> Result<(), ErrorShape> {
+        self.devices.admit(claim, Via::TrustedCidr, self.now.wall_ms).map_err(full)?;
+        log::info!(target: "devices", "paired node {} from {} \
+            (gateway.nodes.pairing.autoApproveCidrs)", claim.device_id, source.ip);
+        Ok(())
     }
 
     /// What a device asks for through a proxy that vouches for its user: within the proxy's

@@ -7,7 +7,7 @@ use crate::agent::{ToolCall, Usage};
 use crate::api::openai::request::{OfDoor, Request};
 use crate::api::openai::{View, Writer, Wrote, invalid};
 use crate::api::{self, Reply};
-use crate::driver::{ConnId, Effects, Time};
+use crate::driver::{ConnId, Effect, Effects, Time};
 use crate::gateway::Gateway;
 use crate::gateway::runs::{self, Cause, NewRun};
 use crate::limits;
@@ -22,6 +22,8 @@ pub(super) struct Answer {
     framing: Option<Framing>,
     /// When the stream has been silent for too long.
     ping_at: Option<Time>,
+    /// Since when its reader has taken nothing, and how much waited then.
+    stuck: Option<(Time, usize)>,
 }
 
 impl Answer {
@@ -135,7 +137,8 @@ impl Gateway {
             ping_at = Some(self.now.time.after_ms(limits::STREAM_PING_MS));
         }
         if let Some(http) = self.http(id) {
-            http.doing = Doing::Run(Box::new(Answer { run, writer, framing, ping_at }));
+            http.doing =
+                Doing::Run(Box::new(Answer { run, writer, framing, ping_at, stuck: None }));
         }
     }
 
@@ -205,11 +208,14 @@ impl Gateway {
         answer.ping_at = Some(next);
         self.wait_until(id, Some(next));
         let turn = self.turn;
-        let room = self.conns.get(id).is_some_and(|conn| {
-            // Whoever does not read the answer needs no sign of life.
-            conn.waiting(turn) <= limits::STREAM_HIGH
-        });
-        if room {
+        let waiting = self.conns.get(id).map_or(0, |conn| conn.waiting(turn));
+        // Whoever does not read the answer needs no sign of life, and holds nothing for ever.
+        let room = waiting <= limits::STREAM_HIGH;
+        if self.is_stuck(id, waiting, room) {
+            log::info!(target: "gateway", "a client takes nothing of its stream: cut off");
+            fx.push(Effect::Abort { conn: id });
+            self.forget(id, fx);
+        } else if room {
             self.send(id, fx, |out| {
                 let mut piece = Vec::with_capacity(16);
                 sse::comment(&mut piece, "ping");
@@ -217,5 +223,19 @@ impl Gateway {
             });
         }
         true
+    }
+
+    /// Whether the reader of a stream has taken nothing for [`limits::HTTP_STALL_MS`].
+    fn is_stuck(&mut self, id: ConnId, waiting: usize, room: bool) -> bool {
+        let now = self.now.time;
+        let Some(Http { doing: Doing::Run(answer), .. }) = self.http(id) else { return false };
+        match answer.stuck {
+            _ if room => answer.stuck = None,
+            Some((since, was)) if waiting >= was => {
+                return now.ms_since(since) >= limits::HTTP_STALL_MS;
+            }
+            _ => answer.stuck = Some((now, waiting)),
+        }
+        false
     }
 }

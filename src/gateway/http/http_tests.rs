@@ -253,3 +253,117 @@ fn a_silent_stream_pings() {
     ));
     assert_eq!(client.waits(limits::STREAM_PING_MS), "");
 }
+
+impl Client {
+    /// Time passes; whether the connection has ended by then.
+    fn is_gone_after(&mut self, ms: u64) -> bool {
+        self.now.time = Time(self.now.time.0).after_ms(ms);
+        self.hears(Input::Wake).iter().any(|effect| {
+            matches!(effect, Effect::Close { conn } | Effect::Abort { conn } if *conn == CONN)
+        })
+    }
+
+    /// It says this again and again, a second apart; after how many it is closed.
+    fn ends_after(&mut self, piece: &[u8], seconds: u64) -> Option<u64> {
+        (1..=seconds).find(|_| {
+            let heard = self.hears(Input::Received { conn: CONN, bytes: piece });
+            assert!(!heard.contains(&Effect::Abort { conn: CONN }));
+            self.is_gone_after(1_000)
+        })
+    }
+}
+
+const KNOWN: &str = "GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n\r\n";
+
+#[test]
+fn no_byte_renews_a_deadline() {
+    let mut client = Client::new();
+    client.says("GET / HTTP/1.1\r\nX: ");
+    let head = limits::HTTP_HEAD_MS / 1000;
+    assert_eq!(client.ends_after(b"x", 2 * head), Some(head), "a slow head");
+
+    let mut client = Client::new();
+    client.says(
+        "POST /v1/responses HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n\
+         Content-Length: 1000\r\n\r\n",
+    );
+    let body = limits::HTTP_BODY_MS / 1000;
+    assert_eq!(client.ends_after(b"x", 2 * body), Some(body), "a slow body");
+
+    let mut client = Client::new();
+    let refused =
+        client.says("POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+    assert_eq!(client.ends_after(b"x", 2 * head), Some(head), "a slow body that was refused");
+
+    let mut client = Client::new();
+    let upgraded = client.hears(Input::Received {
+        conn: CONN,
+        bytes: b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    });
+    assert!(shown(&upgraded).starts_with("HTTP/1.1 101"), "{upgraded:?}");
+    let shake = limits::WS_HANDSHAKE_MS / 1000;
+    let ping = b"\x89\x80\0\0\0\0";
+    assert_eq!(client.ends_after(ping, 2 * shake), Some(shake), "a handshake of pings");
+}
+
+#[test]
+fn a_refused_body_that_goes_wrong_ends_the_connection_at_once() {
+    for rest in ["1\r\nx\r\n".repeat(limits::HTTP_DISCARD / 4), "zz\r\n".to_owned()] {
+        let mut client = Client::new();
+        let refused = client
+            .says("POST /v1/responses HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+        let heard = client.hears(Input::Received { conn: CONN, bytes: rest.as_bytes() });
+        assert!(heard.contains(&Effect::Close { conn: CONN }), "{heard:?}");
+        assert_eq!(client.gateway.idle().conns, 0);
+    }
+}
+
+#[test]
+fn who_has_proved_nothing_is_idle_for_less_long() {
+    let mut client = Client::new();
+    client.says("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(!client.is_gone_after(limits::STRANGER_IDLE_MS - 1));
+    assert!(client.is_gone_after(1));
+    let mut client = Client::new();
+    assert!(client.says(KNOWN).starts_with("HTTP/1.1 200"));
+    assert!(!client.is_gone_after(limits::HTTP_IDLE_MS - 1));
+    assert!(client.is_gone_after(1));
+}
+
+#[test]
+fn who_does_not_read_is_owed_little_and_not_for_ever() {
+    // A stranger's further requests wait at much less than a client's.
+    for (first, owed, max) in [
+        ("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", limits::STRANGER_OUT, 3_000),
+        (KNOWN, limits::STREAM_HIGH, 40_000),
+    ] {
+        let mut client = Client::new();
+        client.says(first);
+        let many = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(max);
+        let sent = client.says(&many).len();
+        assert!((owed..=owed + 1_024).contains(&sent), "{sent}");
+        client.hears(Input::Queued { conn: CONN, bytes: sent });
+        assert!(client.is_gone_after(limits::HTTP_HEAD_MS), "it never reads");
+        assert_eq!(client.gateway.idle().held, 0);
+    }
+    // A stream that nobody reads is cut off, and its run with it.
+    let mut client = Client::of_a_silent_provider();
+    let body = r#"{"stream":true,"messages":[{"role":"user","content":"x"}]}"#;
+    client.posts("/v1/chat/completions", body);
+    let queued = limits::STREAM_HIGH + 1;
+    client.hears(Input::Queued { conn: CONN, bytes: queued });
+    let mut waited = 0;
+    while !client.is_gone_after(limits::STREAM_PING_MS) {
+        waited += limits::STREAM_PING_MS;
+        assert!(waited <= limits::HTTP_STALL_MS, "{waited}");
+        if waited == 30_000 {
+            // It takes a little: the time begins anew.
+            client.hears(Input::Queued { conn: CONN, bytes: queued + 1 });
+        }
+    }
+    assert_eq!(client.gateway.idle().runs, 0);
+    assert_eq!(client.gateway.idle().conns, 0);
+}

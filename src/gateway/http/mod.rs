@@ -144,6 +144,10 @@ impl Gateway {
         }
         let State::Http(http) = &mut conn.state else { return };
         let phase = http.server.phase();
+        if phase == Phase::Closed {
+            // A refused body that broke the grammar, or of which more came than is read over.
+            return self.close(id, fx);
+        }
         let wants_input = http.server.wants_input() && room;
         if http.phase != Some(phase) {
             http.phase = Some(phase);

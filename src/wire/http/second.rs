@@ -324,8 +324,8 @@ fn chunks(at: &mut At<'_>) -> Step<Vec<u8>> {
     Ok(body)
 }
 
-/// What the server makes of the same bytes, in one piece.
-fn ours(bytes: &[u8]) -> (Vec<Read>, Option<(u16, &'static str)>) {
+/// What the server makes of the same bytes, in one piece, and what it refuses the rest with.
+pub fn ours(bytes: &[u8]) -> (Vec<Read>, Option<(u16, &'static str)>) {
     let mut server = Server::new();
     server.push(bytes);
     let mut found = Vec::new();
