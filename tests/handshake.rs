@@ -531,9 +531,13 @@ fn hello_says_what_was_granted() {
         "role": "operator", "method": "token",
         "scopes": ["operator.admin", "operator.read", "operator.write"],
     });
+    let other = Socket::connect(port);
     let granted = |hello: &Value| {
         let mut auth = hello["auth"].clone();
         auth["scopes"].as_array_mut().unwrap().sort_by_key(|scope| scope.to_string());
+        // The same for this gateway and its people whenever they come.
+        let recovery = auth.as_object_mut().and_then(|auth| auth.remove("recoveryScope"));
+        assert_eq!(recovery, Some(other.hello["auth"]["recoveryScope"].clone()));
         auth
     };
     assert_eq!(granted(&hello), auth);

@@ -153,7 +153,7 @@ impl Devices {
         if role != "operator" && !by.is_admin() {
             return Err(Refused::Scope("operator.admin"));
         }
-        let token = device.tokens.get(role).filter(|_| device.roles.iter().any(|r| *r == role));
+        let token = device.tokens.get(role).filter(|_| device.roles.contains(&role));
         let token = token.ok_or(Refused::Unknown)?;
         by.lacks(&token.scopes).map_or(Ok(token), |scope| Err(Refused::Scope(scope)))
     }

@@ -247,7 +247,7 @@ impl Devices {
 
     /// Whether a device is approved for a role.
     pub fn approved(&self, id: &str, role: &str) -> bool {
-        self.paired.get(id).is_some_and(|device| device.roles.iter().any(|has| *has == role))
+        self.paired.get(id).is_some_and(|device| device.roles.contains(&role))
     }
 
     /// What keeps a claim from being admitted as it is; `None` when it is approved.
@@ -377,7 +377,7 @@ impl Devices {
     /// False when it did not have that role.
     pub fn drop_role(&mut self, id: &str, role: &str) -> bool {
         let Some(device) = self.paired.get_mut(id) else { return false };
-        let had = device.roles.iter().any(|has| *has == role);
+        let had = device.roles.contains(&role);
         device.roles.retain(|has| *has != role);
         device.tokens.remove(role);
         if role == "operator" {

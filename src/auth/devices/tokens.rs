@@ -71,8 +71,7 @@ impl Devices {
 
     /// Compares a token with the one of a device and role that proved its key.
     pub fn verify(&self, id: &str, role: &str, token: &str, asked: &[&'static str]) -> Verified {
-        let Some(device) = self.paired(id).filter(|device| device.roles.iter().any(|r| *r == role))
-        else {
+        let Some(device) = self.paired(id).filter(|device| device.roles.contains(&role)) else {
             return Verified::No;
         };
         let Some(known) = device.tokens.get(role).filter(|token| token.revoked_at_ms.is_none())
