@@ -6,6 +6,7 @@ use common::http::{TOKEN, ask};
 use common::provider::config;
 use common::socket::{Socket, params, upgrade_request};
 use common::{Gateway, Home};
+use openclaw_gateway::wire::ws;
 use serde_json::{Value, json};
 
 fn start(home: &Home) -> Gateway {
@@ -594,4 +595,20 @@ fn hello_tells_places_to_administrators_only() {
             assert_eq!(shown, told, "{scope} {name}");
         }
     }
+}
+
+#[test]
+fn frames_right_behind_the_upgrade_are_served_once() {
+    let home = Home::new();
+    let gateway = start(&home);
+    let mut bytes = upgrade_request("/", "").into_bytes();
+    let connect = json!({"type": "req", "id": "c", "method": "connect", "params": params()});
+    ws::text_masked(&mut bytes, &connect.to_string(), [1, 2, 3, 4]);
+    let health = json!({"type": "req", "id": "h", "method": "health"});
+    ws::text_masked(&mut bytes, &health.to_string(), [1, 2, 3, 4]);
+    let mut socket = Socket::upgrade_by(gateway.port, &bytes).expect("101");
+    assert_eq!(socket.response("c").expect("hello")["type"], "hello-ok");
+    assert_eq!(socket.response("h").expect("health")["ok"], true);
+    socket.is_alive();
+    assert!(socket.responses.is_empty(), "{:?}", socket.responses);
 }

@@ -157,3 +157,41 @@ fn the_number_of_crates_is_frozen() {
         }
     }
 }
+
+/// Lines of tests/guards.tsv: rows, file, guard, replacement, test.
+fn guards() -> Vec<[String; 5]> {
+    let text = fs::read_to_string(root().join("tests/guards.tsv")).expect("tests/guards.tsv");
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let fields = |line: &str| line.split('\t').map(str::to_owned).collect::<Vec<_>>();
+    lines
+        .map(|line| fields(line).try_into().unwrap_or_else(|_| panic!("five fields: {line}")))
+        .collect()
+}
+
+/// `.ci/guards` takes each guard out and sees its test fail; here it is only seen that guard and
+/// test are still what the table says.
+#[test]
+fn each_guard_and_its_test_are_there() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let mut wrong = Vec::new();
+    for [rows, file, guard, _, test] in guards() {
+        let text = fs::read_to_string(root().join(&file)).unwrap_or_default();
+        let found = text.matches(&guard.replace("\\n", "\n")).count();
+        if found != 1 {
+            wrong.push(format!("{rows}: {file} holds its guard {found} times: {guard}"));
+        }
+        let (place, name) = test.split_once(' ').unwrap_or(("", &test));
+        let name = name.rsplit("::").next().unwrap_or(name);
+        let dir = if place == "lib" { "src".to_owned() } else { format!("tests/{place}.rs") };
+        let there = all().iter().any(|(path, text)| {
+            path.starts_with(root().join(&dir)) && text.contains(&format!("fn {name}("))
+        });
+        if !there {
+            wrong.push(format!("{rows}: {dir} has no test {name}"));
+        }
+        if !readme.contains(&format!("| {rows} |")) || !readme.contains(&format!("`{name}`")) {
+            wrong.push(format!("{rows}: not in the README; run .ci/guards --table"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -11,6 +11,8 @@ pub mod probes;
 
 use crate::config::Config;
 use crate::limits;
+use crate::protocol::NEWEST;
+use crate::protocol::operations::{Operation, find};
 use crate::wire::http::head::{Head, Method};
 use crate::wire::http::respond::Response;
 use crate::wire::url::percent_decode;
@@ -43,21 +45,20 @@ pub enum Door {
 }
 
 impl Door {
-    /// Whether the caller must show the gateway's secret.
-    pub fn needs_secret(&self) -> bool {
-        !matches!(self, Self::Live | Self::Ready | Self::Startup | Self::Hook(_))
-    }
-
-    /// The scope of the operation behind the door (the same as over WebSocket).
-    pub fn scope(&self) -> Option<&'static str> {
-        match self {
-            Self::Live | Self::Ready | Self::Startup | Self::Hook(_) => None,
-            // Tried with the reference in mode none and an `x-openclaw-scopes` header.
-            Self::Models | Self::Model(_) => Some("operator.read"),
-            Self::ChatCompletions | Self::Responses | Self::Embeddings | Self::ToolsInvoke => {
-                Some("operator.write")
-            }
-        }
+    /// The operation behind the door, a row of the table over WebSocket too; none where nobody
+    /// is asked, or where the door has a token of its own.
+    pub fn operation(&self) -> Option<&'static Operation> {
+        let name = match self {
+            Self::Live | Self::Ready | Self::Startup | Self::Hook(_) => return None,
+            Self::Models | Self::Model(_) => "models.list",
+            Self::ChatCompletions => "chat.send",
+            // Embeddings take what a run takes, as the reference does.
+            Self::Responses | Self::Embeddings => "agent",
+            Self::ToolsInvoke => "tools.invoke",
+        };
+        let row = find(name, NEWEST);
+        debug_assert!(row.is_some(), "{name} is no operation");
+        row
     }
 
     /// The largest body it takes.

@@ -69,7 +69,7 @@ pub fn attribute(
     let scopes: Vec<&str> = headers.get_all("x-openclaw-scopes").collect();
     Ok(Source {
         ip,
-        local: !proxied && is_loopback(peer) && headers.get("host").is_none_or(local_host),
+        local: !proxied && is_loopback(peer) && headers.get("host").is_some_and(local_host),
         proxied,
         origin: headers.get("origin").map(str::to_owned),
         browser: headers.get("origin").is_some() || headers.get("sec-fetch-site").is_some(),

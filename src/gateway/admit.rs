@@ -13,7 +13,9 @@ use crate::api::{self, Reply};
 use crate::auth::identity::Identity;
 use crate::auth::limiter::Shown;
 use crate::auth::source::Source;
+use crate::protocol::operations::Operation;
 use crate::wire::http::head::Head;
+use serde_json::Map;
 
 impl Gateway {
     /// Who asks over HTTP, and whether it may do what the door does; guesses are counted.
@@ -21,11 +23,11 @@ impl Gateway {
         &mut self,
         source: &Source,
         head: &Head,
-        scope: Option<&str>,
+        operation: &Operation,
     ) -> Result<Identity, Reply> {
         self.may_guess(source, Shown::Secret, head.bearer().is_some())
             .map_err(|wait_ms| api::too_many_attempts(head.path(), wait_ms))?;
-        let judged = self.judge_bearer(source, head, scope);
+        let judged = self.judge_bearer(source, head, operation);
         self.guessed_bearer(source, head, &judged);
         judged
     }
@@ -35,13 +37,14 @@ impl Gateway {
         &mut self,
         source: &Source,
         head: &Head,
-        scope: Option<&str>,
+        operation: &Operation,
     ) -> Result<Identity, Reply> {
         let Some(identity) = self.bearer_identity(source, head.bearer()) else {
             return Err(api::unauthorized());
         };
         // Another model than the agent's is the owner's to choose (GHSA-jhfx-v2j8-x3m6).
         let model = head.headers.get("x-openclaw-model").map(|_| "operator.admin");
+        let scope = operation.needs(&Map::new());
         match scope.into_iter().chain(model).find(|scope| !identity.holds(scope)) {
             Some(scope) => Err(api::missing_scope(scope)),
             None => Ok(identity),

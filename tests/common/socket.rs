@@ -52,11 +52,11 @@ pub fn params() -> Value {
 impl Socket {
     /// Upgrades on a path with further header lines, and reads the challenge.
     pub fn upgrade(port: u16, path: &str, headers: &str) -> Result<Self, Response> {
-        Self::upgrade_by(port, &upgrade_request(path, headers))
+        Self::upgrade_by(port, upgrade_request(path, headers))
     }
 
-    /// Upgrades by this very request.
-    pub fn upgrade_by(port: u16, request: &str) -> Result<Self, Response> {
+    /// Upgrades by these bytes: a request, perhaps with frames behind it.
+    pub fn upgrade_by(port: u16, request: impl AsRef<[u8]>) -> Result<Self, Response> {
         let mut http = Http::connect(port);
         http.send(request);
         let head = http.head().expect("an answer");

@@ -153,6 +153,11 @@ fn who_may_name_which_session() {
     assert!(!agent(Some("nope"), false, &hooks) && agent(Some("nope"), true, &hooks));
     hooks.allowed_agent_ids = Some(Vec::new());
     assert!(!agent(None, false, &hooks));
+    // A blank or oddly written name is no way around the list.
+    hooks.allowed_agent_ids = Some(vec!["other".to_owned()]);
+    for asked in [None, Some(""), Some(" "), Some("MAIN"), Some("null"), Some("*")] {
+        assert!(!agent(asked, false, &hooks) && !agent(asked, true, &hooks), "{asked:?}");
+    }
     hooks.allowed_agent_ids = Some(vec!["*".to_owned()]);
     assert!(agent(None, false, &hooks));
 }

@@ -291,6 +291,9 @@ mod tests {
             let fetched = fetched_file(&vec![b'a'; bytes], about(None, None), &media);
             assert_eq!(fetched.is_ok(), fits, "{bytes}");
         }
+        // Its length is judged before anything of it is decoded.
+        let told = status(file(&"!".repeat(4000), about(None, None), &media));
+        assert!(!told.contains("base64"), "{told}");
     }
 
     #[test]

@@ -20,7 +20,6 @@ use super::conn::State;
 use super::tools::Caller;
 use crate::api::openai::{chat, embeddings, responses};
 use crate::api::{self, Door, Reply, Routed, openai, probes};
-use crate::auth::identity::Identity;
 use crate::auth::origin::{Policy, Refused, decide};
 use crate::auth::source::attribute;
 use crate::driver::{ConnId, Effects, Time};
@@ -42,8 +41,6 @@ pub(super) struct Http {
 struct Pending {
     door: Door,
     head: Head,
-    /// Who asks; none at doors with a token of their own.
-    identity: Option<Identity>,
 }
 
 /// What happens with the request under way.
@@ -246,21 +243,20 @@ impl Gateway {
         {
             return self.http_reply(id, &reply, &head, fx);
         }
-        let identity = match door.needs_secret() {
-            false => None,
-            true => match self.admit(&source, &head, door.scope()) {
-                Ok(identity) => Some(identity),
-                Err(reply) => return self.http_reply(id, &reply, &head, fx),
-            },
-        };
-        if identity.is_some() || matches!(door, Door::Hook(_)) {
+        let operation = door.operation();
+        if let Some(operation) = operation
+            && let Err(reply) = self.admit(&source, &head, operation)
+        {
+            return self.http_reply(id, &reply, &head, fx);
+        }
+        if operation.is_some() || matches!(door, Door::Hook(_)) {
             self.is_known_now(id);
         }
         if let Some(key) = door.switched_off(&self.config) {
             return self.http_reply(id, &openai::disabled(key), &head, fx);
         }
         if head.method == Method::Post {
-            return self.http_wants_body(id, door, head, identity, fx);
+            return self.http_wants_body(id, door, head, fx);
         }
         let uptime = self.uptime_ms();
         let local = source.local;
@@ -280,14 +276,7 @@ impl Gateway {
     }
 
     /// A door that takes a body gets it, as long as there is room for one.
-    fn http_wants_body(
-        &mut self,
-        id: ConnId,
-        door: Door,
-        head: Head,
-        identity: Option<Identity>,
-        fx: &mut Effects,
-    ) {
+    fn http_wants_body(&mut self, id: ConnId, door: Door, head: Head, fx: &mut Effects) {
         if self.memory_full() {
             let message = "the gateway holds as much as it may (limit memory); try again";
             let reply = api::error(503, "api_error", message).with("Retry-After", "1");
@@ -296,7 +285,7 @@ impl Gateway {
         let body_max = door.body_max(&self.config);
         let Some(http) = self.http(id) else { return };
         http.server.read_body(body_max);
-        http.doing = Doing::Body(Box::new(Pending { door, head, identity }));
+        http.doing = Doing::Body(Box::new(Pending { door, head }));
     }
 
     /// The client has gone: what was done for it alone is cancelled. A hook's run goes on.
@@ -350,7 +339,7 @@ impl Gateway {
     fn http_body(&mut self, id: ConnId, body: &[u8], fx: &mut Effects) {
         let Some(http) = self.http(id) else { return };
         let Doing::Body(pending) = std::mem::take(&mut http.doing) else { return };
-        let Pending { door, head, identity: _ } = *pending;
+        let Pending { door, head } = *pending;
         let outcome = match door {
             Door::ChatCompletions => match chat::parse(body, &head.headers, &self.config) {
                 Ok(request) => self.fetch_media(id, request, head.http10, fx),
