@@ -26,7 +26,8 @@ fn the_rules_in_the_order_of_the_page() {
     let (usual, mut open) = (rules(), rules());
     open.allow_loopback = true;
     let missing = || Refused::MissingHeader("x-forwarded-proto".to_owned());
-    let table: [(&str, Option<&TrustedProxy>, &str, Result<&str, Refused>); 17] = [
+    type Row<'a> = (&'a str, Option<&'a TrustedProxy>, &'a str, Result<&'a str, Refused>);
+    let table: [Row<'_>; 17] = [
         ("10.0.0.1", Some(&usual), PROXY, Ok("ann")),
         ("::ffff:10.0.0.1", Some(&usual), PROXY, Ok("ann")),
         ("10.0.0.1", None, PROXY, Err(Refused::ConfigMissing)),

@@ -424,7 +424,7 @@ fn delivery(args: &Args) -> Result<Option<Value>, Failed> {
     } else if args.has("announce") || !delivery.is_empty() {
         delivery.insert("mode".to_owned(), json!("announce"));
     }
-    Ok((!delivery.is_empty()).then(|| Value::Object(delivery)))
+    Ok((!delivery.is_empty()).then_some(Value::Object(delivery)))
 }
 
 /// `status` of a row: as the reference computes it.

@@ -41,6 +41,9 @@ pub enum Since {
     V3Only,
 }
 
+/// The scope that these parameters take, if it is another than the row's.
+pub type ByParams = fn(&Map<String, Value>) -> Option<&'static str>;
+
 /// One row.
 #[derive(Debug, Clone, Copy)]
 pub struct Operation {
@@ -51,7 +54,7 @@ pub struct Operation {
     /// What the caller must hold.
     pub scope: Scope,
     /// The scope that certain parameters take instead (`dynamic` in the published list).
-    pub raised: Option<fn(&Map<String, Value>) -> Option<&'static str>>,
+    pub raised: Option<ByParams>,
     /// Its parameters.
     pub params: &'static [Field],
     /// Tolerates unknown parameters, as the reference does for the methods that clients call
@@ -534,10 +537,7 @@ const fn open(name: &'static str, op: Op, scope: Scope) -> Operation {
 }
 
 /// The same row, whose scope depends on its parameters.
-const fn by_params(
-    row: Operation,
-    raised: fn(&Map<String, Value>) -> Option<&'static str>,
-) -> Operation {
+const fn by_params(row: Operation, raised: ByParams) -> Operation {
     Operation { raised: Some(raised), ..row }
 }
 

@@ -85,7 +85,8 @@ fn who_may_approve_what() {
     let other = claim(2, "operator", &[]);
     let lacks = |scope| Err(Refused::Scope(scope));
     // (what is asked, scopes of the approver, its own token's device, verdict)
-    let table: [(&Claim, &[&'static str], Option<&Claim>, Result<(), Refused>); 12] = [
+    type Row<'a> = (&'a Claim, &'a [&'static str], Option<&'a Claim>, Result<(), Refused>);
+    let table: [Row<'_>; 12] = [
         (&asked, ADMIN, None, Ok(())),
         (&asked, SOME, None, Ok(())),
         (&asked, PAIRING, None, lacks("operator.read")),

@@ -73,7 +73,7 @@ pub struct NotLoaded {
     /// Programs to ask before it can be tried again; then nothing else is wrong.
     pub pending: Vec<Batch>,
     /// The references of the file that stand for nothing.
-    pub unresolved: Vec<BoundRef>,
+    pub unresolved: Box<[BoundRef]>,
 }
 
 impl std::fmt::Display for NotLoaded {
