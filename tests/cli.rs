@@ -576,8 +576,10 @@ fn hup_never_opens_an_exposed_listener_to_everybody() {
 
     home.configure("{gateway: {mode: 'local', bind: 'loopback', auth: {token: 'two'}}}");
     gateway.signal(rustix::process::Signal::HUP);
-    gateway.wait_for("takes a restart");
-    assert_eq!(home.ask(gateway.port, "health --token two").code, 0);
+    gateway.wait_for("gateway.bind changed: the gateway restarts in place");
+    let line = gateway.wait_for("listening on ws://127.0.0.1:");
+    let port = line.rsplit(':').next().and_then(|port| port.trim().parse().ok());
+    assert_eq!(home.ask(port.expect("a port"), "health --token two").code, 0);
 }
 
 #[test]

@@ -603,9 +603,9 @@ fn frames_right_behind_the_upgrade_are_served_once() {
     let gateway = start(&home);
     let mut bytes = upgrade_request("/", "").into_bytes();
     let connect = json!({"type": "req", "id": "c", "method": "connect", "params": params()});
-    ws::text_masked(&mut bytes, &connect.to_string(), [1, 2, 3, 4]);
+    ws::text_masked(&mut bytes, connect.to_string(), [1, 2, 3, 4]);
     let health = json!({"type": "req", "id": "h", "method": "health"});
-    ws::text_masked(&mut bytes, &health.to_string(), [1, 2, 3, 4]);
+    ws::text_masked(&mut bytes, health.to_string(), [1, 2, 3, 4]);
     let mut socket = Socket::upgrade_by(gateway.port, &bytes).expect("101");
     assert_eq!(socket.response("c").expect("hello")["type"], "hello-ok");
     assert_eq!(socket.response("h").expect("health")["ok"], true);

@@ -207,7 +207,7 @@ fn hup_applies_a_valid_file_and_keeps_the_old_one_beside_a_broken_one() {
     let text = with("{id: 'main'}");
     home.configure(&format!("{}\n  oops", text.trim_end_matches('}')));
     gateway.signal(Signal::HUP);
-    while !log(&home).contains("configuration not applied") {
+    while !log(&home).contains("config reload skipped") {
         assert!(Instant::now() < deadline, "no word of it: {}", log(&home));
     }
     assert!(log(&home).contains("openclaw.json:2:"), "{}", log(&home));

@@ -473,7 +473,8 @@ fn no_planted_secret_leaves_by_any_operation() {
         r#"{{
   // token: 'canary-comment', was: canary-token
   // apiKey = canary-comment-2
-  gateway: {{mode: 'local', auth: {{token: 'canary-token', password: "canary-password"}},
+  gateway: {{mode: 'local',
+    auth: {{mode: 'token', token: 'canary-token', password: "canary-password"}},
     remote: {{url: 'ws://h:1', token: 'canary-remote-token', password: 'canary-remote-pw'}}}},
   /* password: "canary-block" */
   models: {{providers: {{mock: {{

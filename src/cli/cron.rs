@@ -224,6 +224,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
                 return Ok((started.clone(), Some(entry.clone())));
             }
             it.idle(Duration::from_millis(poll))?;
+            it.allow(client::timeout(args));
             waited += poll;
         }
         it.close();

@@ -841,7 +841,12 @@ pub const COMMANDS: &[Command] = &[
         Run::DevicesClear,
         "Unpair every device",
         &[
-            switch("yes", "Yes, all of them"),
+            Flag {
+                long: "yes",
+                short: Some('y'),
+                takes: Takes::Nothing,
+                about: "Yes, all of them",
+            },
             switch("pending", "Reject what waits as well"),
             URL,
             TOKEN,

@@ -318,9 +318,12 @@ impl Gateway {
         let goes_on = run.spoken.is_some() && has_spoken(&records, &run.id);
         let (own, own_id) = if goes_on { (None, None) } else { (own, own_id) };
         turns.extend(summary.as_ref().map(compaction::summary_turn));
+        // What others said meanwhile and took back is no word to this one's model.
+        let not_for = |record: &&Record| goes_on && is_of_another(&records, record, &run.id);
         let kept = records
             .iter()
             .filter(|record| Some(&record.id) != own_id)
+            .filter(|record| !not_for(record))
             .filter_map(|record: &Record| Turn::from_transcript(&record.message));
         let system = turns.len();
         turns.extend(kept);
@@ -598,12 +601,31 @@ fn retry(mut error: ErrorShape) -> ErrorShape {
     error
 }
 
+/// The run that a record is of, as its answer or result.
+fn run_of(record: &Record) -> Option<&str> {
+    record.message.get("__openclaw")?.get("runId")?.as_str()
+}
+
 /// Whether a run has turns of its model in its transcript.
 fn has_spoken(records: &[Record], run: &str) -> bool {
-    records.iter().any(|record| {
-        let own = record.message.get("__openclaw").and_then(|own| own.get("runId"));
-        own.and_then(Value::as_str) == Some(run)
-    })
+    records.iter().any(|record| run_of(record) == Some(run))
+}
+
+/// Whether a record stands behind the first turn of a run's model and belongs to a run that
+/// ended by itself: its message or its notice.
+fn is_of_another(records: &[Record], record: &Record, run: &str) -> bool {
+    let began = records.iter().position(|it| run_of(it) == Some(run));
+    let at = records.iter().position(|it| it.id == record.id);
+    if at <= began {
+        return false;
+    }
+    let key = record.message.get("idempotencyKey").and_then(Value::as_str);
+    let said_by = key.and_then(|key| key.strip_suffix(":user"));
+    let ended = |other: &str| records.iter().any(|it| run_of(it) == Some(other));
+    match said_by {
+        Some(other) => other != run && ended(other),
+        None => run_of(record).is_some_and(|other| other != run),
+    }
 }
 
 #[cfg(test)]
