@@ -2,7 +2,7 @@
 //! whoever may call it, events, HTTP answers, logs, standard output, files, `Debug` (which is
 //! what a panic would print). `secrets.resolve` alone exists to hand secrets to an admin, and
 //! hands out none of these.
-#![cfg(unix)]
+#![cfg(all(feature = "tls", feature = "process"))]
 
 mod common;
 

@@ -1,5 +1,7 @@
 //! Scheduled work: the real binary, the real clock, jobs that are due at once, and their files.
 
+#![cfg(feature = "process")]
+
 mod common;
 
 use common::http::TOKEN;
@@ -99,7 +101,7 @@ fn only_an_administrator_changes_jobs_and_readers_hear_of_them() {
     let (home, provider) = (Home::new(), Provider::echo());
     home.configure(&provider.config(""));
     let gateway = home.start("");
-    let mut scoped = |scopes: &Value| {
+    let scoped = |scopes: &Value| {
         let mut params = common::socket::params();
         params["scopes"] = scopes.clone();
         Socket::with(gateway.port, &params)

@@ -162,10 +162,9 @@ fn signs_of_locality_that_are_none_leave_it_pending() {
     // CVE-2026-53817: forged locality must not mint a token.
     let home = Home::new();
     let gateway = start(&home);
-    let mut number = 10;
-    for host in ["127.evil.com", "localhost.evil", "2130706433", "0x7f.1", "192.0.2.7"] {
+    let hosts = ["127.evil.com", "localhost.evil", "2130706433", "0x7f.1", "192.0.2.7"];
+    for (number, host) in (10..).zip(hosts) {
         let device = Device::new(number);
-        number += 1;
         let refused = match device.try_connect(gateway.port, host, "", &cli()) {
             Ok(socket) => panic!("{host}: {}", socket.hello["auth"]),
             Err(refused) => refused,

@@ -2,6 +2,8 @@
 //! are on the loopback; those of other machines are in `tests/real/proxies` and in the unit
 //! tests of `auth::source` and `auth::proxy`.
 
+#![cfg(all(feature = "tls", feature = "process"))]
+
 mod common;
 
 use common::device::Device;

@@ -101,7 +101,7 @@ pub(super) fn is_variable(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The variables of a `.env` file in the order written, as [`dotenv`] reads them.
+/// The variables of a `.env` file in the order written, as `dotenv` reads them.
 pub fn variables(text: &str) -> Vec<(String, String)> {
     dotenv(text).0
 }

@@ -8,7 +8,7 @@
 //!   body, and where the next request begins;
 //! * this one finds no request that the server does not hand over, unless the server has refused
 //!   the connection;
-//! * what the server refuses as malformed, this one refuses too. [`EXPLAINED`] lists the
+//! * what the server refuses as malformed, this one refuses too. `EXPLAINED` lists the
 //!   refusals that are ours: bounds, and rules that no grammar has.
 
 use super::server::{Event, Server};
