@@ -2,8 +2,8 @@
 //!
 //! Parsing, `--help` at every level and the wording of usage errors are made from [`COMMANDS`]
 //! and [`GLOBALS`], so that none of them can drift from the others. Flags may stand before or
-//! after the command words; whether a flag takes a value is decided by its name alone, which a
-//! test keeps unambiguous.
+//! after the command words; after them a flag is what the command says of it, before them what the
+//! first command with a flag of that name says.
 //!
 //! ```text
 //!   words and flags --> Parsed::Run(Args)  the command, its flags checked against the table
@@ -223,7 +223,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage>
                 Err(word) => return Err(usage(command, format!("{word:?} is not UTF-8"))),
             },
             Ok(Some(lexopt::Arg::Long(long))) => {
-                let Some(name) = known(|flag| flag.long == long) else {
+                let own = command.flags.iter().find(|flag| flag.long == long);
+                let Some(name) = own.or_else(|| known(|flag| flag.long == long)) else {
                     return Err(unknown_flag(command, long));
                 };
                 let long = take(name, command, &mut parser, &mut switches, &mut values)?;
