@@ -9,7 +9,7 @@ use common::Home;
 #[test]
 fn tls_on_the_port_is_refused_by_the_name_of_the_feature() {
     let home = Home::new();
-    home.configure("{gateway: {mode: 'local', tls: {enabled: true}}}");
+    home.configure("{gateway: {mode: 'local', auth: {token: 'x'}, tls: {enabled: true}}}");
     let ran = home.run("gateway --port 0");
     assert_eq!(ran.code, 78, "{ran:?}");
     assert!(ran.err.contains("gateway.tls.enabled"), "{ran:?}");
@@ -20,7 +20,7 @@ fn tls_on_the_port_is_refused_by_the_name_of_the_feature() {
 #[test]
 fn wss_is_refused_by_the_name_of_the_feature() {
     let home = Home::new();
-    home.configure("{gateway: {mode: 'local'}}");
+    home.configure("{gateway: {mode: 'local', auth: {token: 'x'}}}");
     let gateway = home.start("");
     let url = format!("health --url wss://127.0.0.1:{} --token x", gateway.port);
     let ran = home.run(&url);
