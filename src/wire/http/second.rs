@@ -272,6 +272,10 @@ fn framing(lines: &[(String, Vec<u8>)], old: bool) -> Step<Framing> {
         ([], []) => Ok(Framing::None),
         ([only], []) if !old && only.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
         ([], [only]) if !only.is_empty() && only.iter().all(u8::is_ascii_digit) => {
+            // The server counts no further; more zeros in front are an attempt at something.
+            if only.len() > 19 {
+                return Err(Stop::Bad("a length of more than 19 digits"));
+            }
             let mut length = 0u64;
             for digit in *only {
                 let digit = u64::from(*digit - b'0');
