@@ -301,6 +301,10 @@ pub(super) fn parse_request(bytes: &[u8]) -> Result<Request, Refusal> {
     if target.len() > limits::HTTP_TARGET {
         return Err(Refusal::TARGET_TOO_LONG);
     }
+    // RFC 3986 section 2: a URI is ASCII; others read what is not in ways of their own.
+    if !target.is_ascii() {
+        return Err(Refusal::TARGET);
+    }
     let http10 = minor == 0;
     let seen = Seen::collect(parsed.headers, http10)?;
     if method == "CONNECT" {

@@ -181,6 +181,7 @@ fn smuggling_is_refused() {
         fuzz(&bytes);
     }
     assert_eq!(status(b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), 400);
+    assert_eq!(status("GET /\u{4ee} HTTP/1.1\r\nHost: h\r\n\r\n".as_bytes()), 400);
 }
 
 #[test]
