@@ -38,6 +38,7 @@ pub mod out;
 pub mod place;
 pub mod port;
 pub mod reexec;
+pub mod rows;
 pub mod secrets;
 pub mod sessions;
 pub mod setup;
@@ -50,7 +51,7 @@ pub mod trouble;
 
 use std::ffi::OsString;
 
-use table::{Args, Parsed, Run};
+use table::Parsed;
 
 /// Commands to type next, where several places advise the same.
 pub mod next {
@@ -112,93 +113,16 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
             return 2;
         }
     };
-    match dispatch(&args) {
+    let Some(handler) = args.command.run else {
+        out::text(&table::help_text(args.command));
+        return 0;
+    };
+    match handler(&args) {
         Ok(code) => code,
         Err(failed) => {
             complain(&failed);
             failed.code
         }
-    }
-}
-
-fn dispatch(args: &Args) -> Result<u8, Failed> {
-    match args.command.run {
-        Run::Help => Ok(0),
-        Run::GatewayRun => gateway_run::run(args),
-        Run::GatewayStatus => status::gateway(args),
-        Run::GatewayCall => call::run(args),
-        Run::Health => health::run(args),
-        Run::Status => status::overview(args),
-        Run::Logs => logs::run(args),
-        Run::Agent => agent::run(args),
-        Run::AgentsList => agents::list(args),
-        Run::AgentsAdd => agents::add(args),
-        Run::AgentsDelete => agents::delete(args),
-        Run::AgentsSetIdentity => agents::set_identity(args),
-        Run::SkillsList => agents::skills_list(args),
-        Run::SkillsInfo => agents::skills_info(args),
-        Run::SkillsCheck => agents::skills_check(args),
-        Run::MessageSend => message::send(args),
-        Run::Setup => setup::run(args),
-        Run::ConfigFile => config::file(args),
-        Run::ConfigGet => config::get(args),
-        Run::ConfigSchema => config::schema(),
-        Run::CronAdd => cron::add(args),
-        Run::CronDisable => cron::enable(args, false),
-        Run::CronEdit => cron::edit(args),
-        Run::CronEnable => cron::enable(args, true),
-        Run::CronGet => cron::get(args),
-        Run::CronList => cron::list(args),
-        Run::CronRemove => cron::remove(args),
-        Run::CronRun => cron::run(args),
-        Run::CronRuns => cron::runs(args),
-        Run::CronShow => cron::show(args),
-        Run::CronStatus => cron::status(args),
-        Run::SystemEvent => system::event(args),
-        Run::SystemPresence => system::presence(args),
-        Run::HeartbeatDisable => system::heartbeats(args, false),
-        Run::HeartbeatEnable => system::heartbeats(args, true),
-        Run::HeartbeatLast => system::last(args),
-        Run::ConfigValidate => config::validate(args),
-        Run::ConfigSet => config::set(args),
-        Run::ConfigUnset => config::unset(args),
-        Run::ApprovalsGet => approvals::get(args),
-        Run::ApprovalsSet => approvals::set(args),
-        Run::ApprovalsAdd => approvals::add(args),
-        Run::ApprovalsRemove => approvals::remove(args),
-        Run::ApprovalsPending => approvals::pending(args),
-        Run::ApprovalsResolve => approvals::resolve(args),
-        Run::GatewayStop => control::stop(args),
-        Run::GatewayRestart => control::restart(args),
-        Run::Channels => ask::channels(args),
-        Run::NodeHost => nodes::host(args),
-        Run::DevicesApprove => devices::approve(args),
-        Run::DevicesClear => devices::clear(args),
-        Run::DevicesList => devices::list(args),
-        Run::DevicesReject => devices::reject(args),
-        Run::DevicesRemove => devices::remove(args),
-        Run::DevicesRename => devices::rename(args),
-        Run::DevicesRevoke => devices::revoke(args),
-        Run::DevicesRotate => devices::rotate(args),
-        Run::Pairing => devices::pairing(args),
-        Run::Qr => devices::qr(args),
-        Run::NodesApprove => nodes::approve(args),
-        Run::NodesDescribe => nodes::describe(args),
-        Run::NodesInvoke => nodes::invoke(args),
-        Run::NodesList => nodes::list(args),
-        Run::NodesNotify => nodes::notify(args),
-        Run::NodesPending => nodes::pending(args),
-        Run::NodesReject => nodes::reject(args),
-        Run::NodesRemove => nodes::remove(args),
-        Run::NodesRename => nodes::rename(args),
-        Run::NodesStatus => nodes::status(args),
-        Run::Models => models::list(args),
-        Run::ModelsStatus => models::status(args),
-        Run::SecretsAudit => secrets::audit::run(args),
-        Run::SecretsReload => secrets::reload(args),
-        Run::Sessions => sessions::list(args),
-        Run::SessionsArchive => sessions::archive(args),
-        Run::SessionsDelete => sessions::delete(args),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one table of commands and flags.
 //!
-//! Parsing, `--help` at every level and the wording of usage errors are made from [`COMMANDS`]
+//! Parsing, `--help` at every level and the wording of usage errors are made from [`commands`]
 //! and [`GLOBALS`], so that none of them can drift from the others. Flags may stand before or
 //! after the command words; after them a flag is what the command says of it, before them what the
 //! first command with a flag of that name says.
@@ -17,10 +17,14 @@ use std::fmt::Write as _;
 
 use crate::wire::text::nearest;
 
-#[path = "table_rows.rs"]
-mod rows;
+use super::Failed;
+use super::rows::FAMILIES;
+pub use super::rows::GLOBALS;
 
-pub use rows::{COMMANDS, GLOBALS};
+/// Every command; the root is the first.
+pub fn commands() -> impl Iterator<Item = &'static Command> {
+    FAMILIES.iter().copied().flatten()
+}
 
 /// What stands behind a flag's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,97 +54,16 @@ pub struct Flag {
     pub about: &'static str,
 }
 
-/// The commands, by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is the command of its row")]
-pub enum Run {
-    Help,
-    GatewayRun,
-    GatewayStatus,
-    GatewayCall,
-    Health,
-    Status,
-    Logs,
-    Agent,
-    AgentsList,
-    AgentsAdd,
-    AgentsDelete,
-    AgentsSetIdentity,
-    MessageSend,
-    SkillsList,
-    SkillsInfo,
-    SkillsCheck,
-    Setup,
-    ConfigFile,
-    CronAdd,
-    CronDisable,
-    CronEdit,
-    CronEnable,
-    CronGet,
-    CronList,
-    CronRemove,
-    CronRun,
-    CronRuns,
-    CronShow,
-    CronStatus,
-    SystemEvent,
-    SystemPresence,
-    HeartbeatDisable,
-    HeartbeatEnable,
-    HeartbeatLast,
-    ConfigGet,
-    ConfigSchema,
-    ConfigValidate,
-    ConfigSet,
-    ConfigUnset,
-    ApprovalsGet,
-    ApprovalsSet,
-    ApprovalsAdd,
-    ApprovalsRemove,
-    ApprovalsPending,
-    ApprovalsResolve,
-    GatewayStop,
-    GatewayRestart,
-    Channels,
-    /// `node ...`: this machine as a node, which we are not.
-    NodeHost,
-    DevicesApprove,
-    DevicesClear,
-    DevicesList,
-    DevicesReject,
-    DevicesRemove,
-    DevicesRename,
-    DevicesRevoke,
-    DevicesRotate,
-    NodesApprove,
-    NodesDescribe,
-    NodesInvoke,
-    NodesList,
-    NodesNotify,
-    NodesPending,
-    NodesReject,
-    NodesRemove,
-    NodesRename,
-    NodesStatus,
-    Pairing,
-    Qr,
-    Models,
-    /// `models status`.
-    ModelsStatus,
-    SecretsAudit,
-    SecretsReload,
-    Sessions,
-    SessionsArchive,
-    SessionsDelete,
-}
+/// What a command does with its words; its exit code.
+pub type Handler = fn(&Args) -> Result<u8, Failed>;
 
 /// One command.
 #[derive(Debug, Clone, Copy)]
 pub struct Command {
     /// Its words: `["gateway", "status"]`; the root has none.
     pub path: &'static [&'static str],
-    /// What happens.
-    pub run: Run,
+    /// What happens; nothing for a word that only begins others: it shows its help.
+    pub run: Option<Handler>,
     /// One line of help.
     pub about: &'static str,
     /// Names of the words it takes; all are required but those that end in `?`.
@@ -260,7 +183,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage>
     if version {
         return Ok(Parsed::Text(format!("openclaw {}\n", env!("CARGO_PKG_VERSION"))));
     }
-    if help || command.run == Run::Help {
+    if help || command.run.is_none() {
         return Ok(Parsed::Text(help_text(command)));
     }
     for long in given {
@@ -279,8 +202,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage>
 pub fn help_text(command: &Command) -> String {
     let mut out = String::new();
     let _ = write!(out, "{}\n\nUsage: {}", command.about, name(command));
-    let children: Vec<&Command> = COMMANDS
-        .iter()
+    let children: Vec<&Command> = commands()
         .filter(|row| {
             row.path.len() == command.path.len() + 1 && row.path.starts_with(command.path)
         })
@@ -354,7 +276,7 @@ fn spelled(flag: &Flag) -> String {
 
 fn root() -> &'static Command {
     // The first row is the root; a test holds it there.
-    COMMANDS.first().unwrap_or_else(|| unreachable!("the table has a root"))
+    commands().next().unwrap_or_else(|| unreachable!("the table has a root"))
 }
 
 /// Other names of commands at the top.
@@ -366,7 +288,7 @@ fn child(parent: &Command, word: &str) -> Option<&'static Command> {
         (["cron"], "remove" | "delete") => "rm",
         (_, word) => word,
     };
-    COMMANDS.iter().find(|row| {
+    commands().find(|row| {
         row.path.split_last().is_some_and(|(last, rest)| *last == word && rest == parent.path)
     })
 }
@@ -376,7 +298,7 @@ fn known(wanted: impl Fn(&Flag) -> bool) -> Option<&'static Flag> {
 }
 
 fn all_flags() -> impl Iterator<Item = &'static Flag> {
-    GLOBALS.iter().chain(COMMANDS.iter().flat_map(|command| command.flags))
+    GLOBALS.iter().chain(commands().flat_map(|command| command.flags))
 }
 
 /// Notes a flag and its value. The row of the final command judges the value where it has one
@@ -464,8 +386,7 @@ fn unknown_flag(command: &Command, long: &str) -> Usage {
 }
 
 fn unknown_word(command: &Command, word: &str) -> Usage {
-    let words = COMMANDS
-        .iter()
+    let words = commands()
         .filter_map(|row| row.path.split_last())
         .filter(|(_, rest)| *rest == command.path)
         .map(|(last, _)| *last);
