@@ -603,17 +603,3 @@ fn an_agent_is_asked_in_the_session_whose_id_is_named() {
     let count = list.pointer("/totalCount").or(list.pointer("/payload/totalCount"));
     assert_eq!(count.and_then(serde_json::Value::as_u64), Some(2), "{list}");
 }
-
-#[test]
-fn a_refused_client_learns_of_a_second_secret() {
-    let home = Home::new();
-    home.configure(LOCAL);
-    let gateway = home.start("");
-    let mut command = home.command("health");
-    command.env("OPENCLAW_GATEWAY_PORT", gateway.port.to_string());
-    let ran = Ran::of(command.env("OPENCLAW_GATEWAY_TOKEN", "stale"));
-    assert_eq!(ran.code, 1, "{ran:?}");
-    assert!(ran.err.contains("came from the environment"), "{ran:?}");
-    assert!(ran.err.contains("gateway.auth in the configuration file"), "{ran:?}");
-    assert!(!ran.err.contains("from-the-file") && !ran.err.contains("stale"), "{ran:?}");
-}

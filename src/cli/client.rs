@@ -2,8 +2,8 @@
 //!
 //! One socket, one thread, every wait under one deadline. [`Target::find`] decides whom to ask
 //! and with which secret: `--url` (or `OPENCLAW_GATEWAY_URL`) never borrows a secret from the
-//! configuration, since that address may be anybody's. A [`Session`] is a socket after
-//! `hello-ok`.
+//! configuration, since that address may be anybody's; [`super::whence`] remembers where each
+//! came from. A [`Session`] is a socket after `hello-ok`.
 //!
 //! ```text
 //!   Target::find -> Stream -> 101 -> connect.challenge -> connect -> hello-ok = Session
@@ -22,7 +22,8 @@ use serde_json::{Map, Value, json};
 use super::stream::Stream;
 use super::table::Args;
 pub use super::trouble::Trouble;
-use super::{Failed, entropy, next, place};
+use super::whence::{Kind, Place, Whence};
+use super::{Failed, entropy, next, place, plaintext};
 use crate::config::credentials::{self, Given, Origin};
 use crate::config::secrets::Need;
 use crate::config::{AuthMode, Loaded, Mode, Paths, Secret};
@@ -47,8 +48,8 @@ pub struct Target {
     pub local: bool,
     /// SHA-256 of the one certificate it may show; without it the authorities decide.
     pub pin: Option<[u8; 32]>,
-    /// Why the secret may be the wrong one, if there are two.
-    pub doubt: Option<String>,
+    /// Where the secrets came from.
+    pub whence: Whence,
 }
 
 /// Who we say we are.
@@ -78,9 +79,8 @@ impl Target {
             return named;
         }
         let paths = place::paths(&env, args)?;
-        // Who names a secret needs none of the file's, so no program is asked for it.
-        let need = if Self::has_secret(args, &env) { Need::Look } else { Need::Client };
         let files = place::Files::new();
+        let need = Self::need(args);
         let loaded = match place::load_with_programs(&files, &env, &paths, need) {
             Ok((loaded, _)) => loaded,
             // A running gateway outlives a damaged file, and so does whoever names its secret.
@@ -88,6 +88,19 @@ impl Target {
             Err(error) => return Err(Failed::config(error.to_string(), next::STATUS)),
         };
         Self::configured(args, &paths, &loaded)
+    }
+
+    /// How much of the configuration's secrets a command needs: who names one on the command
+    /// line needs none of the file's, so no program is asked for it.
+    pub fn need(args: &Args) -> Need {
+        let given = ["token", "password"].iter().any(|flag| args.value(flag).is_some());
+        if given { Need::Look } else { Need::Client }
+    }
+
+    /// A server without secrets, such as a model's.
+    pub fn bare(url: Url) -> Self {
+        let whence = Whence::default();
+        Self { url, token: None, password: None, local: true, pin: None, whence }
     }
 
     fn has_secret(args: &Args, env: &BTreeMap<String, String>) -> bool {
@@ -100,45 +113,53 @@ impl Target {
     /// The gateway of `--url` or `OPENCLAW_GATEWAY_URL`, if one is named there. Its secret comes
     /// from the same place or a nearer one, never from the configuration.
     pub fn named(args: &Args, env: &BTreeMap<String, String>) -> Option<Result<Self, Failed>> {
-        let (token, password) = (given(args, "token"), given(args, "password"));
-        let named = |url, token, password| {
-            let pin = given_pin(args)?;
-            Ok(Self { url: url?, token, password, local: false, pin, doubt: None })
+        let (url, by) = match args.value("url") {
+            Some(url) => (url, "--url"),
+            None => (place::var(env, "OPENCLAW_GATEWAY_URL")?, "OPENCLAW_GATEWAY_URL"),
         };
-        if let Some(url) = args.value("url") {
-            return Some(named(parse_url(url, "--url"), token, password));
-        }
-        let url = place::var(env, "OPENCLAW_GATEWAY_URL")?;
-        let token = token.or_else(|| env_secret(env, "OPENCLAW_GATEWAY_TOKEN"));
-        let password = password.or_else(|| env_secret(env, "OPENCLAW_GATEWAY_PASSWORD"));
-        Some(named(parse_url(url, "OPENCLAW_GATEWAY_URL"), token, password))
+        let by_flag = by == "--url";
+        let secret = |flag, name| match given(args, flag) {
+            Some(secret) => Some((secret, Place::Flag)),
+            None if by_flag => None,
+            None => env_secret(env, name).map(|secret| (secret, Place::Variable)),
+        };
+        let token = secret("token", "OPENCLAW_GATEWAY_TOKEN");
+        let password = secret("password", "OPENCLAW_GATEWAY_PASSWORD");
+        let (token, token_from) = token.unzip();
+        let (password, password_from) = password.unzip();
+        let whence = Whence::named(by_flag, token_from, password_from);
+        let target = || {
+            let (url, pin) = (parse_url(url, by)?, given_pin(args)?);
+            plaintext::check(&url, by, env)?;
+            Ok(Self { url, token, password, local: false, pin, whence })
+        };
+        Some(target())
     }
 
     /// The gateway that this profile's configuration means.
     ///
     /// # Errors
-    /// When an address in it is none.
+    /// When an address in it is none, or mode `remote` names none.
     pub fn configured(args: &Args, paths: &Paths, loaded: &Loaded) -> Result<Self, Failed> {
         let given = Given { token: given(args, "token"), password: given(args, "password") };
         let found = credentials::client(&loaded.config, &loaded.env, &given);
-        let doubt = found.token.as_ref().or(found.password.as_ref()).and_then(|used| {
-            let (used_from, other) = (used.origin.as_str(), used.shadows?.as_str());
-            Some(format!("the secret came from the {used_from}; the {other} holds another one"))
-        });
-        let remote_token = found.token.as_ref().is_some_and(|it| it.origin == Origin::Remote);
+        let gateway = &loaded.config.gateway;
+        let remote = gateway.mode == Some(Mode::Remote);
+        let mut whence = Whence::configured(&found, &paths.config_path, remote);
+        let near = |it: &credentials::Credential| it.origin != Origin::Remote;
+        let near = found.token.as_ref().is_some_and(near);
         let token = found.token.map(|it| it.secret);
         let password = found.password.map(|it| it.secret);
-        let gateway = &loaded.config.gateway;
-        if gateway.mode == Some(Mode::Remote)
-            && let Some(remote) = &gateway.remote
-        {
+        if remote {
+            let Some(remote) = &gateway.remote else { return Err(no_remote_url(paths)) };
             let url = parse_url(&remote.url, "gateway.remote.url")?;
+            plaintext::check(&url, "gateway.remote.url", &loaded.env)?;
             let pin = given_pin(args)?.or(remote.tls_fingerprint);
-            return Ok(Self { url, token, password, local: false, pin, doubt });
+            return Ok(Self { url, token, password, local: false, pin, whence });
         }
         let port = place::port(paths, None, &loaded.env, &loaded.config)?;
         let bind = crate::config::paths::bind(None, &loaded.config);
-        let ip = place::reachable(place::bind_address(bind, &loaded.config)?);
+        let ip = place::near_address(bind, &loaded.config)?;
         let tls = &gateway.tls;
         let scheme = if tls.enabled { "wss" } else { "ws" };
         let url = format!("{scheme}://{}", SocketAddr::new(ip, port));
@@ -146,16 +167,24 @@ impl Target {
         let own = if tls.enabled { super::tls::local_pin(tls) } else { None };
         let pin = given_pin(args)?.or(own);
         // What the gateway here made up for itself is nearer than another gateway's token.
-        let token = match token {
-            Some(token) if !remote_token => Some(token),
-            other => place::kept_token(paths)?.or(other),
-        };
+        let (mut token, mut password) = (token, password);
+        let kept = place::token_file(paths);
+        if !near
+            && whence.unresolved.is_empty()
+            && let Some(secret) = place::kept_token(paths)?
+        {
+            whence.kept(Kind::Token, &kept);
+            token = Some(secret);
+        }
         // Behind a proxy it is the local password of this host and user.
-        let password = match password {
-            None if gateway.auth.mode == Some(AuthMode::TrustedProxy) => place::kept_token(paths)?,
-            other => other,
-        };
-        Ok(Self { url, token, password, local: true, pin, doubt })
+        if password.is_none()
+            && gateway.auth.mode == Some(AuthMode::TrustedProxy)
+            && let Some(secret) = place::kept_token(paths)?
+        {
+            whence.kept(Kind::Password, &kept);
+            password = Some(secret);
+        }
+        Ok(Self { url, token, password, local: true, pin, whence })
     }
 
     /// The address as printed: without the empty path.
@@ -443,6 +472,16 @@ fn given_pin(args: &Args) -> Result<Option<[u8; 32]>, Failed> {
             "openssl x509 -in gateway-cert.pem -noout -fingerprint -sha256",
         )
     })
+}
+
+/// Mode `remote` without an address.
+fn no_remote_url(paths: &Paths) -> Failed {
+    let path = paths.config_path.display();
+    Failed::config(
+        format!("gateway.mode is remote, but gateway.remote.url is not set in {path}"),
+        "openclaw config set gateway.remote.url wss://<host>:18789; or, for a gateway on this \
+         machine: openclaw config set gateway.mode local",
+    )
 }
 
 fn env_secret(env: &BTreeMap<String, String>, name: &str) -> Option<Secret> {

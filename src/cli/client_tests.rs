@@ -16,7 +16,7 @@ fn target() -> Target {
         password: None,
         local: true,
         pin: None,
-        doubt: None,
+        whence: Whence::default(),
     }
 }
 
@@ -35,6 +35,7 @@ fn failures_say_what_and_what_next() {
     };
     let failed = refused.failed(&target());
     assert!(failed.what.contains("unauthorized"), "{failed}");
+    assert!(failed.what.contains("No secret was shown"), "{failed}");
     assert!(failed.next.contains("--token"), "{failed}");
     assert!(!failed.to_string().contains("t0p"), "{failed}");
 }

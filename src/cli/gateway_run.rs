@@ -111,6 +111,9 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     logger.open_console();
     warn_if_readable(&plan.paths.config_path);
     warn_if_doubled(&secret);
+    if let Some(warning) = place::bind_warning(plan.bind) {
+        log::warn!(target: "gateway", "{warning}");
+    }
     for warning in &config.warnings {
         log::warn!(target: "config", "{warning}");
     }
@@ -177,6 +180,7 @@ struct Plan {
     paths: Paths,
     loaded: Loaded,
     mode: AuthMode,
+    bind: Bind,
     addr: SocketAddr,
     token: Option<Known>,
     password: Option<Known>,
@@ -286,7 +290,7 @@ fn decide(args: &Args, loaded: Loaded, paths: Paths) -> Result<Plan, Failed> {
     blocked::exposure(ip, number, mode, &start).map_err(refuse)?;
     let addr = SocketAddr::new(ip, number);
     not_exposed(addr, mode)?;
-    Ok(Plan { mode, addr, token, password, paths, loaded })
+    Ok(Plan { mode, bind, addr, token, password, paths, loaded })
 }
 
 /// The room `config` decides; this is the one rule that must hold even if it errs.
@@ -449,8 +453,8 @@ fn warn_if_doubled(secret: &InForce) {
     for (known, (key, variable)) in [(&secret.token, TOKEN), (&secret.password, PASSWORD)] {
         if let Some(Known { from: Origin::Config(_), shadows: true, .. }) = known {
             log::warn!(target: "config",
-                "{key} and {variable} hold different secrets: the file wins here, but clients \
-                 prefer the variable; unset it or make them equal");
+                "{key} and {variable} hold different secrets: the file wins, here and for every \
+                 command of this host; unset the variable or make them equal");
         }
     }
 }

@@ -36,6 +36,7 @@ pub mod models;
 pub mod nodes;
 pub mod out;
 pub mod place;
+pub mod plaintext;
 pub mod port;
 pub mod reexec;
 pub mod rows;
@@ -48,6 +49,7 @@ pub mod system;
 pub mod table;
 pub mod tls;
 pub mod trouble;
+pub mod whence;
 
 use std::ffi::OsString;
 

@@ -222,16 +222,34 @@ pub fn bind_address(bind: Bind, config: &Config) -> Result<IpAddr, Failed> {
                 )
             })
         }
-        Bind::Tailnet => {
-            let table = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
-            tailnet_address(&table).map(IpAddr::V4).ok_or_else(|| {
-                Failed::config(
-                    "bind=tailnet, but this machine has no 100.64.0.0/10 address",
-                    "tailscale up, or openclaw gateway --bind loopback",
-                )
-            })
-        }
+        // As in the reference: at boot Tailscale may come later than we do.
+        Bind::Tailnet => Ok(IpAddr::V4(tailnet().unwrap_or(Ipv4Addr::LOCALHOST))),
     }
+}
+
+/// The address at which the commands of this machine find a gateway that is bound so: the
+/// loopback, beside every other address, unless it is bound to another loopback address.
+///
+/// # Errors
+/// As [`bind_address`].
+pub fn near_address(bind: Bind, config: &Config) -> Result<IpAddr, Failed> {
+    match bind {
+        Bind::Tailnet => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        _ => Ok(reachable(bind_address(bind, config)?)),
+    }
+}
+
+/// What is wrong with a `bind` word that fell back to the loopback.
+pub fn bind_warning(bind: Bind) -> Option<&'static str> {
+    (bind == Bind::Tailnet && tailnet().is_none()).then_some(
+        "gateway.bind is tailnet, but this machine has no 100.64.0.0/10 address: listening on \
+         127.0.0.1 only. Type: tailscale up; then: openclaw gateway restart",
+    )
+}
+
+/// This machine's address in its tailnet, as the kernel shows it.
+pub fn tailnet() -> Option<Ipv4Addr> {
+    tailnet_address(&std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default())
 }
 
 /// The first local address of 100.64.0.0/10 in the kernel's routing trie.

@@ -169,8 +169,8 @@ fn local_offers() -> Vec<Offer> {
 
 fn local_offer(id: &str, port: u16) -> Option<Offer> {
     let url = Url::parse(&format!("http://127.0.0.1:{port}")).ok()?;
-    let target = Target { url, token: None, password: None, local: true, pin: None, doubt: None };
-    let (status, body) = target.get("/v1/models", Duration::from_millis(LOOK_MS)).ok()?;
+    let (status, body) =
+        Target::bare(url).get("/v1/models", Duration::from_millis(LOOK_MS)).ok()?;
     let models = if status == 200 { model_ids(&body) } else { Vec::new() };
     let first = models.first()?;
     let shown = format!("{id} on 127.0.0.1:{port}, model {}", out::foreign(first));

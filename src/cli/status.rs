@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::client::{self, BACKEND, CLI, PROBE, Session, Target, Trouble};
 use super::port::Holder;
 use super::table::Args;
+use super::whence::Whence;
 use super::{Failed, health, next, out, place, port};
 use crate::config::Paths;
 
@@ -31,6 +32,7 @@ struct Found {
     read: bool,
     config: ConfigFile,
     log: String,
+    whence: Whence,
 }
 
 /// How a probe failed.
@@ -54,8 +56,9 @@ struct ConfigFile {
 pub fn gateway(args: &Args) -> Result<u8, Failed> {
     let env = place::environment();
     let paths = place::paths(&env, args)?;
-    let (loaded, exists, issues) = match place::load(&place::Files::new(), &env, &paths) {
-        Ok(loaded) => {
+    let (files, need) = (place::Files::new(), Target::need(args));
+    let (loaded, exists, issues) = match place::load_with_programs(&files, &env, &paths, need) {
+        Ok((loaded, _)) => {
             let exists = loaded.config.source.exists;
             (loaded, exists, Vec::new())
         }
@@ -81,6 +84,7 @@ pub fn gateway(args: &Args) -> Result<u8, Failed> {
         read: args.has("require-rpc"),
         config,
         log,
+        whence: target.whence.clone(),
     };
     if !args.has("no-probe") {
         found.probe = Some(probe(args, &target).map_err(|trouble| Unwell {
@@ -211,6 +215,9 @@ impl Found {
             }
             None => text.push_str("skipped"),
         }
+        for line in self.whence.lines() {
+            let _ = write!(text, "\nCredential: {}", out::foreign(&line));
+        }
         if self.local {
             let note = match (&*self.config.issues, self.config.exists) {
                 ([], true) => "",
@@ -254,6 +261,7 @@ impl Found {
                 "listening": self.elsewhere.map(|addr| format!("{}://{addr}", self.scheme())),
             },
             "rpc": rpc,
+            "credentials": self.whence.json(),
             "config": {"cli": {
                 "path": self.config.path,
                 "exists": self.config.exists,
@@ -363,6 +371,7 @@ mod tests {
             read: false,
             config: ConfigFile { path: "/c".to_owned(), exists: true, issues: Vec::new() },
             log: "/l".to_owned(),
+            whence: Whence::default(),
         }
     }
 

@@ -69,21 +69,12 @@ impl Trouble {
                 Failed::new(format!("{url} is not trusted: {}", foreign(why)), next.clone())
             }
             Self::Refused { detail, message, .. } => {
-                let fix = match detail.as_str() {
-                    "AUTH_TOKEN_MISMATCH" | "AUTH_TOKEN_MISSING" | "DEVICE_IDENTITY_REQUIRED" => {
-                        "show the gateway's token: --token, OPENCLAW_GATEWAY_TOKEN \
-                         or gateway.auth.token"
-                    }
-                    "AUTH_PASSWORD_MISMATCH" | "AUTH_PASSWORD_MISSING" => {
-                        "show the gateway's password: --password or OPENCLAW_GATEWAY_PASSWORD"
-                    }
-                    _ => next::STATUS,
-                };
-                let mut what = format!("the gateway on {url} refused us: {}", foreign(message));
-                if let Some(doubt) = &target.doubt {
-                    what = format!("{what}\n{doubt}");
+                let message = words(detail, message);
+                let what = format!("the gateway on {url} refused us: {message}");
+                match target.whence.advice(detail) {
+                    Some(advice) => Failed::new(format!("{what}\n{}", advice.what), advice.next),
+                    None => Failed::new(what, next::STATUS),
                 }
-                Failed::new(what, fix)
             }
             Self::Rpc { code, message, .. } => {
                 let fix = if code == "INVALID_REQUEST" { "" } else { next::STATUS };
@@ -100,7 +91,7 @@ impl Trouble {
             Self::Interrupted(_) => "interrupted".to_owned(),
             Self::NotGateway(how) => foreign(how),
             Self::Untrusted { why, .. } => foreign(why),
-            Self::Refused { message, .. } => foreign(message),
+            Self::Refused { detail, message, .. } => words(detail, message),
             Self::Rpc { code, message, .. } => foreign(&format!("{code}: {message}")),
         }
     }
@@ -142,6 +133,13 @@ impl Trouble {
         };
         json!({"ok": false, "error": error})
     }
+}
+
+/// A refusal with the word that runbooks look for: a gateway that was shown nothing at all asks
+/// for a device instead.
+fn words(detail: &str, message: &str) -> String {
+    let word = if detail == "DEVICE_IDENTITY_REQUIRED" { "unauthorized: " } else { "" };
+    format!("{word}{}", foreign(message))
 }
 
 impl Target {

@@ -1,12 +1,16 @@
-//! Which token and password hold, and where they come from. One rule for the server and one for
-//! its clients, both the reference's:
+//! Which token and password hold, and where they come from. One rule for the server and its
+//! clients, the reference's (docs/gateway/remote.md of 2026.9.6):
 //!
 //! * server: flag > file (`gateway.auth.*`) > environment (`OPENCLAW_GATEWAY_*`);
-//! * client: flag > environment > file, where the file means `gateway.remote.*` in mode remote,
-//!   else `gateway.auth.*` and, if that has neither, `gateway.remote.*`.
+//! * client here: the same, then `gateway.remote.*` if `gateway.auth` has neither;
+//! * client in mode `remote`: flag > `gateway.remote.token` > environment > `gateway.auth.token`;
+//!   of passwords the environment's comes before `gateway.remote.password`. `gateway.auth` is
+//!   this machine's own: it counts there only if `gateway.remote` has neither.
 //!
-//! Stale copies of a token are the commonest cause of refused clients, so each result also says
-//! which other source holds a different value. Values are compared here only with each other.
+//! A reference that stands for nothing ends the search: a nearer secret that cannot be had is
+//! never masked by a farther one. Stale copies of a token are the commonest cause of refused
+//! clients, so each result also says which other source holds a different value. Values are
+//! compared here only with each other.
 
 use std::collections::BTreeMap;
 
@@ -56,6 +60,8 @@ pub struct Credentials {
     pub token: Option<Credential>,
     /// The shared password.
     pub password: Option<Credential>,
+    /// Keys that would have counted, but whose reference stands for nothing; why.
+    pub unresolved: Vec<(&'static str, String)>,
 }
 
 /// `--token` and `--password`.
@@ -78,34 +84,69 @@ pub fn server(config: &Config, env: &BTreeMap<String, String>, given: &Given) ->
         ])
     };
     Credentials {
-        token: pick(&given.token, &auth.token, "OPENCLAW_GATEWAY_TOKEN"),
-        password: pick(&given.password, &auth.password, "OPENCLAW_GATEWAY_PASSWORD"),
+        token: pick(&given.token, &auth.token, TOKEN[2]),
+        password: pick(&given.password, &auth.password, PASSWORD[2]),
+        unresolved: Vec::new(),
     }
 }
 
+/// The keys and the variable of each secret: file, remote, environment.
+const TOKEN: [&str; 3] = ["gateway.auth.token", "gateway.remote.token", "OPENCLAW_GATEWAY_TOKEN"];
+const PASSWORD: [&str; 3] =
+    ["gateway.auth.password", "gateway.remote.password", "OPENCLAW_GATEWAY_PASSWORD"];
+
 /// What a command presents to the gateway it calls.
 pub fn client(config: &Config, env: &BTreeMap<String, String>, given: &Given) -> Credentials {
+    use Origin::{Environment, File, Remote};
     let auth = &config.gateway.auth;
+    let there = config.gateway.mode == Some(Mode::Remote);
     let remote = config.gateway.remote.as_ref();
-    let there = remote.map(|remote| (remote.token.clone(), remote.password.clone()));
-    let (remote_token, remote_password) = there.unwrap_or_default();
-    let local = (auth.token.clone(), auth.password.clone());
-    let (origin, (token, password)) = match config.gateway.mode {
-        Some(Mode::Remote) => (Origin::Remote, (remote_token, remote_password)),
-        _ if usable(&local.0) || usable(&local.1) => (Origin::File, local),
-        _ => (Origin::Remote, (remote_token, remote_password)),
+    // The nearer section has one of the two, or would have.
+    let near = usize::from(there);
+    let broken_near = [TOKEN[near], PASSWORD[near]].iter().any(|key| broken(config, key).is_some());
+    let has = |token: &Option<Secret>, password| usable(token) || usable(password);
+    let has_near = match remote.filter(|_| there) {
+        Some(remote) => has(&remote.token, &remote.password),
+        None => !there && has(&auth.token, &auth.password),
     };
-    let pick = |flag: &Option<Secret>, file: Option<Secret>, name| {
-        first([
-            (Origin::Flag, flag.clone()),
-            (Origin::Environment, variable(env, name)),
-            (origin, file),
-        ])
+    let orders = match (there, has_near || broken_near) {
+        (true, true) => [[Remote, Environment, Remote], [Environment, Remote, Remote]],
+        (true, false) => [[Remote, Environment, File], [Environment, Remote, File]],
+        (false, true) => [[File, Environment, File]; 2],
+        (false, false) => [[File, Environment, Remote]; 2],
     };
-    Credentials {
-        token: pick(&given.token, token, "OPENCLAW_GATEWAY_TOKEN"),
-        password: pick(&given.password, password, "OPENCLAW_GATEWAY_PASSWORD"),
-    }
+    let mut unresolved = Vec::new();
+    let mut pick = |flag: &Option<Secret>, order: [Origin; 3], names: [&'static str; 3], what| {
+        let (file, remote): (&Option<Secret>, Option<Secret>) = what;
+        let mut known: Vec<(Origin, Option<Secret>)> = vec![(Origin::Flag, flag.clone())];
+        for origin in order {
+            let (key, secret) = match origin {
+                File => (names[0], file.clone()),
+                Remote => (names[1], remote.clone()),
+                _ => (names[2], variable(env, names[2])),
+            };
+            if known.iter().any(|(_, secret)| usable(secret)) {
+                known.push((origin, secret));
+            } else if let Some(why) = broken(config, key) {
+                unresolved.push((key, why));
+                break;
+            } else {
+                known.push((origin, secret));
+            }
+        }
+        first(known)
+    };
+    let remote_token = remote.and_then(|remote| remote.token.clone());
+    let remote_password = remote.and_then(|remote| remote.password.clone());
+    let token = pick(&given.token, orders[0], TOKEN, (&auth.token, remote_token));
+    let password = pick(&given.password, orders[1], PASSWORD, (&auth.password, remote_password));
+    Credentials { token, password, unresolved }
+}
+
+/// Why the reference at a key, which somebody needs, stands for nothing.
+fn broken(config: &Config, key: &str) -> Option<String> {
+    let one = config.secrets.iter().find(|one| one.path == key && one.inactive.is_none())?;
+    one.value.is_none().then(|| one.why.as_deref().unwrap_or("it was not asked").to_owned())
 }
 
 fn variable(env: &BTreeMap<String, String>, name: &str) -> Option<Secret> {
@@ -116,7 +157,7 @@ fn usable(secret: &Option<Secret>) -> bool {
     secret.as_ref().is_some_and(|secret| !secret.is_empty())
 }
 
-fn first(sources: [(Origin, Option<Secret>); 3]) -> Option<Credential> {
+fn first(sources: impl IntoIterator<Item = (Origin, Option<Secret>)>) -> Option<Credential> {
     let mut known = sources
         .into_iter()
         .filter_map(|(origin, secret)| Some((origin, secret?)))
@@ -157,7 +198,7 @@ mod tests {
         let server_token = found(server(&config, &env, &none).token);
         assert_eq!(server_token, is("file", Origin::File, Some(Origin::Environment)));
         let client_token = found(client(&config, &env, &none).token);
-        assert_eq!(client_token, is("env", Origin::Environment, Some(Origin::File)));
+        assert_eq!(client_token, is("file", Origin::File, Some(Origin::Environment)));
         let flag = Given { token: secret("flag"), password: secret("") };
         for all in [server(&config, &env, &flag), client(&config, &env, &flag)] {
             assert_eq!(found(all.token).map(|t| t.0).as_deref(), Some("flag"));

@@ -31,7 +31,7 @@ const fn short(
 const JSON: Flag = switch("json", "Print one JSON document (logs: one a line)");
 const URL: Flag =
     text("url", "url", "Gateway to ask, ws[s]://host:port; uses only the flags' secret");
-const TOKEN: Flag = text("token", "token", "Gateway token (default: environment, then file)");
+const TOKEN: Flag = text("token", "token", "Gateway token (default: file, then environment)");
 const PASSWORD: Flag = text("password", "password", "Gateway password (same order)");
 const TIMEOUT: Flag = Flag {
     long: "timeout",
@@ -126,7 +126,7 @@ const GATEWAY_RUN: &[Flag] = &[
         takes: Takes::Word(&AuthMode::WORDS),
         about: "How callers prove themselves (default: file, token)",
     },
-    text("token", "token", "Token that callers must show (default: environment, then file)"),
+    text("token", "token", "Token that callers must show (default: file, then environment)"),
     text("password", "password", "Password that callers must show (same order)"),
     text("password-file", "path", "File that holds the password"),
     switch("verbose", "Mirror debug lines to standard output"),
