@@ -18,6 +18,8 @@ pub mod agent;
 pub mod agents;
 pub mod approvals;
 pub mod ask;
+pub mod backup;
+pub mod belongings;
 pub mod call;
 pub mod client;
 pub mod config;

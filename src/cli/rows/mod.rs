@@ -2,6 +2,7 @@
 //! [`super::table`] for what reads it.
 
 mod agents;
+mod care;
 mod config;
 mod cron;
 mod devices;
@@ -203,8 +204,16 @@ const CRON_JOB: &[Flag] = &[
 
 /// Every command, by families; help lists them in this order. The root comes first; a row whose
 /// path is the beginning of others is also their parent.
-pub const FAMILIES: &[&[Command]] =
-    &[ROOT, gateway::ROWS, look::ROWS, agents::ROWS, config::ROWS, devices::ROWS, cron::ROWS];
+pub const FAMILIES: &[&[Command]] = &[
+    ROOT,
+    gateway::ROWS,
+    look::ROWS,
+    agents::ROWS,
+    config::ROWS,
+    care::ROWS,
+    devices::ROWS,
+    cron::ROWS,
+];
 
 const ROOT: &[Command] = &[Command {
     path: &[],
