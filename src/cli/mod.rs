@@ -40,6 +40,7 @@ pub mod out;
 pub mod place;
 pub mod port;
 pub mod reexec;
+pub mod reset;
 pub mod rows;
 pub mod secrets;
 pub mod sessions;

@@ -1,7 +1,7 @@
 //! Health, security, first steps and last ones: the rows.
 
 use super::*;
-use crate::cli::backup;
+use crate::cli::{backup, reset};
 
 const BACKUP_CREATE: &[Flag] = &[
     text("output", "path", "Archive file or directory (default: here)"),
@@ -11,6 +11,11 @@ const BACKUP_CREATE: &[Flag] = &[
     switch("no-include-workspace", "Leave the workspaces out"),
     JSON,
 ];
+
+const YES: Flag =
+    Flag { long: "yes", short: Some('y'), takes: Takes::Nothing, about: "Do it without asking" };
+const NEVER_ASK: Flag = switch("non-interactive", "Never ask; what needs an answer needs a flag");
+const LOOK: Flag = switch("dry-run", "Say what would happen and change nothing");
 
 /// See the module's head.
 pub const ROWS: &[Command] = &[
@@ -45,5 +50,40 @@ pub const ROWS: &[Command] = &[
         operands: &["archive?"],
         flags: &[text("target", "directory", ""), JSON],
         examples: &[],
+    },
+    Command {
+        path: &["reset"],
+        run: Some(reset::run),
+        about: "Remove configuration, credentials and sessions, or everything",
+        operands: &[],
+        flags: &[
+            Flag {
+                long: "scope",
+                short: None,
+                takes: Takes::Word(&reset::SCOPES),
+                about: "What goes",
+            },
+            YES,
+            NEVER_ASK,
+            LOOK,
+        ],
+        examples: &["openclaw reset --scope config+creds+sessions --yes"],
+    },
+    Command {
+        path: &["uninstall"],
+        run: Some(reset::uninstall),
+        about: "Remove the service, the state, the workspaces",
+        operands: &[],
+        flags: &[
+            switch("service", "The service of this profile"),
+            switch("state", "State and configuration"),
+            switch("workspace", "The workspaces"),
+            switch("app", ""),
+            switch("all", "All of it"),
+            YES,
+            NEVER_ASK,
+            LOOK,
+        ],
+        examples: &["openclaw uninstall --all --dry-run"],
     },
 ];
