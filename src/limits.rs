@@ -235,6 +235,8 @@ pub const CONFIG_WRITERS: usize = 256;
 pub const CONFIG_BACKUPS: usize = 5;
 /// Copies of texts that were not written.
 pub const CONFIG_REJECTED: usize = 5;
+/// Damaged files that repairs replaced (reference: 32).
+pub const CONFIG_CLOBBERED: usize = 32;
 /// A file of so many bytes that shrinks to less than half by one `config.set` was probably cut
 /// off.
 pub const CONFIG_CLOBBER: usize = 512;

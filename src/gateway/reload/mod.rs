@@ -40,7 +40,7 @@ use crate::driver::{Effects, Signal, Time};
 use crate::limits;
 use crate::protocol::close;
 use crate::store::{Disk, Stat};
-pub(super) use keep::{Kept, Writes};
+pub(super) use keep::Writes;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
