@@ -171,6 +171,8 @@ pub static KEYS: &[Key] = &[
     key("gateway.reload.mode", Words(&["off", "hot", "restart", "hybrid"])),
     key("gateway.reload.debounceMs", Integer(0, DAY_MS)),
     key("gateway.reload.deferralTimeoutMs", Integer(0, DAY_MS)),
+    // Ours: the reference's is built in.
+    key("gateway.shutdownBudgetMs", Integer(0, DAY_MS)),
     key("gateway.remote", Object),
     key("gateway.remote.url", WsUrl),
     key("gateway.remote.token", Secret),

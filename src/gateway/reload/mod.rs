@@ -405,6 +405,10 @@ impl Gateway {
         if self.watch.restart && self.leaving.is_none() && (late || self.runs.active_len() == 0) {
             self.watch.restart = false;
             self.signal(Signal::Restart, fx);
+            if late {
+                // They had their time; the drain of a stop is not added to it.
+                self.signal(Signal::Restart, fx);
+            }
         }
     }
 
