@@ -235,6 +235,8 @@ pub const CONFIG_WRITERS: usize = 256;
 pub const CONFIG_BACKUPS: usize = 5;
 /// Copies of texts that were not written.
 pub const CONFIG_REJECTED: usize = 5;
+/// Damaged files that repairs replaced (reference: 32).
+pub const CONFIG_CLOBBERED: usize = 32;
 /// A file of so many bytes that shrinks to less than half by one `config.set` was probably cut
 /// off.
 pub const CONFIG_CLOBBER: usize = 512;
@@ -381,8 +383,14 @@ pub const USAGE_POINTS: usize = 1_000;
 pub const USAGE_TEXT: usize = 2_000;
 /// Characters of a title made from the first message.
 pub const TITLE_CHARS: usize = 60;
-/// How long active runs may finish after SIGTERM (reference: 315 s).
-pub const DRAIN_MS: u64 = 315_000;
+/// From SIGTERM to the end of the process, unless `gateway.shutdownBudgetMs` says otherwise
+/// (reference: 325 s); see [`crate::config::ShutdownBudget`].
+pub const SHUTDOWN_BUDGET_MS: u64 = 325_000;
+/// The last part of it, for telling peers, flushing and saving: what comes before it, 315 s, is
+/// for active runs (reference: the same).
+pub const SHUTDOWN_RESERVE_MS: u64 = 10_000;
+/// By how much the service manager's patience exceeds the budget (reference: a unit of 330 s).
+pub const SHUTDOWN_UNIT_MARGIN_SECS: u64 = 5;
 /// Answer of one run, text and tool calls; more fails the run. Its last turn tells the text
 /// about six times over, which must fit [`WS_SLOW_CONSUMER`] for a client that does read.
 pub const ANSWER_BYTES: usize = 2 * 1024 * 1024;

@@ -104,6 +104,7 @@ pub const GLOBALS: &[Flag] = &[
     switch("dev", "Isolated dev profile: own state directory, port 19001"),
     text("profile", "name", "Isolated profile: state in ~/.openclaw-<name>"),
     text("tls-fingerprint", "sha256", "Trust exactly this certificate of the gateway (wss://)"),
+    switch("no-color", "Never in colour, as with NO_COLOR=1"),
     Flag { long: "help", short: Some('h'), takes: Takes::Nothing, about: "Show this help" },
     Flag { long: "version", short: Some('V'), takes: Takes::Nothing, about: "Show the version" },
 ];
@@ -139,7 +140,7 @@ const SKILLS_AGENT: Flag = text("agent", "id", "Of which agent (default: the def
 const SKILLS: &[Flag] = &[SKILLS_AGENT, switch("eligible", "Only what the model is shown"), JSON];
 
 const RUN_EXAMPLES: &[&str] = &[
-    "openclaw gateway --dev                try it: writes a minimal dev configuration",
+    "openclaw gateway --dev                try it: writes a minimal configuration",
     "openclaw gateway --port 18789         run in the foreground",
     "openclaw gateway status               is it up?",
 ];
