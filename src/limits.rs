@@ -235,6 +235,8 @@ pub const CONFIG_WRITERS: usize = 256;
 pub const CONFIG_BACKUPS: usize = 5;
 /// Copies of texts that were not written.
 pub const CONFIG_REJECTED: usize = 5;
+/// Damaged files that repairs replaced (reference: 32).
+pub const CONFIG_CLOBBERED: usize = 32;
 /// A file of so many bytes that shrinks to less than half by one `config.set` was probably cut
 /// off.
 pub const CONFIG_CLOBBER: usize = 512;
@@ -381,8 +383,14 @@ pub const USAGE_POINTS: usize = 1_000;
 pub const USAGE_TEXT: usize = 2_000;
 /// Characters of a title made from the first message.
 pub const TITLE_CHARS: usize = 60;
-/// How long active runs may finish after SIGTERM (reference: 315 s).
-pub const DRAIN_MS: u64 = 315_000;
+/// From SIGTERM to the end of the process, unless `gateway.shutdownBudgetMs` says otherwise
+/// (reference: 325 s); see [`crate::config::ShutdownBudget`].
+pub const SHUTDOWN_BUDGET_MS: u64 = 325_000;
+/// The last part of it, for telling peers, flushing and saving: what comes before it, 315 s, is
+/// for active runs (reference: the same).
+pub const SHUTDOWN_RESERVE_MS: u64 = 10_000;
+/// By how much the service manager's patience exceeds the budget (reference: a unit of 330 s).
+pub const SHUTDOWN_UNIT_MARGIN_SECS: u64 = 5;
 /// Answer of one run, text and tool calls; more fails the run. Its last turn tells the text
 /// about six times over, which must fit [`WS_SLOW_CONSUMER`] for a client that does read.
 pub const ANSWER_BYTES: usize = 2 * 1024 * 1024;
@@ -562,3 +570,26 @@ pub const NODE_ALIVE_MS: u64 = 60_000;
 pub const WAKE_WORDS: usize = 32;
 /// UTF-16 units of one of them, as documented.
 pub const WAKE_WORD_UNITS: usize = 64;
+
+/// A pax header of an archive: names of 64 KiB are longer than any path a system takes.
+pub const ARCHIVE_PAX: usize = 64 * 1024;
+/// The manifest of a backup that is verified: its list of assets, one a workspace.
+pub const ARCHIVE_MANIFEST: usize = 4 * 1024 * 1024;
+/// Entries of one backup; a tree with more is a mistake (a workspace that is a whole disk).
+pub const BACKUP_ENTRIES: usize = 2_000_000;
+/// Directories within each other that a backup or a look at modes goes down.
+pub const TREE_DEPTH: usize = 64;
+/// Entries of the state directory whose modes `doctor` and `security audit` look at; a larger
+/// one is looked at as far as that, so that they stay quick.
+pub const TREE_ENTRIES: usize = 20_000;
+/// Bytes of transcripts that `doctor` reads line by line, newest sessions first; beyond it they
+/// are taken to be whole: it answers in less than 100 ms.
+pub const DOCTOR_TRANSCRIPTS: u64 = 4 * 1024 * 1024;
+/// A gateway that answers on this machine does so at once.
+pub const DOCTOR_PROBE_MS: u64 = 1_500;
+/// Free bytes below which the disk of the state directory counts as nearly full.
+pub const DISK_LOW: u64 = 200 * 1024 * 1024;
+/// Open files below which a gateway runs out of them: each connection is one.
+pub const OPEN_FILES_LOW: u64 = 1_024;
+/// A token or password shorter than this is guessed sooner (the reference's number).
+pub const SECRET_CHARS_LOW: usize = 24;

@@ -22,9 +22,12 @@ macro_rules! target {
     };
 }
 
-const TARGETS: [Target; 20] = [
+const TARGETS: [Target; 23] = [
     target!("certificate": wire::der::fuzz),
     target!("chunked_body": wire::http::body::fuzz),
+    target!("cidr": wire::cidr::fuzz),
+    target!("schedule": gateway::fuzz_cron),
+    target!("documents": gateway::fuzz_documents),
     target!("connect_request": protocol::frame::fuzz, gateway::fuzz_connect),
     target!("gateway": gateway::fuzz),
     target!("hash_text": wire::hash::fuzz, wire::text::fuzz),

@@ -4,14 +4,12 @@
 mod common;
 
 use common::http::{Http, ask, chat, get};
-use common::provider::{Provider, config};
+use common::provider::{config, patient};
 use common::socket::{Socket, params};
 use common::{Gateway, Home};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 fn log(home: &Home) -> String {
@@ -21,20 +19,6 @@ fn log(home: &Home) -> String {
 fn send(socket: &mut Socket, run: &str) -> Value {
     let params = json!({"sessionKey": "main", "message": run, "idempotencyKey": run});
     socket.call("chat.send", &params).unwrap()
-}
-
-/// A provider that answers when the test says so.
-fn patient() -> (Provider, std::sync::mpsc::Sender<()>) {
-    let (go, wait): (_, Receiver<()>) = channel();
-    let wait = Arc::new(Mutex::new(wait));
-    let provider = Provider::start(move |_, reply| {
-        reply.head();
-        reply.delta("begun ");
-        let _ = wait.lock().unwrap().recv();
-        reply.delta("done");
-        reply.finish("stop");
-    });
-    (provider, go)
 }
 
 fn shutdown(socket: &mut Socket) -> Value {

@@ -82,6 +82,26 @@ pub fn schema() -> Result<u8, Failed> {
     Ok(0)
 }
 
+/// `openclaw config keys`: every key that is known but has no effect here, and why.
+///
+/// # Errors
+/// Never: it needs no file.
+pub fn keys(args: &Args) -> Result<u8, Failed> {
+    let rows = config::table::without_effect();
+    if args.has("markdown") {
+        out::text(&config::table::markdown());
+    } else if args.has("json") {
+        let rows =
+            rows.map(|(key, happens, why)| json!({"key": key, "happens": happens, "why": why}));
+        out::json(&Value::Array(rows.collect()));
+    } else {
+        for (key, happens, why) in rows {
+            out::line(&format!("{key}\n    {happens}: {why}"));
+        }
+    }
+    Ok(0)
+}
+
 /// `openclaw config get <path>`: as the file says after `$include` and `${VAR}`, secrets hidden.
 ///
 /// # Errors

@@ -170,7 +170,7 @@ fn claim(plan: &Plan, force: bool) -> Result<(StateLock, TcpListener), Failed> {
         None => port::open(plan.addr, force, &mut |line| note(line))?,
     };
     match taken.or_else(|_| StateLock::take(dir)) {
-        Ok(lock) => Ok((lock, listener)),
+        Ok(lock) => Ok((lock.reading(&plan.paths.config_path), listener)),
         Err(error) => Err(lock_failed(plan, &error)),
     }
 }

@@ -18,6 +18,8 @@ pub mod agent;
 pub mod agents;
 pub mod approvals;
 pub mod ask;
+pub mod backup;
+pub mod belongings;
 pub mod call;
 pub mod client;
 pub mod config;
@@ -35,15 +37,21 @@ pub mod message;
 pub mod models;
 pub mod nodes;
 pub mod out;
+pub mod overview;
+pub mod page;
 pub mod place;
 pub mod plaintext;
 pub mod port;
+pub mod probing;
 pub mod reexec;
+pub mod reset;
 pub mod rows;
 pub mod secrets;
+pub mod service_look;
 pub mod sessions;
 pub mod setup;
 pub mod status;
+mod status_show;
 pub mod stream;
 pub mod system;
 pub mod table;
@@ -131,5 +139,6 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
 /// Says on standard error what went wrong; a closed one is nobody's problem.
 fn complain(what: &dyn std::fmt::Display) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "openclaw: {what}");
+    let name = page::Ink::of_stderr().paint(page::Tone::Bad, "openclaw:");
+    let _ = writeln!(std::io::stderr(), "{name} {what}");
 }

@@ -178,6 +178,26 @@ pub fn open_to_others(_path: &Path) -> bool {
     false
 }
 
+/// A path for people: the home is `~`.
+pub fn tilde(path: &str) -> String {
+    let home = std::env::var("HOME").unwrap_or_default();
+    match path.strip_prefix(home.trim_end_matches('/')) {
+        Some(rest) if home.len() > 1 && rest.starts_with('/') => format!("~{rest}"),
+        _ => path.to_owned(),
+    }
+}
+
+/// The name behind a user id where the system lists it, else the number.
+pub fn user_name(uid: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    named.unwrap_or_else(|| uid.to_string())
+}
+
 /// Where the log lies.
 pub fn log_path(paths: &Paths, config: &Config) -> PathBuf {
     let default = || paths.state_dir.join("logs").join("openclaw.log");

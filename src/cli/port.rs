@@ -245,9 +245,15 @@ pub fn listening_of(pid: u32) -> Vec<SocketAddr> {
 pub fn lock_holder(state_dir: &Path) -> Option<u32> {
     let path = state_dir.join("gateway.lock");
     let text = std::fs::read_to_string(&path).ok()?;
-    let pid: u32 = text.trim().parse().ok()?;
+    let pid: u32 = text.lines().next()?.trim().parse().ok()?;
     let path = path.canonicalize().ok()?;
     descriptors(pid).contains(&path).then_some(pid)
+}
+
+/// The process that started a process.
+pub fn parent(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 /// The short name of a process.
@@ -358,14 +364,16 @@ fn start_of(stat: &str) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+/// The user that a process belongs to.
 #[cfg(unix)]
-fn owner(pid: u32) -> Option<u32> {
+pub fn owner(pid: u32) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(format!("/proc/{pid}")).ok().map(|meta| meta.uid())
 }
 
+/// Other systems tell it by their own means.
 #[cfg(not(unix))]
-fn owner(_pid: u32) -> Option<u32> {
+pub fn owner(_pid: u32) -> Option<u32> {
     None
 }
 

@@ -253,11 +253,16 @@ pub fn help_text(command: &Command) -> String {
 fn columns(out: &mut String, rows: Vec<(String, &str)>) {
     const WIDE: usize = 34;
     let width = rows.iter().map(|(left, _)| left.len()).filter(|w| *w <= WIDE).max().unwrap_or(0);
+    let room = super::page::USUAL - width - 4;
     for (left, right) in rows {
+        let mut left = left;
         if left.len() > WIDE {
-            let _ = writeln!(out, "  {left}\n  {:width$}  {right}", "");
-        } else {
-            let _ = writeln!(out, "  {left:width$}  {right}");
+            let _ = writeln!(out, "  {left}");
+            left.clear();
+        }
+        for line in super::page::wrap(right, room, room, false) {
+            let _ = writeln!(out, "  {left:width$}  {line}");
+            left.clear();
         }
     }
 }

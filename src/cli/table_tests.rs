@@ -119,7 +119,7 @@ fn help_exists_at_every_level_and_names_every_flag() {
         for flag in row.flags.iter().chain(GLOBALS).filter(|flag| !flag.about.is_empty()) {
             assert!(text.contains(&format!("--{}", flag.long)), "{}: {text}", flag.long);
         }
-        assert!(text.lines().all(|line| line.len() <= 100), "{text}");
+        assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     }
     for line in ["", "help", "--help"] {
         let Ok(Parsed::Text(text)) = words(line) else { panic!("{line}") };

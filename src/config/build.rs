@@ -191,6 +191,10 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
                 .number()
                 .unwrap_or(unset.reload.deferral_timeout_ms),
         },
+        shutdown: at
+            .get("shutdownBudgetMs")
+            .number()
+            .map_or(unset.shutdown, |timeout_ms| super::ShutdownBudget { timeout_ms }),
         nodes: nodes::nodes(at.get("nodes")),
         proxies: super::auth::proxies(at),
         remote: remote.get("url").text().map(|url| Remote {

@@ -146,7 +146,7 @@ fn files_of_the_kit_load_with_warnings() {
     let loaded = load_text(kit).unwrap();
     let warned: Vec<&str> = loaded.config.warnings.iter().map(|w| w.path.as_str()).collect();
     assert_eq!(warned, ["tools.toolSearch", "models.mode"]);
-    assert!(loaded.config.warnings.iter().all(|w| w.message.contains("not acted on yet")));
+    assert!(loaded.config.warnings.iter().all(|w| w.message.contains("not acted on")));
     let bench = r#"{"gateway":{"mode":"local","port":1,"bind":"loopback","auth":{"mode":"token"},
         "http":{"endpoints":{"chatCompletions":{"enabled":true},"responses":{"enabled":true}}}},
         "agents":{"defaults":{"workspace":"/tmp/ws","model":{"primary":"mock/mock-500"}}},

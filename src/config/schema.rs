@@ -98,8 +98,7 @@ fn hint(key: &Key) -> Value {
     let mut hint = json!({"label": label(key), "advanced": key.pattern.matches('.').count() > 2});
     let help = match key.status {
         Status::Acted => key.advice.to_owned(),
-        Status::Accepted if key.advice.is_empty() => "Accepted, but not acted on yet.".to_owned(),
-        Status::Accepted => format!("Accepted, but not acted on yet: {}.", key.advice),
+        Status::Accepted => format!("Accepted, but not acted on: {}.", key.reason()),
         Status::Security(_) => format!("Refused until it is acted on: {}.", key.advice),
     };
     if !help.is_empty() {

@@ -269,6 +269,8 @@ pub struct Gateway {
     pub control_ui: ControlUi,
     /// `gateway.reload`.
     pub reload: Reload,
+    /// `gateway.shutdownBudgetMs`.
+    pub shutdown: super::ShutdownBudget,
     /// `gateway.nodes`.
     pub nodes: super::NodePolicy,
     /// `gateway.trustedProxies` and `gateway.allowRealIpFallback`.
@@ -673,6 +675,7 @@ impl Default for Gateway {
                 debounce_ms: 300,
                 deferral_timeout_ms: 300_000,
             },
+            shutdown: super::ShutdownBudget::default(),
             nodes: super::NodePolicy::default(),
             proxies: Proxies::default(),
             remote: None,

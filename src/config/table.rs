@@ -16,6 +16,7 @@
 use crate::wire::json5::Step;
 
 mod keys;
+mod reasons;
 
 pub use keys::KEYS;
 
@@ -157,6 +158,15 @@ impl Key {
         self
     }
 
+    /// Why it is not acted on, or what to do instead; empty for a key that is.
+    pub fn reason(&self) -> &'static str {
+        match self.status {
+            Status::Acted => "",
+            _ if !self.advice.is_empty() => self.advice,
+            Status::Accepted | Status::Security(_) => reasons::of(self.pattern),
+        }
+    }
+
     /// The last part of the pattern: a key, `*` or `[]`.
     pub fn name(&self) -> &'static str {
         if self.pattern.ends_with("[]") {
@@ -226,6 +236,48 @@ pub fn lookup(path: &[Step]) -> Option<&'static Key> {
         }
     }
     found
+}
+
+/// The row that rules a pattern, as [`lookup`] does for a path.
+pub fn row(pattern: &str) -> Option<&'static Key> {
+    let known = |part: &str| KEYS.iter().find(|key| key.pattern == part);
+    let mut part = pattern;
+    loop {
+        if let Some(key) = known(part) {
+            return Some(key);
+        }
+        part = part.get(..part.rfind(['.', '['])?)?;
+    }
+}
+
+/// Every key that has no effect here: its pattern, what happens to it, and why. What holds for
+/// `agents.entries.*` holds for `agents.list[]` and is listed once.
+pub fn without_effect() -> impl Iterator<Item = (&'static str, String, &'static str)> {
+    let twin = |key: &Key| {
+        let rest = key.pattern.strip_prefix("agents.list[].");
+        rest.and_then(|rest| row(&format!("agents.entries.*.{rest}")))
+            .is_some_and(|other| other.status == key.status && other.reason() == key.reason())
+    };
+    KEYS.iter().filter(move |key| key.status != Status::Acted && !twin(key)).map(|key| {
+        let happens = match key.status {
+            Status::Security([]) => "refused".to_owned(),
+            Status::Security(harmless) => {
+                let unless: Vec<String> = harmless.iter().map(|it| format!("`{it}`")).collect();
+                format!("refused unless {}", unless.join(", "))
+            }
+            Status::Acted | Status::Accepted => "ignored, with a warning".to_owned(),
+        };
+        (key.pattern, happens, key.reason())
+    })
+}
+
+/// [`without_effect`] as a table for the README.
+pub fn markdown() -> String {
+    let mut out = "| key | what happens | why, or what to do |\n|---|---|---|\n".to_owned();
+    for (pattern, happens, why) in without_effect() {
+        out.push_str(&format!("| `{pattern}` | {happens} | {why} |\n"));
+    }
+    out
 }
 
 /// A path as operators write it: `agents.list[0].id`, `models["a.b"]` where a key is not plain.

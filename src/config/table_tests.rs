@@ -84,3 +84,17 @@ fn nearest_keys() {
         assert_eq!(nearest(parent, name).as_deref(), want, "{parent} {name}");
     }
 }
+
+#[test]
+fn whatever_has_no_effect_says_why() {
+    for key in KEYS {
+        let acted = key.status == Status::Acted;
+        let why = key.reason();
+        assert_eq!(acted, why.is_empty(), "{}", key.pattern);
+        // It ends a sentence in a warning and stands in a cell of the README's table.
+        assert!(!why.ends_with('.') && !why.contains('|') && why.len() < 100, "{why}");
+    }
+    let of = |pattern: &str| lookup(&path(pattern)).unwrap().reason();
+    assert_eq!(of("agents.entries.a.tools.swarm"), of("tools.swarm"));
+    assert_eq!(of("plugins.entries.x"), "no code is loaded into this gateway");
+}

@@ -75,9 +75,7 @@ impl Walk<'_, '_> {
         match key.status {
             Status::Acted => {}
             Status::Accepted => {
-                let advice =
-                    if key.advice.is_empty() { String::new() } else { format!(": {}", key.advice) };
-                let what = format!("is accepted but not acted on yet{advice}");
+                let what = format!("is accepted but not acted on: {}", key.reason());
                 self.files.warn(at, &self.path, what);
             }
             Status::Security(harmless) => {
@@ -190,6 +188,11 @@ impl Walk<'_, '_> {
                     }
                 }
                 ("fallbacks", other) => self.wrong(entry.value.place, Kind::Texts, other),
+                // The reference has it for image models.
+                ("timeoutMs", TreeKind::Leaf(value)) if value.is_u64() => {
+                    let what = "is accepted but not acted on: providers.<id>.timeoutSeconds counts";
+                    self.files.warn(entry.place, &self.path, what.to_owned());
+                }
                 _ => self.error(entry.place, "unknown key; valid: primary, fallbacks".to_owned()),
             }
             self.path.pop();

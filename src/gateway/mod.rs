@@ -29,6 +29,7 @@ mod devices;
 mod events;
 mod exchange;
 mod fuzz;
+mod fuzz_documents;
 mod guess;
 mod http;
 mod local;
@@ -67,6 +68,8 @@ use conn::{Conns, State};
 pub use cron::time_ms as cron_time_ms;
 #[doc(hidden)]
 pub use fuzz::fuzz;
+#[doc(hidden)]
+pub use fuzz_documents::fuzz as fuzz_documents;
 pub use local::{agent_identity, identity_file, seed_agent, trash_agent};
 pub use reload::{NotLoaded, Reload, Reloaded, Reloader};
 use rpc::models::Probes;

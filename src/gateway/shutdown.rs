@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   serving --signal--> draining (readyz 503, no new work, runs go on)
-//!     --last run over, or DRAIN_MS, or a second signal--> shutdown event, close 1012, leave
+//!     --last run over, or the drain budget over, or a second signal--> shutdown event, close 1012, leave
 //! ```
 
 use super::Gateway;
@@ -13,7 +13,7 @@ use super::timers::Timer;
 use crate::driver::{ConnId, Effect, Effects, Signal};
 use crate::limits;
 use crate::protocol::close;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How the process goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +37,27 @@ impl Gateway {
                 log::info!(target: "gateway", "{}; {active} active runs",
                     if restart { "restarting" } else { "stopping" });
                 self.leaving = Some(Leaving::Draining { restart });
-                self.timers.arm(self.now.time.after_ms(limits::DRAIN_MS), Timer::Drain);
+                let drain_ms = self.config.gateway.shutdown.drain_ms();
+                self.timers.arm(self.now.time.after_ms(drain_ms), Timer::Drain);
                 self.leave_if_idle(fx);
             }
         }
+    }
+
+    /// `status.shutdownBudget`: what a stop may take, and what it would wait for now. Nothing of
+    /// ours is written outside of the loop's turn, so nobody has custody of a write.
+    pub(super) fn shutdown_budget(&self) -> Value {
+        let budget = self.config.gateway.shutdown;
+        let (active, cron) = (self.runs.active_len(), self.cron_active());
+        json!({
+            "timeoutMs": budget.timeout_ms, "reserveMs": budget.reserve_ms(),
+            "nativeStopBudget": false,
+            "activeWork": {
+                "rootRequests": active.saturating_sub(cron), "cronRuns": cron,
+                "sessionMutations": 0, "terminalPersistence": 0, "lifecycleWrites": 0,
+            },
+            "writeCustody": [],
+        })
     }
 
     /// A run ended: perhaps it was the last.

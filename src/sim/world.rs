@@ -399,7 +399,8 @@ impl World {
             if let Some(asked) = self.checks.leaving {
                 let late = self.net.now.ms_since(asked);
                 let hurry = self.hurry.map_or(0, |again| self.net.now.ms_since(again));
-                if late > limits::DRAIN_MS + 2 * limits::LINGER_MS || hurry > 2 * limits::LINGER_MS
+                if late > self.config.gateway.shutdown.drain_ms() + 2 * limits::LINGER_MS
+                    || hurry > 2 * limits::LINGER_MS
                 {
                     let what = format!("{late} ms after SIGTERM it is still there");
                     return Some((Invariant::Live, what));

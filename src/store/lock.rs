@@ -7,7 +7,7 @@ use std::path::Path;
 /// The held lock; dropping it frees the directory.
 #[derive(Debug)]
 pub struct StateLock {
-    _file: File,
+    file: File,
 }
 
 /// Why the lock was not taken.
@@ -36,7 +36,7 @@ impl StateLock {
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
                 let _ = file.read_to_string(&mut text);
-                return Err(LockError::Held(text.trim().parse().ok()));
+                return Err(LockError::Held(pid_of(&text)));
             }
             Err(TryLockError::Error(error)) => return Err(LockError::Io(error)),
         }
@@ -44,8 +44,28 @@ impl StateLock {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(LockError::Io)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
+
+    /// Notes which configuration file the holder reads, for whoever looks at it; a disk that
+    /// refuses is no reason not to start.
+    #[must_use]
+    pub fn reading(mut self, config: &Path) -> Self {
+        let _ = writeln!(self.file, "{}", config.display());
+        self
+    }
+}
+
+/// The first line.
+fn pid_of(text: &str) -> Option<u32> {
+    text.lines().next()?.trim().parse().ok()
+}
+
+/// The configuration file that the holder of a state directory noted; whether it still holds it
+/// is not looked at.
+pub fn config_of_holder(state_dir: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(state_dir.join("gateway.lock")).ok()?;
+    text.lines().nth(1).map(str::to_owned).filter(|line| !line.is_empty())
 }
 
 #[cfg(test)]
@@ -59,6 +79,11 @@ mod tests {
         let held = StateLock::take(&scratch.0).unwrap();
         let Err(LockError::Held(pid)) = StateLock::take(&scratch.0) else { panic!("taken twice") };
         assert_eq!(pid, Some(std::process::id()));
+        assert_eq!(config_of_holder(&scratch.0), None);
+        let held = held.reading(Path::new("/etc/a.json"));
+        let Err(LockError::Held(again)) = StateLock::take(&scratch.0) else { panic!("twice") };
+        assert_eq!(again, pid);
+        assert_eq!(config_of_holder(&scratch.0).as_deref(), Some("/etc/a.json"));
         drop(held);
         assert!(StateLock::take(&scratch.0).is_ok());
     }

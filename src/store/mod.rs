@@ -5,6 +5,7 @@
 //! enough to survive `kill -9`; `replace` writes beside, syncs and renames, so a reader sees
 //! the old file or the new one; [`Disk::sync`] bounds what a power cut may cost.
 
+pub mod copies;
 pub mod journal;
 pub mod lock;
 

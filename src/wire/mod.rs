@@ -7,6 +7,7 @@
 //! function beside it that the targets in `fuzz/` call.
 //!
 //! * [`address`]: which addresses are of the open Internet.
+//! * [`archive`]: tar and gzip, as backups are made of.
 //! * [`cidr`]: ranges of addresses.
 //! * [`http`]: HTTP/1.1 (RFC 9110, 9112), both sides of a connection.
 //! * [`ws`]: WebSocket frames and handshake (RFC 6455).
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod archive;
 mod buffer;
 pub mod cidr;
 pub mod der;

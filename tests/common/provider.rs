@@ -215,6 +215,20 @@ impl Drop for Provider {
     }
 }
 
+/// A provider that begins each answer at once and ends it when the test says so.
+pub fn patient() -> (Provider, std::sync::mpsc::Sender<()>) {
+    let (go, wait): (_, Receiver<()>) = channel();
+    let wait = Mutex::new(wait);
+    let provider = Provider::start(move |_, reply| {
+        reply.head();
+        reply.delta("begun ");
+        let _ = wait.lock().expect("one waits at a time").recv();
+        reply.delta("done");
+        reply.finish("stop");
+    });
+    (provider, go)
+}
+
 /// A configuration with providers by name and port, each with the model `m1`.
 pub fn config(providers: &[(&str, u16)], model: &str, more: &str) -> String {
     let providers: Vec<String> = providers

@@ -83,6 +83,14 @@ pub const ROWS: &[Command] = &[
         examples: &["openclaw config schema > openclaw.schema.json"],
     },
     Command {
+        path: &["config", "keys"],
+        run: Some(config::keys),
+        about: "List the keys of the reference that have no effect here, and why",
+        operands: &[],
+        flags: &[JSON, switch("markdown", "As the table that the README holds")],
+        examples: &[],
+    },
+    Command {
         path: &["config", "validate"],
         run: Some(config::validate),
         about: "Check the file and name every fault with its line",

@@ -34,7 +34,7 @@ pub const ROWS: &[Command] = &[
             TIMEOUT,
             switch("require-rpc", "Fail unless an RPC with read scope succeeds"),
             switch("no-probe", "Do not connect; look only at processes and files"),
-            switch("deep", ""),
+            switch("deep", "Look for services of the whole system too"),
         ],
         examples: &[],
     },

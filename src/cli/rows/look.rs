@@ -1,7 +1,7 @@
 //! Looks at a running gateway: health, status, logs, channels, message: the rows.
 
 use super::*;
-use crate::cli::{ask, health, logs, message, status};
+use crate::cli::{ask, health, logs, message, overview};
 
 /// See the module's head.
 pub const ROWS: &[Command] = &[
@@ -15,7 +15,7 @@ pub const ROWS: &[Command] = &[
     },
     Command {
         path: &["status"],
-        run: Some(status::overview),
+        run: Some(overview::run),
         about: "Overview: gateway, agents, sessions, channels",
         operands: &[],
         flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],

@@ -2,6 +2,7 @@
 //! [`super::table`] for what reads it.
 
 mod agents;
+mod care;
 mod config;
 mod cron;
 mod devices;
@@ -103,6 +104,7 @@ pub const GLOBALS: &[Flag] = &[
     switch("dev", "Isolated dev profile: own state directory, port 19001"),
     text("profile", "name", "Isolated profile: state in ~/.openclaw-<name>"),
     text("tls-fingerprint", "sha256", "Trust exactly this certificate of the gateway (wss://)"),
+    switch("no-color", "Never in colour, as with NO_COLOR=1"),
     Flag { long: "help", short: Some('h'), takes: Takes::Nothing, about: "Show this help" },
     Flag { long: "version", short: Some('V'), takes: Takes::Nothing, about: "Show the version" },
 ];
@@ -138,7 +140,7 @@ const SKILLS_AGENT: Flag = text("agent", "id", "Of which agent (default: the def
 const SKILLS: &[Flag] = &[SKILLS_AGENT, switch("eligible", "Only what the model is shown"), JSON];
 
 const RUN_EXAMPLES: &[&str] = &[
-    "openclaw gateway --dev                try it: writes a minimal dev configuration",
+    "openclaw gateway --dev                try it: writes a minimal configuration",
     "openclaw gateway --port 18789         run in the foreground",
     "openclaw gateway status               is it up?",
 ];
@@ -203,8 +205,16 @@ const CRON_JOB: &[Flag] = &[
 
 /// Every command, by families; help lists them in this order. The root comes first; a row whose
 /// path is the beginning of others is also their parent.
-pub const FAMILIES: &[&[Command]] =
-    &[ROOT, gateway::ROWS, look::ROWS, agents::ROWS, config::ROWS, devices::ROWS, cron::ROWS];
+pub const FAMILIES: &[&[Command]] = &[
+    ROOT,
+    gateway::ROWS,
+    look::ROWS,
+    agents::ROWS,
+    config::ROWS,
+    care::ROWS,
+    devices::ROWS,
+    cron::ROWS,
+];
 
 const ROOT: &[Command] = &[Command {
     path: &[],

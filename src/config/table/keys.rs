@@ -8,7 +8,6 @@ use super::Kind::{
 use crate::config::ToolProfile;
 use crate::config::snapshot::Bind;
 use crate::limits;
-use crate::protocol::OPERATOR_SCOPES;
 
 const fn key(pattern: &'static str, kind: super::Kind) -> Key {
     Key::new(pattern, kind)
@@ -40,6 +39,20 @@ const THINKING: &[&str] =
     &["off", "minimal", "low", "medium", "high", "xhigh", "adaptive", "max", "ultra"];
 /// What an empty section or list looks like.
 const EMPTY: &[&str] = &["{}", "[]"];
+/// Scopes that the reference lets an identity have; those that we do not know are dropped later,
+/// which grants less.
+const SCOPES: &[&str] = &[
+    "operator.admin",
+    "operator.read",
+    "operator.write",
+    "operator.sessions.read",
+    "operator.sessions.write",
+    "operator.approvals",
+    "operator.questions",
+    "operator.pairing",
+    "operator.talk",
+    "operator.talk.secrets",
+];
 const OFF: &[&str] = &["false"];
 
 const NO_NODES: &str = "remove it: what nodes publish is not used by agents yet";
@@ -71,7 +84,7 @@ pub static KEYS: &[Key] = &[
     key("gateway.auth.password", Secret),
     key("gateway.auth.allowTailscale", Bool).only(OFF).advice("set it to false"),
     key("gateway.auth.identityScopes", Map),
-    key("gateway.auth.identityScopes.*", WordList(&OPERATOR_SCOPES)),
+    key("gateway.auth.identityScopes.*", WordList(SCOPES)),
     key("gateway.auth.rateLimit", Object),
     key("gateway.auth.rateLimit.maxAttempts", Integer(1, 1_000_000)),
     key("gateway.auth.rateLimit.windowMs", Integer(1, DAY_MS)),
@@ -84,7 +97,10 @@ pub static KEYS: &[Key] = &[
     key("gateway.auth.trustedProxy.allowLoopback", Bool),
     key("gateway.auth.trustedProxy.deviceAutoApprove", Object),
     key("gateway.auth.trustedProxy.deviceAutoApprove.enabled", Bool),
-    key("gateway.auth.trustedProxy.deviceAutoApprove.scopes", WordList(&OPERATOR_SCOPES)),
+    key("gateway.auth.trustedProxy.deviceAutoApprove.scopes", WordList(SCOPES)),
+    key("gateway.auth.trustedProxy.cloudflareAccessOidc", Open)
+        .only(EMPTY)
+        .advice("remove it: the proxy alone vouches, no token of Cloudflare Access is checked"),
     key("gateway.roles", Open).only(EMPTY).advice("remove it: there are no named roles yet"),
     key("gateway.trustedProxies", Texts),
     key("gateway.allowRealIpFallback", Bool),
@@ -155,6 +171,8 @@ pub static KEYS: &[Key] = &[
     key("gateway.reload.mode", Words(&["off", "hot", "restart", "hybrid"])),
     key("gateway.reload.debounceMs", Integer(0, DAY_MS)),
     key("gateway.reload.deferralTimeoutMs", Integer(0, DAY_MS)),
+    // Ours: the reference's is built in.
+    key("gateway.shutdownBudgetMs", Integer(0, DAY_MS)),
     key("gateway.remote", Object),
     key("gateway.remote.url", WsUrl),
     key("gateway.remote.token", Secret),
@@ -302,6 +320,15 @@ pub static KEYS: &[Key] = &[
     key("models.providers.*.models[].compat.toolCallArgumentsEncoding", Text).later(),
     key("models.providers.*.models[].compat.requiresOpenAiAnthropicToolPayload", Bool).later(),
     key("models.providers.*.models[].compat.codeMode", Open).later(),
+    key("models.providers.*.models[].compat.cacheControlFormat", Text).later(),
+    key("models.providers.*.models[].compat.openRouterRouting", Open).later(),
+    key("models.providers.*.models[].compat.sendSessionAffinityHeaders", Bool).later(),
+    key("models.providers.*.models[].compat.sendSessionIdHeader", Bool).later(),
+    key("models.providers.*.models[].compat.supportsEagerToolInputStreaming", Bool).later(),
+    key("models.providers.*.models[].compat.supportsJsonSchemaResponseFormat", Bool).later(),
+    key("models.providers.*.models[].compat.supportsLongCacheRetention", Bool).later(),
+    key("models.providers.*.models[].compat.vercelGatewayRouting", Open).later(),
+    key("models.providers.*.models[].compat.zaiToolStream", Bool).later(),
     key("models.providers.*.models[].mediaInput", Open).later(),
     key("models.providers.*.models[].metadataSource", Text).later(),
     // agents
@@ -607,6 +634,7 @@ pub static KEYS: &[Key] = &[
     key("agents.entries.*.models.*.alias", Name).later(),
     key("agents.entries.*.models.*.params", Open),
     key("agents.entries.*.models.*.agentRuntime", Open).later(),
+    key("agents.entries.*.models.*.pickerRuntimes", Texts).later(),
     key("agents.entries.*.models.*.codeMode", Bool).later(),
     key("agents.entries.*.models.*.streaming", Bool).later(),
     key("agents.entries.*.thinkingDefault", Words(THINKING)),
@@ -682,6 +710,7 @@ pub static KEYS: &[Key] = &[
     key("session.maintenance.resetArchiveRetention", Open).later(),
     key("session.maintenance.maxDiskBytes", Open).later(),
     key("session.maintenance.highWaterBytes", Open).later(),
+    key("session.maintenance.coldStorage", Open).later(),
     // logging
     key("logging", Object),
     key("logging.level", Words(LEVELS)),

@@ -374,6 +374,11 @@ impl Gateway {
         &self.cron.instance
     }
 
+    /// Runs of jobs that are not over.
+    pub(super) fn cron_active(&self) -> usize {
+        self.cron.running.len()
+    }
+
     /// Whether something was asked for that [`Gateway::pump_cron`] has not begun.
     pub(super) fn cron_waits(&self) -> bool {
         !self.cron.queue.is_empty() && self.places() > 0 && self.leaving.is_none()

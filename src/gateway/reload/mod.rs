@@ -40,7 +40,7 @@ use crate::driver::{Effects, Signal, Time};
 use crate::limits;
 use crate::protocol::close;
 use crate::store::{Disk, Stat};
-pub(super) use keep::{Kept, Writes};
+pub(super) use keep::Writes;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -405,6 +405,10 @@ impl Gateway {
         if self.watch.restart && self.leaving.is_none() && (late || self.runs.active_len() == 0) {
             self.watch.restart = false;
             self.signal(Signal::Restart, fx);
+            if late {
+                // They had their time; the drain of a stop is not added to it.
+                self.signal(Signal::Restart, fx);
+            }
         }
     }
 

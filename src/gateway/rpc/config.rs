@@ -11,7 +11,7 @@
 //! client with `operator.admin`.
 
 use super::super::Gateway;
-use super::super::reload::{By, Kept, NotLoaded, Reloaded, issue_value};
+use super::super::reload::{By, NotLoaded, Reloaded, issue_value};
 use super::super::socket::Answer;
 use super::{Handled, Params, text};
 use crate::config::table::Reload as Class;
@@ -21,6 +21,7 @@ use crate::limits;
 use crate::protocol::VERSION;
 use crate::protocol::error::ErrorShape;
 use crate::protocol::operations::Op;
+use crate::store::copies::Kept;
 use crate::wire::json5;
 use crate::wire::text::rfc3339_ms;
 use serde_json::{Value, json};

@@ -193,6 +193,7 @@ impl Gateway {
             "modelRuntime": {"degraded": false, "pendingAgents": []},
             "configWarnings": self.config.warnings.len(), "configIssues": self.config_issues(),
             "configWaitsForRestart": self.watch.waiting,
+            "shutdownBudget": self.shutdown_budget(),
             "pid": self.host.pid, "uptimeMs": self.uptime_ms(),
             "connections": {"clients": self.conns.clients_len(), "all": self.conns.all().count()},
             "memory": {
