@@ -52,7 +52,7 @@ fn every_family_asks_the_gateway_of_mode_remote() {
         assert_eq!(ran.code, 0, "{line}: {ran:?}");
     }
     let status = here.run("gateway status");
-    assert!(status.out.contains("Credential: token from gateway.remote.token in "), "{status:?}");
+    assert!(status.out.contains("token from gateway.remote.token in "), "{status:?}");
     assert!(!status.out.contains(TOKEN), "{status:?}");
     let ran = here.run("gateway run --port 0");
     assert_eq!(ran.code, 78, "{ran:?}");
