@@ -323,9 +323,7 @@ pub const ROWS: &[Command] = &[
             TIMEOUT,
             JSON,
         ],
-        &[
-            "openclaw nodes invoke --node kitchen --command system.which --params '{\"bins\":[\"ls\"]}'",
-        ],
+        &["openclaw nodes invoke --node kitchen --command device.status"],
     ),
     of_gateway(
         &["nodes", "notify"],
