@@ -594,3 +594,22 @@ pub const CHANNEL_HTTP_MS: u64 = 30_000;
 pub const CHANNEL_HTTP_ANSWER: usize = 1024 * 1024;
 /// Bytes of a webhook's body: services send one event, or a batch of a few.
 pub const CHANNEL_HOOK: usize = 1024 * 1024;
+/// Pictures and files of one message that are fetched.
+pub const CHANNEL_MEDIA: usize = 10;
+
+/// First pause before Slack is asked again, as the reference has it.
+pub const SLACK_BACKOFF_MS: u64 = 2_000;
+/// Longest such pause.
+pub const SLACK_BACKOFF_MAX_MS: u64 = 30_000;
+/// A WebSocket of Slack's must have greeted by then.
+pub const SLACK_HELLO_MS: u64 = 15_000;
+/// A live one is pinged so often.
+pub const SLACK_PING_MS: u64 = 15_000;
+/// A ping must be answered within this; the reference's own value.
+pub const SLACK_PONG_MS: u64 = 15_000;
+/// A socket whose successor is live is closed after this, if Slack does not.
+pub const SLACK_GOING_MS: u64 = 10_000;
+/// Messages looked through for one that an earlier attempt may have posted.
+pub const SLACK_LOOK: usize = 50;
+/// The bytes of one file must have reached Slack by then.
+pub const SLACK_UPLOAD_MS: u64 = 120_000;

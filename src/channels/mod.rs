@@ -106,6 +106,7 @@ pub mod outgoing;
 pub mod port;
 #[doc(hidden)]
 pub mod rig;
+pub mod slack;
 
 pub use account::Account;
 pub use backoff::Backoff;
@@ -347,7 +348,7 @@ pub struct Inbound {
 }
 
 /// Every channel of this build, by id.
-pub static KINDS: &[&Kind] = &[];
+pub static KINDS: &[&Kind] = &[&slack::KIND];
 
 /// The one with this id or target prefix.
 pub fn find(id: &str) -> Option<&'static Kind> {
