@@ -613,3 +613,28 @@ pub const SLACK_GOING_MS: u64 = 10_000;
 pub const SLACK_LOOK: usize = 50;
 /// The bytes of one file must have reached Slack by then.
 pub const SLACK_UPLOAD_MS: u64 = 120_000;
+
+/// How long Telegram holds an empty poll, seconds.
+pub const TELEGRAM_POLL_S: u64 = 30;
+/// How much later than that a poll is given up.
+pub const TELEGRAM_POLL_GRACE_MS: u64 = 15_000;
+/// Bytes of one answer to a poll: a hundred long messages.
+pub const TELEGRAM_POLL_ANSWER: usize = 4 * 1024 * 1024;
+/// Updates of one poll, and requests of a webhook that wait for each other; the Bot API's most.
+pub const TELEGRAM_UPDATES: usize = 100;
+/// Pause after a 409: the other poller's window, and a little.
+pub const TELEGRAM_CONFLICT_MS: u64 = 35_000;
+/// First pause before Telegram is asked again.
+pub const TELEGRAM_BACKOFF_MS: u64 = 1_000;
+/// Longest such pause.
+pub const TELEGRAM_BACKOFF_MAX_MS: u64 = 60_000;
+/// UTF-16 units of a caption; longer words follow as a message of their own.
+pub const TELEGRAM_CAPTION: usize = 1024;
+/// Bytes of a button's value.
+pub const TELEGRAM_CALLBACK: usize = 64;
+/// Commands of a menu; the Bot API's most.
+pub const TELEGRAM_COMMANDS: usize = 100;
+/// Chats that rest at once; more are asked and say so again.
+pub const TELEGRAM_RESTS: usize = 256;
+/// A file must have reached Telegram by then.
+pub const TELEGRAM_UPLOAD_MS: u64 = 120_000;

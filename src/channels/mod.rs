@@ -102,11 +102,13 @@
 
 pub mod account;
 pub mod backoff;
+pub mod menu;
 pub mod outgoing;
 pub mod port;
 #[doc(hidden)]
 pub mod rig;
 pub mod slack;
+pub mod telegram;
 
 pub use account::Account;
 pub use backoff::Backoff;
@@ -348,7 +350,7 @@ pub struct Inbound {
 }
 
 /// Every channel of this build, by id.
-pub static KINDS: &[&Kind] = &[&slack::KIND];
+pub static KINDS: &[&Kind] = &[&slack::KIND, &telegram::KIND];
 
 /// The one with this id or target prefix.
 pub fn find(id: &str) -> Option<&'static Kind> {
