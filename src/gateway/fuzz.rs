@@ -704,6 +704,7 @@ pub(super) fn boot(config: usize, mode: AuthMode, disk: &Memory, now: Now) -> Ga
         pid: 7,
         port: 18789,
         interfaces: || Some(Vec::new()),
+        vitals: || None,
     };
     let setup = Setup {
         config: Rc::clone(&config),

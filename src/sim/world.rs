@@ -132,6 +132,7 @@ fn gateway(config: &Rc<Config>, disk: &SimDisk, rng: Rng, now: Now) -> std::io::
                 pid: 1,
                 port: 18_789,
                 interfaces: || Some(Vec::new()),
+                vitals: || None,
             },
             state_dir: PathBuf::from(STATE),
             log_path: PathBuf::from("/state/log.jsonl"),

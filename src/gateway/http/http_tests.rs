@@ -47,6 +47,7 @@ impl Client {
             pid: 1,
             port: 18789,
             interfaces: || Some(Vec::new()),
+            vitals: || None,
         };
         let nowhere = std::env::temp_dir().join("openclaw-http-tests-keep-nothing");
         let setup = Setup {

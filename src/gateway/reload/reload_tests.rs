@@ -72,6 +72,7 @@ impl World {
             pid: 1,
             port: 18_789,
             interfaces: || Some(Vec::new()),
+            vitals: || None,
         };
         let setup = Setup {
             config: first.config,
