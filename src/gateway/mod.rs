@@ -31,6 +31,7 @@ mod exchange;
 mod fuzz;
 mod fuzz_documents;
 mod guess;
+mod heartbeat;
 mod http;
 mod local;
 mod nodes;
@@ -144,6 +145,7 @@ pub struct Gateway {
     sessions: Sessions,
     usage: crate::sessions::usage::Usage,
     cron: cron::Cron,
+    heartbeats: heartbeat::Heartbeats,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
     web: tools::Web,
@@ -252,6 +254,7 @@ impl Gateway {
             sessions,
             usage,
             cron: cron::Cron::default(),
+            heartbeats: heartbeat::Heartbeats::default(),
             runs,
             exchanges: exchange::Exchanges::default(),
             web: tools::Web::default(),
@@ -286,6 +289,7 @@ impl Gateway {
         };
         gateway.settle_unfinished();
         gateway.open_cron();
+        gateway.plan_heartbeats();
         gateway.forget_unpaired_nodes();
         gateway.begin_tls();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
@@ -489,6 +493,7 @@ impl Gateway {
                 Timer::Work => self.step_tools(),
                 Timer::Tick => self.tick(fx),
                 Timer::Cron => self.cron_due(fx),
+                Timer::Heartbeat => self.heartbeats_due(fx),
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),
                 Timer::Exchange(id) => self.exchange_due(id, fx),
