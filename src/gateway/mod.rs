@@ -95,6 +95,8 @@ pub struct Host {
     pub pid: u32,
     /// The port that is open.
     pub port: u16,
+    /// Every address that is open, the first one first.
+    pub listening: Vec<std::net::SocketAddr>,
     /// Reads the addresses of the machine's interfaces; `None` when it cannot.
     pub interfaces: fn() -> Option<Vec<std::net::IpAddr>>,
 }
@@ -563,8 +565,9 @@ impl Core for Gateway {
     fn on(&mut self, now: Now, input: Input<'_>, fx: &mut Effects) {
         self.now = now;
         match input {
-            Input::Accepted { conn, peer, local: _ } => {
-                self.conns.insert(conn, peer, State::Http(Box::default()));
+            Input::Accepted { conn, peer, local } => {
+                let inserted = self.conns.insert(conn, peer, State::Http(Box::default()));
+                inserted.inward = local.ip().to_canonical().is_loopback();
                 self.wait_until(conn, Some(now.time.after_ms(limits::HTTP_HEAD_MS)));
                 self.meet(conn, peer.ip(), fx);
             }
@@ -584,6 +587,7 @@ impl Core for Gateway {
                     self.exec_child(child, event, fx);
                 }
             }
+            Input::Listening(outcome) => self.listening(outcome, fx),
             Input::Signal(signal) => self.signal(signal, fx),
             Input::Starved => self.make_room(fx),
             Input::Wake => self.wake(fx),

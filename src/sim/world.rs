@@ -131,6 +131,7 @@ fn gateway(config: &Rc<Config>, disk: &SimDisk, rng: Rng, now: Now) -> std::io::
                 platform: "linux",
                 pid: 1,
                 port: 18_789,
+                listening: vec![([127, 0, 0, 1], 18_789).into()],
                 interfaces: || Some(Vec::new()),
             },
             state_dir: PathBuf::from(STATE),

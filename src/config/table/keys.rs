@@ -943,7 +943,7 @@ pub static KEYS: &[Key] = &[
     key("broadcast", Open).later(),
     key("browser", Open).later(),
     key("canvasHost", Open).later(),
-    key("channels", Open).later(),
+    key("channels", Open).channel().later(),
     key("cli", Open).later(),
     key("cloudWorkers", Open).later(),
     key("commands", Open).later(),

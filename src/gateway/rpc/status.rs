@@ -27,6 +27,8 @@ struct Health<'a> {
     default_agent_id: &'a str,
     agents: Vec<AgentHealth<'a>>,
     sessions: SessionsHealth<'a>,
+    /// Every open address; not in the schema of `hello-ok` either.
+    listening: &'a [std::net::SocketAddr],
     /// What is wrong with the configuration file as it is now; the schema of `hello-ok` has no
     /// place for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -94,11 +96,12 @@ impl Gateway {
         out
     }
 
-    /// `health` for the snapshot of `hello-ok`, which has no place for `configIssues`.
+    /// `health` for the snapshot of `hello-ok`, which has no place for what we add.
     pub(in crate::gateway) fn health_snapshot(&self) -> Value {
         let mut value = self.health_value();
         if let Some(fields) = value.as_object_mut() {
             fields.remove("configIssues");
+            fields.remove("listening");
         }
         value
     }
@@ -132,6 +135,7 @@ impl Gateway {
                 })
                 .collect(),
             sessions: self.sessions_health(default),
+            listening: &self.host.listening,
             config_issues: self.config_issues(),
         }
     }
@@ -221,7 +225,7 @@ impl Gateway {
             "configWarnings": self.config.warnings.len(), "configIssues": self.config_issues(),
             "configWaitsForRestart": self.watch.waiting,
             "shutdownBudget": self.shutdown_budget(),
-            "pid": self.host.pid, "uptimeMs": self.uptime_ms(),
+            "pid": self.host.pid, "listening": self.host.listening, "uptimeMs": self.uptime_ms(),
             "connections": {"clients": self.conns.clients_len(), "all": self.conns.all().count()},
             "memory": {
                 "heldBytes": self.held, "queuedBytes": self.queued,
