@@ -124,6 +124,12 @@ pub const SYSTEM_EVENTS: usize = 20;
 pub const SYSTEM_EVENT_BYTES: usize = 16 * 1024;
 /// Sessions with such events; beyond it new ones are refused.
 pub const SYSTEM_EVENT_SESSIONS: usize = 1_024;
+/// Shortest cadence of heartbeats; a shorter one counts as this.
+pub const HEARTBEAT_EVERY_MS: u64 = 1_000;
+/// A beat that events wait for looks so often whether its agent is free (reference: 1 s).
+pub const HEARTBEAT_RETRY_MS: u64 = 1_000;
+/// Characters of an answer in event `heartbeat` (reference: 200).
+pub const HEARTBEAT_PREVIEW: usize = 200;
 /// Scheduled jobs; beyond it new ones are refused. Each is looked at when time is due.
 pub const CRON_JOBS: usize = 1_000;
 /// One job as JSON; a larger one is refused. Its message goes to a model with every run.

@@ -32,6 +32,7 @@ mod exchange;
 mod fuzz;
 mod fuzz_documents;
 mod guess;
+mod heartbeat;
 mod http;
 mod local;
 mod nodes;
@@ -150,6 +151,7 @@ pub struct Gateway {
     sessions: Sessions,
     usage: crate::sessions::usage::Usage,
     cron: cron::Cron,
+    heartbeats: heartbeat::Heartbeats,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
     web: tools::Web,
@@ -259,6 +261,7 @@ impl Gateway {
             sessions,
             usage,
             cron: cron::Cron::default(),
+            heartbeats: heartbeat::Heartbeats::default(),
             runs,
             exchanges: exchange::Exchanges::default(),
             web: tools::Web::default(),
@@ -294,6 +297,7 @@ impl Gateway {
         };
         gateway.settle_unfinished();
         gateway.open_cron();
+        gateway.plan_heartbeats();
         gateway.forget_unpaired_nodes();
         gateway.begin_tls();
         gateway.begin_diagnostics();
@@ -501,6 +505,7 @@ impl Gateway {
                 Timer::Work => self.step_tools(),
                 Timer::Tick => self.tick(fx),
                 Timer::Cron => self.cron_due(fx),
+                Timer::Heartbeat => self.heartbeats_due(fx),
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),
                 Timer::Exchange(id) => self.exchange_due(id, fx),

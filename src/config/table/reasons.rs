@@ -150,7 +150,12 @@ const RULES: &[(&str, &str)] = &[
     ("agent.sessionStore", "each agent has its own store in the state directory"),
     ("agent.agentDir", "each agent has its own folder in the state directory"),
     ("agent.subagents", "set agents.defaults.subagents: its acted-on keys hold for all agents"),
-    ("agent.heartbeat", "no heartbeat runs yet"),
+    ("agent.heartbeat.to", NO_CHANNEL),
+    ("agent.heartbeat.accountId", NO_CHANNEL),
+    ("agent.heartbeat.directPolicy", NO_CHANNEL),
+    ("agent.heartbeat.includeReasoning", "reasoning is not sent to anybody"),
+    ("agent.heartbeat.includeSystemPromptSection", "the prompt has no section about heartbeats"),
+    ("agent.heartbeat.suppressToolErrorWarnings", "a tool's error goes to the model alone"),
     // session
     ("session.dmScope", NO_CHANNEL),
     ("session.groupScope", NO_CHANNEL),

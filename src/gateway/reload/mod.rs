@@ -383,6 +383,7 @@ impl Gateway {
             self.sessions.open(self.disk.as_mut(), agent);
         }
         self.forget_agents();
+        self.plan_heartbeats();
         self.seed_workspaces();
         if let Some(reload) = &mut self.reload {
             reload.applied(&self.config);

@@ -1,6 +1,7 @@
 //! `health`, `status`, `channels.status`: what the gateway says of itself.
 
 use super::super::Gateway;
+use super::super::heartbeat::{shown_duration, wants_route};
 use crate::protocol::VERSION;
 use crate::protocol::frame::write_json;
 use serde::Serialize;
@@ -57,19 +58,20 @@ struct ConfigReload {
 struct AgentHealth<'a> {
     agent_id: &'a str,
     is_default: bool,
-    heartbeat: Heartbeat,
+    heartbeat: Heartbeat<'a>,
     sessions: SessionsHealth<'a>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Heartbeat {
+struct Heartbeat<'a> {
     enabled: bool,
-    every: &'static str,
+    /// `disabled` for an agent whose beats do not come by themselves.
+    every: String,
     every_ms: Option<u64>,
-    prompt: &'static str,
-    target: &'static str,
-    ack_max_chars: u64,
+    prompt: &'a str,
+    target: &'a str,
+    ack_max_chars: usize,
 }
 
 #[derive(Serialize)]
@@ -122,14 +124,14 @@ impl Gateway {
             channels: Nothing {},
             channel_order: [],
             channel_labels: Nothing {},
-            heartbeat_seconds: 0,
+            heartbeat_seconds: self.heartbeat_health(default).every_ms.unwrap_or(0) / 1000,
             default_agent_id: default,
             agents: agents
                 .into_iter()
                 .map(|id| AgentHealth {
                     agent_id: id,
                     is_default: id == default,
-                    heartbeat: Heartbeat { every: "0m", target: "none", ..Heartbeat::default() },
+                    heartbeat: self.heartbeat_health(id),
                     sessions: self.sessions_health(id),
                 })
                 .collect(),
@@ -138,6 +140,32 @@ impl Gateway {
             listening: &self.host.listening,
             config_issues: self.config_issues(),
         }
+    }
+
+    fn heartbeat_health(&self, agent: &str) -> Heartbeat<'_> {
+        let (enabled, by) = self.heartbeat_of(agent);
+        let every = match enabled {
+            true => shown_duration(by.every_ms),
+            false => "disabled".to_owned(),
+        };
+        Heartbeat {
+            enabled,
+            every,
+            every_ms: enabled.then_some(by.every_ms),
+            prompt: &by.prompt,
+            target: &by.target,
+            ack_max_chars: by.ack_max_chars,
+        }
+    }
+
+    /// An agent's row under `heartbeat` of `status`.
+    fn heartbeat_status(&self, agent: &str) -> Value {
+        let health = self.heartbeat_health(agent);
+        json!({
+            "agentId": agent, "enabled": health.enabled, "every": health.every,
+            "everyMs": health.every_ms,
+            "waitingForRoute": health.enabled && wants_route(health.target),
+        })
     }
 
     /// `disabled` while edits of the file do not reach the running gateway.
@@ -171,8 +199,7 @@ impl Gateway {
                 })
             })
             .collect();
-        let heartbeat: Vec<Value> =
-            agents.iter().map(|id| json!({"agentId": id, "enabled": false})).collect();
+        let heartbeat: Vec<Value> = agents.iter().map(|id| self.heartbeat_status(id)).collect();
         let (model, context) = self.default_model(self.config.agents.default_agent());
         let recent: Vec<Value> = self
             .sessions

@@ -29,6 +29,7 @@ pub(super) use registry::Runs;
 
 use super::Gateway;
 use super::conn::State;
+use super::heartbeat::drop_acks;
 use super::timers::{Armed, Timer};
 use crate::agent::mend::{new_results, new_turns};
 use crate::agent::run::{Candidate, Outcome, Run, RunEvent};
@@ -322,10 +323,11 @@ impl Gateway {
         // An image sent now does not take the place of what was said before.
         let max_bytes = limits::CONTEXT_BYTES + own.map_or(0, value_bytes);
         let disk = self.disk.as_ref();
-        let (summary, records) = self
+        let (summary, mut records) = self
             .sessions
             .context(disk, &run.key, limits::CONTEXT_MESSAGES, max_bytes)
             .unwrap_or_default();
+        drop_acks(&mut records);
         // A run that begins once more, behind a compaction, goes on where it was: its message is
         // the last only as long as its model has not said anything.
         let goes_on = run.spoken.is_some() && has_spoken(&records, &run.id);
@@ -506,6 +508,7 @@ impl Gateway {
         self.answer_waits(&run.id, &wait, fx);
         self.hook_over(run, outcome, fx);
         self.cron_over(run, outcome, fx);
+        self.heartbeat_over(run, outcome, fx);
         if !matches!(run.cause, Cause::Http(_)) {
             let finished = Finished { digest: run.digest, wait, second };
             self.runs.remember(self.disk.as_mut(), run.id.clone(), finished);

@@ -109,6 +109,11 @@ impl Runs {
         self.active.keys().copied().collect()
     }
 
+    /// Whether an agent has runs that are not over.
+    pub(in crate::gateway) fn is_busy(&self, agent: &str) -> bool {
+        self.active.values().any(|run| run.agent == agent)
+    }
+
     /// The active runs of a session, the running one first.
     pub(in crate::gateway) fn of_session(&self, key: &str) -> Vec<u64> {
         self.lines.get(key).map(|line| line.iter().copied().collect()).unwrap_or_default()
