@@ -18,7 +18,7 @@
 //!
 //! | act | members | what it does |
 //! |---|---|---|
-//! | `trouble` | `path` (a part of it), `woe`, `times`, `seconds`, `status` | answers so; see [`Woe`] |
+//! | `trouble` | `path` (a part), `woe`, `times`, `seconds`, `status` | answers so; see [`Woe`] |
 //! | `drop` | `of`: `http`, `poll`, `socket` or `all` | breaks these connections |
 //! | `end` | the same | ends our direction of them |
 //! | `halfOpen` | the same | they stay open and nothing moves any more |
