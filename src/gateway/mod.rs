@@ -26,6 +26,7 @@ mod conn;
 mod connect;
 mod cron;
 mod devices;
+mod diagnostics;
 mod events;
 mod exchange;
 mod fuzz;
@@ -67,6 +68,7 @@ use crate::store::Disk;
 use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
 pub use cron::time_ms as cron_time_ms;
+pub use diagnostics::Vitals;
 #[doc(hidden)]
 pub use fuzz::fuzz;
 #[doc(hidden)]
@@ -99,6 +101,8 @@ pub struct Host {
     pub listening: Vec<std::net::SocketAddr>,
     /// Reads the addresses of the machine's interfaces; `None` when it cannot.
     pub interfaces: fn() -> Option<Vec<std::net::IpAddr>>,
+    /// Reads what the system says of this process; `None` when it cannot.
+    pub vitals: fn() -> Option<Vitals>,
 }
 
 /// Everything a gateway needs to be born; the same for both drivers.
@@ -186,6 +190,7 @@ pub struct Gateway {
     strangers: strangers::Strangers,
     tls: tls::Seen,
     events: events::Events,
+    diagnostics: diagnostics::Diagnostics,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
     scratch: Vec<u8>,
@@ -285,6 +290,7 @@ impl Gateway {
             strangers: strangers::Strangers::default(),
             tls: tls::Seen::default(),
             events: events::Events::default(),
+            diagnostics: diagnostics::Diagnostics::new(now.time),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),
@@ -294,6 +300,7 @@ impl Gateway {
         gateway.plan_heartbeats();
         gateway.forget_unpaired_nodes();
         gateway.begin_tls();
+        gateway.begin_diagnostics();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
         if gateway.reload.is_some() {
             gateway.timers.arm(now.time.after_ms(limits::CONFIG_POLL_MS), Timer::Watch);
@@ -485,6 +492,9 @@ impl Gateway {
         for id in std::mem::take(&mut self.stalled) {
             self.serve_http(id, fx);
             self.count_held(id);
+        }
+        if let Some(due) = self.timers.next().filter(|due| *due <= self.now.time) {
+            self.woke(due);
         }
         while let Some(timer) = self.timers.pop(self.now.time) {
             match timer {

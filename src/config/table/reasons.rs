@@ -212,7 +212,7 @@ const RULES: &[(&str, &str)] = &[
     ("commands", NO_CHANNEL),
     ("crestodian", NO_PAGE),
     ("desktop", "there is no desktop app here"),
-    ("diagnostics", "nothing is traced or sent; read openclaw logs"),
+    ("diagnostics.*", "nothing is traced or sent; there are openclaw logs and GET /metrics"),
     ("discovery", "nothing is announced on the network"),
     ("mcp", "no MCP servers are started"),
     ("media", NO_MEDIA),

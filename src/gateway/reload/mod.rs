@@ -373,6 +373,7 @@ impl Gateway {
     fn apply(&mut self, new: Reloaded, fx: &mut Effects) {
         let changed = self.config.source.hash != new.config.source.hash;
         let before = std::mem::replace(&mut self.config, new.config);
+        self.diagnostics_on_config();
         let old = std::mem::replace(&mut self.credentials, new.credentials);
         self.tls_reread(&before.gateway.tls, fx);
         self.close_turned(&old, fx);

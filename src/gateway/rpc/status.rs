@@ -27,6 +27,7 @@ struct Health<'a> {
     default_agent_id: &'a str,
     agents: Vec<AgentHealth<'a>>,
     sessions: SessionsHealth<'a>,
+    event_loop: Value,
     /// Every open address; not in the schema of `hello-ok` either.
     listening: &'a [std::net::SocketAddr],
     /// What is wrong with the configuration file as it is now; the schema of `hello-ok` has no
@@ -135,6 +136,7 @@ impl Gateway {
                 })
                 .collect(),
             sessions: self.sessions_health(default),
+            event_loop: self.event_loop(),
             listening: &self.host.listening,
             config_issues: self.config_issues(),
         }
@@ -222,6 +224,8 @@ impl Gateway {
                 "recent": recent, "byAgent": by_agent,
             },
             "modelRuntime": {"degraded": false, "pendingAgents": []},
+            "eventLoop": self.event_loop(), "slowestWork": self.slowest_work(),
+            "processMemory": self.process_memory(),
             "configWarnings": self.config.warnings.len(), "configIssues": self.config_issues(),
             "configWaitsForRestart": self.watch.waiting,
             "shutdownBudget": self.shutdown_budget(),
@@ -240,7 +244,7 @@ impl Gateway {
             "ts": self.now.wall_ms, "channelOrder": [], "channelLabels": {},
             "channelDetailLabels": {}, "channelSystemImages": {}, "channelMeta": [],
             "channels": {}, "channelAccounts": {}, "channelDefaultAccountId": {},
-            "statusIssues": [],
+            "statusIssues": [], "eventLoop": self.event_loop(),
         })
     }
 

@@ -136,7 +136,7 @@ impl Gateway {
             Kept::Later(message) => (Some(message), None),
             Kept::Said(message, at) => (None, Some((message, at))),
         };
-        let number = self.runs.next;
+        let (number, cause) = (self.runs.next, new.cause);
         self.runs.next += 1;
         let timeout_ms = self
             .config
@@ -187,6 +187,7 @@ impl Gateway {
         self.runs.active.insert(number, Box::new(run));
         self.runs.by_id.insert(new.id, number);
         self.stand_in_line(number, &new.key, mode);
+        self.run_accepted(cause.word());
         self.save_soon();
         Ok(number)
     }

@@ -61,6 +61,19 @@ pub(super) enum Cause {
     Compaction,
 }
 
+impl Cause {
+    /// In a word, for the recorder.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Agent => "agent",
+            Self::Session => "session",
+            Self::Http(_) => "http",
+            Self::Compaction => "compaction",
+        }
+    }
+}
+
 /// A run that is accepted and not over.
 pub(super) struct Active {
     pub(super) number: u64,
@@ -501,6 +514,7 @@ impl Gateway {
             self.runs.remember(self.disk.as_mut(), run.id.clone(), finished);
         }
         self.tell_of_run(run, outcome);
+        self.run_ended(run, outcome);
     }
 
     /// Ends a run; false when it was over already.

@@ -89,6 +89,11 @@ impl Runs {
         self.active.len()
     }
 
+    /// How many of them have begun.
+    pub(in crate::gateway) fn running(&self) -> usize {
+        self.running
+    }
+
     /// Runs wait for the end of a turn.
     pub(in crate::gateway) fn to_begin(&self) -> bool {
         !self.accepted.is_empty() || !self.going_on.is_empty()
