@@ -1,7 +1,7 @@
 //! `gateway.shutdownBudgetMs`: how long a gateway that was told to stop may take in all.
 //!
 //! ```text
-//!   SIGTERM --- active runs finish: drain_ms ---> told, closed, flushed, saved: reserve_ms ---> gone
+//!   SIGTERM --- active runs finish: drain_ms --> told, closed, flushed, saved: reserve_ms --> gone
 //!   |<----------------------- the budget: gateway.shutdownBudgetMs ----------------------->|
 //!   |<----------------------- the service manager kills: stop_timeout_secs --------------------->|
 //! ```
