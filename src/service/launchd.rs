@@ -21,8 +21,8 @@ pub fn text(service: &Service) -> String {
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \
          \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
-         <!-- Written by `openclaw gateway install`. No secret belongs here: the configuration\n     \
-         and .env of the state directory hold them. -->\n\
+         <!-- Written by `openclaw gateway install`. No secret belongs here: the\n     \
+         configuration and .env of the state directory hold them. -->\n\
          <plist version=\"1.0\">\n\
          <dict>\n  \
          <key>Label</key>\n  <string>{}</string>\n  \

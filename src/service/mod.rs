@@ -9,13 +9,13 @@
 //!   [control]  what to type, as words, for each manager
 //! ```
 //!
-//! | manager | definition | where |
+//! | manager | name | where |
 //! |---|---|---|
 //! | [`Manager::SystemdUser`] | `openclaw-gateway[-<profile>].service` | `~/.config/systemd/user` |
-//! | [`Manager::SystemdSystem`] | the same, hardened, `User=` | `/etc/systemd/system` |
-//! | [`Manager::LaunchAgent`] | `ai.openclaw.gateway`, `ai.openclaw.<profile>` | `~/Library/LaunchAgents` |
+//! | [`Manager::SystemdSystem`] | the same, with `User=` | `/etc/systemd/system` |
+//! | [`Manager::LaunchAgent`] | `ai.openclaw.<profile or gateway>` | `~/Library/LaunchAgents` |
 //! | [`Manager::LaunchDaemon`] | only looked for | `/Library/LaunchDaemons` |
-//! | [`Manager::ScheduledTask`] | `OpenClaw Gateway[ (<profile>)]`, runs `gateway.cmd` | state directory |
+//! | [`Manager::ScheduledTask`] | `OpenClaw Gateway[ (<profile>)]` | state directory |
 //!
 //! No secret is ever part of a definition: [`environment`] decides what is carried, and its
 //! secret names never are. The gateway finds its secrets where every start finds them: in the
