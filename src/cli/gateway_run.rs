@@ -19,7 +19,7 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, interfaces, listen, next, place, port, reexec, tls};
+use super::{Failed, entropy, interfaces, listen, next, place, port, reexec, tls, vitals};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
@@ -91,6 +91,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
             port: addr.port(),
             listening,
             interfaces: interfaces::read,
+            vitals: vitals::read,
         },
         state_dir: plan.paths.state_dir.clone(),
         log_path: place::log_path(&plan.paths, config),

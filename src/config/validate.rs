@@ -276,6 +276,7 @@ impl Walk<'_, '_> {
         self.hooks();
         self.tool_lists();
         self.cron();
+        self.heartbeats();
         self.proxies();
         self.channels();
         let gateway = self.root.get("gateway");
@@ -337,6 +338,30 @@ impl Walk<'_, '_> {
                 self.path = steps(&["channels", &entry.key]);
                 let what = "is accepted but not acted on: this program has no such channel";
                 self.files.warn(entry.place, &self.path, what.to_owned());
+            }
+        }
+    }
+
+    /// Durations and times of the day are words.
+    fn heartbeats(&mut self) {
+        let Some(agents) = self.root.get("agents") else { return };
+        let mut blocks = vec![(steps(&["agents", "defaults"]), agents.get("defaults"))];
+        if let Some(TreeKind::List(items)) = agents.get("list").map(|list| &list.kind) {
+            let path = |index| [steps(&["agents", "list"]), vec![Step::Index(index)]].concat();
+            blocks.extend(items.iter().enumerate().map(|(index, it)| (path(index), Some(it))));
+        }
+        if let Some(TreeKind::Map(entries)) = agents.get("entries").map(|map| &map.kind) {
+            let path = |key: &str| steps(&["agents", "entries", key]);
+            blocks.extend(entries.iter().map(|it| (path(&it.key), Some(&it.value))));
+        }
+        for (path, block) in blocks {
+            let Some(block) = block.and_then(|block| block.get("heartbeat")) else { continue };
+            for (keys, what) in super::heartbeat::faults(&block.to_value()) {
+                let at = keys.iter().try_fold(block, |tree, key| tree.get(key)).unwrap_or(block);
+                self.path.clone_from(&path);
+                self.path.extend(steps(&["heartbeat"]));
+                self.path.extend(steps(&keys));
+                self.error(at.place, what);
             }
         }
     }
