@@ -32,6 +32,7 @@
 //! * [`sessions`]: keys, index, transcripts. [`agent`]: one run as a state machine, providers.
 //! * [`channels`]: chat services as state machines, and who may write where.
 //! * [`gateway`]: connections, handshake, dispatch, events. [`api`]: the HTTP doors.
+//! * [`service`]: what a service manager is told: definitions, drift, commands, as pure text.
 //! * [`cli`]: what an operator types.
 
 pub mod agent;
@@ -45,6 +46,7 @@ pub mod gateway;
 pub mod limits;
 pub mod protocol;
 pub mod reactor;
+pub mod service;
 pub mod sessions;
 #[doc(hidden)]
 pub mod sim;

@@ -19,14 +19,16 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, interfaces, listen, next, place, port, reexec, tls};
+use super::{Failed, entropy, interfaces, listen, next, place, port, reexec, tls, vitals};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
 use crate::config::load::load_with;
 use crate::config::secrets::{Asked, Need, Resolved};
+use crate::config::tailscale;
 use crate::config::{AuthMode, Bind, Config, ConfigError, Loaded, Paths, Secret};
 use crate::gateway::{Gateway, Host, NotLoaded, Reloaded, Reloader, Setup};
+use crate::reactor::notify::Notify;
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
 use crate::store::{Disk, RealDisk};
@@ -62,6 +64,11 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let logger = open_log(args, &plan, host_name.clone())?.install();
     let failed = |error: io::Error| Failed::new(format!("the gateway cannot start: {error}"), "");
     let mut reactor = Reactor::new().map_err(failed)?;
+    match Notify::named(&env, std::process::id()) {
+        Ok(Some(notify)) => reactor.report_to(notify),
+        Ok(None) => {}
+        Err(text) => log::warn!(target: "gateway", "the service manager hears nothing: {text}"),
+    }
     let addr = reactor.listen(listener).map_err(failed)?;
     let mut listening = vec![addr];
     if let Some(beside) = listen::companion(addr)? {
@@ -91,6 +98,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
             port: addr.port(),
             listening,
             interfaces: interfaces::read,
+            vitals: vitals::read,
         },
         state_dir: plan.paths.state_dir.clone(),
         log_path: place::log_path(&plan.paths, config),
@@ -115,6 +123,11 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     warn_if_doubled(&secret);
     if let Some(warning) = place::bind_warning(plan.bind) {
         log::warn!(target: "gateway", "{warning}");
+    }
+    let section = config.source.resolved.get("gateway").unwrap_or(&serde_json::Value::Null);
+    let mode = args.value("tailscale");
+    if let Some(advice) = mode.and_then(|mode| tailscale::advice(mode, addr.port(), section)) {
+        log::warn!(target: "gateway", "--tailscale: {advice}");
     }
     for warning in &config.warnings {
         log::warn!(target: "config", "{warning}");

@@ -22,7 +22,7 @@ fn every_row_hangs_on_another_and_stands_once() {
         let fits = match key.name() {
             "[]" => above.kind == Kind::List,
             "*" => {
-                let open = ["env", "memory", "channels", "commands", "messages"];
+                let open = ["env", "memory", "channels", "commands", "messages", "diagnostics"];
                 let section = parent.split('.').next().unwrap_or_default();
                 above.kind == Kind::Map || open.contains(&section)
             }

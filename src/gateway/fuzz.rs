@@ -577,7 +577,7 @@ impl World {
                 let all = places.iter().map(|place| place.addr).collect();
                 self.on(Input::Listening(Ok(all)));
             }
-            Effect::StopListening | Effect::ListenerTls(_) => {}
+            Effect::StopListening | Effect::ListenerTls(_) | Effect::Tell(_) => {}
             Effect::Spawn { child, .. } => {
                 let event = ChildEvent::Failed("there are no children here".to_owned());
                 self.on(Input::Child { child, event });
@@ -709,6 +709,7 @@ pub(super) fn boot(config: usize, mode: AuthMode, disk: &Memory, now: Now) -> Ga
         port: 18789,
         listening: vec![([127, 0, 0, 1], 18_789).into()],
         interfaces: || Some(Vec::new()),
+        vitals: || None,
     };
     let setup = Setup {
         config: Rc::clone(&config),
