@@ -666,3 +666,30 @@ pub const TELEGRAM_COMMANDS: usize = 100;
 pub const TELEGRAM_RESTS: usize = 256;
 /// A file must have reached Telegram by then.
 pub const TELEGRAM_UPLOAD_MS: u64 = 120_000;
+
+/// First pause before Discord is asked again.
+pub const DISCORD_BACKOFF_MS: u64 = 1_000;
+/// Longest such pause.
+pub const DISCORD_BACKOFF_MAX_MS: u64 = 60_000;
+/// Pause before a session that was live goes on over another socket.
+pub const DISCORD_AGAIN_MS: u64 = 500;
+/// A socket of Discord's must have said hello by then.
+pub const DISCORD_HELLO_MS: u64 = 20_000;
+/// Between two identifies: one in five seconds is allowed.
+pub const DISCORD_IDENTIFY_MS: u64 = 5_500;
+/// Dispatches that wait for the look-up of a channel; more come again by a resume.
+pub const DISCORD_QUEUE: usize = 256;
+/// Channels and threads that are known; others are looked up when somebody speaks there.
+pub const DISCORD_ROOMS: usize = 4_096;
+/// Direct channels that are known.
+pub const DISCORD_DIRECT: usize = 1_024;
+/// Routes that rest at once.
+pub const DISCORD_RESTS: usize = 256;
+/// Commands whose first answer is awaited.
+pub const DISCORD_AWAITED: usize = 64;
+/// Commands of the menu; Discord's most.
+pub const DISCORD_COMMANDS: usize = 100;
+/// Bytes of one answer of its API.
+pub const DISCORD_ANSWER: usize = 2 * 1024 * 1024;
+/// Files must have reached Discord by then.
+pub const DISCORD_UPLOAD_MS: u64 = 120_000;

@@ -102,6 +102,7 @@
 
 pub mod account;
 pub mod backoff;
+pub mod discord;
 pub mod menu;
 pub mod outgoing;
 pub mod port;
@@ -350,7 +351,7 @@ pub struct Inbound {
 }
 
 /// Every channel of this build, by id.
-pub static KINDS: &[&Kind] = &[&slack::KIND, &telegram::KIND];
+pub static KINDS: &[&Kind] = &[&discord::KIND, &slack::KIND, &telegram::KIND];
 
 /// The one with this id or target prefix.
 pub fn find(id: &str) -> Option<&'static Kind> {
