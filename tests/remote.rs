@@ -161,6 +161,22 @@ fn no_gateway_is_told_at_once_and_nothing_is_done_without_one() {
         assert!(said.contains("no gateway answers"), "{line}: {said}");
         assert!(ran.took.as_secs() < 5, "{line}: {ran:?}");
     }
+    // The address is the near end of a tunnel, unless somebody says that it is not.
+    let port = dead.number();
+    for (keys, next) in [
+        ("", format!("ssh -N -L {port}:127.0.0.1:18789 user@host")),
+        (
+            "transport: 'ssh', sshTarget: 'me@pi', remotePort: 19001, sshIdentity: '~/.ssh/pi', ",
+            format!("ssh -N -L {port}:127.0.0.1:19001 -i ~/.ssh/pi me@pi"),
+        ),
+        ("sshTarget: '-oProxyCommand=x', ", format!("ssh -N -L {port}:127.0.0.1:18789 user@host")),
+        ("transport: 'direct', ", "check the address and that its gateway runs".to_owned()),
+    ] {
+        here.configure(&remote(port, &format!("{keys}token: '{TOKEN}'")));
+        let ran = here.run("health");
+        assert!(ran.err.contains(&format!("Next: {next}\n")), "{keys}: {ran:?}");
+        assert!(!ran.err.contains("warning"), "{keys}: {ran:?}");
+    }
 }
 
 /// The shown secret, and what the refusal says of it.
