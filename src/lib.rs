@@ -30,7 +30,8 @@
 //! * [`wire`]: pure codecs. [`config`]: from bytes to a validated snapshot. [`store`]: durable
 //!   files. [`auth`]: who may enter.
 //! * [`sessions`]: keys, index, transcripts. [`agent`]: one run as a state machine, providers.
-//! * [`gateway`]: connections, handshake, dispatch, events. [`api`]: the HTTP doors.
+//! * [`gateway`]: connections, handshake, dispatch, events. [`api`]: the HTTP doors. [`ui`]: the
+//!   control page.
 //! * [`cli`]: what an operator types.
 
 pub mod agent;
@@ -47,4 +48,5 @@ pub mod sessions;
 #[doc(hidden)]
 pub mod sim;
 pub mod store;
+pub mod ui;
 pub mod wire;

@@ -270,6 +270,7 @@ impl Walk<'_, '_> {
         self.tool_lists();
         self.cron();
         self.proxies();
+        self.page_path();
         let gateway = self.root.get("gateway");
         let bind = gateway.and_then(|g| g.get("bind"));
         if let Some(bind) = bind.filter(|bind| bind.as_str() == Some("custom"))
@@ -316,6 +317,25 @@ impl Walk<'_, '_> {
             self.path.extend(path.iter().map(|key| Step::Key((*key).to_owned())));
             self.error(at.place, what);
         }
+    }
+
+    /// The page's path stands in the document, and other doors have theirs.
+    fn page_path(&mut self) {
+        let page = self.root.get("gateway").and_then(|gateway| gateway.get("controlUi"));
+        let Some(tree) = page.and_then(|page| page.get("basePath")) else { return };
+        let path = super::build::base_path(tree.as_str().unwrap_or_default());
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
+        let taken = ["v1", "tools", "hooks", "api"];
+        let first = path.split('/').nth(1).unwrap_or_default();
+        let what = if !path.chars().all(plain) || path.contains("//") || path.contains("..") {
+            "must be a path of letters, digits, -, _, . and ~, such as /openclaw"
+        } else if taken.contains(&first) {
+            "must not be below /v1, /tools, /hooks or /api: those are other doors"
+        } else {
+            return;
+        };
+        self.path = steps(&["gateway", "controlUi", "basePath"]);
+        self.error(tree.place, what.to_owned());
     }
 
     /// Addresses and header names of the proxies that vouch for clients.
