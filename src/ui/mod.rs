@@ -9,8 +9,9 @@
 //!    +- dom.js       elements from text nodes only; dialogs, notices, plots
 //!    +- words.js     every string, English and Chinese
 //!    +- markdown.js  Markdown to elements, never to HTML
-//!    +- json5.js     a JSON5 reader that names the line of an error
-//!    +- tab_*.js     one tab each: mount(view, app) -> {close?, event?}
+//!    +- json5.js     a JSON5 reader that names the line of an error; differences
+//!    +- tab_*.js     one tab each: mount(view, app, rest) -> {moved?, resync?, event?, close?}
+//!    +- chat_view.js the messages of one session
 //! ```
 //!
 //! The page asks the gateway by the same protocol as everybody and holds nothing that the
@@ -43,6 +44,22 @@ pub const ASSETS: &[Asset] = assets![
     ("manifest.webmanifest", "manifest.webmanifest", "application/manifest+json"),
     ("assets/app.css", "app.css", "text/css; charset=utf-8"),
     ("assets/app.js", "app.js", JS),
+    ("assets/chat_view.js", "chat_view.js", JS),
+    ("assets/client.js", "client.js", JS),
+    ("assets/device.js", "device.js", JS),
+    ("assets/dom.js", "dom.js", JS),
+    ("assets/json5.js", "json5.js", JS),
+    ("assets/markdown.js", "markdown.js", JS),
+    ("assets/tab_approvals.js", "tab_approvals.js", JS),
+    ("assets/tab_channels.js", "tab_channels.js", JS),
+    ("assets/tab_chat.js", "tab_chat.js", JS),
+    ("assets/tab_config.js", "tab_config.js", JS),
+    ("assets/tab_cron.js", "tab_cron.js", JS),
+    ("assets/tab_debug.js", "tab_debug.js", JS),
+    ("assets/tab_devices.js", "tab_devices.js", JS),
+    ("assets/tab_logs.js", "tab_logs.js", JS),
+    ("assets/tab_overview.js", "tab_overview.js", JS),
+    ("assets/words.js", "words.js", JS),
 ];
 
 /// The document; `{{base}}` stands for the base path, which needs no escaping.
