@@ -3,8 +3,7 @@
 //!
 //! ```text
 //!   serving --signal--> draining (readyz 503, no new work, runs go on)
-//!     --last run over, or the drain budget over, or a second signal-->
-//!       shutdown event, close 1012, leave
+//!     --last run over, drain budget over, or a second signal--> shutdown event, close 1012, leave
 //! ```
 
 use super::Gateway;
@@ -73,6 +72,7 @@ impl Gateway {
         if matches!(self.leaving, Some(Leaving::Draining { .. })) {
             log::warn!(target: "gateway", "the drain time is over; {} runs are cut short",
                 self.runs.active_len());
+            self.keep_bundle("gateway.shutdown_timeout");
             self.leave(fx);
         }
     }

@@ -26,6 +26,7 @@ mod certificate;
 mod child;
 mod dial;
 mod inbound;
+mod listen;
 mod resolver;
 mod signals;
 mod slot;
@@ -568,6 +569,10 @@ impl Reactor {
             }
             #[cfg(not(unix))]
             Effect::Kill { .. } | Effect::ChildInput { .. } | Effect::ChildInputEnd { .. } => {}
+            Effect::Listen(places) => {
+                let outcome = self.relisten(&places, now, core, fx);
+                core.on(now, Input::Listening(outcome), fx);
+            }
             Effect::StopListening => {
                 self.accepting = false;
                 for mut listener in self.listeners.drain(..) {
