@@ -414,6 +414,16 @@ pub const SHUTDOWN_BUDGET_MS: u64 = 325_000;
 pub const SHUTDOWN_RESERVE_MS: u64 = 10_000;
 /// By how much the service manager's patience exceeds the budget (reference: a unit of 330 s).
 pub const SHUTDOWN_UNIT_MARGIN_SECS: u64 = 5;
+/// A service definition that is read; a longer one is none of a gateway.
+pub const SERVICE_DEFINITION: usize = 64 * 1024;
+/// Definitions looked at in one directory of a service manager, and drop-ins of one unit.
+pub const SERVICE_FILES: usize = 512;
+/// What is kept of a service manager's answer.
+pub const SERVICE_ANSWER: usize = 64 * 1024;
+/// A service manager that only looks or reads a definition answers within this.
+pub const SERVICE_LOOK_MS: u64 = 10_000;
+/// A service manager that starts the gateway: its own limit is 30 s (`TimeoutStartSec`).
+pub const SERVICE_START_MS: u64 = 45_000;
 /// Answer of one run, text and tool calls; more fails the run. Its last turn tells the text
 /// about six times over, which must fit [`WS_SLOW_CONSUMER`] for a client that does read.
 pub const ANSWER_BYTES: usize = 2 * 1024 * 1024;
@@ -602,3 +612,18 @@ pub const ARCHIVE_MANIFEST: usize = 4 * 1024 * 1024;
 pub const BACKUP_ENTRIES: usize = 2_000_000;
 /// Directories within each other that a backup or a look at modes goes down.
 pub const TREE_DEPTH: usize = 64;
+
+// Chat channels.
+
+/// Accounts of one channel: each is a connection of its own.
+pub const CHANNEL_ACCOUNTS: usize = 32;
+/// First pause before a channel connects again, doubled with each failure.
+pub const CHANNEL_BACKOFF_MS: u64 = 2_000;
+/// Longest pause before a channel connects again.
+pub const CHANNEL_BACKOFF_MAX_MS: u64 = 300_000;
+/// A request of a channel that does not say how long it may take.
+pub const CHANNEL_HTTP_MS: u64 = 30_000;
+/// Bytes of an answer to a channel's request that does not say more.
+pub const CHANNEL_HTTP_ANSWER: usize = 1024 * 1024;
+/// Bytes of a webhook's body: services send one event, or a batch of a few.
+pub const CHANNEL_HOOK: usize = 1024 * 1024;

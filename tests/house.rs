@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const OPEN: [&str; 3] = ["limits", "protocol", "driver"];
 
 /// Room, and the rooms it may use.
-const HOUSE: [(&str, &[&str]); 16] = [
+const HOUSE: [(&str, &[&str]); 18] = [
     ("limits", &[]),
     ("protocol", &[]),
     ("driver", &[]),
@@ -22,9 +22,11 @@ const HOUSE: [(&str, &[&str]); 16] = [
     ("agent", &["sessions", "wire", "config", "store"]),
     ("ui", &[]),
     ("api", &["wire", "config", "auth", "agent", "sessions", "ui"]),
-    ("gateway", &["wire", "config", "auth", "store", "sessions", "agent", "api"]),
-    ("sim", &["gateway", "store", "wire", "config", "auth"]),
-    ("cli", &["wire", "config", "store", "gateway", "reactor", "auth"]),
+    ("channels", &["wire", "sessions", "config", "store"]),
+    ("service", &["config"]),
+    ("gateway", &["wire", "config", "auth", "store", "sessions", "agent", "api", "channels"]),
+    ("sim", &["gateway", "store", "wire", "config", "auth", "channels"]),
+    ("cli", &["wire", "config", "store", "gateway", "reactor", "auth", "channels", "service"]),
     ("main", &["cli"]),
 ];
 
