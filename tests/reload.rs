@@ -273,3 +273,137 @@ fn the_command_line_looks_and_edits() {
         assert!(after.contains(part), "{part}: {after}");
     }
 }
+
+#[test]
+fn a_file_cut_at_every_byte_never_stops_the_gateway() {
+    let home = Home::new();
+    home.configure(&config(""));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let file = home.state().join("openclaw.json");
+    let whole = fs::read_to_string(&file).expect("it");
+    // The last byte that counts is the closing brace.
+    let end = whole.trim_end().len();
+    for cut in 0..whole.len() {
+        fs::write(&file, &whole[..cut]).expect("written");
+        let said = socket.call("secrets.reload", &json!({}));
+        assert_eq!(said.is_ok(), cut >= end, "{cut}: {said:?}");
+    }
+    let status = socket.call("status", &json!({})).expect("the same socket");
+    assert_eq!(status["pid"], gateway.pid());
+    assert_eq!(status["configIssues"], json!([]));
+    assert_eq!(timeout(&mut socket), 500);
+}
+
+#[test]
+fn a_damaged_file_stops_no_restart_and_a_start_only_when_asked_otherwise() {
+    let home = Home::new();
+    home.configure(&config(""));
+    let file = home.state().join("openclaw.json");
+    let good = home.state().join("openclaw.json.last-good");
+    let mut gateway = home.start("");
+    assert_eq!(fs::read_to_string(&good).expect("kept"), config(""));
+    assert_eq!(mode(&good), 0o600);
+    home.configure(&config("").replace("500", "501"));
+    gateway.wait_for("agents.defaults.timeoutSeconds changed: applied");
+    gateway.wait_for("configuration reread and applied");
+    assert!(fs::read_to_string(&good).expect("kept").contains("501"));
+
+    // A restart with a damaged file would be the end: it is refused, by the gateway itself too.
+    let damaged = config("").replace("timeoutSeconds", "timeoutSecond");
+    home.configure(&damaged);
+    let ran = home.run("gateway restart");
+    assert_eq!(ran.code, 78, "{ran:?}");
+    assert!(ran.err.contains("goes on") && ran.err.contains(":4:23: "), "{ran:?}");
+    gateway.signal(rustix::process::Signal::USR1);
+    gateway.wait_for("no restart: the new gateway would refuse the configuration");
+    let mut socket = Socket::connect(gateway.port);
+    assert_eq!(timeout(&mut socket), 501);
+    gateway.signal(rustix::process::Signal::TERM);
+    assert_eq!(gateway.wait().code(), Some(0));
+
+    let ran = home.run("gateway --port 0");
+    assert_eq!(ran.code, 78, "{ran:?}");
+    assert!(ran.err.contains("did you mean agents.defaults.timeoutSeconds?"), "{ran:?}");
+    assert!(ran.err.contains("openclaw gateway --last-known-good"), "{ran:?}");
+    let mut gateway = home.start("--last-known-good");
+    let mut socket = Socket::connect(gateway.port);
+    gateway.wait_for("config reload skipped");
+    assert_eq!(config_of(&mut socket)["valid"], false);
+    assert_eq!(timeout(&mut socket), 501);
+    assert_eq!(fs::read_to_string(&file).expect("it"), damaged, "nothing rewrites it");
+    home.configure(&config("").replace("500", "502"));
+    gateway.wait_for("is valid again");
+    until("taken over", || timeout(&mut socket) == 502);
+    // What was shown in place of a secret is never kept as good.
+    home.configure(&config("").replace(TOKEN, "__OPENCLAW_REDACTED__"));
+    gateway.wait_for("promotion skipped");
+    assert!(fs::read_to_string(&good).expect("kept").contains("502"));
+}
+
+#[test]
+fn without_a_good_copy_the_flag_says_so() {
+    let home = Home::new();
+    home.configure("{gateway: {mode: 'local'");
+    let ran = home.run("gateway --port 0 --last-known-good");
+    assert_eq!(ran.code, 78, "{ran:?}");
+    assert!(ran.err.contains("no last-known-good copy"), "{ran:?}");
+    let ran = home.run("gateway --port 0");
+    assert!(!ran.err.contains("--last-known-good"), "{ran:?}");
+}
+
+/// What an edit of each class causes in each mode, on the real file of a real gateway.
+#[test]
+fn modes_by_classes_of_keys() {
+    let file = |mode: &str, seconds: u32, bytes: u32, jobs: &str| {
+        format!(
+            "{{gateway: {{mode: 'local', auth: {{token: '{TOKEN}'}}, reload: {{mode: '{mode}', \
+             debounceMs: 0}}}}, agents: {{defaults: {{timeoutSeconds: {seconds}}}}}, logging: \
+             {{maxFileBytes: {bytes}}}, cron: {{store: '~/{jobs}.json'}}}}"
+        )
+    };
+    const HOT: &str = "agents.defaults.timeoutSeconds changed: ";
+    const RESTARTS: [&str; 2] = ["logging.maxFileBytes changed: ", "cron.store changed: "];
+    let waits = "takes effect after: openclaw gateway restart";
+    let restarts = "the gateway restarts in place";
+    let off = "it waits for openclaw gateway restart (gateway.reload.mode is off)";
+    // Mode, what is said of a hot key and of one that needs a restart, whether each restarts.
+    for (mode, hot, cold, hot_restarts, cold_restarts) in [
+        ("off", off, off, false, false),
+        ("hot", "applied", waits, false, false),
+        ("restart", restarts, restarts, true, true),
+        ("hybrid", "applied", restarts, false, true),
+    ] {
+        let home = Home::new();
+        home.configure(&file(mode, 500, 1_000_000, "a"));
+        let mut gateway = home.start("");
+        let pid = gateway.pid();
+        let mut socket = Socket::connect(gateway.port);
+        for (key, said, goes, text) in [
+            (HOT, hot, hot_restarts, file(mode, 501, 1_000_000, "a")),
+            (RESTARTS[0], cold, cold_restarts, file(mode, 501, 2_000_000, "a")),
+            (RESTARTS[1], cold, cold_restarts, file(mode, 501, 2_000_000, "b")),
+        ] {
+            home.configure(&text);
+            gateway.wait_for(&format!("{key}{said}"));
+            if goes {
+                assert_eq!(socket.closed().0, Some(1012), "{mode}: {key}");
+                gateway.wait_for("listening on ws");
+                socket = Socket::connect(gateway.port);
+            }
+            let status = socket.call("status", &json!({})).expect("the same socket");
+            assert_eq!(status["pid"], pid);
+            let waits = status["configWaitsForRestart"].to_string();
+            let name = key.split(' ').next().expect("a key");
+            let stays = mode == "off" || (mode == "hot" && key != HOT);
+            assert_eq!(waits.contains(name), stays, "{mode}: {key}: {waits}");
+            let want = if mode == "off" { 500 } else { 501 };
+            assert_eq!(timeout(&mut socket), want, "{mode}: {key}");
+        }
+        if mode == "off" {
+            gateway.signal(rustix::process::Signal::HUP);
+            gateway.wait_for("configuration reread and applied");
+            assert_eq!(timeout(&mut socket), 501, "a signal asks for it");
+        }
+    }
+}

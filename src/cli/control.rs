@@ -9,7 +9,8 @@ use super::client::{self, Target};
 use super::port::{self, Send};
 use super::table::Args;
 use super::{Failed, next, out, place};
-use crate::config::Paths;
+use crate::config::load::ErrorKind;
+use crate::config::{ConfigError, Paths};
 
 /// `openclaw gateway stop`: TERM, then wait: active runs are finished first.
 ///
@@ -35,6 +36,21 @@ pub fn stop(args: &Args) -> Result<u8, Failed> {
 pub fn restart(args: &Args) -> Result<u8, Failed> {
     let paths = place::paths(&place::environment(), args)?;
     let (pid, _) = running(&paths)?;
+    let env = place::environment();
+    // A variable that is missing here may be in the gateway's own environment.
+    let wrong = |error: &ConfigError| error.kind != ErrorKind::Reference;
+    if let Err(error) = place::load(&place::Files::new(), &env, &paths)
+        && wrong(&error)
+    {
+        let issues: Vec<String> =
+            error.issues.iter().map(|it| super::out::foreign(&it.to_string())).collect();
+        let what = format!(
+            "the gateway (pid {pid}) is not restarted and goes on: it would not start with the \
+             configuration as it is now\n{}",
+            issues.join("\n")
+        );
+        return Err(Failed::config(what, "openclaw config validate"));
+    }
     let mut target = Target::find(args)?;
     // It may listen elsewhere than the configuration says by now.
     let listens = port::listening_of(pid);
