@@ -19,12 +19,13 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, interfaces, listen, next, place, port, reexec, tls};
+use super::{Failed, entropy, interfaces, listen, next, place, port, reexec, tls, vitals};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
 use crate::config::load::load_with;
 use crate::config::secrets::{Asked, Need, Resolved};
+use crate::config::tailscale;
 use crate::config::{AuthMode, Bind, Config, ConfigError, Loaded, Paths, Secret};
 use crate::gateway::{Gateway, Host, NotLoaded, Reloaded, Reloader, Setup};
 use crate::reactor::{Leave, Reactor};
@@ -94,6 +95,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
             port: addr.port(),
             listening,
             interfaces: interfaces::read,
+            vitals: vitals::read,
         },
         state_dir: plan.paths.state_dir.clone(),
         log_path: place::log_path(&plan.paths, config),
@@ -119,6 +121,11 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     warn_if_doubled(&secret);
     if let Some(warning) = place::bind_warning(plan.bind) {
         log::warn!(target: "gateway", "{warning}");
+    }
+    let section = config.source.resolved.get("gateway").unwrap_or(&serde_json::Value::Null);
+    let mode = args.value("tailscale");
+    if let Some(advice) = mode.and_then(|mode| tailscale::advice(mode, addr.port(), section)) {
+        log::warn!(target: "gateway", "--tailscale: {advice}");
     }
     for warning in &config.warnings {
         log::warn!(target: "config", "{warning}");

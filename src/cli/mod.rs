@@ -57,6 +57,7 @@ pub mod system;
 pub mod table;
 pub mod tls;
 pub mod trouble;
+pub mod vitals;
 pub mod whence;
 
 use std::ffi::OsString;

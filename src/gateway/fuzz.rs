@@ -709,6 +709,7 @@ pub(super) fn boot(config: usize, mode: AuthMode, disk: &Memory, now: Now) -> Ga
         port: 18789,
         listening: vec![([127, 0, 0, 1], 18_789).into()],
         interfaces: || Some(Vec::new()),
+        vitals: || None,
     };
     let setup = Setup {
         config: Rc::clone(&config),

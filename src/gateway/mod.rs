@@ -26,11 +26,13 @@ mod conn;
 mod connect;
 mod cron;
 mod devices;
+mod diagnostics;
 mod events;
 mod exchange;
 mod fuzz;
 mod fuzz_documents;
 mod guess;
+mod heartbeat;
 mod http;
 mod local;
 mod nodes;
@@ -66,6 +68,7 @@ use crate::store::Disk;
 use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
 pub use cron::time_ms as cron_time_ms;
+pub use diagnostics::Vitals;
 #[doc(hidden)]
 pub use fuzz::fuzz;
 #[doc(hidden)]
@@ -98,6 +101,8 @@ pub struct Host {
     pub listening: Vec<std::net::SocketAddr>,
     /// Reads the addresses of the machine's interfaces; `None` when it cannot.
     pub interfaces: fn() -> Option<Vec<std::net::IpAddr>>,
+    /// Reads what the system says of this process; `None` when it cannot.
+    pub vitals: fn() -> Option<Vitals>,
 }
 
 /// Everything a gateway needs to be born; the same for both drivers.
@@ -146,6 +151,7 @@ pub struct Gateway {
     sessions: Sessions,
     usage: crate::sessions::usage::Usage,
     cron: cron::Cron,
+    heartbeats: heartbeat::Heartbeats,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
     web: tools::Web,
@@ -184,6 +190,7 @@ pub struct Gateway {
     strangers: strangers::Strangers,
     tls: tls::Seen,
     events: events::Events,
+    diagnostics: diagnostics::Diagnostics,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
     scratch: Vec<u8>,
@@ -254,6 +261,7 @@ impl Gateway {
             sessions,
             usage,
             cron: cron::Cron::default(),
+            heartbeats: heartbeat::Heartbeats::default(),
             runs,
             exchanges: exchange::Exchanges::default(),
             web: tools::Web::default(),
@@ -282,14 +290,17 @@ impl Gateway {
             strangers: strangers::Strangers::default(),
             tls: tls::Seen::default(),
             events: events::Events::default(),
+            diagnostics: diagnostics::Diagnostics::new(now.time),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
         gateway.open_cron();
+        gateway.plan_heartbeats();
         gateway.forget_unpaired_nodes();
         gateway.begin_tls();
+        gateway.begin_diagnostics();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
         if gateway.reload.is_some() {
             gateway.timers.arm(now.time.after_ms(limits::CONFIG_POLL_MS), Timer::Watch);
@@ -482,6 +493,9 @@ impl Gateway {
             self.serve_http(id, fx);
             self.count_held(id);
         }
+        if let Some(due) = self.timers.next().filter(|due| *due <= self.now.time) {
+            self.woke(due);
+        }
         while let Some(timer) = self.timers.pop(self.now.time) {
             match timer {
                 Timer::Conn(id) => self.conn_due(id, fx),
@@ -491,6 +505,7 @@ impl Gateway {
                 Timer::Work => self.step_tools(),
                 Timer::Tick => self.tick(fx),
                 Timer::Cron => self.cron_due(fx),
+                Timer::Heartbeat => self.heartbeats_due(fx),
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),
                 Timer::Exchange(id) => self.exchange_due(id, fx),

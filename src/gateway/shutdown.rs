@@ -75,6 +75,7 @@ impl Gateway {
         if matches!(self.leaving, Some(Leaving::Draining { .. })) {
             log::warn!(target: "gateway", "the drain time is over; {} runs are cut short",
                 self.runs.active_len());
+            self.keep_bundle("gateway.shutdown_timeout");
             self.leave(fx);
         }
     }

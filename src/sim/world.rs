@@ -133,6 +133,7 @@ fn gateway(config: &Rc<Config>, disk: &SimDisk, rng: Rng, now: Now) -> std::io::
                 port: 18_789,
                 listening: vec![([127, 0, 0, 1], 18_789).into()],
                 interfaces: || Some(Vec::new()),
+                vitals: || None,
             },
             state_dir: PathBuf::from(STATE),
             log_path: PathBuf::from("/state/log.jsonl"),

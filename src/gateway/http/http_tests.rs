@@ -48,6 +48,7 @@ impl Client {
             port: 18789,
             listening: vec![([127, 0, 0, 1], 18_789).into()],
             interfaces: || Some(Vec::new()),
+            vitals: || None,
         };
         let nowhere = std::env::temp_dir().join("openclaw-http-tests-keep-nothing");
         let setup = Setup {

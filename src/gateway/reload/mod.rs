@@ -373,6 +373,7 @@ impl Gateway {
     fn apply(&mut self, new: Reloaded, fx: &mut Effects) {
         let changed = self.config.source.hash != new.config.source.hash;
         let before = std::mem::replace(&mut self.config, new.config);
+        self.diagnostics_on_config();
         let old = std::mem::replace(&mut self.credentials, new.credentials);
         self.tls_reread(&before.gateway.tls, fx);
         self.close_turned(&old, fx);
@@ -382,6 +383,7 @@ impl Gateway {
             self.sessions.open(self.disk.as_mut(), agent);
         }
         self.forget_agents();
+        self.plan_heartbeats();
         self.seed_workspaces();
         if let Some(reload) = &mut self.reload {
             reload.applied(&self.config);

@@ -80,6 +80,7 @@ impl World {
             port: 18_789,
             listening: vec![([127, 0, 0, 1], 18_789).into()],
             interfaces: || Some(Vec::new()),
+            vitals: || None,
         };
         let setup = Setup {
             config: first.config,
