@@ -323,6 +323,7 @@ fn what_holds_secrets_does_not_print_them() {
         format!("{credentials:?}"),
         format!("{:?}", loaded.config.secrets),
         format!("{:?}", loaded.config.models),
+        format!("{:?}", openclaw_gateway::gateway::NotLoaded::from(&error)),
     ] {
         assert!(!shown.contains(CANARY), "{shown}");
     }

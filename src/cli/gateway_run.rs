@@ -290,6 +290,10 @@ impl Reloader for Again {
         Ok(Reloaded { credentials, moves, config, files })
     }
 
+    fn read_only(&self) -> Option<&'static str> {
+        place::READ_ONLY.into_iter().find(|name| self.env.get(*name).is_some_and(|it| it == "1"))
+    }
+
     fn moved(&mut self, first: SocketAddr) {
         self.bound = first;
     }

@@ -370,6 +370,9 @@ pub fn load(
     load_with(files, env, paths, None, Asked { known: &none, need: Need::Look }).map_err(Box::new)
 }
 
+/// Variables of the process that make the configuration file somebody else's to write.
+pub const READ_ONLY: [&str; 2] = ["OPENCLAW_CONFIG_READONLY", "OPENCLAW_NIX_MODE"];
+
 /// Loads the configuration with what programs know of its secrets; they are run now, each
 /// within its own time.
 ///

@@ -5,6 +5,7 @@ use crate::driver::Time;
 use crate::gateway::Gateway;
 use crate::limits;
 use crate::store::copies::{Kept, last_good};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Writes by method and caller.
@@ -39,6 +40,15 @@ impl Writes {
 /// What stands for a secret where a file was shown; a file with one in it is no configuration.
 const PLACEHOLDERS: [&str; 3] = ["__OPENCLAW_REDACTED__", "***", "[redacted]"];
 
+fn holds_placeholder(value: &Value) -> bool {
+    match value {
+        Value::String(text) => PLACEHOLDERS.contains(&text.as_str()),
+        Value::Array(list) => list.iter().any(holds_placeholder),
+        Value::Object(members) => members.values().any(holds_placeholder),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 impl Gateway {
     /// Keeps the root file that is in force as `openclaw.json.last-good`, 0600. Only `openclaw
     /// doctor --fix` and `openclaw gateway --last-known-good` ever read it. A disk that refuses
@@ -48,7 +58,7 @@ impl Gateway {
         if !source.exists || self.reload.is_none() {
             return;
         }
-        if PLACEHOLDERS.iter().any(|it| source.raw.contains(&format!("\"{it}\""))) {
+        if holds_placeholder(&source.parsed) {
             log::warn!(target: "config", "Config last-known-good promotion skipped: the file holds \
                 a placeholder in place of a secret");
             return;

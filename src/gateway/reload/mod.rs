@@ -136,6 +136,10 @@ pub trait Reloader {
     fn load(&mut self, raw: Option<&str>, known: &Resolved) -> Result<Reloaded, NotLoaded>;
     /// A configuration was taken over: what lies outside of the gateway follows.
     fn applied(&mut self, _config: &Config) {}
+    /// The variable that makes the file somebody else's to write, if one does.
+    fn read_only(&self) -> Option<&'static str> {
+        None
+    }
     /// The gateway listens there now; later loads are judged by it.
     fn moved(&mut self, _first: SocketAddr) {}
     /// Which process keeps the gateway from an address, for people; empty when nobody knows.
