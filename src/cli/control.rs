@@ -13,19 +13,14 @@ use super::client::{self, Target};
 use super::port::{self, Send};
 use super::service::{self, Said};
 use super::table::Args;
-<<<<<<< HEAD
-use super::{Failed, next, out, place};
+use super::{Failed, next, out, place, service_look, service_run, service_want};
 use crate::config::load::ErrorKind;
 use crate::config::{ConfigError, Paths};
-=======
-use super::{Failed, next, place, service_look, service_run, service_want};
-use crate::config::Paths;
 use crate::service::Manager;
 use crate::service::control::{self, Control};
 
 /// After a first signal, before the second that says not to wait for runs.
 const FORCE_MS: u64 = 500;
->>>>>>> main
 
 /// `openclaw gateway stop`: TERM, then wait: active runs are finished first.
 ///
@@ -121,27 +116,27 @@ fn by_manager(args: &Args, paths: &Paths, control: &Control) -> Result<(), Faile
 /// # Errors
 /// When none runs and no service is installed, or it is not back in time.
 pub fn restart(args: &Args) -> Result<u8, Failed> {
-<<<<<<< HEAD
-    let paths = place::paths(&place::environment(), args)?;
-    let (pid, _) = running(&paths)?;
+    let ran = place::paths(&place::environment(), args).and_then(|paths| restarted(args, &paths));
+    service::or_json(args, "restart", ran)
+}
+
+/// A new image would refuse a damaged file, so the old one is not asked to make room for it.
+fn may_restart(paths: &Paths, pid: u32) -> Result<(), Failed> {
     let env = place::environment();
     // A variable that is missing here may be in the gateway's own environment.
     let wrong = |error: &ConfigError| error.kind != ErrorKind::Reference;
-    if let Err(error) = place::load(&place::Files::new(), &env, &paths)
-        && wrong(&error)
-    {
-        let issues: Vec<String> =
-            error.issues.iter().map(|it| super::out::foreign(&it.to_string())).collect();
-        let what = format!(
-            "the gateway (pid {pid}) is not restarted and goes on: it would not start with the \
-             configuration as it is now\n{}",
-            issues.join("\n")
-        );
-        return Err(Failed::config(what, "openclaw config validate"));
+    let loaded = place::load(&place::Files::new(), &env, paths);
+    let Err(error) = loaded.map_err(|error| *error) else { return Ok(()) };
+    if !wrong(&error) {
+        return Ok(());
     }
-=======
-    let ran = place::paths(&place::environment(), args).and_then(|paths| restarted(args, &paths));
-    service::or_json(args, "restart", ran)
+    let issues: Vec<String> = error.issues.iter().map(|it| out::foreign(&it.to_string())).collect();
+    let what = format!(
+        "the gateway (pid {pid}) is not restarted and goes on: it would not start with the \
+         configuration as it is now\n{}",
+        issues.join("\n")
+    );
+    Err(Failed::config(what, "openclaw config validate"))
 }
 
 fn restarted(args: &Args, paths: &Paths) -> Result<u8, Failed> {
@@ -158,7 +153,7 @@ fn restarted(args: &Args, paths: &Paths) -> Result<u8, Failed> {
         said.print(args, Some((&control, true)));
         return Ok(0);
     };
->>>>>>> main
+    may_restart(paths, pid)?;
     let mut target = Target::find(args)?;
     // It may listen elsewhere than the configuration says by now.
     let listens = port::listening_of(pid);
