@@ -334,7 +334,7 @@ fn rehearsed(path: &Path, mode: &str, known: &[BoundRef], new: Result<&Loaded, &
     let (mut checked, mut skipped) = (0, 0);
     match new {
         Err(failed) => {
-            let kind = if mode == "unset" && failed.what.contains("no such key") {
+            let kind = if mode == "unset" && failed.what.contains(": there is no `") {
                 "missing-path"
             } else {
                 "schema"
