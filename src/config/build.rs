@@ -185,6 +185,7 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
                 .items()
                 .filter_map(|item| super::validate::origin(item.value.as_str()?))
                 .collect(),
+            root: page.get("root").text().map(|path| paths.expand(&path)),
         },
         reload: Reload {
             mode: match reload.get("mode").value.as_str() {
@@ -241,7 +242,7 @@ fn tls(at: At<'_>, paths: &Paths) -> Tls {
 }
 
 /// Empty or `/x`: one slash in front, none behind.
-fn base_path(text: &str) -> String {
+pub(super) fn base_path(text: &str) -> String {
     let inner = text.trim().trim_matches('/');
     if inner.is_empty() { String::new() } else { format!("/{inner}") }
 }

@@ -337,6 +337,8 @@ pub struct ControlUi {
     pub base_path: String,
     /// Full origins such as `https://host.example`, lower case; `*` stands for any.
     pub allowed_origins: Vec<String>,
+    /// Folder of a built page to serve instead of the embedded one.
+    pub root: Option<PathBuf>,
 }
 
 /// `gateway.reload.mode`.
@@ -753,6 +755,7 @@ impl Default for Gateway {
                 enabled: true,
                 base_path: String::new(),
                 allowed_origins: Vec::new(),
+                root: None,
             },
             reload: Reload {
                 mode: ReloadMode::Hybrid,

@@ -166,7 +166,7 @@ pub static KEYS: &[Key] = &[
     key("gateway.controlUi.embedSandbox", Words(&["strict", "scripts", "trusted"]))
         .only(&["\"strict\""])
         .advice("remove it: nothing is embedded"),
-    key("gateway.controlUi.root", Text).later().advice("the page is built in"),
+    key("gateway.controlUi.root", Text),
     key("gateway.controlUi.environment", Open).later(),
     key("gateway.controlUi.experimental", Open).later(),
     key("gateway.controlUi.communityInvite", Bool).later(),
