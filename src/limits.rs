@@ -698,3 +698,81 @@ pub const DISCORD_COMMANDS: usize = 100;
 pub const DISCORD_ANSWER: usize = 2 * 1024 * 1024;
 /// Files must have reached Discord by then.
 pub const DISCORD_UPLOAD_MS: u64 = 120_000;
+
+/// Until a channel's socket is open, name look-up and handshakes included.
+pub const CHANNEL_DIAL_MS: u64 = 30_000;
+/// Bytes of one message on a channel's WebSocket: a Discord READY of a large server has some.
+pub const CHANNEL_WS_MESSAGE: usize = 4 * 1024 * 1024;
+/// Sockets of one account: Slack has two at most, and one more may be on its way out.
+pub const CHANNEL_SOCKETS: usize = 4;
+/// Bytes that a channel's server has not taken, before it counts as gone.
+pub const CHANNEL_OUT: usize = 4 * 1024 * 1024;
+/// Requests of a service at our door that one account has not answered yet.
+pub const CHANNEL_HOOKS: usize = 32;
+/// Acts of one account under way.
+pub const CHANNEL_ACTS: usize = 64;
+/// Bytes of a file that holds a channel's secret.
+pub const CHANNEL_SECRET_FILE: u64 = 64 * 1024;
+/// Ids of messages that are remembered, to know them again when they come twice.
+pub const CHANNEL_RECENT: usize = 4_096;
+/// Messages that wait to be delivered, of all channels.
+pub const CHANNEL_OUTBOX: usize = 1_024;
+/// How long a message waits for its channel: an answer of yesterday helps nobody.
+pub const CHANNEL_OUTBOX_TTL_MS: u64 = 86_400_000;
+/// Attempts at one piece while its account is connected.
+pub const CHANNEL_ATTEMPTS: u32 = 8;
+/// Between two tries to begin a run for a message while the gateway has no room.
+pub const CHANNEL_RETRY_MS: u64 = 2_000;
+/// A pairing code lives an hour, as documented.
+pub const CHANNEL_PAIRING_MS: u64 = 3_600_000;
+/// People who wait for pairing with one account, as documented.
+pub const CHANNEL_PAIRING_PENDING: usize = 3;
+/// Messages of a group that are told with the next one meant for the bot.
+pub const CHANNEL_HISTORY: usize = 50;
+/// Groups whose talk is remembered.
+pub const CHANNEL_HISTORIES: usize = 256;
+/// Characters of one such message.
+pub const CHANNEL_HISTORY_CHARS: usize = 1_000;
+/// Characters of a message that is answered.
+pub const CHANNEL_QUOTE_CHARS: usize = 2_000;
+/// Between two signs that an answer is being written.
+pub const CHANNEL_TYPING_MS: u64 = 5_000;
+/// All probes of one `channels.status` together.
+pub const CHANNEL_PROBE_MS: u64 = 10_000;
+/// An account that has been connecting for so long is stuck.
+pub const CHANNEL_STUCK_MS: u64 = 300_000;
+/// Options of a poll: what the services take.
+pub const CHANNEL_POLL: usize = 12;
+/// Agents of a broadcast group, as documented.
+pub const BROADCAST_AGENTS: usize = 16;
+
+// IRC.
+
+/// Bytes of a line from a server, tags included (IRCv3: 8191 and 512).
+pub const IRC_LINE: usize = 8_703;
+/// Parameters of a line (RFC 1459: 15).
+pub const IRC_PARAMS: usize = 32;
+/// Bytes of a line to a server, without its end (RFC 1459: 512 with it).
+pub const IRC_LINE_OUT: usize = 510;
+/// Room for our own `!user@host` in what others see.
+pub const IRC_HOSTMASK: usize = 75;
+/// Channels an account enters.
+pub const IRC_ROOMS: usize = 64;
+/// Nicks that are tried when ours is taken.
+pub const IRC_NICKS: usize = 6;
+/// Until the server's welcome.
+pub const IRC_REGISTER_MS: u64 = 60_000;
+/// Between two of our own PINGs.
+pub const IRC_PING_MS: u64 = 60_000;
+/// Until a PONG has to be there.
+pub const IRC_PONG_MS: u64 = 45_000;
+/// Lines that may leave at once.
+pub const IRC_BURST: u64 = 5;
+/// Then one line each.
+pub const IRC_LINE_EVERY_MS: u64 = 1_000;
+/// Lines that wait for that pace.
+pub const IRC_LINES_WAITING: usize = 512;
+/// After a kick from a channel.
+pub const IRC_REJOIN_MS: u64 = 10_000;
+/// Masks heard on a connection that are remembered.
+pub const IRC_KNOWN: usize = 1_024;

@@ -247,7 +247,7 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
     let narrowed = rooms.is_some_and(|rooms| !rooms.is_empty());
     GroupRules {
         listed: own.is_some() && (room.is_some() || !narrowed),
-        any_listed: guilds.is_some_and(|guilds| !guilds.is_empty()),
+        open: true,
         enabled: flag(room, "enabled").or_else(|| flag(room, "allow")),
         require_mention: flag(room, "requireMention").or_else(|| flag(own, "requireMention")),
         allow_from: list("users"),

@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 use super::{
     Account, Act, Address, Answered, Backoff, Caps, Channel, ChannelInput, ChannelOut, Failure,
-    Inbound, Kind, Me, Outgoing, ReqId, Retry, State, Trouble,
+    Inbound, Kind, Me, Outgoing, ReqId, Retry, State, Trouble, text,
 };
 use crate::driver::{Now, Time};
 use crate::limits;
@@ -59,8 +59,8 @@ pub static KIND: Kind = Kind {
         native_commands: true,
     },
     text_limit: 2000,
-    length: |text| text.encode_utf16().count(),
-    render: str::to_owned,
+    length: text::utf16,
+    render: text::discord,
     live_keys: &["guilds", "allowBots", "slashCommand"],
     not_inherited: &["token", "applicationId"],
     file_keys: &[],

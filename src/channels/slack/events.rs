@@ -248,7 +248,7 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
         let here = listed.is_empty() || listed.iter().any(|id| normal(id) == normal(&chat.id));
         return GroupRules {
             listed: on && here,
-            any_listed: true,
+            open: true,
             enabled: Some(on && here),
             ..GroupRules::default()
         };
@@ -261,10 +261,7 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
     let flag = |name: &str| key(name).and_then(Value::as_bool);
     GroupRules {
         listed: own.or(all).is_some(),
-        any_listed: account
-            .get("channels")
-            .and_then(Value::as_object)
-            .is_some_and(|rooms| !rooms.is_empty()),
+        open: true,
         enabled: flag("enabled").or_else(|| flag("allow")),
         require_mention: flag("requireMention").or_else(|| account.flag("requireMention")),
         allow_from: key("users").and_then(crate::channels::account::texts),

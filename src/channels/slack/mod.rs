@@ -65,7 +65,7 @@ pub static KIND: Kind = Kind {
     },
     text_limit: 8000,
     length: |text| text.chars().count(),
-    render: mrkdwn::render,
+    render: super::text::mrkdwn,
     live_keys: &["channels", "thread", "unfurlLinks", "unfurlMedia", "allowBots", "slashCommand"],
     not_inherited: &["botToken", "appToken", "userToken", "signingSecret", "webhookPath"],
     file_keys: &[],

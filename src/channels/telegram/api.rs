@@ -148,7 +148,7 @@ pub fn send(message: &Outgoing, style: Style) -> Vec<Call> {
     }
     let keyboard = keyboard(&message.extra).filter(|_| style.buttons);
     let mut calls: Vec<Call> = Vec::new();
-    let fits = super::utf16(&message.text) <= limits::TELEGRAM_CAPTION;
+    let fits = crate::channels::text::utf16(&message.text) <= limits::TELEGRAM_CAPTION;
     for attachment in &message.media {
         let (method, key) = kind(attachment);
         let mut params = base.clone();

@@ -23,7 +23,6 @@
 //! Source: core.telegram.org/bots/api.
 
 mod api;
-mod html;
 mod updates;
 
 #[cfg(test)]
@@ -35,7 +34,7 @@ use serde_json::{Value, json};
 
 use super::{
     Account, Act, Address, Answered, Backoff, Caps, Channel, ChannelInput, ChannelOut, ChatKind,
-    Failure, HookId, HookRequest, Inbound, Kind, Me, Outgoing, ReqId, Retry, State, Trouble,
+    Failure, HookId, HookRequest, Inbound, Kind, Me, Outgoing, ReqId, Retry, State, Trouble, text,
 };
 use crate::driver::{Now, Time};
 use crate::limits;
@@ -64,8 +63,8 @@ pub static KIND: Kind = Kind {
         native_commands: true,
     },
     text_limit: 4096,
-    length: utf16,
-    render: html::render,
+    length: text::utf16,
+    render: text::html,
     live_keys: &["capabilities", "linkPreview"],
     not_inherited: &["botToken", "tokenFile", "webhookUrl", "webhookSecret", "webhookPath"],
     file_keys: &[("tokenFile", "botToken")],
@@ -76,11 +75,6 @@ pub static KIND: Kind = Kind {
     normal,
     group: updates::rules,
 };
-
-/// Telegram counts UTF-16 units.
-fn utf16(text: &str) -> usize {
-    text.encode_utf16().count()
-}
 
 /// `123`, `-100123`, `-100123:topic:42`, `@channel`.
 fn target(text: &str) -> Result<Address, String> {

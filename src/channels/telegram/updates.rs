@@ -280,7 +280,8 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
     };
     GroupRules {
         listed: own.or(all).is_some(),
-        any_listed: groups.and_then(Value::as_object).is_some_and(|groups| !groups.is_empty()),
+        // Who is listed nowhere is judged by groupAllowFrom.
+        open: false,
         enabled: flag("enabled"),
         require_mention: flag("requireMention"),
         allow_from: list("allowFrom"),

@@ -738,7 +738,7 @@ pub static KEYS: &[Key] = &[
         .only(&["{}", "{\"default\":\"allow\"}", "{\"default\":\"allow\",\"rules\":[]}"])
         .advice("remove it: no send policy is enforced yet"),
     key("session.dmScope", Words(DM_SCOPES)),
-    key("session.groupScope", Text).later(),
+    key("session.groupScope", Text),
     key("session.notifyOnCreate", Bool).later(),
     key("session.identityLinks", Map),
     key("session.identityLinks.*", Ids),
@@ -941,7 +941,7 @@ pub static KEYS: &[Key] = &[
         .advice("remove it: there are no approvals yet"),
     key("security", Open).only(EMPTY).advice("remove it: no such policy is enforced yet"),
     key("proxy", Open).secret().only(&["{}", "{\"enabled\":false}"]).advice(NO_OUTBOUND),
-    key("accessGroups", Open).only(EMPTY).advice("remove it: no sender is checked against it"),
+    key("accessGroups", Open),
     // Whole sections of doors that are not built.
     key("acp", Open).later(),
     key("attachments", Open).later(),

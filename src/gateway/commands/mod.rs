@@ -17,6 +17,7 @@ use crate::protocol::NEWEST;
 use crate::protocol::operations::find;
 use serde_json::{Value, json};
 
+pub(super) use act::Outcome;
 pub(super) use say::Call;
 
 /// Which command.

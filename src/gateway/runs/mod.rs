@@ -57,6 +57,8 @@ pub(super) enum Cause {
     Session,
     /// `/v1/chat/completions` on this connection.
     Http(ConnId),
+    /// A person, by a chat channel.
+    Channel,
     /// Nobody's message: a conversation is made shorter.
     Compaction,
 }
@@ -69,6 +71,7 @@ impl Cause {
             Self::Agent => "agent",
             Self::Session => "session",
             Self::Http(_) => "http",
+            Self::Channel => "channel",
             Self::Compaction => "compaction",
         }
     }
@@ -94,6 +97,8 @@ pub(super) struct Active {
     timeout_ms: u64,
     pub(super) machine: Option<Run>,
     digest: [u8; 32],
+    /// Where its answer goes, if it came by a channel.
+    pub(super) origin: Option<Value>,
     /// Clients that get the second response, and under which request id.
     pub(super) answers: Vec<(ConnId, String)>,
     pub(super) accepted_ms: u64,
@@ -507,6 +512,10 @@ impl Gateway {
         }
         self.answer_waits(&run.id, &wait, fx);
         self.hook_over(run, outcome, fx);
+        if let Some(origin) = run.origin.take() {
+            let answer = run.machine.as_ref().map(|machine| machine.text().to_owned());
+            self.channel_run_over((&run.id, &run.agent), &origin, outcome, answer, fx);
+        }
         self.cron_over(run, outcome, fx);
         self.heartbeat_over(run, outcome, fx);
         if !matches!(run.cause, Cause::Http(_)) {
