@@ -723,6 +723,8 @@ pub const CHANNEL_OUTBOX_TTL_MS: u64 = 86_400_000;
 pub const CHANNEL_ATTEMPTS: u32 = 8;
 /// Between two tries to begin a run for a message while the gateway has no room.
 pub const CHANNEL_RETRY_MS: u64 = 2_000;
+/// Tries to begin a run for a message; then its sender is told.
+pub const CHANNEL_TRIES: u32 = 900;
 /// A pairing code lives an hour, as documented.
 pub const CHANNEL_PAIRING_MS: u64 = 3_600_000;
 /// People who wait for pairing with one account, as documented.

@@ -421,7 +421,7 @@ impl Cutter {
 
     fn end(&mut self) {
         let piece = std::mem::take(&mut self.piece);
-        let piece = piece.trim_matches('\n');
+        let piece = piece.trim_matches('\n').trim_end();
         if !piece.trim().is_empty() {
             self.done.push(piece.to_owned());
         }

@@ -8,8 +8,8 @@ use super::table::Args;
 use super::{Failed, out, place};
 use crate::channels::account::{accounts, default_id, normal_id};
 use crate::channels::{KINDS, Kind};
-use crate::config::load::{Asked, load_with};
-use crate::config::secrets::{Need, Resolved};
+use crate::config::load::load_with;
+use crate::config::secrets::{Asked, Need, Resolved};
 use crate::config::{self, Config};
 use crate::wire::json5::{self, Step};
 
@@ -39,7 +39,12 @@ pub fn status(args: &Args) -> Result<u8, Failed> {
                 lines.extend(account_lines(label, row));
             }
         }
-        or_none(lines, "no channels are configured: openclaw channels add --channel <id>")
+        let chat = order.into_iter().flatten().any(|name| name != "webchat");
+        if !chat && only.is_none() {
+            let what = "no channels are configured: openclaw channels add --channel <id>";
+            lines.push(what.to_owned());
+        }
+        or_none(lines, "no such channel is configured: openclaw channels list --all")
     })
 }
 
@@ -307,7 +312,7 @@ fn edit(args: &Args, change: impl FnOnce(&str) -> Result<String, String>) -> Res
     let config = configured(args)?;
     let text =
         change(&config.source.raw).map_err(|why| Failed::new(why, "openclaw config validate"))?;
-    super::config::rewrite(&paths, &config, &text, |_: &config::Config| Ok(None)).map(|_| ())
+    super::config_edit::rewrite(&paths, &config, &text, |_: &config::Config| Ok(None)).map(|_| ())
 }
 
 /// `openclaw channels remove --channel <id> [--account <id>] [--delete]`.

@@ -179,6 +179,24 @@ impl Live {
         }
     }
 
+    /// We say goodbye: what has left whole is sent, for the server reads on to our end.
+    pub(super) fn settle(&mut self, out: &mut ChannelOut) {
+        let waits = |number: u64| {
+            let ours = |step: &Step| matches!(step, Step::Receipt(other) if *other == number);
+            self.out.iter().any(ours)
+        };
+        let (left, gone): (Vec<Flight>, Vec<Flight>) = std::mem::take(&mut self.flights)
+            .into_iter()
+            .partition(|flight| flight.held.is_some() || waits(flight.number));
+        self.flights = left;
+        for flight in gone {
+            match flight.refused {
+                None => out.sent(&flight.id, vec![format!("{}-{}", self.name, flight.number)]),
+                Some(why) => out.send_failed(&flight.id, Failure::permanent(why)),
+            }
+        }
+    }
+
     /// Takes a message on.
     pub(super) fn send(&mut self, now: Now, message: &Outgoing, out: &mut ChannelOut) {
         let mask = &message.to.chat;

@@ -378,6 +378,9 @@ impl Channel for Irc {
                     }
                     out.close(sock, 1000, "");
                 }
+                if let Phase::Live(live) = &mut self.phase {
+                    live.settle(out);
+                }
                 self.give_back("the account was stopped", out);
                 self.phase = Phase::Idle;
                 out.status(State::Stopped);

@@ -343,13 +343,14 @@ impl Gateway {
                 0 => format!("ch-{first}"),
                 at => format!("ch-{first}-{at}"),
             };
-            if self.begin_message(&entry, &message, route, run_id, fx) {
+            if self.begin_message((&entry, burst.tries), &message, route, run_id, fx) {
                 continue;
             }
             // Too many runs, or the gateway leaves: the journal keeps it.
-            let tries = burst.tries + 1;
             let due = self.now.time.after_ms(limits::CHANNEL_RETRY_MS);
-            self.channels.inbox.bursts.insert(name, Burst { due, tries, ..burst });
+            let empty = || Burst { entries: Vec::new(), due, tries: burst.tries + 1 };
+            let waiting = self.channels.inbox.bursts.entry(name).or_insert_with(empty);
+            waiting.entries.extend(burst.entries);
             self.timers.arm(due, Timer::Outbox);
             return;
         }
@@ -360,7 +361,7 @@ impl Gateway {
     /// False when it has to wait.
     fn begin_message(
         &mut self,
-        entry: &Entry,
+        (entry, tries): (&Entry, u32),
         message: &Inbound,
         route: routing::Route,
         run_id: String,
@@ -414,7 +415,7 @@ impl Gateway {
                 self.timers.arm(self.now.time, Timer::Outbox);
                 true
             }
-            Err(error) if error.retryable == Some(true) => false,
+            Err(_) if tries < limits::CHANNEL_TRIES => false,
             Err(error) => {
                 let text = format!("⚠️ {}", error.message);
                 let notice = Delivery::notice(

@@ -236,7 +236,10 @@ impl Gateway {
     ) -> Result<bool, String> {
         let new = self.channels.outbox.accept(self.disk.as_mut(), delivery)?;
         self.save_soon();
-        self.pump_outbox(fx);
+        // Whoever leaves leaves it to the next life: nobody would hear its receipt.
+        if self.leaving.is_none() {
+            self.pump_outbox(fx);
+        }
         Ok(new)
     }
 

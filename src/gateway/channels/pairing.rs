@@ -238,7 +238,7 @@ mod tests {
         assert!(matches!(again("d", "work", 2_000, &mut pairing), Asked::New(_)));
         let later = 1_000 + limits::CHANNEL_PAIRING_MS;
         assert!(matches!(again("d", "default", later, &mut pairing), Asked::New(_)));
-        let by_code = |one: &Pending| one.code == codes[0];
+        let by_code = |one: &Pending| one.code == codes[0] && one.id == "a";
         assert!(pairing.settle(&mut disk, later, by_code, true).expect("disk").is_none(), "late");
     }
 

@@ -428,7 +428,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Why it goes nowhere, and what to set.
-    pub(in crate::gateway) fn announce(
+    pub(in crate::gateway) fn announce_by_channel(
         &mut self,
         id: &str,
         spec: &Value,

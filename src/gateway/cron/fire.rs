@@ -341,7 +341,7 @@ impl Gateway {
         let agent = agent.unwrap_or(self.config.agents.default_agent()).to_owned();
         let main = crate::sessions::key::main(&agent, &self.config.session.main_key);
         let (id, text) = (format!("cron-{}", running.run), text.to_owned());
-        self.announce(&id, &Value::from(spec), &main, &text)
+        self.announce_by_channel(&id, &spec, &main, &text)
     }
 
     /// Deletes a session that belonged to a job; its transcript is kept aside.

@@ -471,10 +471,18 @@ impl Gateway {
             }
             self.session_ended(&run, outcome, ended_ms);
         }
+        let said = run.machine.as_ref().map(|machine| machine.text().to_owned());
+        let place = run.origin.clone();
         self.end_told(&mut run, outcome, kept, fx);
         for rider in riders {
             if let Some(mut rider) = self.runs.active.remove(&rider) {
                 self.runs.count(&mut rider, 0);
+                if let Some(origin) = rider.origin.take() {
+                    // Who spoke elsewhere hears the answer there, too.
+                    let answer = said.clone().filter(|_| is_elsewhere(place.as_ref(), &origin));
+                    let whose = (rider.id.as_str(), rider.agent.as_str());
+                    self.channel_run_over(whose, &origin, outcome, answer, fx);
+                }
                 self.end_told(&mut rider, outcome, kept, fx);
             }
         }
@@ -619,6 +627,14 @@ impl Active {
         let machine = self.machine.as_ref().and_then(Run::due);
         [machine, self.voice.due()].into_iter().flatten().min()
     }
+}
+
+/// Whether two messages came from different conversations.
+fn is_elsewhere(first: Option<&Value>, other: &Value) -> bool {
+    let same = |first: &Value| {
+        ["channel", "account", "to"].iter().all(|name| first.get(name) == other.get(name))
+    };
+    !first.is_some_and(same)
 }
 
 fn retry(mut error: ErrorShape) -> ErrorShape {

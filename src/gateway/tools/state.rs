@@ -50,17 +50,19 @@ impl Gateway {
             Ok(text) => Ok(text.unwrap_or_default().to_owned()),
             Err(error) => Err(error),
         };
-        let words = (|| Ok((word(&["channel"])?, word(&["target", "to"])?, word(&["message"])?)))();
+        let words = (word(&["channel"]), word(&["target", "to"]), word(&["message"]));
         let (channel, target, message) = match words {
-            Ok(words) => words,
-            Err(error) => return self.tool_done(number, Output::error(error)),
+            (Ok(channel), Ok(target), Ok(message)) => (channel, target, message),
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
+                return self.tool_done(number, Output::error(error));
+            }
         };
         if message.trim().is_empty() {
             return self.tool_done(number, Output::error("message is empty"));
         }
         let id = format!("tool-{}", self.uuid());
         let spec = json!({"channel": channel, "to": target});
-        let output = match self.announce(&id, &spec, &key, &message) {
+        let output = match self.announce_by_channel(&id, &spec, &key, &message) {
             Ok(()) => Output::text(format!("Handed to {channel} for {target} ({id}).")),
             Err(why) => Output::error(format!("{why}; or answer in this conversation instead")),
         };
