@@ -107,6 +107,11 @@ impl Args {
         self.values.get(long).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The value of a flag that this command may not have.
+    pub fn optional(&self, long: &'static str) -> Option<&str> {
+        self.values.get(long).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
     /// The value of a number flag; it was checked while parsing.
     pub fn number(&self, long: &'static str) -> Option<u64> {
         self.value(long)?.parse().ok()

@@ -63,11 +63,13 @@ fn global_flags_stand_anywhere() {
 
 #[test]
 fn flags_may_come_before_the_last_word() {
-    let args = args("gateway --port 7 run --force");
+    let args = self::args("gateway --port 7 run --force");
     assert_eq!(args.command.path, ["gateway", "run"]);
     assert!(args.has("force"));
     assert_eq!(args.number("port"), Some(7));
-    assert!(wrong("gateway --port 7 status").contains("unknown option --port"));
+    let status = self::args("gateway --port 7 status");
+    assert_eq!(status.number("port"), Some(7), "as the reference takes it");
+    assert!(wrong("gateway --force status").contains("unknown option --force"));
 }
 
 #[test]
