@@ -343,6 +343,8 @@ fn after_a_kill_the_log_is_still_read_and_everything_says_so() {
     home.configure(CONFIG);
     let mut gateway = home.start("");
     let port = gateway.port;
+    // Once it answers, its start is in the log.
+    assert_eq!(home.ask(port, "health").code, 0);
     gateway.signal(rustix::process::Signal::KILL);
     gateway.wait();
     for line in ["gateway status", "status", "health", "gateway probe"] {
