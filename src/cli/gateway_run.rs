@@ -25,6 +25,7 @@ use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
 use crate::config::load::load_with;
 use crate::config::secrets::{Asked, Need, Resolved};
+use crate::config::tailscale;
 use crate::config::{AuthMode, Bind, Config, ConfigError, Loaded, Paths, Secret};
 use crate::gateway::{Gateway, Host, NotLoaded, Reloaded, Reloader, Setup};
 use crate::reactor::{Leave, Reactor};
@@ -116,6 +117,11 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     warn_if_doubled(&secret);
     if let Some(warning) = place::bind_warning(plan.bind) {
         log::warn!(target: "gateway", "{warning}");
+    }
+    let section = config.source.resolved.get("gateway").unwrap_or(&serde_json::Value::Null);
+    let mode = args.value("tailscale");
+    if let Some(advice) = mode.and_then(|mode| tailscale::advice(mode, addr.port(), section)) {
+        log::warn!(target: "gateway", "--tailscale: {advice}");
     }
     for warning in &config.warnings {
         log::warn!(target: "config", "{warning}");

@@ -43,6 +43,7 @@ mod skills;
 pub mod snapshot;
 mod subst;
 pub mod table;
+pub mod tailscale;
 pub mod tls;
 mod tool_policy;
 mod tree;

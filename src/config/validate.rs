@@ -271,6 +271,7 @@ impl Walk<'_, '_> {
         self.cron();
         self.heartbeats();
         self.proxies();
+        self.tailscale();
         let gateway = self.root.get("gateway");
         let bind = gateway.and_then(|g| g.get("bind"));
         if let Some(bind) = bind.filter(|bind| bind.as_str() == Some("custom"))
@@ -351,6 +352,17 @@ impl Walk<'_, '_> {
             self.path = steps(&["gateway"]);
             self.path.extend(steps(&path));
             self.error(key.place, what);
+        }
+    }
+
+    /// What an operator has to type, since this gateway does not.
+    fn tailscale(&mut self) {
+        let Some(gateway) = self.root.get("gateway") else { return };
+        for (path, what) in super::tailscale::warnings(&gateway.to_value()) {
+            let key = path.iter().try_fold(gateway, |tree, key| tree.get(key)).unwrap_or(gateway);
+            self.path = steps(&["gateway"]);
+            self.path.extend(steps(&path));
+            self.files.warn(key.place, &self.path, what);
         }
     }
 

@@ -82,7 +82,8 @@ pub static KEYS: &[Key] = &[
     key("gateway.auth.mode", Words(&["none", "token", "password", "trusted-proxy"])),
     key("gateway.auth.token", Secret),
     key("gateway.auth.password", Secret),
-    key("gateway.auth.allowTailscale", Bool).only(OFF).advice("set it to false"),
+    // Only its warning is acted on, see `config::tailscale`.
+    key("gateway.auth.allowTailscale", Bool),
     key("gateway.auth.identityScopes", Map),
     key("gateway.auth.identityScopes.*", WordList(SCOPES)),
     key("gateway.auth.rateLimit", Object),
@@ -193,9 +194,7 @@ pub static KEYS: &[Key] = &[
     key("gateway.tls.keyPath", Text),
     key("gateway.tls.caPath", Text),
     key("gateway.tailscale", Object),
-    key("gateway.tailscale.mode", Words(&["off", "serve", "funnel"]))
-        .only(&["\"off\""])
-        .advice("set it to off; run `tailscale serve` by hand, or bind to tailnet"),
+    key("gateway.tailscale.mode", Words(super::super::tailscale::WORDS)),
     key("gateway.tailscale.resetOnExit", Bool).later(),
     key("gateway.tailscale.preserveFunnel", Bool).later(),
     key("gateway.tools", Object),
