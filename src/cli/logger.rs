@@ -4,8 +4,9 @@
 //! A line of the file is what `logs.tail` serves and the reference writes: keys `"0"` (a JSON
 //! string with the subsystem), `"1"` (the message), `_meta`, `time`. The file is 0600, never
 //! synced, and at its cap it becomes `<name>.1` and that `<name>.2`: [`limits::LOG_FILES`] at most
-//! exist, and the newest lines are always there. A line that repeats the former one is counted instead of written; the count is told at 10, 100, 1000 and
-//! so on, and when another line comes. Control characters arrive escaped, whoever sent them.
+//! exist, and the newest lines are always there. A line that repeats the former one is counted
+//! instead of written; the count is told at 10, 100, 1000 and so on, and when another line comes.
+//! Control characters arrive escaped, whoever sent them.
 //! The one lock of the program is here: the resolver thread may log too.
 
 use std::fs::File;

@@ -138,3 +138,17 @@ fn version_wins_wherever_it_stands() {
         assert_eq!(text, format!("openclaw {}\n", env!("CARGO_PKG_VERSION")));
     }
 }
+
+#[test]
+fn a_value_may_be_left_out_where_the_table_says_so() {
+    let bundle = |line: &str| args(line).value("bundle").map(str::to_owned);
+    for (line, want) in [
+        ("gateway stability", None),
+        ("gateway stability --bundle", Some("latest")),
+        ("gateway stability --bundle --json", Some("latest")),
+        ("gateway stability --bundle x.json --json", Some("x.json")),
+        ("gateway stability --bundle=y.json", Some("y.json")),
+    ] {
+        assert_eq!(bundle(line).as_deref(), want, "{line}");
+    }
+}

@@ -167,7 +167,12 @@ const LOG_BYTES: Flag = Flag {
     about: "Bytes of the log (default 1000000)",
 };
 const NO_BUNDLE: Flag = switch("no-stability-bundle", "Leave the stability bundle out");
-const BUNDLE: Flag = text("bundle", "path|latest", "Read what a gateway left behind");
+const BUNDLE: Flag = Flag {
+    long: "bundle",
+    short: None,
+    takes: Takes::Maybe("path|latest", "latest"),
+    about: "Read what a gateway left behind (default: the newest)",
+};
 
 const EXPORT: &[Flag] = &[
     OUTPUT, LOG_LINES, LOG_BYTES, NO_BUNDLE, BUNDLE, JSON, LOCAL_PORT, URL, TOKEN, PASSWORD,
