@@ -335,6 +335,19 @@ impl std::fmt::Debug for Spawn {
     }
 }
 
+/// Where the gateway stands, for whoever keeps it up. The texts are for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It serves; an empty text leaves the words to the driver.
+    Ready(String),
+    /// It takes its configuration in; [`Standing::Ready`] follows.
+    Reloading,
+    /// It finishes its work and leaves.
+    Stopping(String),
+    /// It serves, and does something worth telling.
+    Busy(String),
+}
+
 /// What the core asks the driver to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -416,6 +429,8 @@ pub enum Effect {
     /// cannot be used leave what is in force, with a line in the log; in place of plain text
     /// they leave nothing: who connects is cut off. Open connections stay as they are.
     ListenerTls(Option<Box<TlsFiles>>),
+    /// Tell the service manager, if there is one.
+    Tell(Standing),
     /// Leave after flushing, with this exit code. Children have [`crate::limits::LINGER_MS`] to
     /// end; then their groups are killed.
     Exit {

@@ -415,6 +415,16 @@ pub const SHUTDOWN_BUDGET_MS: u64 = 325_000;
 pub const SHUTDOWN_RESERVE_MS: u64 = 10_000;
 /// By how much the service manager's patience exceeds the budget (reference: a unit of 330 s).
 pub const SHUTDOWN_UNIT_MARGIN_SECS: u64 = 5;
+/// A service definition that is read; a longer one is none of a gateway.
+pub const SERVICE_DEFINITION: usize = 64 * 1024;
+/// Definitions looked at in one directory of a service manager, and drop-ins of one unit.
+pub const SERVICE_FILES: usize = 512;
+/// What is kept of a service manager's answer.
+pub const SERVICE_ANSWER: usize = 64 * 1024;
+/// A service manager that only looks or reads a definition answers within this.
+pub const SERVICE_LOOK_MS: u64 = 10_000;
+/// A service manager that starts the gateway: its own limit is 30 s (`TimeoutStartSec`).
+pub const SERVICE_START_MS: u64 = 45_000;
 /// Answer of one run, text and tool calls; more fails the run. Its last turn tells the text
 /// about six times over, which must fit [`WS_SLOW_CONSUMER`] for a client that does read.
 pub const ANSWER_BYTES: usize = 2 * 1024 * 1024;

@@ -28,6 +28,7 @@ use crate::config::secrets::{Asked, Need, Resolved};
 use crate::config::tailscale;
 use crate::config::{AuthMode, Bind, Config, ConfigError, Loaded, Paths, Secret};
 use crate::gateway::{Gateway, Host, NotLoaded, Reloaded, Reloader, Setup};
+use crate::reactor::notify::Notify;
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
 use crate::store::{Disk, RealDisk};
@@ -63,6 +64,11 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let logger = open_log(args, &plan, host_name.clone())?.install();
     let failed = |error: io::Error| Failed::new(format!("the gateway cannot start: {error}"), "");
     let mut reactor = Reactor::new().map_err(failed)?;
+    match Notify::named(&env, std::process::id()) {
+        Ok(Some(notify)) => reactor.report_to(notify),
+        Ok(None) => {}
+        Err(text) => log::warn!(target: "gateway", "the service manager hears nothing: {text}"),
+    }
     let addr = reactor.listen(listener).map_err(failed)?;
     let mut listening = vec![addr];
     if let Some(beside) = listen::companion(addr)? {

@@ -577,7 +577,7 @@ impl World {
                 let all = places.iter().map(|place| place.addr).collect();
                 self.on(Input::Listening(Ok(all)));
             }
-            Effect::StopListening | Effect::ListenerTls(_) => {}
+            Effect::StopListening | Effect::ListenerTls(_) | Effect::Tell(_) => {}
             Effect::Spawn { child, .. } => {
                 let event = ChildEvent::Failed("there are no children here".to_owned());
                 self.on(Input::Child { child, event });

@@ -115,6 +115,8 @@ impl Net {
             Effect::StopListening => self.listening = false,
             // This network carries plain bytes; TLS is the other driver's business.
             Effect::ListenerTls(_) => {}
+            // Nobody keeps a simulated gateway up.
+            Effect::Tell(_) => {}
             Effect::Exit { code } => self.leave(Some(code)),
             Effect::Reexec => self.leave(None),
         }
