@@ -228,7 +228,7 @@ impl Export {
              - gateway health: {}\n\n\
              ## Where to begin\n\n\
              - `diagnostics.json`: what was found, in one page\n\
-             - `status/gateway-status.json`, `health/gateway-health.json`: the gateway's own words\n\
+             - `status/gateway-status.json`, `health/gateway-health.json`: its own words\n\
              - `logs/openclaw-sanitized.jsonl`: time, level, part and message\n\
              - `config/sanitized.json`: the settings\n\n\
              ## Privacy\n\n\
