@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::ask::{ask, call, or_none};
+use super::ask::{call, or_none};
 use super::client::{self, CLI, Session, Target};
 use super::table::Args;
 use super::{Failed, out, place};
@@ -14,125 +14,6 @@ use crate::config::{self, Config};
 use crate::wire::json5::{self, Step};
 
 const LIST: &str = "openclaw channels list --all";
-
-/// `openclaw channels status [--probe]`.
-///
-/// # Errors
-/// When no gateway answers.
-pub fn status(args: &Args) -> Result<u8, Failed> {
-    let mut params = json!({"probe": args.has("probe")});
-    if let Some(channel) = args.value("channel") {
-        params["channel"] = json!(channel);
-    }
-    let only = args.value("channel").map(str::to_owned);
-    ask(args, "channels.status", params, move |answer| {
-        let order = answer.get("channelOrder").and_then(Value::as_array);
-        let mut lines = Vec::new();
-        for name in order.into_iter().flatten().filter_map(Value::as_str) {
-            if only.as_ref().is_some_and(|only| only != name) {
-                continue;
-            }
-            let label = answer.pointer(&format!("/channelLabels/{name}"));
-            let label = label.and_then(Value::as_str).unwrap_or(name);
-            let rows = answer.pointer(&format!("/channelAccounts/{name}"));
-            for row in rows.and_then(Value::as_array).into_iter().flatten() {
-                lines.extend(account_lines(label, row));
-            }
-        }
-        let chat = order.into_iter().flatten().any(|name| name != "webchat");
-        if !chat && only.is_none() {
-            let what = "no channels are configured: openclaw channels add --channel <id>";
-            lines.push(what.to_owned());
-        }
-        or_none(lines, "no such channel is configured: openclaw channels list --all")
-    })
-}
-
-/// One account in words: what it is, what it last did, what is wrong and what to do.
-fn account_lines(label: &str, row: &Value) -> Vec<String> {
-    let text = |key: &str| row.get(key).and_then(Value::as_str);
-    let on = |key: &str| row.get(key) == Some(&Value::Bool(true));
-    let mut words = vec![text("healthState").unwrap_or("unknown").to_owned()];
-    if !on("enabled") {
-        words.push("disabled".to_owned());
-    }
-    words.push(if on("configured") { "configured" } else { "not configured" }.to_owned());
-    if on("running") {
-        words.push("running".to_owned());
-    }
-    words.push(if on("connected") { "connected" } else { "not connected" }.to_owned());
-    match row.get("probe").and_then(|probe| probe.get("ok")) {
-        Some(Value::Bool(true)) => words.push("works".to_owned()),
-        Some(_) => words.push("probe failed".to_owned()),
-        None => {}
-    }
-    if let Some(name) = row.pointer("/bot/username").and_then(Value::as_str) {
-        words.push(format!("as {name}"));
-    }
-    if let Some(queued) = row.get("queued").and_then(Value::as_u64).filter(|n| *n > 0) {
-        words.push(format!("{queued} to deliver"));
-    }
-    let account = text("accountId").unwrap_or("default");
-    let mut lines = vec![format!("{label} {account}: {}", words.join(", "))];
-    let probe = row.pointer("/probe/error").and_then(Value::as_str);
-    if let Some(error) = text("lastError").or(probe) {
-        lines.push(format!("  {error}"));
-    }
-    lines
-}
-
-/// `openclaw channels list [--all]`: from the configuration; no gateway is asked.
-///
-/// # Errors
-/// When the configuration cannot be read.
-pub fn list(args: &Args) -> Result<u8, Failed> {
-    let config = configured(args)?;
-    let mut chat = Map::new();
-    let mut lines = Vec::new();
-    for kind in KINDS {
-        let section = config.chat.channels.get(kind.id).unwrap_or(&Value::Null);
-        let all = accounts(kind, section, config.env.all());
-        if all.is_empty() && !args.has("all") {
-            continue;
-        }
-        let mut rows = Vec::new();
-        for account in &all {
-            let set = kind.credentials.iter().all(|key| has(account, kind, key));
-            let words = [
-                "installed",
-                if set { "configured" } else { "not configured" },
-                if account.enabled() { "enabled" } else { "disabled" },
-            ];
-            lines.push(format!("{} {}: {}", kind.label, account.id, words.join(", ")));
-            rows.push(json!({
-                "accountId": account.id, "configured": set, "enabled": account.enabled(),
-            }));
-        }
-        if all.is_empty() {
-            lines.push(format!(
-                "{}: installed, no account; openclaw channels add --channel {}",
-                kind.label, kind.id
-            ));
-        }
-        let entry = json!({
-            "label": kind.label, "accounts": rows, "installed": true, "origin": "bundled",
-        });
-        chat.insert(kind.id.to_owned(), entry);
-    }
-    if args.has("json") {
-        out::json(&json!({"chat": chat}));
-    } else {
-        let none = format!("no channels are configured; see {LIST}");
-        or_none(lines, &none).iter().for_each(|line| out::line(&out::foreign(line)));
-    }
-    Ok(0)
-}
-
-/// Whether a key is set, by itself or by the file that it may stand in.
-fn has(account: &crate::channels::Account, kind: &Kind, key: &str) -> bool {
-    let file = kind.file_keys.iter().find(|(_, stands)| *stands == key);
-    account.get(key).is_some() || file.is_some_and(|(file, _)| account.get(file).is_some())
-}
 
 fn configured(args: &Args) -> Result<std::rc::Rc<Config>, Failed> {
     let env = place::environment();

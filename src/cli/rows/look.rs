@@ -1,7 +1,7 @@
 //! Looks at a running gateway: health, status, logs, channels, message: the rows.
 
 use super::*;
-use crate::cli::{channels, health, logs, message, overview};
+use crate::cli::{channels, channels_look, health, logs, message, overview};
 
 /// See the module's head.
 pub const ROWS: &[Command] = &[
@@ -10,7 +10,7 @@ pub const ROWS: &[Command] = &[
         run: Some(health::run),
         about: "Health of the running gateway",
         operands: &[],
-        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
+        flags: HEALTH,
         examples: &[],
     },
     Command {
@@ -18,8 +18,19 @@ pub const ROWS: &[Command] = &[
         run: Some(overview::run),
         about: "Overview: gateway, agents, sessions, channels",
         operands: &[],
-        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
-        examples: &[],
+        flags: &[
+            switch("all", "Everything, fit to be pasted into a report"),
+            switch("deep", "Ask every channel whether it works, too"),
+            switch("usage", "What providers say is left, and what 30 days cost"),
+            switch("verbose", "Say first which gateway is asked, and why"),
+            switch("debug", "Same as --verbose"),
+            JSON,
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+        ],
+        examples: &["openclaw status --all"],
     },
     Command {
         path: &["logs"],
@@ -30,6 +41,8 @@ pub const ROWS: &[Command] = &[
             switch("follow", "Keep showing new lines"),
             JSON,
             switch("plain", "The messages only, without time and subsystem"),
+            switch("local-time", "Times by this machine's clock (default)"),
+            switch("utc", "Times in UTC, as the file has them"),
             Flag {
                 long: "limit",
                 short: None,
@@ -48,6 +61,7 @@ pub const ROWS: &[Command] = &[
                 takes: Takes::Number("ms", 100, 3_600_000),
                 about: "Pause between two looks with --follow (default 1000)",
             },
+            LOCAL_PORT,
             URL,
             TOKEN,
             PASSWORD,
@@ -134,8 +148,8 @@ pub const ROWS: &[Command] = &[
     },
     Command {
         path: &["channels", "list"],
-        run: Some(channels::list),
-        about: "List the configured accounts",
+        run: Some(channels_look::list),
+        about: "List the accounts of the configuration",
         operands: &[],
         flags: &[switch("all", "Channels without account as well"), JSON],
         examples: &[],
@@ -159,7 +173,7 @@ pub const ROWS: &[Command] = &[
             PASSWORD,
             TIMEOUT,
         ],
-        examples: &[],
+        examples: &["openclaw channels status --probe"],
     },
     Command {
         path: &["channels", "remove"],
@@ -175,7 +189,7 @@ pub const ROWS: &[Command] = &[
     },
     Command {
         path: &["channels", "status"],
-        run: Some(channels::status),
+        run: Some(channels_look::status),
         about: "How the accounts are",
         operands: &[],
         flags: &[

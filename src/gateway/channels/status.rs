@@ -174,7 +174,7 @@ impl Gateway {
             "enabled": account.enabled(), "configured": configured, "linked": configured,
             "running": live.running, "connected": connected,
             "restartPending": retry.is_some(), "reconnectAttempts": seen.attempts,
-            "healthState": word, "stateSince": seen.since,
+            "healthState": word, "lifecycle": word, "stateSince": seen.since,
             "lastConnectedAt": seen.connected, "lastStartAt": seen.started,
             "lastStopAt": seen.stopped, "lastInboundAt": seen.inbound,
             "lastOutboundAt": seen.outbound, "lastTransportActivityAt": seen.transport,
