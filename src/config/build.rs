@@ -22,7 +22,7 @@ use super::secret::Secret;
 use super::snapshot::{
     Api, Auth, AuthMode, Bind, Chat, Compat, Config, ControlUi, Cost, Env, Gateway, LogLevel,
     Logging, Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload,
-    ReloadMode, Remote, SourceInfo,
+    ReloadMode, Remote, SourceInfo, Tunnel,
 };
 use super::tls::Tls;
 
@@ -215,6 +215,11 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
                 .value
                 .as_str()
                 .and_then(super::tls::fingerprint),
+            tunnel: (remote.get("transport").text().as_deref() != Some("direct")).then(|| Tunnel {
+                target: remote.get("sshTarget").text(),
+                port: remote.get("remotePort").number().and_then(|port| u16::try_from(port).ok()),
+                identity: remote.get("sshIdentity").text(),
+            }),
         }),
         tls: tls(at.get("tls"), paths),
         metrics: at.get("metrics").get("enabled").flag(false),

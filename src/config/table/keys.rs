@@ -184,10 +184,10 @@ pub static KEYS: &[Key] = &[
     key("gateway.remote.url", WsUrl),
     key("gateway.remote.token", Secret),
     key("gateway.remote.password", Secret),
-    key("gateway.remote.transport", Words(&["ssh", "direct"])).later(),
-    key("gateway.remote.remotePort", Integer(1, 65_535)).later(),
-    key("gateway.remote.sshTarget", Text).later(),
-    key("gateway.remote.sshIdentity", Text).later(),
+    key("gateway.remote.transport", Words(&["ssh", "direct"])),
+    key("gateway.remote.remotePort", Integer(1, 65_535)),
+    key("gateway.remote.sshTarget", Text),
+    key("gateway.remote.sshIdentity", Text),
     key("gateway.remote.sshHostKeyPolicy", Words(&["strict", "openssh"]))
         .only(&["\"strict\""])
         .advice("remove it: no SSH tunnel is opened"),
