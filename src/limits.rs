@@ -607,3 +607,18 @@ pub const ARCHIVE_MANIFEST: usize = 4 * 1024 * 1024;
 pub const BACKUP_ENTRIES: usize = 2_000_000;
 /// Directories within each other that a backup or a look at modes goes down.
 pub const TREE_DEPTH: usize = 64;
+
+// Chat channels.
+
+/// Accounts of one channel: each is a connection of its own.
+pub const CHANNEL_ACCOUNTS: usize = 32;
+/// First pause before a channel connects again, doubled with each failure.
+pub const CHANNEL_BACKOFF_MS: u64 = 2_000;
+/// Longest pause before a channel connects again.
+pub const CHANNEL_BACKOFF_MAX_MS: u64 = 300_000;
+/// A request of a channel that does not say how long it may take.
+pub const CHANNEL_HTTP_MS: u64 = 30_000;
+/// Bytes of an answer to a channel's request that does not say more.
+pub const CHANNEL_HTTP_ANSWER: usize = 1024 * 1024;
+/// Bytes of a webhook's body: services send one event, or a batch of a few.
+pub const CHANNEL_HOOK: usize = 1024 * 1024;
