@@ -21,12 +21,15 @@ pub mod ask;
 pub mod backup;
 pub mod belongings;
 pub mod call;
+pub mod channels_look;
 pub mod client;
 pub mod config;
+pub mod config_edit;
 pub mod control;
 pub mod cron;
 mod devices;
 pub mod entropy;
+pub mod export;
 pub mod gateway_run;
 pub mod health;
 pub mod interfaces;
@@ -36,12 +39,14 @@ pub mod logs;
 pub mod message;
 pub mod models;
 pub mod nodes;
+pub mod observe;
 pub mod out;
 pub mod overview;
 pub mod page;
 pub mod place;
 pub mod plaintext;
 pub mod port;
+pub mod probe;
 pub mod probing;
 pub mod reexec;
 pub mod reset;
@@ -134,6 +139,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     match handler(&args) {
         Ok(code) => code,
         Err(failed) => {
+            if args.knows("json") && args.has("json") {
+                let error = serde_json::json!({"type": "cli_error", "message": failed.what});
+                out::json(&serde_json::json!({"ok": false, "error": error}));
+            }
             complain(&failed);
             failed.code
         }
