@@ -252,6 +252,12 @@ fn a_system_unit_needs_an_account_and_is_printed_without_being_written() {
     assert!(ran.err.contains("as root"), "{ran:?}");
     let ran = home.run("gateway install --system --user claw --print");
     assert_eq!(ran.code, 0, "{ran:?}");
+    // The account's own home counts, not that of who types.
+    let mut daemon = home.command("gateway install --system --user daemon --print");
+    let ran_daemon = Ran::of(daemon.env_remove("OPENCLAW_STATE_DIR"));
+    assert!(ran_daemon.out.contains("User=daemon\n"), "{ran_daemon:?}");
+    let state = "\"OPENCLAW_STATE_DIR=/usr/sbin/.openclaw\"\n";
+    assert!(ran_daemon.out.contains(state), "{ran_daemon:?}");
     for part in ["User=claw\n", "ProtectSystem=strict\n", "CapabilityBoundingSet=\n"] {
         assert!(ran.out.contains(part), "{part}: {ran:?}");
     }

@@ -221,6 +221,16 @@ pub fn user_name(uid: u32) -> String {
     named.unwrap_or_else(|| uid.to_string())
 }
 
+/// The home of an account, where the system lists it.
+pub fn home_of(name: &str) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let home = (fields.next()? == name).then(|| fields.nth(4)).flatten()?;
+        home.starts_with('/').then(|| home.to_owned())
+    })
+}
+
 /// Where the log lies.
 pub fn log_path(paths: &Paths, config: &Config) -> PathBuf {
     let default = || paths.state_dir.join("logs").join("openclaw.log");
