@@ -22,6 +22,7 @@ pub mod backup;
 pub mod belongings;
 pub mod call;
 pub mod client;
+pub mod completion;
 pub mod config;
 pub mod control;
 pub mod cron;

@@ -1,7 +1,7 @@
 //! Health, security, first steps and last ones: the rows.
 
 use super::*;
-use crate::cli::{backup, reset};
+use crate::cli::{backup, completion, reset};
 
 const BACKUP_CREATE: &[Flag] = &[
     text("output", "path", "Archive file or directory (default: here)"),
@@ -19,6 +19,32 @@ const LOOK: Flag = switch("dry-run", "Say what would happen and change nothing")
 
 /// See the module's head.
 pub const ROWS: &[Command] = &[
+    Command {
+        path: &["completion"],
+        run: Some(completion::run),
+        about: "Print what your shell needs to complete commands at Tab",
+        operands: &[],
+        flags: &[
+            Flag {
+                long: "shell",
+                short: Some('s'),
+                takes: Takes::Word(&completion::SHELLS),
+                about: "For which shell (default: by $SHELL)",
+            },
+            switch("write-state", "Keep the scripts in <state>/completions instead"),
+            Flag {
+                long: "install",
+                short: Some('i'),
+                takes: Takes::Nothing,
+                about: "Load the kept script from your shell's profile",
+            },
+            YES,
+        ],
+        examples: &[
+            "source <(openclaw completion --shell bash)",
+            "openclaw completion --write-state --install",
+        ],
+    },
     Command {
         path: &["backup"],
         run: None,
