@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!   serving --signal--> draining (readyz 503, no new work, runs go on)
-//!     --last run over, or the drain budget over, or a second signal--> shutdown event, close 1012, leave
+//!     --last run over, or the drain budget over, or a second signal-->
+//!       shutdown event, close 1012, leave
 //! ```
 
 use super::Gateway;
