@@ -207,6 +207,9 @@ pub enum Input<'a> {
         /// What.
         event: ChildEvent<'a>,
     },
+    /// The outcome of [`Effect::Listen`], told while it is carried out: where the driver listens
+    /// now, the first address first, or what stood in the way.
+    Listening(Result<Vec<SocketAddr>, ListenError>),
     /// The operator's signal.
     Signal(Signal),
     /// A connection waits and the system has no descriptor for it: what the core can do
@@ -214,6 +217,27 @@ pub enum Input<'a> {
     Starved,
     /// The core's own deadline has passed.
     Wake,
+}
+
+/// An address to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Where; the port is never 0.
+    pub addr: SocketAddr,
+    /// Without it the others are not opened either.
+    pub needed: bool,
+}
+
+/// Why [`Effect::Listen`] changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenError {
+    /// The address that did not open.
+    pub addr: SocketAddr,
+    /// The system's text.
+    pub text: String,
+    /// Addresses that were closed to make room and did not open again; empty but for the rarest
+    /// of races.
+    pub lost: Vec<SocketAddr>,
 }
 
 /// Where to connect.
@@ -311,6 +335,19 @@ impl std::fmt::Debug for Spawn {
     }
 }
 
+/// Where the gateway stands, for whoever keeps it up. The texts are for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It serves; an empty text leaves the words to the driver.
+    Ready(String),
+    /// It takes its configuration in; [`Standing::Ready`] follows.
+    Reloading,
+    /// It finishes its work and leaves.
+    Stopping(String),
+    /// It serves, and does something worth telling.
+    Busy(String),
+}
+
 /// What the core asks the driver to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -381,12 +418,19 @@ pub enum Effect {
         /// KILL instead of TERM.
         kill: bool,
     },
+    /// Listen on exactly these from here on, one at least, the first of them needed; open
+    /// connections stay. New addresses open before old ones close. Where an old one is in the
+    /// way, it closes first and opens again should the new one not. [`Input::Listening`] tells
+    /// of the outcome before the next effect is carried out.
+    Listen(Vec<Place>),
     /// Stop accepting; open connections stay.
     StopListening,
     /// Connections accepted from here on speak TLS with these files, or plain text. Files that
     /// cannot be used leave what is in force, with a line in the log; in place of plain text
     /// they leave nothing: who connects is cut off. Open connections stay as they are.
     ListenerTls(Option<Box<TlsFiles>>),
+    /// Tell the service manager, if there is one.
+    Tell(Standing),
     /// Leave after flushing, with this exit code. Children have [`crate::limits::LINGER_MS`] to
     /// end; then their groups are killed.
     Exit {

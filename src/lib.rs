@@ -31,6 +31,7 @@
 //!   files. [`auth`]: who may enter.
 //! * [`sessions`]: keys, index, transcripts. [`agent`]: one run as a state machine, providers.
 //! * [`gateway`]: connections, handshake, dispatch, events. [`api`]: the HTTP doors.
+//! * [`service`]: what a service manager is told: definitions, drift, commands, as pure text.
 //! * [`cli`]: what an operator types.
 
 pub mod agent;
@@ -43,6 +44,7 @@ pub mod gateway;
 pub mod limits;
 pub mod protocol;
 pub mod reactor;
+pub mod service;
 pub mod sessions;
 #[doc(hidden)]
 pub mod sim;

@@ -124,6 +124,12 @@ pub const SYSTEM_EVENTS: usize = 20;
 pub const SYSTEM_EVENT_BYTES: usize = 16 * 1024;
 /// Sessions with such events; beyond it new ones are refused.
 pub const SYSTEM_EVENT_SESSIONS: usize = 1_024;
+/// Shortest cadence of heartbeats; a shorter one counts as this.
+pub const HEARTBEAT_EVERY_MS: u64 = 1_000;
+/// A beat that events wait for looks so often whether its agent is free (reference: 1 s).
+pub const HEARTBEAT_RETRY_MS: u64 = 1_000;
+/// Characters of an answer in event `heartbeat` (reference: 200).
+pub const HEARTBEAT_PREVIEW: usize = 200;
 /// Scheduled jobs; beyond it new ones are refused. Each is looked at when time is due.
 pub const CRON_JOBS: usize = 1_000;
 /// One job as JSON; a larger one is refused. Its message goes to a model with every run.
@@ -286,6 +292,18 @@ pub const SECRET_CHILDREN: usize = 4;
 /// Reloads that wait while another asks programs.
 pub const SECRET_WAITERS: usize = 32;
 
+/// Events that the stability recorder keeps (reference: 1000).
+pub const STABILITY_EVENTS: usize = 1_000;
+/// Stability bundles kept beside the logs; the oldest goes first (reference: 20).
+pub const STABILITY_BUNDLES: usize = 20;
+/// The window over which the loop's lateness is told; that before it counts too.
+pub const LOOP_WINDOW_MS: u64 = 5_000;
+/// A timer that comes up this much too late is worth a warning.
+pub const LOOP_LATE_MS: u64 = 500;
+/// Series on one page of `/metrics`; all of ours are far fewer than that.
+pub const METRIC_SERIES: usize = 2_000;
+/// Letters of a label's value on that page.
+pub const METRIC_LABEL: usize = 128;
 /// Longest message of one log line; the rest is cut.
 pub const LOG_MESSAGE: usize = 8 * 1024;
 /// The least cap of the log file: a smaller one would lose what just happened.
@@ -391,6 +409,16 @@ pub const SHUTDOWN_BUDGET_MS: u64 = 325_000;
 pub const SHUTDOWN_RESERVE_MS: u64 = 10_000;
 /// By how much the service manager's patience exceeds the budget (reference: a unit of 330 s).
 pub const SHUTDOWN_UNIT_MARGIN_SECS: u64 = 5;
+/// A service definition that is read; a longer one is none of a gateway.
+pub const SERVICE_DEFINITION: usize = 64 * 1024;
+/// Definitions looked at in one directory of a service manager, and drop-ins of one unit.
+pub const SERVICE_FILES: usize = 512;
+/// What is kept of a service manager's answer.
+pub const SERVICE_ANSWER: usize = 64 * 1024;
+/// A service manager that only looks or reads a definition answers within this.
+pub const SERVICE_LOOK_MS: u64 = 10_000;
+/// A service manager that starts the gateway: its own limit is 30 s (`TimeoutStartSec`).
+pub const SERVICE_START_MS: u64 = 45_000;
 /// Answer of one run, text and tool calls; more fails the run. Its last turn tells the text
 /// about six times over, which must fit [`WS_SLOW_CONSUMER`] for a client that does read.
 pub const ANSWER_BYTES: usize = 2 * 1024 * 1024;
@@ -579,6 +607,9 @@ pub const ARCHIVE_MANIFEST: usize = 4 * 1024 * 1024;
 pub const BACKUP_ENTRIES: usize = 2_000_000;
 /// Directories within each other that a backup or a look at modes goes down.
 pub const TREE_DEPTH: usize = 64;
+
+// doctor and security audit.
+
 /// Entries of the state directory whose modes `doctor` and `security audit` look at; a larger
 /// one is looked at as far as that, so that they stay quick.
 pub const TREE_ENTRIES: usize = 20_000;

@@ -297,7 +297,12 @@ fn clients_leave_events_too() {
         .map(|(_, text)| text)
         .collect();
     assert_eq!(events, ["lamp on", "lamp off", "nobody wakes", "up"]);
-    assert_eq!(socket.call("last-heartbeat", &json!({})).unwrap()["status"], "sent");
+    let event = socket.event(|frame| frame["event"] == "heartbeat")["payload"].clone();
+    assert_eq!(socket.call("last-heartbeat", &json!({})).unwrap(), event);
+    // Nobody is there to be told, and it says what to do.
+    assert_eq!((&event["status"], &event["reason"]), (&json!("skipped"), &json!("no-route")));
+    assert!(event["preview"].as_str().unwrap().starts_with("echo: System: ["), "{event}");
+    assert!(event["message"].as_str().unwrap().contains("heartbeat.target"), "{event}");
     for params in [json!({}), json!({"text": " "})] {
         let refused = socket.call("system-event", &params).unwrap_err();
         assert_eq!(refused["code"], "INVALID_REQUEST", "{params}");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const OPEN: [&str; 3] = ["limits", "protocol", "driver"];
 
 /// Room, and the rooms it may use.
-const HOUSE: [(&str, &[&str]); 15] = [
+const HOUSE: [(&str, &[&str]); 16] = [
     ("limits", &[]),
     ("protocol", &[]),
     ("driver", &[]),
@@ -21,9 +21,10 @@ const HOUSE: [(&str, &[&str]); 15] = [
     ("sessions", &["store", "wire"]),
     ("agent", &["sessions", "wire", "config", "store"]),
     ("api", &["wire", "config", "auth", "agent", "sessions"]),
+    ("service", &["config"]),
     ("gateway", &["wire", "config", "auth", "store", "sessions", "agent", "api"]),
     ("sim", &["gateway", "store", "wire", "config", "auth"]),
-    ("cli", &["wire", "config", "store", "gateway", "reactor", "auth"]),
+    ("cli", &["wire", "config", "store", "gateway", "reactor", "auth", "service"]),
     ("main", &["cli"]),
 ];
 

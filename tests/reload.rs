@@ -232,35 +232,6 @@ fn writes_are_limited() {
 }
 
 #[test]
-fn another_port_is_tried_before_the_gateway_moves() {
-    let home = Home::new();
-    let port =
-        |number: u16| config("").replace("reload: {", &format!("port: {number}, reload: {{"));
-    let free = |taken: &[u16]| {
-        let probe = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let number = probe().local_addr().expect("an address").port();
-        assert!(!taken.contains(&number));
-        number
-    };
-    let first = free(&[]);
-    home.configure(&port(first));
-    let mut gateway = common::Gateway::start(&mut home.command("gateway"));
-    assert_eq!(gateway.port, first);
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    home.configure(&port(taken.local_addr().expect("an address").port()));
-    gateway.wait_for("cannot move to");
-    let mut socket = Socket::connect(first);
-    assert_eq!(config_of(&mut socket)["valid"], false);
-    let second = free(&[first]);
-    home.configure(&port(second));
-    gateway.wait_for("gateway.port changed: the gateway restarts in place");
-    assert_eq!(socket.closed().0, Some(1012));
-    gateway.wait_for(&format!("127.0.0.1:{second}"));
-    Socket::connect(second);
-    assert!(std::net::TcpStream::connect(("127.0.0.1", first)).is_err(), "the old port refuses");
-}
-
-#[test]
 fn the_command_line_looks_and_edits() {
     let home = Home::new();
     home.configure(&config(

@@ -27,6 +27,8 @@ pub enum Door {
     Ready,
     /// `/startupz`.
     Startup,
+    /// `GET /metrics`, and by the reference's path `/api/diagnostics/prometheus`.
+    Metrics,
     /// `GET /v1/models`.
     Models,
     /// `GET /v1/models/{id}`, decoded.
@@ -50,6 +52,7 @@ impl Door {
     pub fn operation(&self) -> Option<&'static Operation> {
         let name = match self {
             Self::Live | Self::Ready | Self::Startup | Self::Hook(_) => return None,
+            Self::Metrics => "status",
             Self::Models | Self::Model(_) => "models.list",
             Self::ChatCompletions => "chat.send",
             // Embeddings take what a run takes, as the reference does.
@@ -87,6 +90,7 @@ impl Door {
             Self::Models | Self::Model(_) | Self::Embeddings => {
                 (!chat && !responses).then_some(CHAT)
             }
+            Self::Metrics => (!config.gateway.metrics).then_some("gateway.metrics.enabled"),
             Self::Live | Self::Ready | Self::Startup | Self::Hook(_) | Self::ToolsInvoke => None,
         }
     }
@@ -113,6 +117,7 @@ pub fn route(head: &Head, hooks: &str) -> Routed {
         "/health" | "/healthz" => (Door::Live, "GET, HEAD"),
         "/ready" | "/readyz" => (Door::Ready, "GET, HEAD"),
         "/startupz" => (Door::Startup, "GET, HEAD"),
+        "/metrics" | "/api/diagnostics/prometheus" => (Door::Metrics, "GET"),
         "/v1/models" => (Door::Models, "GET"),
         "/v1/chat/completions" => (Door::ChatCompletions, "POST"),
         "/v1/responses" => (Door::Responses, "POST"),

@@ -19,6 +19,13 @@ pub fn ready(draining: bool, uptime_ms: Option<u64>) -> Reply {
     Reply::json(if draining { 503 } else { 200 }, &body).with("Cache-Control", "no-store")
 }
 
+/// `/metrics`: Prometheus text.
+pub fn metrics(text: String) -> Reply {
+    let mut reply = Reply::raw(200, text.into_bytes()).with("Cache-Control", "no-store");
+    reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    reply
+}
+
 /// `/startupz`: the one unauthenticated answer that names the version.
 pub fn startup(version: &str, uptime_ms: u64) -> Reply {
     let body = json!({"ok": true, "status": "started", "version": version, "uptimeMs": uptime_ms});

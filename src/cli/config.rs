@@ -280,9 +280,12 @@ fn hint(old: &config::Config, new: &config::Config) -> &'static str {
     let changes = changes(&old.source.resolved, &new.source.resolved);
     match (needs(&changes), new.gateway.reload.mode) {
         (None, _) => "No gateway restart needed.",
-        (_, ReloadMode::Off | ReloadMode::Restart)
-        | (Some(Reload::Rebind | Reload::Restart), _) => "Restart the gateway to apply.",
-        (Some(Reload::Live), _) => "Change will apply without restarting the gateway.",
+        (_, ReloadMode::Off | ReloadMode::Restart) | (Some(Reload::Restart), _) => {
+            "Restart the gateway to apply."
+        }
+        (Some(Reload::Live | Reload::Channel | Reload::Rebind), _) => {
+            "Change will apply without restarting the gateway."
+        }
     }
 }
 

@@ -19,14 +19,16 @@ use log::LevelFilter;
 use super::entropy::SystemEntropy;
 use super::logger::{self, Logger};
 use super::table::Args;
-use super::{Failed, entropy, interfaces, listen, next, place, port, reexec, tls};
+use super::{Failed, entropy, interfaces, listen, next, place, port, reexec, tls, vitals};
 use crate::auth::Credentials;
 use crate::config::blocked::{self, Start};
 use crate::config::credentials::{self, Credential, Given};
 use crate::config::load::load_with;
 use crate::config::secrets::{Asked, Need, Resolved};
+use crate::config::tailscale;
 use crate::config::{AuthMode, Bind, Config, ConfigError, Loaded, Paths, Secret};
 use crate::gateway::{Gateway, Host, NotLoaded, Reloaded, Reloader, Setup};
+use crate::reactor::notify::Notify;
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
 use crate::store::{Disk, RealDisk};
@@ -62,9 +64,15 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let logger = open_log(args, &plan, host_name.clone())?.install();
     let failed = |error: io::Error| Failed::new(format!("the gateway cannot start: {error}"), "");
     let mut reactor = Reactor::new().map_err(failed)?;
+    match Notify::named(&env, std::process::id()) {
+        Ok(Some(notify)) => reactor.report_to(notify),
+        Ok(None) => {}
+        Err(text) => log::warn!(target: "gateway", "the service manager hears nothing: {text}"),
+    }
     let addr = reactor.listen(listener).map_err(failed)?;
+    let mut listening = vec![addr];
     if let Some(beside) = listen::companion(addr)? {
-        reactor.listen(beside).map_err(failed)?;
+        listening.push(reactor.listen(beside).map_err(failed)?);
     }
     if let Some(tls) = &tls {
         reactor.speak_tls(Some(&tls.files)).map_err(|text| Failed::config(text, ""))?;
@@ -88,7 +96,9 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
             platform: std::env::consts::OS,
             pid: std::process::id(),
             port: addr.port(),
+            listening,
             interfaces: interfaces::read,
+            vitals: vitals::read,
         },
         state_dir: plan.paths.state_dir.clone(),
         log_path: place::log_path(&plan.paths, config),
@@ -113,6 +123,11 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     warn_if_doubled(&secret);
     if let Some(warning) = place::bind_warning(plan.bind) {
         log::warn!(target: "gateway", "{warning}");
+    }
+    let section = config.source.resolved.get("gateway").unwrap_or(&serde_json::Value::Null);
+    let mode = args.value("tailscale");
+    if let Some(advice) = mode.and_then(|mode| tailscale::advice(mode, addr.port(), section)) {
+        log::warn!(target: "gateway", "--tailscale: {advice}");
     }
     for warning in &config.warnings {
         log::warn!(target: "config", "{warning}");
@@ -218,7 +233,7 @@ struct Again {
     files: place::Files,
     env: BTreeMap<String, String>,
     paths: Paths,
-    /// Where we listen: what counts for exposure, whatever the file says of it now.
+    /// Where we listen.
     bound: SocketAddr,
     logger: &'static Logger,
 }
@@ -232,25 +247,38 @@ impl Reloader for Again {
         let refused =
             |failed: Failed| NotLoaded::because(failed.to_string(), &config, files.clone());
         let plan = decide(&self.args, loaded, self.paths.clone()).map_err(refused)?;
-        not_exposed(self.bound, plan.mode).map_err(refused)?;
-        tls::ready(&config.gateway.tls, self.bound.ip(), raw.is_none()).map_err(refused)?;
+        tls::ready(&config.gateway.tls, plan.addr.ip(), raw.is_none()).map_err(refused)?;
         let secret = plan.secret().map_err(refused)?;
-        let (addr, bound) = (plan.addr, self.bound);
-        let stays = addr.ip() == bound.ip() && [0, bound.port()].contains(&addr.port());
-        if !stays && addr.port() != bound.port() {
-            // A restart opens it; to find it taken then would be the end of the gateway.
-            TcpListener::bind(addr).map_err(|error| {
-                let what = format!("the gateway cannot move to {addr}: {error}");
-                refused(Failed::config(what, "openclaw config set gateway.port <a free one>"))
-            })?;
+        let bound = self.bound;
+        let mut addr = plan.addr;
+        if addr.port() == 0 {
+            addr.set_port(bound.port());
+        }
+        if addr.port() != bound.port() {
+            // Told before anything is written or moved; the driver may still find it taken.
+            port::free(addr, bound).map_err(|failed| refused(failed).at("gateway.port"))?;
         }
         let credentials = secret.credentials(plan.mode);
-        Ok(Reloaded { credentials, moves: (!stays).then_some(addr), config, files })
+        let moves = (addr != bound).then(|| listen::places(addr));
+        Ok(Reloaded { credentials, moves, config, files })
+    }
+
+    fn moved(&mut self, first: SocketAddr) {
+        self.bound = first;
+    }
+
+    fn holder(&self, addr: SocketAddr) -> String {
+        let all: Vec<String> = port::holders(addr).iter().map(port::Holder::to_string).collect();
+        all.join(", ")
     }
 
     fn applied(&mut self, config: &Config) {
         let (level, console) = levels(&self.args, config);
         self.logger.set_levels(level, console);
+        let flag = self.args.value("bind").and_then(Bind::parse);
+        if let Some(warning) = place::bind_warning(crate::config::paths::bind(flag, config)) {
+            log::warn!(target: "gateway", "{warning}");
+        }
     }
 }
 

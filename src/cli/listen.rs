@@ -5,6 +5,7 @@
 //! 127.0.0.1 beside it on the same port, for the commands of this machine; there both must open.
 
 use super::Failed;
+use crate::driver::Place;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 /// The other address, and whether a start without it is none.
@@ -16,6 +17,12 @@ fn beside(first: SocketAddr) -> Option<(SocketAddr, bool)> {
         ip if ip.is_unspecified() || ip.is_loopback() => None,
         _ => Some((SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), first.port()), true)),
     }
+}
+
+/// Where a running gateway that moves to `first` listens.
+pub fn places(first: SocketAddr) -> Vec<Place> {
+    let beside = beside(first).map(|(addr, needed)| Place { addr, needed });
+    [Place { addr: first, needed: true }].into_iter().chain(beside).collect()
 }
 
 /// Opens what belongs beside an open listener.

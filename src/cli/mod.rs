@@ -51,7 +51,10 @@ pub mod reset;
 pub mod rows;
 pub mod secrets;
 pub mod security;
+pub mod service;
 pub mod service_look;
+pub mod service_run;
+pub mod service_want;
 pub mod sessions;
 pub mod setup;
 pub mod status;
@@ -61,6 +64,7 @@ pub mod system;
 pub mod table;
 pub mod tls;
 pub mod trouble;
+pub mod vitals;
 pub mod whence;
 
 use std::ffi::OsString;

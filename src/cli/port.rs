@@ -86,6 +86,24 @@ pub fn open(
     Err(taken(addr, &self::holders(addr)))
 }
 
+/// Whether a running gateway that listens on `bound` could move to a port.
+///
+/// # Errors
+/// When it is taken (the sentence names by whom), or the system refuses.
+pub fn free(addr: SocketAddr, bound: SocketAddr) -> Result<(), Failed> {
+    let Err(error) = TcpListener::bind(addr) else { return Ok(()) };
+    let holders = holders(addr);
+    let who: Vec<String> = holders.iter().map(Holder::to_string).collect();
+    let who = if who.is_empty() { String::new() } else { format!("\nHeld by: {}", who.join(", ")) };
+    Err(Failed::config(
+        format!(
+            "gateway.port: the gateway cannot move to {addr}: {error}; it still listens on \
+             ws://{bound}{who}"
+        ),
+        "openclaw config set gateway.port <a free one>",
+    ))
+}
+
 /// The pause between two looks at a process or a port.
 pub const POLL_MS: u64 = 10;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::belongings::{self, Belongings};
 use super::table::Args;
-use super::{Failed, out, place};
+use super::{Failed, out, place, service};
 
 /// Every word of `--scope`.
 pub const SCOPES: [&str; 3] = ["config", "config+creds+sessions", "full"];
@@ -101,10 +101,13 @@ pub fn uninstall(args: &Args) -> Result<u8, Failed> {
     Ok(0)
 }
 
-/// Where the service room is asked; without a service there is nothing to do.
-fn remove_service(_args: &Args, dry_run: bool) -> Result<(), Failed> {
-    if dry_run {
-        out::line("[dry-run] remove gateway service");
+/// Stops and removes the service of this profile, if there is one.
+fn remove_service(args: &Args, dry_run: bool) -> Result<(), Failed> {
+    let paths = place::paths(&place::environment(), args)?;
+    let (said, _) = service::remove(&paths, dry_run)?;
+    out::line(&said.message);
+    for warning in &said.warnings {
+        out::line(&format!("Warning: {warning}"));
     }
     Ok(())
 }

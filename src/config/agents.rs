@@ -4,6 +4,7 @@
 //! What an agent may say for itself and what `agents.defaults` says for all of them is one
 //! struct, [`Profile`]; a question such as [`Agents::skills`] looks at the agent first.
 
+use super::Heartbeat;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +55,10 @@ pub struct AgentDefaults {
     pub user_timezone: Option<String>,
     /// `agents.defaults.compaction`.
     pub compaction: Compaction,
+    /// How an agent beats that has no block of its own.
+    pub heartbeat: Heartbeat,
+    /// `agents.defaults.heartbeat.agentId`: the one that beats when none has a block of its own.
+    pub heartbeat_agent: Option<String>,
     /// What any agent has unless it says otherwise.
     pub profile: Profile,
 }
@@ -135,6 +140,8 @@ pub struct Agent {
     pub model: Option<ModelChoice>,
     /// How it shows itself.
     pub identity: Identity,
+    /// How it beats, over `agents.defaults.heartbeat`; `None` without a block of its own.
+    pub heartbeat: Option<Heartbeat>,
     /// The rest.
     pub profile: Profile,
     /// Which tools it has, on top of `tools`.
@@ -189,6 +196,25 @@ impl Agents {
             return vec![MAIN_AGENT];
         }
         self.list.iter().map(|agent| agent.id.as_str()).collect()
+    }
+
+    /// How an agent beats; also for one whose beats do not come by themselves.
+    pub fn heartbeat(&self, id: &str) -> &Heartbeat {
+        let own = self.agent(id).and_then(|agent| agent.heartbeat.as_ref());
+        own.unwrap_or(&self.defaults.heartbeat)
+    }
+
+    /// Whether an agent's beats come by themselves: it has a block of its own, or nobody has and
+    /// it is the one that beats for all.
+    pub fn beats(&self, id: &str) -> bool {
+        if self.heartbeat(id).every_ms == 0 {
+            return false;
+        }
+        if self.list.iter().any(|agent| agent.heartbeat.is_some()) {
+            return self.agent(id).is_some_and(|agent| agent.heartbeat.is_some());
+        }
+        let named = self.defaults.heartbeat_agent.as_deref().filter(|id| self.has(id));
+        named.unwrap_or(self.default_agent()) == id
     }
 
     /// The choice of an agent: its own, else the defaults'.
@@ -306,6 +332,8 @@ impl Default for Agents {
                 repo_root: None,
                 user_timezone: None,
                 compaction: Compaction::default(),
+                heartbeat: Heartbeat::default(),
+                heartbeat_agent: None,
                 profile: Profile::default(),
             },
             list: Vec::new(),
@@ -361,6 +389,45 @@ mod tests {
         assert_eq!(agents("{}", &env).workspace("main", Path::new("/s")), Path::new("/h/env"));
         let named = agents("{agents: {defaults: {workspace: '/w'}}}", &env);
         assert_eq!(named.workspace("main", Path::new("/s")), Path::new("/w"));
+    }
+
+    #[test]
+    fn blocks_of_their_own_decide_who_beats() {
+        let table = [
+            ("{}", "main"),
+            ("{agents: {list: [{id: 'a'}, {id: 'b', default: true}]}}", "b"),
+            ("{agents: {list: [{id: 'a'}, {id: 'b', heartbeat: {}}]}}", "b"),
+            ("{agents: {entries: {a: {heartbeat: {every: '1h'}}, b: {heartbeat: {}}}}}", "a b"),
+            ("{agents: {defaults: {heartbeat: {every: '0m'}}}}", ""),
+            (
+                "{agents: {defaults: {heartbeat: {every: '0m'}}, list: [{id: 'a', heartbeat: \
+              {every: '5m'}}, {id: 'b', heartbeat: {}}]}}",
+                "a",
+            ),
+            (
+                "{agents: {defaults: {heartbeat: {agentId: 'B'}}, list: [{id: 'a'}, {id: 'b'}]}}",
+                "b",
+            ),
+            (
+                "{agents: {defaults: {heartbeat: {agentId: 'x'}}, list: [{id: 'a'}, {id: 'b'}]}}",
+                "a",
+            ),
+        ];
+        for (text, want) in table {
+            let agents = agents(text, &[]);
+            let ids = agents.agent_ids().into_iter();
+            let beating: Vec<&str> = ids.filter(|id| agents.beats(id)).collect();
+            assert_eq!(beating.join(" "), want, "{text}");
+        }
+        let text = "{agents: {defaults: {timeoutSeconds: 9, heartbeat: {every: '1h', prompt: 'p'}}, \
+            list: [{id: 'a', heartbeat: {every: '5m'}}]}}";
+        let agents = agents(text, &[]);
+        let own = agents.heartbeat("a");
+        assert_eq!(
+            (own.every_ms, own.prompt.as_str(), own.timeout_ms),
+            (300_000, "p", Some(9_000))
+        );
+        assert_eq!(agents.heartbeat("b").every_ms, 3_600_000);
     }
 
     #[test]

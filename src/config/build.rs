@@ -121,6 +121,7 @@ pub(super) fn build(
         cron: cron::cron(root.get("cron"), paths),
         messages: messages(root.get("messages")),
         exec: hands::exec(root.get("tools").get("exec"), paths),
+        diagnostics: root.get("diagnostics").get("enabled").flag(true),
         web_fetch: hands::web_fetch(root.get("tools").get("web").get("fetch")),
         reach: reach::reach(root),
         tools: tool_policy::policy(root.get("tools")),
@@ -208,6 +209,7 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
                 .and_then(super::tls::fingerprint),
         }),
         tls: tls(at.get("tls"), paths),
+        metrics: at.get("metrics").get("enabled").flag(false),
         hsts: at.get("http").get("securityHeaders").get("strictTransportSecurity").text(),
     }
 }

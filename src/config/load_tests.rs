@@ -254,7 +254,6 @@ fn all_faults_come_at_once_and_in_order() {
 #[test]
 fn security_keys_refuse_unless_they_say_what_we_do() {
     for (text, path) in [
-        ("{gateway: {auth: {allowTailscale: true}}}", "gateway.auth.allowTailscale"),
         (
             "{gateway: {controlUi: {allowInsecureAuth: true}}}",
             "gateway.controlUi.allowInsecureAuth",
@@ -265,7 +264,6 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
         ),
         ("{gateway: {nodes: {allowSkills: true}}}", "gateway.nodes.allowSkills"),
         ("{gateway: {nodes: {pairing: {sshVerify: true}}}}", "gateway.nodes.pairing.sshVerify"),
-        ("{gateway: {tailscale: {mode: 'funnel'}}}", "gateway.tailscale.mode"),
         ("{tools: {exec: {safeBins: ['jq']}}}", "tools.exec.safeBins"),
         ("{tools: {sandbox: {mode: 'x'}}}", "tools.sandbox"),
         ("{agents: {defaults: {sandbox: {mode: 'all'}}}}", "agents.defaults.sandbox"),

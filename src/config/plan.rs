@@ -33,9 +33,49 @@ pub fn changes(old: &Value, new: &Value) -> Vec<Change> {
 pub fn needs(changes: &[Change]) -> Option<Reload> {
     changes.iter().map(|change| change.reload).max_by_key(|reload| match reload {
         Reload::Live => 0,
-        Reload::Rebind => 1,
-        Reload::Restart => 2,
+        Reload::Channel => 1,
+        Reload::Rebind => 2,
+        Reload::Restart => 3,
     })
+}
+
+/// What of the channels connects anew.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Reconnect {
+    /// The channel, `telegram`; `None` for all of them.
+    pub channel: Option<String>,
+    /// One account of it; `None` for the whole channel.
+    pub account: Option<String>,
+}
+
+/// Which channels, and which accounts of them, the changes of class [`Reload::Channel`] are
+/// about; an account is not named beside its whole channel, nor a channel beside all.
+pub fn reconnects(changes: &[Change]) -> Vec<Reconnect> {
+    let ours = changes.iter().filter(|change| change.reload == Reload::Channel);
+    let mut all: Vec<Reconnect> = ours.map(|change| reconnect(&change.path)).collect();
+    all.sort();
+    all.dedup();
+    let whole = |channel: &Option<String>| Reconnect { channel: channel.clone(), account: None };
+    let covered = |one: &Reconnect| {
+        one.channel.is_some() && all.contains(&whole(&None))
+            || one.account.is_some() && all.contains(&whole(&one.channel))
+    };
+    all.iter().filter(|one| !covered(one)).cloned().collect()
+}
+
+/// `channels.telegram.accounts.work.botToken` is about one account; what lies elsewhere, and
+/// what belongs to no one channel, is about all.
+fn reconnect(path: &str) -> Reconnect {
+    let steps = table::parse_path(path).unwrap_or_default();
+    let name = |at: usize| match steps.get(at) {
+        Some(Step::Key(name)) => Some(name.as_str()),
+        _ => None,
+    };
+    let one =
+        name(0) == Some("channels") && !matches!(name(1), Some("defaults" | "modelByChannel"));
+    let channel = name(1).filter(|_| one).map(str::to_owned);
+    let account = name(3).filter(|_| channel.is_some() && name(2) == Some("accounts"));
+    Reconnect { account: account.map(str::to_owned), channel }
 }
 
 fn differ(old: Option<&Value>, new: Option<&Value>, path: &mut Vec<Step>, out: &mut Vec<Change>) {
@@ -81,6 +121,28 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_plan_names_the_channel_and_the_account() {
+        let named = |paths: &[&str]| -> Vec<String> {
+            let change = |path: &&str| Change { path: (*path).to_owned(), reload: Reload::Channel };
+            let changes: Vec<Change> = paths.iter().map(change).collect();
+            let text = |one: Reconnect| {
+                let part = |part: Option<String>| part.unwrap_or_else(|| "*".to_owned());
+                format!("{}/{}", part(one.channel), part(one.account))
+            };
+            reconnects(&changes).into_iter().map(text).collect()
+        };
+        let work = "channels.telegram.accounts.work.botToken";
+        assert_eq!(named(&[work, work]), ["telegram/work"]);
+        assert_eq!(named(&[work, "channels.discord.token"]), ["discord/*", "telegram/work"]);
+        assert_eq!(named(&[work, "channels.telegram.groups[\"a.b\"].x"]), ["telegram/*"]);
+        assert_eq!(named(&[work, "channels.telegram.accounts"]), ["telegram/*"]);
+        assert_eq!(named(&[work, "channels.defaults.dmPolicy"]), ["*/*"]);
+        assert_eq!(named(&[work, "channels"]), ["*/*"]);
+        let live = [Change { path: work.to_owned(), reload: Reload::Live }];
+        assert_eq!(reconnects(&live), []);
+    }
 
     #[test]
     fn paths_and_classes() {

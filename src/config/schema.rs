@@ -73,8 +73,8 @@ fn below(path: &str, child: &Key) -> String {
 /// What an edit causes in mode `hybrid`.
 fn reload_kind(key: &Key) -> &'static str {
     match key.reload {
-        Reload::Live => "hot",
-        Reload::Rebind | Reload::Restart => "restart",
+        Reload::Live | Reload::Channel | Reload::Rebind => "hot",
+        Reload::Restart => "restart",
     }
 }
 

@@ -1,9 +1,9 @@
 //! `gateway.shutdownBudgetMs`: how long a gateway that was told to stop may take in all.
 //!
 //! ```text
-//!   SIGTERM - active runs finish: drain_ms -> told, closed, flushed, saved: reserve_ms -> gone
-//!   |<------------------ the budget: gateway.shutdownBudgetMs ------------------>|
-//!   |<------------------ the service manager kills: stop_timeout_secs ---------------->|
+//!   SIGTERM --- active runs finish: drain_ms --> told, closed, flushed, saved: reserve_ms --> gone
+//!   |<----------------------- the budget: gateway.shutdownBudgetMs ----------------------->|
+//!   |<----------------------- the service manager kills: stop_timeout_secs --------------------->|
 //! ```
 //!
 //! The key is ours: the reference's budget of 325 s is built in. A file that names it is not for

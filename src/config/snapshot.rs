@@ -26,6 +26,8 @@ use super::tool_policy::ToolPolicy;
 pub struct Config {
     /// Section `gateway`.
     pub gateway: Gateway,
+    /// `diagnostics.enabled`: what happened lately is recorded, without a word of anybody.
+    pub diagnostics: bool,
     /// Section `models`.
     pub models: Models,
     /// Section `agents`.
@@ -279,6 +281,8 @@ pub struct Gateway {
     pub remote: Option<Remote>,
     /// `gateway.tls`.
     pub tls: super::Tls,
+    /// `gateway.metrics.enabled`: `GET /metrics` answers.
+    pub metrics: bool,
     /// `gateway.http.securityHeaders.strictTransportSecurity`: the header's value, if it is sent.
     pub hsts: Option<String>,
 }
@@ -631,6 +635,7 @@ impl Config {
     pub fn defaults() -> Self {
         Self {
             gateway: Gateway::default(),
+            diagnostics: true,
             models: Models::default(),
             agents: Agents::default(),
             skills: Skills::default(),
@@ -680,6 +685,7 @@ impl Default for Gateway {
             proxies: Proxies::default(),
             remote: None,
             tls: super::Tls::default(),
+            metrics: false,
             hsts: None,
         }
     }

@@ -70,6 +70,8 @@ pub enum Kind {
 pub enum Reload {
     /// Taken over at once.
     Live,
+    /// The channel it belongs to connects anew, or the one account of it; the others go on.
+    Channel,
     /// A new listener opens before the old one closes.
     Rebind,
     /// The process starts anew when its runs are done.
@@ -119,6 +121,11 @@ impl Key {
             required: false,
             advice: "",
         }
+    }
+
+    const fn channel(mut self) -> Self {
+        self.reload = Reload::Channel;
+        self
     }
 
     const fn rebind(mut self) -> Self {

@@ -269,7 +269,9 @@ impl Walk<'_, '_> {
         self.hooks();
         self.tool_lists();
         self.cron();
+        self.heartbeats();
         self.proxies();
+        self.tailscale();
         let gateway = self.root.get("gateway");
         let bind = gateway.and_then(|g| g.get("bind"));
         if let Some(bind) = bind.filter(|bind| bind.as_str() == Some("custom"))
@@ -318,6 +320,30 @@ impl Walk<'_, '_> {
         }
     }
 
+    /// Durations and times of the day are words.
+    fn heartbeats(&mut self) {
+        let Some(agents) = self.root.get("agents") else { return };
+        let mut blocks = vec![(steps(&["agents", "defaults"]), agents.get("defaults"))];
+        if let Some(TreeKind::List(items)) = agents.get("list").map(|list| &list.kind) {
+            let path = |index| [steps(&["agents", "list"]), vec![Step::Index(index)]].concat();
+            blocks.extend(items.iter().enumerate().map(|(index, it)| (path(index), Some(it))));
+        }
+        if let Some(TreeKind::Map(entries)) = agents.get("entries").map(|map| &map.kind) {
+            let path = |key: &str| steps(&["agents", "entries", key]);
+            blocks.extend(entries.iter().map(|it| (path(&it.key), Some(&it.value))));
+        }
+        for (path, block) in blocks {
+            let Some(block) = block.and_then(|block| block.get("heartbeat")) else { continue };
+            for (keys, what) in super::heartbeat::faults(&block.to_value()) {
+                let at = keys.iter().try_fold(block, |tree, key| tree.get(key)).unwrap_or(block);
+                self.path.clone_from(&path);
+                self.path.extend(steps(&["heartbeat"]));
+                self.path.extend(steps(&keys));
+                self.error(at.place, what);
+            }
+        }
+    }
+
     /// Addresses and header names of the proxies that vouch for clients.
     fn proxies(&mut self) {
         let Some(gateway) = self.root.get("gateway") else { return };
@@ -326,6 +352,17 @@ impl Walk<'_, '_> {
             self.path = steps(&["gateway"]);
             self.path.extend(steps(&path));
             self.error(key.place, what);
+        }
+    }
+
+    /// What an operator has to type, since this gateway does not.
+    fn tailscale(&mut self) {
+        let Some(gateway) = self.root.get("gateway") else { return };
+        for (path, what) in super::tailscale::warnings(&gateway.to_value()) {
+            let key = path.iter().try_fold(gateway, |tree, key| tree.get(key)).unwrap_or(gateway);
+            self.path = steps(&["gateway"]);
+            self.path.extend(steps(&path));
+            self.files.warn(key.place, &self.path, what);
         }
     }
 

@@ -1,11 +1,11 @@
 //! What the gateway keeps of its agents between runs, and the prompt it puts before each.
 
 use super::skills::Seen;
-use super::{Gateway, local, runs};
+use super::{Gateway, heartbeat, local, runs};
 use crate::agent::prompt::{self, Facts};
 use crate::agent::run::{Candidate, Via};
 use crate::agent::turn::{Part, Turn};
-use crate::agent::workspace::Files;
+use crate::agent::workspace::{Excerpt, Files};
 use crate::agent::{Ask, Thinking, tool_name};
 use crate::limits;
 use crate::wire::text::rfc3339_ms;
@@ -156,6 +156,18 @@ impl Gateway {
         if config.agents.injects(agent) && ask.prompt != prompt::Mode::None {
             files = Some(kept.files.look(disk, &dir, config.agents.bootstrap_chars(agent)));
         }
+        // Nobody reads what only beats are for when none comes.
+        let beats = config.agents.heartbeat(agent).every_ms > 0;
+        let mut files = files.as_deref().unwrap_or_default();
+        let some: Vec<Excerpt>;
+        if ask.light || !beats {
+            let shown = |file: &&Excerpt| match file.name {
+                heartbeat::FILE => beats,
+                _ => !ask.light,
+            };
+            some = files.iter().filter(shown).cloned().collect();
+            files = &some;
+        }
         let repo = match &config.agents.defaults.repo_root {
             Some(root) => Some(root.clone()),
             None => kept.repo_of(&dir, |path| disk.stat(path).is_ok()),
@@ -191,7 +203,7 @@ impl Gateway {
             tools: tools.collect(),
             skills: &skills,
             workspace: &workspace,
-            files: files.as_deref().unwrap_or_default(),
+            files,
             date: &date(self.now.wall_ms),
             timezone: config.agents.defaults.user_timezone.as_deref(),
             runtime: &runtime,

@@ -77,6 +77,7 @@ impl Gateway {
         let mut made: [Option<Option<Vec<u8>>>; 2] = [None, None];
         let mut frame = std::mem::take(&mut self.scratch);
         let mut slow: Vec<ConnId> = Vec::new();
+        let mut dropped = 0;
         self.conns.each_client(|id, conn| {
             let waiting = conn.waiting(turn);
             let State::Client(client) = &mut conn.state else { return };
@@ -95,6 +96,7 @@ impl Gateway {
             client.seq += 1;
             // What this turn itself sends is no sign of a slow reader.
             if conn.queued > limits::WS_DROP_EVENTS && !unlimited {
+                dropped += 1;
                 return;
             }
             frame.clear();
@@ -109,6 +111,7 @@ impl Gateway {
             }
         });
         self.give_back(frame);
+        self.events_dropped(dropped);
         for id in slow {
             self.close_socket(id, close::POLICY, "slow consumer", fx);
         }
@@ -117,6 +120,7 @@ impl Gateway {
     /// Every 30 s: `tick`; every minute: `health`.
     pub(super) fn tick(&mut self, fx: &mut Effects) {
         self.timers.arm(self.now.time.after_ms(limits::TICK_MS), Timer::Tick);
+        self.pulse();
         if self.conns.clients_len() == 0 {
             return;
         }

@@ -20,6 +20,8 @@ pub(super) struct Conn {
     generation: u32,
     /// Who it is from; ours, for an upstream.
     pub(super) peer: SocketAddr,
+    /// It reached us at a loopback address, or is ours.
+    pub(super) inward: bool,
     /// What it is.
     pub(super) state: State,
     /// Bytes the driver holds for it, by its last report.
@@ -164,6 +166,7 @@ impl Conns {
         let conn = Conn {
             generation: id.generation,
             peer,
+            inward: true,
             state,
             queued: 0,
             sent: 0,

@@ -7,6 +7,7 @@
 //! journal.
 
 use super::Gateway;
+use super::heartbeat::Beat;
 use super::runs::{Cause, NewRun, digest};
 use crate::agent::turn::{Part, Turn};
 use crate::limits;
@@ -24,18 +25,9 @@ struct Event {
 }
 
 /// Events by session.
+#[derive(Default)]
 pub(super) struct Events {
     by_key: BTreeMap<String, VecDeque<Event>>,
-    /// `set-heartbeats`: off, wakes only leave their event.
-    pub(super) heartbeats: bool,
-    /// When the last run was started for events.
-    pub(super) last_ms: Option<u64>,
-}
-
-impl Default for Events {
-    fn default() -> Self {
-        Self { by_key: BTreeMap::new(), heartbeats: true, last_ms: None }
-    }
 }
 
 /// What became of an event.
@@ -78,6 +70,18 @@ impl Events {
         let event = Event { text: text.to_owned(), at_ms };
         self.by_key.insert(key.to_owned(), VecDeque::from([event]));
         Some(Outcome::Queued)
+    }
+
+    /// Whether something waits for a session.
+    pub(super) fn wait_for(&self, key: &str) -> bool {
+        self.by_key.get(key).is_some_and(|waiting| !waiting.is_empty())
+    }
+
+    /// What waits for one session waits for another instead.
+    pub(super) fn move_to(&mut self, from: &str, to: &str) {
+        if let Some(waiting) = self.by_key.remove(from) {
+            self.by_key.insert(to.to_owned(), waiting);
+        }
     }
 
     /// The lines that a model reads; none when nothing waits.
@@ -142,7 +146,7 @@ impl Gateway {
                 limits::SYSTEM_EVENT_SESSIONS
             ))
         })?;
-        if later || !self.events.heartbeats {
+        if later || !self.heartbeats.on {
             return Ok((outcome, None));
         }
         let Some(lines) = self.events.lines(key) else { return Ok((outcome, None)) };
@@ -152,12 +156,15 @@ impl Gateway {
         let new = NewRun {
             message: Some(message),
             digest,
+            beat: Some(Beat::Wake),
             ..NewRun::new(id.clone(), Cause::Agent, key.to_owned(), agent.to_owned())
         };
         match self.accept_run(new) {
             Ok(_) => {
                 self.events.by_key.remove(key);
-                self.events.last_ms = Some(now_ms);
+                let config = self.config.clone();
+                let by = config.agents.heartbeat(agent);
+                self.heartbeats.began(&id, Beat::Wake, by, now_ms);
                 return Ok((outcome, Some(id)));
             }
             Err(error) => log::warn!(target: "hooks",

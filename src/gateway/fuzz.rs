@@ -573,7 +573,11 @@ impl World {
                 assert!(known, "no such dial to cancel");
             }
             Effect::Exit { .. } | Effect::Reexec => self.left = true,
-            Effect::StopListening | Effect::ListenerTls(_) => {}
+            Effect::Listen(places) => {
+                let all = places.iter().map(|place| place.addr).collect();
+                self.on(Input::Listening(Ok(all)));
+            }
+            Effect::StopListening | Effect::ListenerTls(_) | Effect::Tell(_) => {}
             Effect::Spawn { child, .. } => {
                 let event = ChildEvent::Failed("there are no children here".to_owned());
                 self.on(Input::Child { child, event });
@@ -703,7 +707,9 @@ pub(super) fn boot(config: usize, mode: AuthMode, disk: &Memory, now: Now) -> Ga
         platform: "linux",
         pid: 7,
         port: 18789,
+        listening: vec![([127, 0, 0, 1], 18_789).into()],
         interfaces: || Some(Vec::new()),
+        vitals: || None,
     };
     let setup = Setup {
         config: Rc::clone(&config),

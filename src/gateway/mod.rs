@@ -26,11 +26,13 @@ mod conn;
 mod connect;
 mod cron;
 mod devices;
+mod diagnostics;
 mod events;
 mod exchange;
 mod fuzz;
 mod fuzz_documents;
 mod guess;
+mod heartbeat;
 mod http;
 mod local;
 mod nodes;
@@ -66,6 +68,7 @@ use crate::store::Disk;
 use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
 pub use cron::{complaints as cron_complaints, time_ms as cron_time_ms};
+pub use diagnostics::Vitals;
 #[doc(hidden)]
 pub use fuzz::fuzz;
 #[doc(hidden)]
@@ -94,8 +97,12 @@ pub struct Host {
     pub pid: u32,
     /// The port that is open.
     pub port: u16,
+    /// Every address that is open, the first one first.
+    pub listening: Vec<std::net::SocketAddr>,
     /// Reads the addresses of the machine's interfaces; `None` when it cannot.
     pub interfaces: fn() -> Option<Vec<std::net::IpAddr>>,
+    /// Reads what the system says of this process; `None` when it cannot.
+    pub vitals: fn() -> Option<Vitals>,
 }
 
 /// Everything a gateway needs to be born; the same for both drivers.
@@ -144,6 +151,7 @@ pub struct Gateway {
     sessions: Sessions,
     usage: crate::sessions::usage::Usage,
     cron: cron::Cron,
+    heartbeats: heartbeat::Heartbeats,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
     web: tools::Web,
@@ -182,6 +190,7 @@ pub struct Gateway {
     strangers: strangers::Strangers,
     tls: tls::Seen,
     events: events::Events,
+    diagnostics: diagnostics::Diagnostics,
     trailing: Vec<voice::Trailing>,
     /// Reused for every event, so that a broadcast allocates once.
     scratch: Vec<u8>,
@@ -252,6 +261,7 @@ impl Gateway {
             sessions,
             usage,
             cron: cron::Cron::default(),
+            heartbeats: heartbeat::Heartbeats::default(),
             runs,
             exchanges: exchange::Exchanges::default(),
             web: tools::Web::default(),
@@ -280,14 +290,17 @@ impl Gateway {
             strangers: strangers::Strangers::default(),
             tls: tls::Seen::default(),
             events: events::Events::default(),
+            diagnostics: diagnostics::Diagnostics::new(now.time),
             trailing: Vec::new(),
             scratch: Vec::with_capacity(limits::SCRATCH),
             faults: Faults::default(),
         };
         gateway.settle_unfinished();
         gateway.open_cron();
+        gateway.plan_heartbeats();
         gateway.forget_unpaired_nodes();
         gateway.begin_tls();
+        gateway.begin_diagnostics();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
         if gateway.reload.is_some() {
             gateway.timers.arm(now.time.after_ms(limits::CONFIG_POLL_MS), Timer::Watch);
@@ -480,6 +493,9 @@ impl Gateway {
             self.serve_http(id, fx);
             self.count_held(id);
         }
+        if let Some(due) = self.timers.next().filter(|due| *due <= self.now.time) {
+            self.woke(due);
+        }
         while let Some(timer) = self.timers.pop(self.now.time) {
             match timer {
                 Timer::Conn(id) => self.conn_due(id, fx),
@@ -489,6 +505,7 @@ impl Gateway {
                 Timer::Work => self.step_tools(),
                 Timer::Tick => self.tick(fx),
                 Timer::Cron => self.cron_due(fx),
+                Timer::Heartbeat => self.heartbeats_due(fx),
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),
                 Timer::Exchange(id) => self.exchange_due(id, fx),
@@ -558,8 +575,9 @@ impl Core for Gateway {
     fn on(&mut self, now: Now, input: Input<'_>, fx: &mut Effects) {
         self.now = now;
         match input {
-            Input::Accepted { conn, peer, local: _ } => {
-                self.conns.insert(conn, peer, State::Http(Box::default()));
+            Input::Accepted { conn, peer, local } => {
+                let inserted = self.conns.insert(conn, peer, State::Http(Box::default()));
+                inserted.inward = local.ip().to_canonical().is_loopback();
                 self.wait_until(conn, Some(now.time.after_ms(limits::HTTP_HEAD_MS)));
                 self.meet(conn, peer.ip(), fx);
             }
@@ -579,6 +597,7 @@ impl Core for Gateway {
                     self.exec_child(child, event, fx);
                 }
             }
+            Input::Listening(outcome) => self.listening(outcome, fx),
             Input::Signal(signal) => self.signal(signal, fx),
             Input::Starved => self.make_room(fx),
             Input::Wake => self.wake(fx),

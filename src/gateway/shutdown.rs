@@ -3,15 +3,14 @@
 //!
 //! ```text
 //!   serving --signal--> draining (readyz 503, no new work, runs go on)
-//!     --last run over, or the drain budget over, or a second signal-->
-//!       shutdown event, close 1012, leave
+//!     --last run over, drain budget over, or a second signal--> shutdown event, close 1012, leave
 //! ```
 
 use super::Gateway;
 use super::broadcast::To;
 use super::conn::State;
 use super::timers::Timer;
-use crate::driver::{ConnId, Effect, Effects, Signal};
+use crate::driver::{ConnId, Effect, Effects, Signal, Standing};
 use crate::limits;
 use crate::protocol::close;
 use serde_json::{Value, json};
@@ -28,7 +27,16 @@ pub(super) enum Leaving {
 impl Gateway {
     pub(super) fn signal(&mut self, signal: Signal, fx: &mut Effects) {
         match (signal, self.leaving) {
-            (Signal::Reload, _) => self.reload_all(fx),
+            (Signal::Reload, leaving) => {
+                // Secrets that programs know may come later; the old ones serve until then.
+                if leaving.is_none() {
+                    fx.push(Effect::Tell(Standing::Reloading));
+                }
+                self.reload_all(fx);
+                if leaving.is_none() {
+                    fx.push(Effect::Tell(Standing::Ready(String::new())));
+                }
+            }
             (_, Some(Leaving::Gone)) => {}
             // Asked twice: the operator does not want to wait for the runs.
             (_, Some(Leaving::Draining { .. })) => self.leave(fx),
@@ -38,6 +46,11 @@ impl Gateway {
                 log::info!(target: "gateway", "{}; {active} active runs",
                     if restart { "restarting" } else { "stopping" });
                 self.leaving = Some(Leaving::Draining { restart });
+                fx.push(Effect::Tell(if restart {
+                    Standing::Busy(format!("restarting; {active} active runs"))
+                } else {
+                    Standing::Stopping(format!("stopping; {active} active runs"))
+                }));
                 let drain_ms = self.config.gateway.shutdown.drain_ms();
                 self.timers.arm(self.now.time.after_ms(drain_ms), Timer::Drain);
                 self.leave_if_idle(fx);
@@ -73,6 +86,7 @@ impl Gateway {
         if matches!(self.leaving, Some(Leaving::Draining { .. })) {
             log::warn!(target: "gateway", "the drain time is over; {} runs are cut short",
                 self.runs.active_len());
+            self.keep_bundle("gateway.shutdown_timeout");
             self.leave(fx);
         }
     }

@@ -45,6 +45,9 @@ impl Gateway {
                 Some(Err(violation)) => {
                     let code = violation.close_code();
                     log::info!(target: "gateway/ws", "closing a client: {violation}");
+                    if code == close::TOO_BIG {
+                        self.payload_refused("gateway.ws", limits::WS_MESSAGE);
+                    }
                     return self.close_socket(id, code, violation.reason(), fx);
                 }
             }
@@ -52,6 +55,7 @@ impl Gateway {
         if self.memory_full() {
             let half_read = self.conns.client(id).is_some_and(|c| c.recv.buffered() > 0);
             if half_read {
+                self.memory_pressed();
                 self.close_socket(id, close::TRY_AGAIN, "out of memory (limit memory)", fx);
             }
         }
@@ -70,12 +74,25 @@ impl Gateway {
 
     fn dispatch(&mut self, id: ConnId, request: &Request, fx: &mut Effects) {
         let request_id = &request.id;
-        match self.call(id, request, fx) {
+        let answer = self.call(id, request, fx);
+        self.count_request(&request.method, &answer);
+        match answer {
             Ok(Answer::Value(value)) => self.respond_ok(id, request_id, &value, fx),
             Ok(Answer::Json(json)) => self.respond_json(id, request_id, &json, fx),
             Ok(Answer::Handled) => {}
             Err(error) => self.respond_error(id, request_id, &error, fx),
         }
+    }
+
+    fn count_request(&mut self, method: &str, answer: &Result<Answer, ErrorShape>) {
+        // A method that nobody knows has no name of ours.
+        let method = find(method, 4).or(find(method, 3)).map_or("unknown", |row| row.name);
+        let outcome = match answer {
+            Ok(Answer::Value(_) | Answer::Json(_)) => "ok",
+            Ok(Answer::Handled) => "later",
+            Err(_) => "error",
+        };
+        self.request_counted(method, outcome);
     }
 
     /// Every check of the operations table, then the handler.
@@ -104,6 +121,7 @@ impl Gateway {
         }
         check(&request.params, row.params, row.open)
             .map_err(|what| ErrorShape::params(row.name, &what))?;
+        self.working_on(row.name);
         self.handle(row.op, id, &request.id, &request.params, fx)
     }
 
@@ -150,6 +168,7 @@ impl Gateway {
         if self.conns.client(id).is_none() {
             return;
         }
+        self.error_counted(error);
         self.send(id, fx, |out| {
             let mut frame = Vec::with_capacity(256);
             write_error(&mut frame, request, error);

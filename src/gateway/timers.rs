@@ -25,6 +25,8 @@ pub(super) enum Timer {
     Work,
     /// The next scheduled job, or a look at the clock.
     Cron,
+    /// The next heartbeat, or a look at the clock.
+    Heartbeat,
     /// The `tick` event.
     Tick,
     /// Writing indexes and syncing journals.

@@ -139,6 +139,7 @@ impl Gateway {
             row.provider = field("provider");
             row.model = field("model");
             row.totals = totals_of(message);
+            self.tokens_counted(&row.totals);
             let known = self.config.models.providers.get(&row.provider);
             let known = known.is_some_and(|known| known.models.iter().any(|m| m.id == row.model));
             let free = row.totals.total_tokens == 0 || row.provider == "local";

@@ -20,6 +20,7 @@
 
 use super::Gateway;
 use super::broadcast::To;
+use super::heartbeat::is_hidden;
 use super::runs::{Active, Cause, NewRun, outcome_text, receipt, stop_reason};
 use crate::agent::ToolCall;
 use crate::agent::run::{Outcome, Run, RunEvent};
@@ -36,6 +37,7 @@ pub(super) struct Voice {
     seq3: u64,
     /// A chat run has `status` events and `isHeartbeat`.
     chat: bool,
+    beat: bool,
     item: String,
     /// Turns of the model, from 1: the end of the item's id.
     turns: u32,
@@ -54,6 +56,7 @@ impl Voice {
             seq: 0,
             seq3: 0,
             chat: new.cause == Cause::Chat,
+            beat: new.beat.is_some(),
             item,
             turns: 1,
             known: 0,
@@ -399,7 +402,7 @@ impl Gateway {
         }
     }
 
-    /// `session.message`: a message reached the transcript.
+    /// `session.message`: a message reached the transcript; not of what nobody is shown.
     pub(super) fn tell_message(
         &mut self,
         run: &Active,
@@ -419,6 +422,9 @@ impl Gateway {
         appended: &Appended,
         fx: &mut Effects,
     ) {
+        if is_hidden(message) {
+            return;
+        }
         let shown = super::rpc::chat::shown(message.clone(), &appended.id, appended.seq);
         self.broadcast("session.message", To::Session(key), fx, &|protocol| {
             // Protocol 3 counts from 0.
@@ -486,8 +492,8 @@ fn agent_payload(
     if stream == "lifecycle" {
         payload["sessionId"] = json!(run.session_id);
     }
-    if run.voice.chat {
-        payload["isHeartbeat"] = json!(false);
+    if run.voice.chat || run.voice.beat {
+        payload["isHeartbeat"] = json!(run.voice.beat);
     }
     Some(payload)
 }

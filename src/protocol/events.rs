@@ -32,6 +32,7 @@ pub const EVENTS: &[Event] = &[
     row("exec.approval.requested", APPROVALS),
     row("exec.approval.resolved", APPROVALS),
     row("health", READ),
+    row("heartbeat", READ),
     row("node.hostStats", READ),
     row("node.invoke.request", Scope::Node),
     row("node.pair.requested", PAIRING),

@@ -82,7 +82,7 @@ impl Reactor {
     }
 
     /// Gives a peer its slot.
-    fn seat<C: Core>(
+    pub(super) fn seat<C: Core>(
         &mut self,
         stream: TcpStream,
         peer: SocketAddr,

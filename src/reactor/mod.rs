@@ -26,6 +26,8 @@ mod certificate;
 mod child;
 mod dial;
 mod inbound;
+mod listen;
+pub mod notify;
 mod resolver;
 mod signals;
 mod slot;
@@ -47,7 +49,9 @@ pub fn check_tls(files: &TlsFiles) -> Result<(), String> {
     certificate::Server::new(files).map(drop)
 }
 
-use crate::driver::{Closed, ConnId, Core, Effect, Effects, Input, Now, Signal, Time, TlsFiles};
+use crate::driver::{
+    Closed, ConnId, Core, Effect, Effects, Input, Now, Signal, Standing, Time, TlsFiles,
+};
 use crate::limits;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
@@ -113,6 +117,8 @@ pub struct Reactor {
     children: child::Children,
     signals: signals::Signals,
     leaving: Option<(Leave, Time)>,
+    /// The service manager that started us, if it wants to hear of us.
+    notify: Option<notify::Notify>,
     scratch: Vec<u8>,
     /// Events that named a slot of an earlier life; shown by tests.
     late_events: u64,
@@ -146,6 +152,7 @@ impl Reactor {
             children: child::Children::default(),
             signals,
             leaving: None,
+            notify: None,
             scratch: vec![0; limits::READ_CHUNK],
             late_events: 0,
         })
@@ -176,6 +183,24 @@ impl Reactor {
         self.inbound.speak(files)
     }
 
+    /// Has a service manager hear where the gateway stands, and that the loop turns.
+    pub fn report_to(&mut self, notify: notify::Notify) {
+        self.notify = Some(notify);
+    }
+
+    fn tell(&self, standing: &Standing) {
+        if let Some(notify) = &self.notify {
+            notify.tell(standing);
+        }
+    }
+
+    /// What a manager shows beside a gateway that serves.
+    fn serving(&self) -> String {
+        let all = self.listeners.iter().filter_map(|listener| listener.local_addr().ok());
+        let all: Vec<String> = all.map(|addr| addr.to_string()).collect();
+        format!("listening on {}", all.join(", "))
+    }
+
     /// The first listener, for a re-execution that keeps it; the others close here.
     pub fn take_listener(&mut self) -> Option<TcpListener> {
         self.listeners.drain(..).next()
@@ -197,6 +222,7 @@ impl Reactor {
     pub fn run<C: Core>(&mut self, core: &mut C) -> io::Result<Leave> {
         let mut events = Events::with_capacity(256);
         let mut fx = Effects::with_room(limits::ROOM);
+        self.tell(&Standing::Ready(self.serving()));
         loop {
             // What the last turn could not carry out must not wait for an event.
             let timeout = if fx.is_empty() { self.timeout(core) } else { Some(Duration::ZERO) };
@@ -213,6 +239,9 @@ impl Reactor {
             core.turn_end(now, &mut fx);
             self.carry_out(now, core, &mut fx);
             self.free_dying();
+            if let Some(notify) = &mut self.notify {
+                notify.alive(now.time);
+            }
             if let Some((leave, deadline)) = self.leaving
                 && (self.slots.nobody_to_flush() && self.no_children() || now.time >= deadline)
             {
@@ -238,6 +267,7 @@ impl Reactor {
             self.inbound.deadline(),
             self.slots.linger_deadline(),
             self.leaving.map(|(_, deadline)| deadline),
+            self.notify.as_ref().and_then(notify::Notify::deadline),
         ]
         .into_iter()
         .flatten()
@@ -568,6 +598,10 @@ impl Reactor {
             }
             #[cfg(not(unix))]
             Effect::Kill { .. } | Effect::ChildInput { .. } | Effect::ChildInputEnd { .. } => {}
+            Effect::Listen(places) => {
+                let outcome = self.relisten(&places, now, core, fx);
+                core.on(now, Input::Listening(outcome), fx);
+            }
             Effect::StopListening => {
                 self.accepting = false;
                 for mut listener in self.listeners.drain(..) {
@@ -584,7 +618,13 @@ impl Reactor {
                 self.accepting = false;
                 self.leaving = Some((Leave::Exit(code), now.time.after_ms(limits::LINGER_MS)));
             }
+            Effect::Tell(Standing::Ready(text)) if text.is_empty() => {
+                self.tell(&Standing::Ready(self.serving()));
+            }
+            Effect::Tell(standing) => self.tell(&standing),
             Effect::Reexec => {
+                // Ready again is for the next image to say.
+                self.tell(&Standing::Reloading);
                 self.accepting = false;
                 self.leaving = Some((Leave::Reexec, now.time.after_ms(limits::LINGER_MS)));
             }

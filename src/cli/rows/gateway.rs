@@ -1,7 +1,44 @@
 //! `gateway` and what it is asked: the rows.
 
 use super::*;
-use crate::cli::{call, control, gateway_run, health, status};
+use crate::cli::{call, control, gateway_run, health, service, status};
+
+const INSTALL: &[Flag] = &[
+    Flag {
+        long: "port",
+        short: None,
+        takes: Takes::Number("port", 1, 65_535),
+        about: "Fix the port; else the configuration decides",
+    },
+    switch("force", "Write it anew if it is installed; restarts the gateway"),
+    switch("system", "A service of the machine instead of this user's (systemd)"),
+    text("user", "account", "Whose gateway a service of the machine is"),
+    switch("allow-unconfigured", "Start without gateway.mode=local"),
+    text("token", "token", "Kept in .env of the state directory, never in the service"),
+    text("wrapper", "path", "A program that runs the gateway with the words it is given"),
+    text("runtime", "node|bun", ""),
+    text("runtime-path", "path", ""),
+    switch("print", "Print the definition; write and start nothing"),
+    JSON,
+];
+const STOP: &[Flag] = &[
+    PATIENCE,
+    switch("disable", "launchd: not even a log-in starts it until gateway start"),
+    switch("force", "Do not wait for active runs"),
+    JSON,
+];
+const RESTART: &[Flag] = &[
+    PATIENCE,
+    switch("force", "Do not wait for active runs"),
+    switch("safe", "Wait for active runs, within the shutdown budget (as without it)"),
+    switch("skip-deferral", "With --safe: do not wait for active runs"),
+    text("wait", "time", "Time for active runs and the start: 500, 10s, 5m; 0 for ever"),
+    switch("preserve-definition", "Keep the service's definition (as without it)"),
+    URL,
+    TOKEN,
+    PASSWORD,
+    JSON,
+];
 
 /// See the module's head.
 pub const ROWS: &[Command] = &[
@@ -39,11 +76,38 @@ pub const ROWS: &[Command] = &[
         examples: &[],
     },
     Command {
+        path: &["gateway", "install"],
+        run: Some(service::install),
+        about: "Install the gateway as a service and start it",
+        operands: &[],
+        flags: INSTALL,
+        examples: &[
+            "openclaw gateway install                         for this user",
+            "sudo openclaw gateway install --system --user me for the machine (systemd)",
+        ],
+    },
+    Command {
+        path: &["gateway", "uninstall"],
+        run: Some(service::uninstall),
+        about: "Stop the gateway's service and remove it",
+        operands: &[],
+        flags: &[JSON],
+        examples: &[],
+    },
+    Command {
+        path: &["gateway", "start"],
+        run: Some(service::start),
+        about: "Start the installed service",
+        operands: &[],
+        flags: &[JSON],
+        examples: &[],
+    },
+    Command {
         path: &["gateway", "stop"],
         run: Some(control::stop),
         about: "Stop this profile's gateway once its active runs are done",
         operands: &[],
-        flags: &[PATIENCE],
+        flags: STOP,
         examples: &[],
     },
     Command {
@@ -51,7 +115,7 @@ pub const ROWS: &[Command] = &[
         run: Some(control::restart),
         about: "Restart this profile's gateway in place; the port stays open",
         operands: &[],
-        flags: &[PATIENCE, URL, TOKEN, PASSWORD],
+        flags: RESTART,
         examples: &[],
     },
     Command {

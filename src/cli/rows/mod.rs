@@ -10,7 +10,7 @@ mod gateway;
 mod look;
 
 use super::table::{Command, Flag, Handler, Takes};
-use crate::config::{AuthMode, Bind};
+use crate::config::{AuthMode, Bind, tailscale};
 
 const fn switch(long: &'static str, about: &'static str) -> Flag {
     Flag { long, short: None, takes: Takes::Nothing, about }
@@ -127,6 +127,12 @@ const GATEWAY_RUN: &[Flag] = &[
         short: None,
         takes: Takes::Word(&AuthMode::WORDS),
         about: "How callers prove themselves (default: file, token)",
+    },
+    Flag {
+        long: "tailscale",
+        short: None,
+        takes: Takes::Word(tailscale::WORDS),
+        about: "Say what to type for a route of Tailscale's; none is made",
     },
     text("token", "token", "Token that callers must show (default: file, then environment)"),
     text("password", "password", "Password that callers must show (same order)"),

@@ -3,9 +3,11 @@
 use super::super::agents::{
     Agent, AgentDefaults, Agents, Compaction, Identity, Injection, Profile,
 };
+use super::super::heartbeat;
 use super::super::paths::Paths;
 use super::super::skills::{SkillEntry, Skills};
 use super::{At, agent_id};
+use serde_json::Value;
 use std::path::PathBuf;
 
 pub(super) fn agents(at: At<'_>, paths: &Paths) -> Agents {
@@ -14,6 +16,8 @@ pub(super) fn agents(at: At<'_>, paths: &Paths) -> Agents {
     let aliases = defaults.get("models").entries();
     let listed = at.get("list").items().map(|at| (at.get("id").text().unwrap_or_default(), at));
     let entries = at.get("entries").entries().map(|(id, at)| (id.to_owned(), at));
+    let shared = defaults.get("heartbeat").value;
+    let turn_seconds = defaults.get("timeoutSeconds").number();
     Agents {
         defaults: AgentDefaults {
             workspace: path(defaults.get("workspace"), paths),
@@ -42,6 +46,8 @@ pub(super) fn agents(at: At<'_>, paths: &Paths) -> Agents {
             repo_root: path(defaults.get("repoRoot"), paths),
             user_timezone: defaults.get("userTimezone").text(),
             compaction: compaction(defaults.get("compaction")),
+            heartbeat: heartbeat::resolve(&Value::Null, shared, turn_seconds),
+            heartbeat_agent: shared.get("agentId").and_then(Value::as_str).and_then(agent_id),
             profile: profile(defaults),
         },
         by_entries: at.get("list").items().next().is_none() && !at.get("entries").is_null(),
@@ -56,6 +62,9 @@ pub(super) fn agents(at: At<'_>, paths: &Paths) -> Agents {
                     workspace: path(at.get("workspace"), paths),
                     model: at.get("model").model(),
                     identity: identity(at.get("identity")),
+                    heartbeat: Some(at.get("heartbeat").value)
+                        .filter(|own| !own.is_null())
+                        .map(|own| heartbeat::resolve(own, shared, turn_seconds)),
                     profile: profile(at),
                     tools: super::tool_policy::policy(at.get("tools")),
                 })

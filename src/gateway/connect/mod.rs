@@ -134,6 +134,9 @@ impl Gateway {
                 Some(Err(violation)) => {
                     let code = violation.close_code();
                     let reason = if code == close::TOO_BIG { "" } else { violation.reason() };
+                    if code == close::TOO_BIG {
+                        self.payload_refused("gateway.ws.preauth", crate::limits::WS_FRAME_PREAUTH);
+                    }
                     self.close_socket(id, code, reason, fx);
                 }
             }

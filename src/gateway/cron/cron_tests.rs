@@ -12,14 +12,14 @@ const WALL: u64 = 1_795_000_000_000;
 const HOUR: u64 = 3_600_000;
 
 /// A gateway and its clock.
-struct Clock {
-    gateway: Gateway,
+pub(in crate::gateway) struct Clock {
+    pub(in crate::gateway) gateway: Gateway,
     fx: Effects,
-    now: Now,
+    pub(in crate::gateway) now: Now,
 }
 
 impl Clock {
-    fn start(disk: &Memory, wall_ms: u64) -> Self {
+    pub(in crate::gateway) fn start(disk: &Memory, wall_ms: u64) -> Self {
         let now = Now { time: Time(1), wall_ms };
         let mut gateway = boot(0, AuthMode::None, disk, now);
         // Tests set the configuration themselves; no file brings back another.
@@ -28,7 +28,7 @@ impl Clock {
     }
 
     /// Everything that comes up within so many milliseconds.
-    fn pass(&mut self, ms: u64) {
+    pub(in crate::gateway) fn pass(&mut self, ms: u64) {
         let end = self.now.time.after_ms(ms);
         let mut turns = 0;
         while let Some(due) = self.gateway.deadline().filter(|due| *due <= end) {
@@ -48,7 +48,7 @@ impl Clock {
         self.fx = Effects::new();
     }
 
-    fn call(&mut self, op: Op, params: Value) -> Result<Value, String> {
+    pub(in crate::gateway) fn call(&mut self, op: Op, params: Value) -> Result<Value, String> {
         let Value::Object(params) = params else { panic!("an object") };
         let conn = ConnId { slot: 9, generation: 1 };
         let answer = self.gateway.handle(op, conn, "r", &params, &mut self.fx);

@@ -480,4 +480,4 @@ pub fn time_ms(disk: &dyn Disk, text: &str, tz: Option<&str>) -> Result<u64, Str
 
 #[cfg(test)]
 #[path = "cron_tests.rs"]
-mod tests;
+pub(in crate::gateway) mod tests;

@@ -376,4 +376,4 @@ pub fn fuzz(data: &[u8]) {
 
 #[cfg(test)]
 #[path = "zone_tests.rs"]
-pub(super) mod tests;
+pub(in crate::gateway) mod tests;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A TZif file of version 2 with these changes and this rule.
-pub(in crate::gateway::cron) fn tzif(first: i32, changes: &[(i64, i32)], rule: &str) -> Vec<u8> {
+pub(in crate::gateway) fn tzif(first: i32, changes: &[(i64, i32)], rule: &str) -> Vec<u8> {
     let mut offsets = vec![first];
     offsets.extend(changes.iter().map(|(_, offset)| *offset));
     let mut out = Vec::new();
@@ -29,9 +29,9 @@ pub(in crate::gateway::cron) fn tzif(first: i32, changes: &[(i64, i32)], rule: &
     out
 }
 
-pub(in crate::gateway::cron) const BERLIN: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
+pub(in crate::gateway) const BERLIN: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
 
-pub(in crate::gateway::cron) fn by_rule(rule: &str) -> Zone {
+pub(in crate::gateway) fn by_rule(rule: &str) -> Zone {
     Zone::read(&tzif(0, &[], rule)).expect("a zone")
 }
 

@@ -46,7 +46,9 @@ impl Client {
             platform: "linux",
             pid: 1,
             port: 18789,
+            listening: vec![([127, 0, 0, 1], 18_789).into()],
             interfaces: || Some(Vec::new()),
+            vitals: || None,
         };
         let nowhere = std::env::temp_dir().join("openclaw-http-tests-keep-nothing");
         let setup = Setup {

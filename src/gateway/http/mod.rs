@@ -181,7 +181,12 @@ impl Gateway {
 
     /// Answers what the HTTP machine refused, in the shape of the path it was for, and closes.
     fn http_refused(&mut self, id: ConnId, refusal: Refusal, fx: &mut Effects) {
+        let config = self.config.clone();
         let Some(http) = self.http(id) else { return };
+        let limit = match &http.doing {
+            Doing::Body(pending) => pending.door.body_max(&config),
+            _ => limits::BODY_OTHER,
+        };
         let reply = match &http.doing {
             Doing::Body(pending) if matches!(pending.door, Door::Hook(_)) => {
                 api::hooks::refused(refusal.status, refusal.reason)
@@ -194,6 +199,9 @@ impl Gateway {
                 api::refused(Some(path), refusal.status, refusal.reason)
             }
         };
+        if refusal.status == 413 {
+            self.payload_refused("gateway.http", limit);
+        }
         let hsts = self.config.gateway.hsts.clone();
         self.send(id, fx, |out| reply.write(out, false, false, hsts.as_deref()));
         self.close(id, fx);
@@ -264,6 +272,7 @@ impl Gateway {
             Door::Live => probes::live(),
             Door::Ready => probes::ready(leaving, local.then_some(uptime)),
             Door::Startup => probes::startup(crate::protocol::VERSION, uptime),
+            Door::Metrics => self.metrics_page(),
             Door::Models => openai::models(&self.config),
             Door::Model(name) => openai::model(&name, &self.config),
             Door::ChatCompletions
@@ -275,9 +284,15 @@ impl Gateway {
         self.http_reply(id, &reply, &head, fx);
     }
 
+    fn metrics_page(&mut self) -> Reply {
+        self.working_on("metrics");
+        probes::metrics(self.metrics_text().unwrap_or_default())
+    }
+
     /// A door that takes a body gets it, as long as there is room for one.
     fn http_wants_body(&mut self, id: ConnId, door: Door, head: Head, fx: &mut Effects) {
         if self.memory_full() {
+            self.memory_pressed();
             let message = "the gateway holds as much as it may (limit memory); try again";
             let reply = api::error(503, "api_error", message).with("Retry-After", "1");
             return self.http_reply(id, &reply, &head, fx);

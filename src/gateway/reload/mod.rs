@@ -22,10 +22,15 @@
 //! | `restart` | applied, then a restart | a restart |
 //! | `hybrid` | applied | the rest is applied, then a restart |
 //!
+//! The key table knows two kinds of live keys that do more than count from now on: where the
+//! gateway listens ([`moving`]), and what makes one channel connect anew
+//! ([`plan::reconnects`]).
+//!
 //! A restart waits for active runs, `gateway.reload.deferralTimeoutMs` at most. Secrets never
 //! wait for it: whatever is applied counts from the next request on, at every door.
 
 mod keep;
+mod moving;
 
 use super::Gateway;
 use super::broadcast::To;
@@ -34,12 +39,13 @@ use crate::auth::Credentials;
 use crate::auth::identity::Proof;
 use crate::config::plan::{self, Change};
 use crate::config::secrets::{Batch, BoundRef, Resolved};
-use crate::config::table::Reload as Class;
+use crate::config::table::{self, Reload as Class};
 use crate::config::{AuthMode, Config, ConfigError, Issue, ReloadMode, SourceInfo};
-use crate::driver::{Effects, Signal, Time};
+use crate::driver::{Effects, Place, Signal, Time};
 use crate::limits;
 use crate::protocol::close;
 use crate::store::{Disk, Stat};
+use crate::wire::json5;
 pub(super) use keep::Writes;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -55,8 +61,8 @@ pub struct Reloaded {
     pub credentials: Credentials,
     /// Every file that was read or looked for; [`Config::source`] names the root one.
     pub files: Vec<PathBuf>,
-    /// Where the port should be, if that is not where it is.
-    pub moves: Option<SocketAddr>,
+    /// Where the gateway should listen, if that is not where it does.
+    pub moves: Option<Vec<Place>>,
 }
 
 /// A configuration that may not be taken over. `Display` is for people.
@@ -90,6 +96,19 @@ impl NotLoaded {
         let issue = Issue { path: String::new(), message: text.clone(), file, line: 0, column: 0 };
         Self { text, issues: vec![issue], source, files, ..Self::default() }
     }
+
+    /// The reason lies in this key; its line is named when the root file has it.
+    #[must_use]
+    pub fn at(mut self, key: &str) -> Self {
+        let steps = table::parse_path(key).unwrap_or_default();
+        let document = json5::parse(&self.source.raw).ok();
+        let place = document.and_then(|it| Some(it.position(it.at(&steps)?.span.start)));
+        for issue in &mut self.issues {
+            key.clone_into(&mut issue.path);
+            (issue.line, issue.column) = place.unwrap_or_default();
+        }
+        self
+    }
 }
 
 impl From<&ConfigError> for NotLoaded {
@@ -117,6 +136,12 @@ pub trait Reloader {
     fn load(&mut self, raw: Option<&str>, known: &Resolved) -> Result<Reloaded, NotLoaded>;
     /// A configuration was taken over: what lies outside of the gateway follows.
     fn applied(&mut self, _config: &Config) {}
+    /// The gateway listens there now; later loads are judged by it.
+    fn moved(&mut self, _first: SocketAddr) {}
+    /// Which process keeps the gateway from an address, for people; empty when nobody knows.
+    fn holder(&self, _addr: SocketAddr) -> String {
+        String::new()
+    }
 }
 
 impl<F: FnMut(Option<&str>, &Resolved) -> Result<Reloaded, NotLoaded>> Reloader for F {
@@ -143,6 +168,8 @@ pub(super) struct Watch {
     pub(super) refused: Option<Box<NotLoaded>>,
     /// Keys whose new values wait for a restart.
     pub(super) waiting: Vec<String>,
+    /// An edit that waits for its listener.
+    moving_to: Option<Box<moving::Moving>>,
     /// A restart waits for the last run.
     restart: bool,
     /// Who wrote how often.
@@ -267,6 +294,16 @@ impl Gateway {
             );
             return self.refuse(NotLoaded::because(what, &new.config, new.files), fx);
         }
+        let deaf = new.config.gateway.reload.mode == ReloadMode::Off && by == By::Watcher;
+        if new.moves.is_some() && !deaf {
+            return self.move_listener(new, by, fx);
+        }
+        self.settle(new, by, false, fx);
+    }
+
+    /// What is left of a good configuration when the gateway listens where that says; `moved`
+    /// when it did not before.
+    fn settle(&mut self, new: Reloaded, by: By, moved: bool, fx: &mut Effects) {
         self.watch.follow(&new.files, self.disk.as_ref());
         let recovered = self.watch.refused.take().is_some();
         let (old, now) = (&self.config, &new.config);
@@ -292,15 +329,10 @@ impl Gateway {
             self.watch.waiting = changes.into_iter().map(|change| change.path).collect();
             return;
         }
-        let moves = new.moves;
-        let waits = |change: &&Change| match change.reload {
-            Class::Live => false,
-            Class::Rebind => moves.is_some(),
-            Class::Restart => true,
-        };
+        let waits = |change: &&Change| change.reload == Class::Restart;
         let waiting: Vec<String> =
             changes.iter().filter(waits).map(|change| change.path.clone()).collect();
-        self.log_changes(&changes, &waiting, mode);
+        self.log_changes(&changes, moved, mode);
         self.watch.waiting.extend(waiting.iter().cloned());
         self.watch.waiting.sort();
         self.watch.waiting.dedup();
@@ -316,12 +348,18 @@ impl Gateway {
     }
 
     /// Which key changed, and what it causes.
-    fn log_changes(&self, changes: &[Change], waiting: &[String], mode: ReloadMode) {
+    fn log_changes(&self, changes: &[Change], moved: bool, mode: ReloadMode) {
         for change in changes.iter().take(limits::CONFIG_CHANGES_LOGGED) {
-            let what = match mode {
-                _ if !waiting.contains(&change.path) && mode != ReloadMode::Restart => "applied",
-                ReloadMode::Restart | ReloadMode::Hybrid => "the gateway restarts in place",
-                ReloadMode::Off | ReloadMode::Hot => "takes effect after: openclaw gateway restart",
+            let what = match (change.reload, mode) {
+                (_, ReloadMode::Restart) | (Class::Restart, ReloadMode::Hybrid) => {
+                    "the gateway restarts in place"
+                }
+                (Class::Restart, _) => "takes effect after: openclaw gateway restart",
+                (Class::Rebind, _) if moved => "applied, the listener moved",
+                (Class::Rebind, _) => {
+                    "applied, the listener stays (it was there before, or a flag or variable rules)"
+                }
+                (Class::Live | Class::Channel, _) => "applied",
             };
             log::info!(target: "config", "{} changed: {what}", change.path);
         }
@@ -335,14 +373,17 @@ impl Gateway {
     fn apply(&mut self, new: Reloaded, fx: &mut Effects) {
         let changed = self.config.source.hash != new.config.source.hash;
         let before = std::mem::replace(&mut self.config, new.config);
+        self.diagnostics_on_config();
         let old = std::mem::replace(&mut self.credentials, new.credentials);
         self.tls_reread(&before.gateway.tls, fx);
         self.close_turned(&old, fx);
+        self.close_outward(fx);
         self.revouch(&before, fx);
         for agent in self.config.agents.agent_ids() {
             self.sessions.open(self.disk.as_mut(), agent);
         }
         self.forget_agents();
+        self.plan_heartbeats();
         self.seed_workspaces();
         if let Some(reload) = &mut self.reload {
             reload.applied(&self.config);

@@ -4,7 +4,7 @@ use super::*;
 use crate::config::load::{Source, load};
 use crate::config::paths::{Flags, Paths};
 use crate::config::{AuthMode, Secret};
-use crate::driver::{Core, Effect, Entropy, Input, Now, Signal};
+use crate::driver::{ConnId, Core, Effect, Entropy, Input, ListenError, Now, Signal};
 use std::collections::BTreeMap;
 use std::io;
 
@@ -18,8 +18,8 @@ impl Entropy for Zero {
     }
 }
 
-/// The configuration on a disk in memory.
-struct OnDisk(Memory);
+/// The configuration on a disk in memory, and the port that is open.
+struct OnDisk(Memory, u16);
 
 impl Source for OnDisk {
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -43,12 +43,19 @@ impl Reloader for OnDisk {
                 let auth = &loaded.config.gateway.auth;
                 let token = auth.token.clone().or(Some(Secret::new("first".to_owned())));
                 let port = loaded.config.gateway.port.unwrap_or(18_789);
-                let moves = (port != 18_789).then(|| SocketAddr::from(([127, 0, 0, 1], port)));
+                let addr = SocketAddr::from(([127, 0, 0, 1], port));
+                let moves = (port != self.1).then(|| vec![Place { addr, needed: true }]);
                 let credentials = Credentials::new(AuthMode::Token, token, None);
                 Ok(Reloaded { config: loaded.config, credentials, files: loaded.files, moves })
             }
             Err(error) => Err(NotLoaded::from(&error)),
         }
+    }
+    fn moved(&mut self, first: SocketAddr) {
+        self.1 = first.port();
+    }
+    fn holder(&self, _: SocketAddr) -> String {
+        "nginx (pid 4, uid 0)".to_owned()
     }
 }
 
@@ -63,7 +70,7 @@ impl World {
     fn new(text: &str) -> Self {
         let mut disk = Memory::default();
         disk.replace(Path::new(FILE), text.as_bytes()).unwrap();
-        let mut reload = OnDisk(disk.clone());
+        let mut reload = OnDisk(disk.clone(), 18_789);
         let first = reload.load(None, &Resolved::default()).expect("a valid first configuration");
         let host = Host {
             name: "h".to_owned(),
@@ -71,7 +78,9 @@ impl World {
             platform: "linux",
             pid: 1,
             port: 18_789,
+            listening: vec![([127, 0, 0, 1], 18_789).into()],
             interfaces: || Some(Vec::new()),
+            vitals: || None,
         };
         let setup = Setup {
             config: first.config,
@@ -252,6 +261,84 @@ fn modes_by_classes() {
             }
         }
     }
+}
+
+/// The one answer that the driver owes.
+fn asked_to_listen(world: &mut World) -> SocketAddr {
+    let effects = world.effects();
+    let mut asked = effects.iter().filter_map(|effect| match effect {
+        Effect::Listen(places) => Some(places.as_slice()),
+        _ => None,
+    });
+    let Some([place]) = asked.next() else { panic!("one place: {effects:?}") };
+    assert!(asked.next().is_none() && place.needed);
+    place.addr
+}
+
+#[test]
+fn a_move_counts_when_the_driver_listens() {
+    let mut world = World::new(&text(77, ""));
+    world.write(text(78, ", port: 4000"));
+    world.rest();
+    let there = asked_to_listen(&mut world);
+    assert_eq!(there.port(), 4000);
+    assert_eq!(world.timeout(), 77, "nothing counts before the listener is there");
+    // A second edit meanwhile is looked at when the first is settled.
+    world.write(text(79, ", port: 4000"));
+    world.rest();
+    assert_eq!((world.timeout(), world.effects().len()), (77, 0));
+    world.gateway.on(world.now, Input::Listening(Ok(vec![there])), &mut world.fx);
+    assert_eq!(world.timeout(), 78);
+    world.rest();
+    assert_eq!(world.timeout(), 79);
+    let effects = world.effects();
+    let moves = |fx: &Effect| matches!(fx, Effect::Listen(_) | Effect::Reexec);
+    assert!(!effects.iter().any(moves), "{effects:?}");
+    assert_eq!(world.gateway.status_value()["listening"], json!(["127.0.0.1:4000"]));
+    assert_eq!(world.gateway.health_value()["listening"], json!(["127.0.0.1:4000"]));
+    assert_eq!(world.gateway.health_snapshot().get("listening"), None);
+}
+
+#[test]
+fn a_move_that_fails_changes_nothing_and_says_who_is_there() {
+    let mut world = World::new(&text(77, ""));
+    world.write(text(78, ",\n port: 4000"));
+    world.rest();
+    let addr = asked_to_listen(&mut world);
+    let error = ListenError { addr, text: "Address already in use".to_owned(), lost: Vec::new() };
+    world.gateway.on(world.now, Input::Listening(Err(error)), &mut world.fx);
+    assert_eq!(world.timeout(), 77, "the rest of the edit does not count either");
+    let issues = world.gateway.config_issues();
+    assert_eq!((&issues[0]["path"], &issues[0]["line"]), (&json!("gateway.port"), &json!(3)));
+    let message = issues[0]["message"].as_str().unwrap();
+    for part in ["4000", "in use", "still listens on ws://127.0.0.1:18789", "nginx (pid 4", "next:"]
+    {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    world.write(text(80, ""));
+    world.rest();
+    assert_eq!(world.timeout(), 80);
+    assert!(world.gateway.config_issues().is_empty());
+}
+
+#[test]
+fn who_came_from_a_network_goes_when_authentication_does() {
+    let mut world = World::new(&text(77, ""));
+    let accept = |world: &mut World, slot: u32, local: [u8; 4]| {
+        let conn = ConnId { slot, generation: 0 };
+        let (peer, local) = (SocketAddr::from((local, 9)), SocketAddr::from((local, 18_789)));
+        world.gateway.on(world.now, Input::Accepted { conn, peer, local }, &mut world.fx);
+        conn
+    };
+    let far = accept(&mut world, 0, [192, 168, 0, 7]);
+    let near = accept(&mut world, 1, [127, 0, 0, 1]);
+    world.effects();
+    world.gateway.close_outward(&mut world.fx);
+    assert_eq!(world.effects(), [], "they may stay while there is a secret");
+    world.gateway.credentials = Credentials::new(AuthMode::None, None, None);
+    world.gateway.close_outward(&mut world.fx);
+    assert_eq!(world.effects(), [Effect::Abort { conn: far }]);
+    assert!(world.gateway.conns.get(near).is_some());
 }
 
 #[test]

@@ -161,11 +161,7 @@ impl Gateway {
             json!({"ok": true, "path": source.path, "hash": source.hash, "config": config});
         if op != Op::ConfigSet {
             let changes = plan::changes(old, &source.resolved);
-            let restart = changes.iter().any(|change| match change.reload {
-                Class::Live => false,
-                Class::Rebind => new.moves.is_some(),
-                Class::Restart => true,
-            });
+            let restart = changes.iter().any(|change| change.reload == Class::Restart);
             let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
             answer["changedPaths"] = json!(paths);
             answer["sentinel"] = json!({

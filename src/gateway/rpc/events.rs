@@ -27,19 +27,17 @@ impl Gateway {
         Ok(Answer::Value(json!({"ok": true})))
     }
 
-    /// When a run was last started for events; `null` before the first.
+    /// What became of the last heartbeat, as its event said; `null` before the first.
     pub(super) fn last_heartbeat(&self) -> Value {
-        match self.events.last_ms {
-            Some(ts) => json!({"ts": ts, "status": "sent", "reason": "wake"}),
-            None => Value::Null,
-        }
+        self.heartbeats.last.clone().unwrap_or_default()
     }
 
-    /// `{enabled}` -> `{ok: true, enabled}`: without, a wake leaves its event and starts no run.
+    /// `{enabled}` -> `{ok: true, enabled}`, until the process ends: without, no beat comes, and
+    /// a wake leaves its event and starts no run.
     pub(super) fn set_heartbeats(&mut self, params: &Params) -> Handled {
         let on = params.get("enabled").and_then(Value::as_bool);
         let on = on.ok_or_else(|| ErrorShape::invalid("enabled (boolean) required"))?;
-        self.events.heartbeats = on;
+        self.heartbeats.on = on;
         Ok(Answer::Value(json!({"ok": true, "enabled": on})))
     }
 }

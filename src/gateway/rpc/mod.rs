@@ -83,6 +83,7 @@ impl Gateway {
             Op::DeviceScopesWaitUpgrade => self.device_scopes_wait(conn, request, params),
             Op::DeviceTokenRevoke => self.device_token_revoke(conn, request, params, fx),
             Op::DeviceTokenRotate => self.device_token_rotate(conn, request, params, fx),
+            Op::DiagnosticsStability => Ok(Answer::Value(self.stability(params))),
             Op::ExecApprovalGet => self.exec_approval_get(text(params, "id").unwrap_or_default()),
             Op::ExecApprovalList => Ok(Answer::Value(self.exec_approval_list())),
             Op::ExecApprovalRequest => self.exec_approval_request(conn, request, params, fx),

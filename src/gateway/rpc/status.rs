@@ -1,6 +1,7 @@
 //! `health`, `status`, `channels.status`: what the gateway says of itself.
 
 use super::super::Gateway;
+use super::super::heartbeat::{shown_duration, wants_route};
 use crate::protocol::VERSION;
 use crate::protocol::frame::write_json;
 use serde::Serialize;
@@ -26,6 +27,9 @@ struct Health<'a> {
     default_agent_id: &'a str,
     agents: Vec<AgentHealth<'a>>,
     sessions: SessionsHealth<'a>,
+    event_loop: Value,
+    /// Every open address; not in the schema of `hello-ok` either.
+    listening: &'a [std::net::SocketAddr],
     /// What is wrong with the configuration file as it is now; the schema of `hello-ok` has no
     /// place for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -54,19 +58,20 @@ struct ConfigReload {
 struct AgentHealth<'a> {
     agent_id: &'a str,
     is_default: bool,
-    heartbeat: Heartbeat,
+    heartbeat: Heartbeat<'a>,
     sessions: SessionsHealth<'a>,
 }
 
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Heartbeat {
+struct Heartbeat<'a> {
     enabled: bool,
-    every: &'static str,
+    /// `disabled` for an agent whose beats do not come by themselves.
+    every: String,
     every_ms: Option<u64>,
-    prompt: &'static str,
-    target: &'static str,
-    ack_max_chars: u64,
+    prompt: &'a str,
+    target: &'a str,
+    ack_max_chars: usize,
 }
 
 #[derive(Serialize)]
@@ -92,11 +97,12 @@ impl Gateway {
         out
     }
 
-    /// `health` for the snapshot of `hello-ok`, which has no place for `configIssues`.
+    /// `health` for the snapshot of `hello-ok`, which has no place for what we add.
     pub(in crate::gateway) fn health_snapshot(&self) -> Value {
         let mut value = self.health_value();
         if let Some(fields) = value.as_object_mut() {
             fields.remove("configIssues");
+            fields.remove("listening");
         }
         value
     }
@@ -118,20 +124,48 @@ impl Gateway {
             channels: Nothing {},
             channel_order: [],
             channel_labels: Nothing {},
-            heartbeat_seconds: 0,
+            heartbeat_seconds: self.heartbeat_health(default).every_ms.unwrap_or(0) / 1000,
             default_agent_id: default,
             agents: agents
                 .into_iter()
                 .map(|id| AgentHealth {
                     agent_id: id,
                     is_default: id == default,
-                    heartbeat: Heartbeat { every: "0m", target: "none", ..Heartbeat::default() },
+                    heartbeat: self.heartbeat_health(id),
                     sessions: self.sessions_health(id),
                 })
                 .collect(),
             sessions: self.sessions_health(default),
+            event_loop: self.event_loop(),
+            listening: &self.host.listening,
             config_issues: self.config_issues(),
         }
+    }
+
+    fn heartbeat_health(&self, agent: &str) -> Heartbeat<'_> {
+        let (enabled, by) = self.heartbeat_of(agent);
+        let every = match enabled {
+            true => shown_duration(by.every_ms),
+            false => "disabled".to_owned(),
+        };
+        Heartbeat {
+            enabled,
+            every,
+            every_ms: enabled.then_some(by.every_ms),
+            prompt: &by.prompt,
+            target: &by.target,
+            ack_max_chars: by.ack_max_chars,
+        }
+    }
+
+    /// An agent's row under `heartbeat` of `status`.
+    fn heartbeat_status(&self, agent: &str) -> Value {
+        let health = self.heartbeat_health(agent);
+        json!({
+            "agentId": agent, "enabled": health.enabled, "every": health.every,
+            "everyMs": health.every_ms,
+            "waitingForRoute": health.enabled && wants_route(health.target),
+        })
     }
 
     /// `disabled` while edits of the file do not reach the running gateway.
@@ -165,8 +199,7 @@ impl Gateway {
                 })
             })
             .collect();
-        let heartbeat: Vec<Value> =
-            agents.iter().map(|id| json!({"agentId": id, "enabled": false})).collect();
+        let heartbeat: Vec<Value> = agents.iter().map(|id| self.heartbeat_status(id)).collect();
         let (model, context) = self.default_model(self.config.agents.default_agent());
         let recent: Vec<Value> = self
             .sessions
@@ -191,10 +224,12 @@ impl Gateway {
                 "recent": recent, "byAgent": by_agent,
             },
             "modelRuntime": {"degraded": false, "pendingAgents": []},
+            "eventLoop": self.event_loop(), "slowestWork": self.slowest_work(),
+            "processMemory": self.process_memory(),
             "configWarnings": self.config.warnings.len(), "configIssues": self.config_issues(),
             "configWaitsForRestart": self.watch.waiting,
             "shutdownBudget": self.shutdown_budget(),
-            "pid": self.host.pid, "uptimeMs": self.uptime_ms(),
+            "pid": self.host.pid, "listening": self.host.listening, "uptimeMs": self.uptime_ms(),
             "connections": {"clients": self.conns.clients_len(), "all": self.conns.all().count()},
             "memory": {
                 "heldBytes": self.held, "queuedBytes": self.queued,
@@ -209,7 +244,7 @@ impl Gateway {
             "ts": self.now.wall_ms, "channelOrder": [], "channelLabels": {},
             "channelDetailLabels": {}, "channelSystemImages": {}, "channelMeta": [],
             "channels": {}, "channelAccounts": {}, "channelDefaultAccountId": {},
-            "statusIssues": [],
+            "statusIssues": [], "eventLoop": self.event_loop(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Acceptance: a run is taken on, journalled, and stands in its session's line.
 
 use super::super::Gateway;
+use super::super::heartbeat::{Beat, mark_poll};
 use super::super::timers::Armed;
 use super::models::candidates;
 use super::queue::QueueMode;
@@ -43,6 +44,8 @@ pub(in crate::gateway) struct NewRun {
     pub(in crate::gateway) client: Option<(&'static str, &'static str)>,
     /// Digest of the input, to tell a repetition from a conflict.
     pub(in crate::gateway) digest: [u8; 32],
+    /// It is a heartbeat: nobody said anything.
+    pub(in crate::gateway) beat: Option<Beat>,
     /// What it does when its session is busy; `None` leaves it to the configuration.
     pub(in crate::gateway) mode: Option<QueueMode>,
 }
@@ -64,6 +67,7 @@ impl NewRun {
             timeout_ms: None,
             client: None,
             digest: [0; 32],
+            beat: None,
             mode: None,
         }
     }
@@ -132,7 +136,7 @@ impl Gateway {
             Kept::Later(message) => (Some(message), None),
             Kept::Said(message, at) => (None, Some((message, at))),
         };
-        let number = self.runs.next;
+        let (number, cause) = (self.runs.next, new.cause);
         self.runs.next += 1;
         let timeout_ms = self
             .config
@@ -183,6 +187,7 @@ impl Gateway {
         self.runs.active.insert(number, Box::new(run));
         self.runs.by_id.insert(new.id, number);
         self.stand_in_line(number, &new.key, mode);
+        self.run_accepted(cause.word());
         self.save_soon();
         Ok(number)
     }
@@ -239,7 +244,9 @@ impl Gateway {
         if self.sessions.ensure(self.disk.as_mut(), &new.key, || fresh.clone(), now_ms) {
             self.archive_surplus(&new.key);
         }
-        self.touch_session(&new.key, new.client.map(|(id, _)| id));
+        if new.beat.is_none() {
+            self.touch_session(&new.key, new.client.map(|(id, _)| id));
+        }
         self.sessions.get(&new.key).map_or(fresh, |entry| entry.session_id.clone())
     }
 }
@@ -281,6 +288,9 @@ fn user_message(new: &NewRun, now_ms: u64) -> Option<Value> {
     };
     let key = format!("{}:user", new.id);
     let mut own = json!({"senderIsOwner": true, "idempotencyKey": key});
+    if new.beat == Some(Beat::Poll) {
+        mark_poll(&mut own);
+    }
     if let Some((id, mode)) = new.client {
         own["transport"] = json!({"clients": [{"id": id, "mode": mode}]});
     }

@@ -29,6 +29,7 @@ pub(super) use registry::Runs;
 
 use super::Gateway;
 use super::conn::State;
+use super::heartbeat::drop_acks;
 use super::timers::{Armed, Timer};
 use crate::agent::mend::{new_results, new_turns};
 use crate::agent::run::{Candidate, Outcome, Run, RunEvent};
@@ -58,6 +59,19 @@ pub(super) enum Cause {
     Http(ConnId),
     /// Nobody's message: a conversation is made shorter.
     Compaction,
+}
+
+impl Cause {
+    /// In a word, for the recorder.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Agent => "agent",
+            Self::Session => "session",
+            Self::Http(_) => "http",
+            Self::Compaction => "compaction",
+        }
+    }
 }
 
 /// A run that is accepted and not over.
@@ -309,10 +323,11 @@ impl Gateway {
         // An image sent now does not take the place of what was said before.
         let max_bytes = limits::CONTEXT_BYTES + own.map_or(0, value_bytes);
         let disk = self.disk.as_ref();
-        let (summary, records) = self
+        let (summary, mut records) = self
             .sessions
             .context(disk, &run.key, limits::CONTEXT_MESSAGES, max_bytes)
             .unwrap_or_default();
+        drop_acks(&mut records);
         // A run that begins once more, behind a compaction, goes on where it was: its message is
         // the last only as long as its model has not said anything.
         let goes_on = run.spoken.is_some() && has_spoken(&records, &run.id);
@@ -493,11 +508,13 @@ impl Gateway {
         self.answer_waits(&run.id, &wait, fx);
         self.hook_over(run, outcome, fx);
         self.cron_over(run, outcome, fx);
+        self.heartbeat_over(run, outcome, fx);
         if !matches!(run.cause, Cause::Http(_)) {
             let finished = Finished { digest: run.digest, wait, second };
             self.runs.remember(self.disk.as_mut(), run.id.clone(), finished);
         }
         self.tell_of_run(run, outcome);
+        self.run_ended(run, outcome);
     }
 
     /// Ends a run; false when it was over already.

@@ -2,6 +2,7 @@
 //! the result of `agent.wait`, the second response.
 
 use super::super::Gateway;
+use super::super::heartbeat::mark_ack;
 use super::Active;
 use super::models::context_window;
 use crate::agent::provider::Dialect;
@@ -116,6 +117,9 @@ impl Gateway {
                     other => *other,
                 };
                 message["stopReason"] = json!(stop.as_str());
+                if !in_tools && self.heartbeats.is_ack(&run.id, &text) {
+                    mark_ack(&mut message);
+                }
             }
             Outcome::Aborted(reason) => {
                 message["provider"] = json!("openclaw");

@@ -89,6 +89,11 @@ impl Runs {
         self.active.len()
     }
 
+    /// How many of them have begun.
+    pub(in crate::gateway) fn running(&self) -> usize {
+        self.running
+    }
+
     /// Runs wait for the end of a turn.
     pub(in crate::gateway) fn to_begin(&self) -> bool {
         !self.accepted.is_empty() || !self.going_on.is_empty()
@@ -102,6 +107,11 @@ impl Runs {
     /// Their numbers.
     pub(in crate::gateway) fn numbers(&self) -> Vec<u64> {
         self.active.keys().copied().collect()
+    }
+
+    /// Whether an agent has runs that are not over.
+    pub(in crate::gateway) fn is_busy(&self, agent: &str) -> bool {
+        self.active.values().any(|run| run.agent == agent)
     }
 
     /// The active runs of a session, the running one first.

@@ -1,7 +1,7 @@
 //! The second half of a turn: effects in order, flushes, queue reports.
 
 use super::{Happening, Net};
-use crate::driver::{ConnId, Core, Effect, Input, Now, Target};
+use crate::driver::{ConnId, Core, Effect, Input, ListenError, Now, Target};
 use crate::limits;
 use crate::sim::check::{Checks, Invariant};
 use crate::wire::address::is_public;
@@ -23,7 +23,7 @@ impl Net {
             let effects: Vec<Effect> = self.fx.drain().collect();
             let idle = effects.is_empty() && self.dirty.is_empty();
             for effect in effects {
-                self.effect(effect, now, checks);
+                self.effect(effect, now, core, checks);
             }
             if idle {
                 return;
@@ -34,7 +34,7 @@ impl Net {
         }
     }
 
-    fn effect(&mut self, effect: Effect, now: Now, checks: &mut Checks) {
+    fn effect<C: Core>(&mut self, effect: Effect, now: Now, core: &mut C, checks: &mut Checks) {
         match effect {
             Effect::Send { conn: id, bytes } => {
                 self.trace.bytes(self.now, "send", id.slot, &bytes);
@@ -100,9 +100,23 @@ impl Net {
             }
             Effect::Kill { child, .. } => self.at(self.now, Happening::Child(child.0, true)),
             Effect::ChildInput { .. } | Effect::ChildInputEnd { .. } => {}
+            // One port that is never taken; peers are not asked which.
+            Effect::Listen(places) => {
+                let outcome = match places.first() {
+                    Some(place) if !self.listening => Err(ListenError {
+                        addr: place.addr,
+                        text: "the gateway is stopping".to_owned(),
+                        lost: Vec::new(),
+                    }),
+                    _ => Ok(places.iter().map(|place| place.addr).collect()),
+                };
+                core.on(now, Input::Listening(outcome), &mut self.fx);
+            }
             Effect::StopListening => self.listening = false,
             // This network carries plain bytes; TLS is the other driver's business.
             Effect::ListenerTls(_) => {}
+            // Nobody keeps a simulated gateway up.
+            Effect::Tell(_) => {}
             Effect::Exit { code } => self.leave(Some(code)),
             Effect::Reexec => self.leave(None),
         }

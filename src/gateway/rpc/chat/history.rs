@@ -1,6 +1,7 @@
 //! `chat.history`, `chat.startup`, `chat.message.get`: what was said, a page at a time.
 
 use super::super::super::Gateway;
+use super::super::super::heartbeat::is_hidden;
 use super::super::super::socket::Answer;
 use super::super::{Handled, Params, count, text};
 use crate::limits;
@@ -36,13 +37,17 @@ impl Gateway {
         let mut end = last.is_none().then(|| total.saturating_sub(offset as u64));
         let none = end == Some(0);
         let mut messages = Vec::new();
-        let (mut seq, mut bytes) = (total + 1, 0);
+        let (mut seq, mut bytes, mut hidden) = (total + 1, 0, 0);
         let mut see = |record: Record| {
             seq = seq.saturating_sub(1);
             if last.is_some_and(|id| end.is_none() && record.id == id) {
                 end = Some(seq);
             }
             if end.is_none_or(|end| seq > end) {
+                return ControlFlow::Continue(());
+            }
+            if is_hidden(&record.message) {
+                hidden += 1;
                 return ControlFlow::Continue(());
             }
             let mut message = shown(record.message, &record.id, seq);
@@ -70,7 +75,7 @@ impl Gateway {
         let (model, window) = self.default_model(&agent);
         let (provider, model) = model.split_once('/').unwrap_or(("", &model));
         let mut value = json!({
-            "sessionKey": key, "hasMore": end > messages.len() as u64, "totalMessages": total,
+            "sessionKey": key, "hasMore": end > messages.len() as u64 + hidden, "totalMessages": total,
             "pendingInputs": self.pending_inputs(&key),
             "messages": messages,
             "deltaCursor": self.cursor(&key, total),
@@ -125,6 +130,7 @@ impl Gateway {
         let messages: Vec<Value> = records
             .into_iter()
             .zip(seq + 1..)
+            .filter(|(record, _)| !is_hidden(&record.message))
             .map(|(record, seq)| {
                 let mut message = shown(record.message, &record.id, seq);
                 shorten(&mut message, max_chars);
