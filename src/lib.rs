@@ -12,9 +12,9 @@
 //!            +----- [driver] -----+                     |
 //!             Input  v   ^ Effect                       |
 //!                 [gateway]  --  [sessions] ------------+
-//!                /    |    \
-//!           [api] [agent]  [protocol]      <- state machines without I/O
-//!                \    |    /
+//!               /     |      \
+//!    [channels] [api] [agent] [protocol]   <- state machines without I/O
+//!               \     |      /
 //!        [auth] [config] [wire] [limits]
 //! ```
 //!
@@ -30,6 +30,7 @@
 //! * [`wire`]: pure codecs. [`config`]: from bytes to a validated snapshot. [`store`]: durable
 //!   files. [`auth`]: who may enter.
 //! * [`sessions`]: keys, index, transcripts. [`agent`]: one run as a state machine, providers.
+//! * [`channels`]: chat services as state machines, and who may write where.
 //! * [`gateway`]: connections, handshake, dispatch, events. [`api`]: the HTTP doors.
 //! * [`service`]: what a service manager is told: definitions, drift, commands, as pure text.
 //! * [`cli`]: what an operator types.
@@ -37,6 +38,7 @@
 pub mod agent;
 pub mod api;
 pub mod auth;
+pub mod channels;
 pub mod cli;
 pub mod config;
 pub mod driver;

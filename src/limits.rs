@@ -624,3 +624,18 @@ pub const DISK_LOW: u64 = 200 * 1024 * 1024;
 pub const OPEN_FILES_LOW: u64 = 1_024;
 /// A token or password shorter than this is guessed sooner (the reference's number).
 pub const SECRET_CHARS_LOW: usize = 24;
+
+// Chat channels.
+
+/// Accounts of one channel: each is a connection of its own.
+pub const CHANNEL_ACCOUNTS: usize = 32;
+/// First pause before a channel connects again, doubled with each failure.
+pub const CHANNEL_BACKOFF_MS: u64 = 2_000;
+/// Longest pause before a channel connects again.
+pub const CHANNEL_BACKOFF_MAX_MS: u64 = 300_000;
+/// A request of a channel that does not say how long it may take.
+pub const CHANNEL_HTTP_MS: u64 = 30_000;
+/// Bytes of an answer to a channel's request that does not say more.
+pub const CHANNEL_HTTP_ANSWER: usize = 1024 * 1024;
+/// Bytes of a webhook's body: services send one event, or a batch of a few.
+pub const CHANNEL_HOOK: usize = 1024 * 1024;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const OPEN: [&str; 3] = ["limits", "protocol", "driver"];
 
 /// Room, and the rooms it may use.
-const HOUSE: [(&str, &[&str]); 16] = [
+const HOUSE: [(&str, &[&str]); 17] = [
     ("limits", &[]),
     ("protocol", &[]),
     ("driver", &[]),
@@ -21,10 +21,11 @@ const HOUSE: [(&str, &[&str]); 16] = [
     ("sessions", &["store", "wire"]),
     ("agent", &["sessions", "wire", "config", "store"]),
     ("api", &["wire", "config", "auth", "agent", "sessions"]),
+    ("channels", &["wire", "sessions", "config", "store"]),
     ("service", &["config"]),
-    ("gateway", &["wire", "config", "auth", "store", "sessions", "agent", "api"]),
-    ("sim", &["gateway", "store", "wire", "config", "auth"]),
-    ("cli", &["wire", "config", "store", "gateway", "reactor", "auth", "service"]),
+    ("gateway", &["wire", "config", "auth", "store", "sessions", "agent", "api", "channels"]),
+    ("sim", &["gateway", "store", "wire", "config", "auth", "channels"]),
+    ("cli", &["wire", "config", "store", "gateway", "reactor", "auth", "channels", "service"]),
     ("main", &["cli"]),
 ];
 

@@ -20,9 +20,9 @@ use super::paths::Paths;
 use super::proxy;
 use super::secret::Secret;
 use super::snapshot::{
-    Api, Auth, AuthMode, Bind, Compat, Config, ControlUi, Cost, Env, Gateway, LogLevel, Logging,
-    Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload, ReloadMode,
-    Remote, SourceInfo,
+    Api, Auth, AuthMode, Bind, Chat, Compat, Config, ControlUi, Cost, Env, Gateway, LogLevel,
+    Logging, Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload,
+    ReloadMode, Remote, SourceInfo,
 };
 use super::tls::Tls;
 
@@ -60,6 +60,12 @@ impl<'a> At<'a> {
 
     pub(super) fn texts(self) -> Vec<String> {
         self.items().filter_map(Self::text).collect()
+    }
+
+    /// Texts, or whole numbers as texts.
+    pub(super) fn ids(self) -> Vec<String> {
+        let one = |at: Self| at.text().or_else(|| Some(at.value.as_number()?.to_string()));
+        self.items().filter_map(one).collect()
     }
 
     pub(super) fn items(self) -> impl Iterator<Item = Self> {
@@ -120,6 +126,7 @@ pub(super) fn build(
         session: session::session(root.get("session")),
         cron: cron::cron(root.get("cron"), paths),
         messages: messages(root.get("messages")),
+        chat: chat(root),
         exec: hands::exec(root.get("tools").get("exec"), paths),
         diagnostics: root.get("diagnostics").get("enabled").flag(true),
         web_fetch: hands::web_fetch(root.get("tools").get("web").get("fetch")),
@@ -234,6 +241,18 @@ fn base_path(text: &str) -> String {
     if inner.is_empty() { String::new() } else { format!("/{inner}") }
 }
 
+/// Sections as they stand.
+fn chat(root: At<'_>) -> Chat {
+    let section = |key: &str| root.get(key).value.clone();
+    Chat {
+        channels: section("channels"),
+        bindings: section("bindings"),
+        broadcast: section("broadcast"),
+        commands: section("commands"),
+        access_groups: section("accessGroups"),
+    }
+}
+
 fn models(at: At<'_>) -> Models {
     let providers = at.get("providers").entries().map(|(id, at)| (id.to_owned(), provider(id, at)));
     Models {
@@ -339,7 +358,7 @@ pub(super) fn agent_id(text: &str) -> Option<String> {
 
 fn messages(at: At<'_>) -> Messages {
     let unset = Queue::default();
-    let queue = at.get("queue");
+    let (queue, inbound, group) = (at.get("queue"), at.get("inbound"), at.get("groupChat"));
     let word = |name: &str| queue.get(name).text();
     Messages {
         queue: Queue {
@@ -351,6 +370,23 @@ fn messages(at: At<'_>) -> Messages {
                 .unwrap_or(unset.cap),
             drop: word("drop").and_then(|w| QueueDrop::from_word(&w)).unwrap_or(unset.drop),
         },
+        debounce_ms: inbound.get("debounceMs").number().unwrap_or(0),
+        debounce_by_channel: inbound
+            .get("byChannel")
+            .entries()
+            .filter_map(|(id, at)| Some((id.to_owned(), at.number()?)))
+            .collect(),
+        queue_by_channel: queue
+            .get("byChannel")
+            .entries()
+            .filter_map(|(id, at)| Some((id.to_owned(), QueueMode::from_word(&at.text()?)?)))
+            .collect(),
+        mention_patterns: group.get("mentionPatterns").texts(),
+        group_history: group.get("historyLimit").number(),
+        response_prefix: at.get("responsePrefix").text(),
+        ack_reaction: at.get("ackReaction").text(),
+        ack_scope: at.get("ackReactionScope").text(),
+        remove_ack: at.get("removeAckAfterReply").flag(false),
     }
 }
 

@@ -120,6 +120,9 @@ fn shallow(key: &Key) -> Value {
         Kind::Text => json!({"type": "string"}),
         Kind::Name => json!({"type": "string", "minLength": 1}),
         Kind::Texts | Kind::Origins => json!({"type": "array", "items": {"type": "string"}}),
+        Kind::Ids => json!({
+            "type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+        }),
         Kind::WordList(words) => json!({"type": "array", "items": words_of(words)}),
         Kind::Words(words) => words_of(words),
         Kind::Bool => json!({"type": "boolean"}),

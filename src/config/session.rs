@@ -19,6 +19,10 @@ pub struct Session {
     pub scope: SessionScope,
     /// Last part of the main session's key, `agent:<id>:<mainKey>`.
     pub main_key: String,
+    /// `session.dmScope`, its word.
+    pub dm_scope: Option<String>,
+    /// `session.identityLinks`: a person's name, and the ids that are this person.
+    pub identity_links: BTreeMap<String, Vec<String>>,
     /// `session.reset`: when a conversation ends by itself.
     pub reset: SessionReset,
     /// `session.resetByType`, by `direct`, `group` or `thread`.
@@ -45,6 +49,8 @@ impl Default for Session {
         Self {
             scope: SessionScope::PerSender,
             main_key: MAIN_AGENT.to_owned(),
+            dm_scope: None,
+            identity_links: BTreeMap::new(),
             reset: SessionReset::default(),
             reset_by_type: BTreeMap::new(),
             reset_by_channel: BTreeMap::new(),

@@ -40,6 +40,8 @@ pub struct Config {
     pub cron: super::cron::Cron,
     /// Section `messages`.
     pub messages: Messages,
+    /// What chat channels read: `channels`, `bindings`, `broadcast`, `commands`, `accessGroups`.
+    pub chat: Chat,
     /// How far session tools reach.
     pub reach: Reach,
     /// Section `tools`: which tools agents have.
@@ -64,6 +66,28 @@ pub struct Config {
     pub env: Env,
     /// What `~` stands for; empty for defaults made of nothing.
     pub home: PathBuf,
+}
+
+/// Sections that the room of channels reads by itself, as they stand in the file with secrets in
+/// their places; nothing of it is ever printed.
+#[derive(Clone, Default)]
+pub struct Chat {
+    /// Section `channels`.
+    pub channels: Value,
+    /// Section `bindings`.
+    pub bindings: Value,
+    /// Section `broadcast`.
+    pub broadcast: Value,
+    /// Section `commands`.
+    pub commands: Value,
+    /// Section `accessGroups`.
+    pub access_groups: Value,
+}
+
+impl std::fmt::Debug for Chat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Chat(***)")
+    }
 }
 
 /// Environment variables: the process's own, then `.env`, then `env` of the file. Values may be
@@ -524,6 +548,25 @@ pub struct Cost {
 pub struct Messages {
     /// What messages do that come while their session is busy.
     pub queue: Queue,
+    /// Messages of one sender that come within so many milliseconds are one.
+    pub debounce_ms: u64,
+    /// `messages.inbound.byChannel`: the same for one channel.
+    pub debounce_by_channel: BTreeMap<String, u64>,
+    /// `messages.queue.byChannel`.
+    pub queue_by_channel: BTreeMap<String, QueueMode>,
+    /// `messages.groupChat.mentionPatterns`.
+    pub mention_patterns: Vec<String>,
+    /// `messages.groupChat.historyLimit`: messages of a group that the bot was not meant by and
+    /// is told with the next one.
+    pub group_history: Option<u64>,
+    /// `messages.responsePrefix`.
+    pub response_prefix: Option<String>,
+    /// `messages.ackReaction`.
+    pub ack_reaction: Option<String>,
+    /// `messages.ackReactionScope`.
+    pub ack_scope: Option<String>,
+    /// `messages.removeAckAfterReply`.
+    pub remove_ack: bool,
 }
 
 /// `messages.queue`.
@@ -642,6 +685,7 @@ impl Config {
             session: Session::default(),
             cron: super::cron::Cron::default(),
             messages: Messages::default(),
+            chat: Chat::default(),
             reach: Reach::default(),
             tools: ToolPolicy::default(),
             logging: Logging::default(),

@@ -6,9 +6,11 @@
 //! what this gateway does with it. A key of the reference that has no row does not exist for us
 //! and is refused as unknown, so a misspelt key is never taken for an accepted one.
 //!
-//! Sections that belong to doors we have not built (channels, hooks, cron, plugins, ...) are one
-//! row of kind [`Kind::Open`]: what they grant or forbid concerns senders and tools that cannot
-//! reach us, so they are accepted as a whole with one warning. Sections about what runs do or
+//! A channel has the rows of `channels.*` beside its own, and an account those of its channel.
+//!
+//! Sections that belong to doors we have not built (plugins, media, ...) are one row of kind
+//! [`Kind::Open`]: what they grant or forbid concerns senders and tools that cannot reach us, so
+//! they are accepted as a whole with one warning. Sections about what runs do or
 //! who may call (`tools.exec`, `sandbox`, `approvals`, `security`, `gateway.nodes`, ...) are
 //! [`Status::Security`]: an operator who wrote them counts on them, so they refuse the start
 //! until they are acted on, unless they say what we do anyway.
@@ -37,6 +39,8 @@ pub enum Kind {
     Name,
     /// An array of strings.
     Texts,
+    /// An array of ids: strings, or whole numbers.
+    Ids,
     /// An array of strings, each one of these.
     WordList(&'static [&'static str]),
     /// One of these strings.
@@ -199,15 +203,51 @@ fn below(pattern: &'static str, parent: &str) -> Option<&'static str> {
 
 /// The rows one step below a pattern (`""` for the root).
 pub fn children(parent: &str) -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().filter(move |key| below(key.pattern, parent).is_some())
+    let (home, common) = (home(parent), common(parent));
+    let named = move |name: &str| KEYS.iter().any(|key| is_child(key.pattern, home, name));
+    let own = KEYS.iter().filter(move |key| {
+        below(key.pattern, home).is_some() && (home == parent || !is_of_channel(key.name()))
+    });
+    let shared = KEYS.iter().filter(move |key| {
+        common.is_some_and(|common| below(key.pattern, common).is_some())
+            && key.name() != "*"
+            && !named(key.name())
+            && (home == parent || !is_of_channel(key.name()))
+    });
+    own.chain(shared)
+}
+
+/// Where the rows of a pattern stand: an account has the keys of its channel.
+fn home(parent: &str) -> &str {
+    parent.strip_suffix(".accounts.*").filter(|it| it.starts_with("channels.")).unwrap_or(parent)
+}
+
+/// What an account does not have of its channel.
+fn is_of_channel(name: &str) -> bool {
+    matches!(name, "accounts" | "defaultAccount")
+}
+
+/// Where the rows stand that a channel shares with the others.
+fn common(parent: &str) -> Option<&'static str> {
+    let id = home(parent).strip_prefix("channels.")?;
+    let is_one = !id.contains('.') && !matches!(id, "*" | "defaults" | "modelByChannel");
+    is_one.then_some("channels.*")
 }
 
 /// The row of an object's key: the one that names it, else the map's.
 pub fn member(parent: &str, name: &str) -> Option<&'static Key> {
     // A name with punctuation of patterns must not pass for a path (`"auth.token"` in `gateway`).
     let plain = !name.contains(['.', '[', '*']);
-    let named = plain.then(|| KEYS.iter().find(|key| is_child(key.pattern, parent, name)));
-    named.flatten().or_else(|| KEYS.iter().find(|key| is_child(key.pattern, parent, "*")))
+    let home = home(parent);
+    if home != parent && is_of_channel(name) {
+        return None;
+    }
+    let find = |parent: &str, name: &str| {
+        plain.then(|| KEYS.iter().find(|key| is_child(key.pattern, parent, name))).flatten()
+    };
+    find(home, name)
+        .or_else(|| find(common(parent)?, name))
+        .or_else(|| KEYS.iter().find(|key| is_child(key.pattern, home, "*")))
 }
 
 /// True when `pattern` is `parent.name`; lengths first, for this runs for every key of a file.

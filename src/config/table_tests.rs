@@ -22,9 +22,9 @@ fn every_row_hangs_on_another_and_stands_once() {
         let fits = match key.name() {
             "[]" => above.kind == Kind::List,
             "*" => {
-                above.kind == Kind::Map
-                    || matches!(parent, "env" | "diagnostics")
-                    || parent.starts_with("memory")
+                let open = ["env", "memory", "channels", "commands", "messages", "diagnostics"];
+                let section = parent.split('.').next().unwrap_or_default();
+                above.kind == Kind::Map || open.contains(&section)
             }
             _ => above.kind == Kind::Object,
         };
@@ -57,7 +57,13 @@ fn paths_find_their_row() {
         ("agents.defaults.models[\"openai/gpt-4.1\"].alias", "agents.defaults.models.*.alias"),
         ("env.vars.A", "env.vars.*"),
         ("env.A", "env.*"),
-        ("channels.telegram.accounts[0].token", "channels"),
+        ("channels.zalo.accounts[0].token", "channels.*.*"),
+        ("channels.zalo.dmPolicy", "channels.*.dmPolicy"),
+        ("channels.irc.host", "channels.irc.host"),
+        ("channels.irc.dmPolicy", "channels.*.dmPolicy"),
+        ("channels.irc.accounts.work.nickserv.password", "channels.irc.nickserv.password"),
+        ("channels.irc.accounts.work.dmPolicy", "channels.*.dmPolicy"),
+        ("channels.irc.groups[\"#a\"].enabled", "channels.*.groups.*.enabled"),
         ("agents.defaults.model.primary", "agents.defaults.model"),
         ("gateway.trustedProxies[0]", "gateway.trustedProxies"),
     ] {
@@ -67,7 +73,14 @@ fn paths_find_their_row() {
     assert!(member("gateway", "auth.token").is_none());
     assert!(member("models.providers.*", "models[]").is_none());
     assert_eq!(member("env", "*").map(|key| key.pattern), Some("env.*"));
-    for text in ["gatewya", "gateway.nope", "agents.defaults.nope.x", "models.providers.x.nope"] {
+    for text in [
+        "gatewya",
+        "gateway.nope",
+        "agents.defaults.nope.x",
+        "models.providers.x.nope",
+        "channels.irc.accounts.a.defaultAccount",
+        "channels.irc.accounts.a.accounts",
+    ] {
         assert!(lookup(&path(text)).is_none(), "{text}");
     }
     for text in ["", "a..b", "a[", "a[x]", "a[\"b\"", ".a", "a.", "a]b["] {

@@ -119,7 +119,10 @@ impl Walk<'_, '_> {
                     self.path.pop();
                 }
             }
-            (Kind::Texts | Kind::WordList(_) | Kind::Origins, TreeKind::List(items)) => {
+            (
+                Kind::Texts | Kind::Ids | Kind::WordList(_) | Kind::Origins,
+                TreeKind::List(items),
+            ) => {
                 for (index, item) in items.iter().enumerate() {
                     self.path.push(Step::Index(index));
                     self.element(item, key.kind);
@@ -161,6 +164,9 @@ impl Walk<'_, '_> {
             }
             (TreeKind::Leaf(Value::String(text)), Kind::Origins) => origin(text).is_some(),
             (TreeKind::Leaf(Value::String(_)), _) => true,
+            (TreeKind::Leaf(Value::Number(number)), Kind::Ids) => {
+                number.is_i64() || number.is_u64()
+            }
             _ => false,
         };
         if !ok {
@@ -169,6 +175,7 @@ impl Walk<'_, '_> {
                 Kind::Origins => {
                     "expected an origin such as \"https://host.example:8443\", or \"*\"".to_owned()
                 }
+                Kind::Ids => format!("expected an id, found {}", found(&item.kind)),
                 _ => format!("expected a string, found {}", found(&item.kind)),
             };
             self.error(item.place, what);
@@ -271,6 +278,7 @@ impl Walk<'_, '_> {
         self.cron();
         self.heartbeats();
         self.proxies();
+        self.channels();
         self.tailscale();
         let gateway = self.root.get("gateway");
         let bind = gateway.and_then(|g| g.get("bind"));
@@ -317,6 +325,21 @@ impl Walk<'_, '_> {
             self.path = steps(&["cron"]);
             self.path.extend(path.iter().map(|key| Step::Key((*key).to_owned())));
             self.error(at.place, what);
+        }
+    }
+
+    /// Channels that this program does not have, and policies that contradict themselves.
+    fn channels(&mut self) {
+        let Some(TreeKind::Map(entries)) = self.root.get("channels").map(|it| &it.kind) else {
+            return;
+        };
+        for entry in entries {
+            let pattern = format!("channels.{}", entry.key);
+            if !table::KEYS.iter().any(|key| key.pattern == pattern) {
+                self.path = steps(&["channels", &entry.key]);
+                let what = "is accepted but not acted on: this program has no such channel";
+                self.files.warn(entry.place, &self.path, what.to_owned());
+            }
         }
     }
 
@@ -606,6 +629,7 @@ fn expected(kind: Kind) -> String {
         Kind::Text => "a string".to_owned(),
         Kind::Name => "a string that is not empty".to_owned(),
         Kind::Texts | Kind::WordList(_) => "an array of strings".to_owned(),
+        Kind::Ids => "an array of ids".to_owned(),
         Kind::Origins => "an array of origins".to_owned(),
         Kind::Words(words) => format!("one of {}", words.join(", ")),
         Kind::Bool => "true or false".to_owned(),

@@ -23,6 +23,8 @@ pub enum Invariant {
     Bounded,
     /// Every run ends, every gone peer is forgotten, a stop stops.
     Live,
+    /// Nothing is done that the rules of a platform forbid.
+    KeepsRules,
     /// A well-behaved peer is served.
     WellServed,
     /// The core keeps the promises of the seam.

@@ -12,7 +12,7 @@ use super::peers::{Peer, TOKEN};
 use super::rng::Rng;
 use crate::auth::Credentials;
 use crate::config::{AuthMode, Config, QueueDrop, Secret};
-use crate::driver::{Core, Now, Time};
+use crate::driver::{Core, Now, Target, Time};
 use crate::gateway::{Faults, Gateway, Host, Setup};
 use crate::limits;
 use std::path::{Path, PathBuf};
@@ -284,7 +284,7 @@ fn provide(scenario: Scenario, rng: &mut Rng) -> (bool, super::net::Provide) {
     let size = rng.pick(&[0, 10, 300]);
     let fast = matches!(scenario, Scenario::SplitAt(_));
     let tools = if fast { 0 } else { rng.pick(&[0, 25, 60]) };
-    let make = move |rng: &mut Rng| -> Box<dyn Peer> {
+    let make = move |rng: &mut Rng, _: &Target| -> Box<dyn Peer> {
         let way = match () {
             () if fast => provider::Way::Normal,
             () if trouble => rng.pick(&provider::ALL),

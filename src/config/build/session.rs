@@ -30,6 +30,12 @@ pub(super) fn session(at: At<'_>) -> Session {
             .get("mainKey")
             .text()
             .map_or(unset.main_key, |key| key.trim().to_ascii_lowercase()),
+        dm_scope: at.get("dmScope").text(),
+        identity_links: at
+            .get("identityLinks")
+            .entries()
+            .map(|(name, at)| (name.to_owned(), at.ids()))
+            .collect(),
         reset: all,
         reset_by_type,
         reset_by_channel: named(at.get("resetByChannel")),

@@ -31,7 +31,7 @@ fn common(pattern: &str) -> Cow<'_, str> {
     Cow::Borrowed(pattern)
 }
 
-const NO_CHANNEL: &str = "no chat channel is built in yet";
+const NO_CHANNEL: &str = "chat channels have no such part yet";
 const NO_PAGE: &str = "the built-in page has no such part";
 const NO_SSH: &str = "open the tunnel yourself: ssh -N -L 18789:127.0.0.1:18789 user@host";
 const NO_TAILSCALE: &str = "Tailscale is not managed: run tailscale serve by hand";
@@ -64,9 +64,6 @@ const RULES: &[(&str, &str)] = &[
     ("gateway.cliAgents", NO_HARNESS),
     ("gateway.push", "nothing is pushed to telephones"),
     ("gateway.webchat", NO_PAGE),
-    ("gateway.channelHealthCheckMinutes", NO_CHANNEL),
-    ("gateway.channelMaxRestartsPerHour", NO_CHANNEL),
-    ("gateway.channelStaleEventThresholdMinutes", NO_CHANNEL),
     // models
     ("models.catalogRefresh", NO_CATALOG),
     ("models.pricing", "prices are those of models[].cost"),
@@ -157,10 +154,8 @@ const RULES: &[(&str, &str)] = &[
     ("agent.heartbeat.includeSystemPromptSection", "the prompt has no section about heartbeats"),
     ("agent.heartbeat.suppressToolErrorWarnings", "a tool's error goes to the model alone"),
     // session
-    ("session.dmScope", NO_CHANNEL),
     ("session.groupScope", NO_CHANNEL),
     ("session.notifyOnCreate", NO_CHANNEL),
-    ("session.identityLinks", NO_CHANNEL),
     ("session.resetTriggers", "/new and /reset are the words"),
     ("session.store", "each agent has its own store in the state directory"),
     ("session.typingIntervalSeconds", NO_CHANNEL),
@@ -190,7 +185,7 @@ const RULES: &[(&str, &str)] = &[
     ("tools.updatePlan", "there is no such tool"),
     ("tools.experimental", "experiments of the reference are not built"),
     // messages, memory, skills, hooks
-    ("messages", NO_CHANNEL),
+    ("messages", NO_ENVELOPE),
     ("messages.queue", "messages wait for the run, without a pause"),
     ("messages.tts", NO_MEDIA),
     ("memory", "memory is the workspace's MEMORY.md and memory/, searched by words"),
@@ -202,14 +197,12 @@ const RULES: &[(&str, &str)] = &[
     ("acp", NO_HARNESS),
     ("attachments", "attachments have the limits of the protocol"),
     ("audio", NO_MEDIA),
-    ("bindings", NO_CHANNEL),
-    ("broadcast", NO_CHANNEL),
     ("browser", "there is no browser control"),
     ("canvasHost", "there is no canvas"),
-    ("channels", NO_CHANNEL),
+    ("channels", "this program has no such channel, or it has no such part"),
     ("cli", "the command line has no settings of its own"),
     ("cloudWorkers", "there are no cloud workers"),
-    ("commands", NO_CHANNEL),
+    ("commands", "the words of openclaw commands list are all there are"),
     ("crestodian", NO_PAGE),
     ("desktop", "there is no desktop app here"),
     ("diagnostics.*", "nothing is traced or sent; there are openclaw logs and GET /metrics"),

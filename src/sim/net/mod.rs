@@ -20,7 +20,7 @@ use super::rng::Rng;
 use super::trace::Trace;
 use crate::driver::{
     ChildEvent, ChildId, Closed, ConnId, Core, DialError, DialId, Effects, Exit, Input, Now,
-    Signal, Time,
+    Signal, Target, Time,
 };
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -111,7 +111,7 @@ struct Link {
 }
 
 /// Makes the server behind a dial.
-pub type Provide = Box<dyn FnMut(&mut Rng) -> Box<dyn Peer>>;
+pub type Provide = Box<dyn FnMut(&mut Rng, &Target) -> Box<dyn Peer>>;
 
 /// The network and the clock.
 pub struct Net {
@@ -128,7 +128,7 @@ pub struct Net {
     slots: Vec<Slot>,
     free: Vec<u32>,
     links: Vec<Link>,
-    dials: BTreeMap<DialId, Time>,
+    dials: BTreeMap<DialId, Target>,
     /// Dials to addresses that their guard forbids.
     forbidden: BTreeMap<DialId, IpAddr>,
     /// Children that have ended.
@@ -179,6 +179,12 @@ impl Net {
     pub fn expect(&mut self, at: Time, peer: Box<dyn Peer>) {
         let link = self.link(peer);
         self.at(at, Happening::Arrive(link));
+    }
+
+    /// A peer without a connection: it acts when its alarm rings, first at once.
+    pub fn attend(&mut self, peer: Box<dyn Peer>) {
+        let link = self.link(peer);
+        self.at(self.now, Happening::Alarm(link));
     }
 
     /// SIGTERM then, or SIGUSR1.
@@ -426,6 +432,19 @@ impl Net {
             self.links[link].pause_us = pause_us;
             self.down_soon(link);
         }
+        for visit in io.visits {
+            let when = self.soon();
+            self.expect(when, visit.peer);
+        }
+        if io.rouse {
+            for other in (0..self.links.len()).filter(|other| *other != link) {
+                let rousable = |peer: &Box<dyn Peer>| peer.rousable();
+                if !self.links[other].gone && self.links[other].peer.as_ref().is_some_and(rousable)
+                {
+                    self.at(self.now, Happening::Alarm(other));
+                }
+            }
+        }
         if self.links[link].gone {
             return;
         }
@@ -577,14 +596,12 @@ impl Net {
         core: &mut C,
         checks: &mut Checks,
     ) {
-        if self.dials.remove(&dial).is_none() {
-            return;
-        }
+        let Some(target) = self.dials.remove(&dial) else { return };
         self.trace.note(self.now, "dialed", dial.0, how.into());
         let forbidden = self.forbidden.remove(&dial).map(DialError::Forbidden);
         let result = match how {
             0 => {
-                let peer = (self.provide)(&mut self.rng);
+                let peer = (self.provide)(&mut self.rng, &target);
                 let link = self.link(peer);
                 let id = self.insert(link);
                 self.tell(link, Event::Connected, checks);

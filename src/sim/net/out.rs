@@ -75,11 +75,12 @@ impl Net {
             }
             Effect::Dial { dial, target, deadline } => {
                 self.trace.note(self.now, "dial", dial.0, deadline.0);
-                let late = deadline < self.now || self.dials.insert(dial, deadline).is_some();
+                let forbidden = closed(&target);
+                let late = deadline < self.now || self.dials.insert(dial, target).is_some();
                 checks.require(!late, Invariant::Seam, || {
                     format!("dial {} is repeated or over before it began", dial.0)
                 });
-                if let Some(ip) = closed(&target) {
+                if let Some(ip) = forbidden {
                     self.forbidden.insert(dial, ip);
                     return self.at(now.time, Happening::Dialed(dial.0, 4));
                 }

@@ -3,10 +3,13 @@
 //! A peer is told what happens at its end of a connection and says what it does about it
 //! through [`Io`]. It knows nothing of slots; the network knows nothing of protocols.
 
+pub mod fake;
 pub mod garbage;
 pub mod heard;
 pub mod http;
+pub mod platforms;
 pub mod provider;
+pub mod telegram;
 pub mod ws;
 
 use super::check::Checks;
@@ -57,6 +60,24 @@ pub struct Io {
     pub wake: Option<Time>,
     /// From here on waits so many microseconds between reads; `u64::MAX` does not read at all.
     pub pause_us: Option<u64>,
+    /// Other peers have something to say now: those that are [`Peer::rousable`] wake.
+    pub rouse: bool,
+    /// Has these connect to the gateway.
+    pub visits: Vec<Visit>,
+}
+
+/// A peer that is to connect to the gateway.
+pub struct Visit {
+    /// Where it wants to go; the simulator has one gateway only.
+    pub url: String,
+    /// Who.
+    pub peer: Box<dyn Peer>,
+}
+
+impl std::fmt::Debug for Visit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} to {}", self.peer.state(), self.url)
+    }
 }
 
 /// One peer on one connection.
@@ -65,6 +86,10 @@ pub trait Peer {
     fn kind(&self) -> Kind;
     /// Something happened.
     fn on(&mut self, now: Time, event: Event<'_>, io: &mut Io, checks: &mut Checks);
+    /// It has [`Event::Wake`] whenever another peer rouses.
+    fn rousable(&self) -> bool {
+        false
+    }
     /// It wants nothing more.
     fn done(&self) -> bool;
     /// The world ends; the last word on what was heard.

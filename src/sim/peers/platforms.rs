@@ -1,0 +1,63 @@
+//! Which fake stands behind which name: the Internet of chat platforms, as a world dials it.
+
+use super::Peer;
+use super::fake::{Session, Shared, Ticker};
+use super::telegram::Telegram;
+use crate::driver::Target;
+use crate::sim::rng::Rng;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Tokens of the bots, as a configuration names them.
+pub const TELEGRAM_TOKEN: &str = "42:fake-telegram-token";
+
+/// One fake of each platform; a scenario keeps its handles for acts and for what was posted.
+pub struct Platforms {
+    /// `api.telegram.org`.
+    pub telegram: Rc<RefCell<Telegram>>,
+}
+
+impl Platforms {
+    /// Fresh ones; `wall_zero_ms` is Unix time at time zero
+    /// ([`EPOCH_MS`](crate::sim::net::EPOCH_MS) in a world).
+    pub fn new(rng: &mut Rng, wall_zero_ms: u64) -> Self {
+        let telegram = Telegram::new(rng.fork(), TELEGRAM_TOKEN, wall_zero_ms);
+        Self { telegram: Rc::new(RefCell::new(telegram)) }
+    }
+
+    fn of(&self, host: &str) -> Option<Shared> {
+        match host {
+            "api.telegram.org" => Some(self.telegram.clone()),
+            _ => None,
+        }
+    }
+
+    /// The server behind a dial; `None` when the name is none of theirs.
+    pub fn dial(&self, target: &Target) -> Option<Box<dyn Peer>> {
+        let fake = self.of(&target.host)?;
+        Some(Box::new(Session::new(fake)))
+    }
+
+    /// Their clocks, for [`Net::attend`](crate::sim::net::Net::attend).
+    pub fn clocks(&self) -> Vec<Box<dyn Peer>> {
+        let fakes: [Shared; 1] = [self.telegram.clone()];
+        fakes.into_iter().map(|fake| Box::new(Ticker::new(fake)) as Box<dyn Peer>).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_to_platforms() {
+        let platforms = Platforms::new(&mut Rng::new(1), 0);
+        let dial = |host: &str| {
+            let host = host.to_owned();
+            let target = Target { host, port: 443, tls: true, public_only: false, proxy: None };
+            platforms.dial(&target).is_some()
+        };
+        assert!(dial("api.telegram.org"));
+        assert!(!dial("example.com"));
+    }
+}
