@@ -20,8 +20,7 @@ use openclaw_gateway::driver::Time;
 use openclaw_gateway::sim::check::Checks;
 use openclaw_gateway::sim::disk::SimDisk;
 use openclaw_gateway::sim::peers::fake::{self, Answer, Asked, Desk, Fake, Reply, Session, Ticker};
-use openclaw_gateway::sim::peers::platforms::TELEGRAM_TOKEN;
-use openclaw_gateway::sim::peers::telegram::Telegram;
+use openclaw_gateway::sim::peers::platforms::Platforms;
 use openclaw_gateway::sim::peers::{Event, Io, Peer};
 use openclaw_gateway::sim::rng::Rng;
 use openclaw_gateway::wire::url::Url;
@@ -41,11 +40,13 @@ enum News {
 }
 
 type Platform = Rc<RefCell<dyn Fake>>;
+/// What a platform has seen.
+type Report = Box<dyn Fn() -> Value>;
 
 /// The control port, as a fake of its own.
 struct Control {
     desk: Desk,
-    platforms: BTreeMap<&'static str, (Platform, Box<dyn Fn() -> Value>)>,
+    platforms: BTreeMap<&'static str, (Platform, Report)>,
 }
 
 impl Control {
@@ -259,18 +260,39 @@ fn main() {
     let mut rng = Rng::new(wall_ms);
     let mut ports = BTreeMap::new();
     let mut listeners = Vec::new();
-    for door in ["control", "telegram"] {
+    for door in ["control", "telegram", "discord", "slack"] {
         let (listener, port) = listen(door, &sender);
         listeners.push(listener);
         ports.insert(door, port);
     }
-    let mut telegram = Telegram::new(rng.fork(), TELEGRAM_TOKEN, wall_ms);
-    telegram.any_hook = true;
-    let telegram = Rc::new(RefCell::new(telegram));
+    let Platforms { telegram, discord, slack } = Platforms::new(&mut rng, wall_ms);
+    telegram.borrow_mut().any_hook = true;
+    {
+        // Everything is on the loopback, and a heartbeat takes no minute.
+        let mut discord = discord.borrow_mut();
+        let port = ports["discord"];
+        discord.beat_ms = 2_000;
+        discord.gateway_url = format!("ws://127.0.0.1:{port}");
+        discord.resume_url = format!("ws://127.0.0.1:{port}/resume");
+        discord.cdn_url = format!("http://127.0.0.1:{port}");
+        let mut slack = slack.borrow_mut();
+        let port = ports["slack"];
+        slack.socket_url = format!("ws://127.0.0.1:{port}");
+        slack.site_url = format!("http://127.0.0.1:{port}");
+        slack.warning_ms = 2_000;
+    }
     let mut doors: BTreeMap<&'static str, Platform> = BTreeMap::new();
-    let mut platforms: BTreeMap<&'static str, (Platform, Box<dyn Fn() -> Value>)> = BTreeMap::new();
     doors.insert("telegram", telegram.clone());
-    platforms.insert("telegram", (telegram.clone(), Box::new(move || telegram.borrow().report())));
+    doors.insert("discord", discord.clone());
+    doors.insert("slack", slack.clone());
+    let mut reports: BTreeMap<&'static str, Report> = BTreeMap::new();
+    reports.insert("telegram", Box::new(move || telegram.borrow().report()));
+    reports.insert("discord", Box::new(move || discord.borrow().report()));
+    reports.insert("slack", Box::new(move || slack.borrow().report()));
+    let platforms = reports
+        .into_iter()
+        .map(|(name, report)| (name, (Rc::clone(&doors[name]), report)))
+        .collect();
     let tickers: Vec<Platform> = doors.values().cloned().collect();
     let control = Control { desk: Desk::new(wall_ms), platforms };
     doors.insert("control", Rc::new(RefCell::new(control)));

@@ -3,12 +3,14 @@
 //! A peer is told what happens at its end of a connection and says what it does about it
 //! through [`Io`]. It knows nothing of slots; the network knows nothing of protocols.
 
+pub mod discord;
 pub mod fake;
 pub mod garbage;
 pub mod heard;
 pub mod http;
 pub mod platforms;
 pub mod provider;
+pub mod slack;
 pub mod telegram;
 pub mod ws;
 

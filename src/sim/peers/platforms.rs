@@ -1,7 +1,9 @@
 //! Which fake stands behind which name: the Internet of chat platforms, as a world dials it.
 
 use super::Peer;
+use super::discord::Discord;
 use super::fake::{Session, Shared, Ticker};
+use super::slack::Slack;
 use super::telegram::Telegram;
 use crate::driver::Target;
 use crate::sim::rng::Rng;
@@ -10,11 +12,21 @@ use std::rc::Rc;
 
 /// Tokens of the bots, as a configuration names them.
 pub const TELEGRAM_TOKEN: &str = "42:fake-telegram-token";
+/// Of Discord's bot.
+pub const DISCORD_TOKEN: &str = "fake-discord-token";
+/// Of Slack's bot, and of its app.
+pub const SLACK_TOKENS: (&str, &str) = ("xoxb-fake-slack-token", "xapp-fake-slack-token");
+/// What Slack signs events with.
+pub const SLACK_SECRET: &str = "fake-signing-secret";
 
 /// One fake of each platform; a scenario keeps its handles for acts and for what was posted.
 pub struct Platforms {
     /// `api.telegram.org`.
     pub telegram: Rc<RefCell<Telegram>>,
+    /// `discord.com`, its gateways and its files.
+    pub discord: Rc<RefCell<Discord>>,
+    /// `slack.com`, its sockets and its files.
+    pub slack: Rc<RefCell<Slack>>,
 }
 
 impl Platforms {
@@ -22,12 +34,21 @@ impl Platforms {
     /// ([`EPOCH_MS`](crate::sim::net::EPOCH_MS) in a world).
     pub fn new(rng: &mut Rng, wall_zero_ms: u64) -> Self {
         let telegram = Telegram::new(rng.fork(), TELEGRAM_TOKEN, wall_zero_ms);
-        Self { telegram: Rc::new(RefCell::new(telegram)) }
+        let discord = Discord::new(rng.fork(), DISCORD_TOKEN, wall_zero_ms);
+        let slack = Slack::new(rng.fork(), SLACK_TOKENS, SLACK_SECRET, wall_zero_ms);
+        Self {
+            telegram: Rc::new(RefCell::new(telegram)),
+            discord: Rc::new(RefCell::new(discord)),
+            slack: Rc::new(RefCell::new(slack)),
+        }
     }
 
     fn of(&self, host: &str) -> Option<Shared> {
         match host {
             "api.telegram.org" => Some(self.telegram.clone()),
+            "discord.com" | "cdn.discordapp.com" => Some(self.discord.clone()),
+            gateway if gateway.ends_with(".discord.gg") => Some(self.discord.clone()),
+            "slack.com" | "wss-primary.slack.com" | "files.slack.com" => Some(self.slack.clone()),
             _ => None,
         }
     }
@@ -40,7 +61,7 @@ impl Platforms {
 
     /// Their clocks, for [`Net::attend`](crate::sim::net::Net::attend).
     pub fn clocks(&self) -> Vec<Box<dyn Peer>> {
-        let fakes: [Shared; 1] = [self.telegram.clone()];
+        let fakes: [Shared; 3] = [self.telegram.clone(), self.discord.clone(), self.slack.clone()];
         fakes.into_iter().map(|fake| Box::new(Ticker::new(fake)) as Box<dyn Peer>).collect()
     }
 }
@@ -57,7 +78,9 @@ mod tests {
             let target = Target { host, port: 443, tls: true, public_only: false, proxy: None };
             platforms.dial(&target).is_some()
         };
-        assert!(dial("api.telegram.org"));
+        for host in ["api.telegram.org", "discord.com", "gateway.discord.gg", "slack.com"] {
+            assert!(dial(host), "{host}");
+        }
         assert!(!dial("example.com"));
     }
 }
