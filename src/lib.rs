@@ -31,7 +31,8 @@
 //!   files. [`auth`]: who may enter.
 //! * [`sessions`]: keys, index, transcripts. [`agent`]: one run as a state machine, providers.
 //! * [`channels`]: chat services as state machines, and who may write where.
-//! * [`gateway`]: connections, handshake, dispatch, events. [`api`]: the HTTP doors.
+//! * [`gateway`]: connections, handshake, dispatch, events. [`api`]: the HTTP doors. [`ui`]: the
+//!   control page.
 //! * [`service`]: what a service manager is told: definitions, drift, commands, as pure text.
 //! * [`cli`]: what an operator types.
 
@@ -51,4 +52,5 @@ pub mod sessions;
 #[doc(hidden)]
 pub mod sim;
 pub mod store;
+pub mod ui;
 pub mod wire;

@@ -212,6 +212,11 @@ pub const WS_HANDSHAKE_MS: u64 = 15_000;
 /// Time between two `tick` events.
 pub const TICK_MS: u64 = 30_000;
 
+/// The document of a page from `gateway.controlUi.root`: it is held as a whole.
+pub const PAGE_INDEX: usize = 512 * 1024;
+/// A file of such a page is read and sent by slices of this many bytes.
+pub const PAGE_SLICE: usize = 32 * 1024;
+
 /// Queued bytes above which we stop reading from whoever feeds a stream.
 pub const STREAM_HIGH: usize = 256 * 1024;
 /// One line of a provider's event stream.

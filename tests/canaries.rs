@@ -154,13 +154,14 @@ fn walk(port: u16, token: &str, scopes: &[&str], said: &mut Said) -> usize {
     answered
 }
 
-/// Every file below a directory but those where the secrets were planted.
+/// Every file below a directory but those where the secrets were planted, and the copy of the
+/// configuration that is kept as it was written, 0600 like itself.
 fn files(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).expect("readable").map(|entry| entry.expect("an entry")) {
         let path = entry.path();
         if path.is_dir() {
             files(&path, found);
-        } else if !["s.json", "vault", ".env", "openclaw.json"]
+        } else if !["s.json", "vault", ".env", "openclaw.json", "openclaw.json.last-good"]
             .iter()
             .any(|own| path.ends_with(own))
         {
@@ -323,6 +324,7 @@ fn what_holds_secrets_does_not_print_them() {
         format!("{credentials:?}"),
         format!("{:?}", loaded.config.secrets),
         format!("{:?}", loaded.config.models),
+        format!("{:?}", openclaw_gateway::gateway::NotLoaded::from(&error)),
     ] {
         assert!(!shown.contains(CANARY), "{shown}");
     }

@@ -47,8 +47,12 @@ fn strangers() -> Vec<(String, &'static [u16])> {
         (post("/hooks/wake", &small), &[401]),
         (post("/hooks/nothing", &small), &[401, 404]),
         (get("/hooks/wake", ""), &[405]),
-        (get("/", ""), &[404]),
-        (get("/chat", "Accept: text/html\r\n"), &[404]),
+        (get("/", ""), &[200]),
+        (get("/", "If-None-Match: *\r\n"), &[304]),
+        (get("/chat", "Accept: text/html\r\n"), &[200]),
+        (get("/chat", ""), &[404]),
+        (get("/assets/app.js", ""), &[200]),
+        (get("/control-ui-config.json", ""), &[401]),
         (get("/../../etc/passwd", ""), &[400, 404]),
         (get("/nothing.js", ""), &[404]),
         (get("/v1/nothing", ""), &[404, 401]),
@@ -102,7 +106,10 @@ fn every_answer_carries_the_common_headers_and_hsts_when_it_is_set() {
         }
         assert_eq!(got.header("strict-transport-security"), None);
         assert_eq!(got.header("server"), None);
-        assert!(!got.header("content-type").unwrap_or_default().contains("html"), "{got:?}");
+        let html = got.header("content-type").unwrap_or_default().contains("html");
+        let page = ["GET / ", "GET /chat "].iter().any(|line| request.starts_with(line));
+        assert!(!html || page && matches!(got.status, 200 | 304), "{}: {got:?}", shown(&request));
+        assert!(!html || got.header("x-frame-options") == Some("DENY"), "{got:?}");
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const OPEN: [&str; 3] = ["limits", "protocol", "driver"];
 
 /// Room, and the rooms it may use.
-const HOUSE: [(&str, &[&str]); 17] = [
+const HOUSE: [(&str, &[&str]); 18] = [
     ("limits", &[]),
     ("protocol", &[]),
     ("driver", &[]),
@@ -20,7 +20,8 @@ const HOUSE: [(&str, &[&str]); 17] = [
     ("auth", &["wire", "config", "store"]),
     ("sessions", &["store", "wire"]),
     ("agent", &["sessions", "wire", "config", "store"]),
-    ("api", &["wire", "config", "auth", "agent", "sessions"]),
+    ("ui", &[]),
+    ("api", &["wire", "config", "auth", "agent", "sessions", "ui"]),
     ("channels", &["wire", "sessions", "config", "store"]),
     ("service", &["config"]),
     ("gateway", &["wire", "config", "auth", "store", "sessions", "agent", "api", "channels"]),

@@ -3,14 +3,11 @@
 
 mod common;
 
-use common::http::{TOKEN, ask, chat, get};
-use common::provider::Provider;
+use common::http::{TOKEN, ask, get};
 use common::socket::Socket;
 use common::{Home, PATIENCE, mode};
 use serde_json::{Value, json};
 use std::fs;
-use std::sync::Mutex;
-use std::sync::mpsc::channel;
 use std::time::Instant;
 
 fn config(more: &str) -> String {
@@ -73,56 +70,6 @@ fn an_edit_is_taken_over_and_a_bad_one_is_not() {
     fs::write(&file, whole.replace("501", "502")).expect("written");
     gateway.wait_for("is valid again");
     until("taken over", || timeout(&mut socket) == 502);
-}
-
-#[test]
-fn every_hot_key_is_edited_amid_a_run_and_the_run_goes_on() {
-    let home = Home::new();
-    let (go, wait) = channel::<()>();
-    let wait = Mutex::new(wait);
-    let provider = Provider::start(move |_, reply| {
-        reply.head();
-        reply.delta("one ");
-        wait.lock().expect("it").recv().expect("the test says when");
-        reply.delta("two");
-        reply.finish("stop");
-    });
-    let text = provider.config("logging: {level: 'info'}");
-    home.configure(&text);
-    let mut gateway = home.start("");
-    let port = gateway.port;
-    let mut socket = Socket::connect(port);
-    let body = json!({"model": "openclaw", "stream": true,
-        "messages": [{"role": "user", "content": "count"}]});
-    let run = std::thread::spawn(move || ask(port, chat(&body)));
-    provider.asked();
-    let pid = gateway.pid();
-    for (path, more) in [
-        ("session.scope", ", session: {scope: 'global'}"),
-        ("messages.responsePrefix", ", messages: {queue: {cap: 5}}"),
-        ("hooks.enabled", ", hooks: {enabled: true, token: 'hook-token-hook-token', path: '/h'}"),
-        ("tools.web", ", tools: {exec: {timeoutSec: 9}}"),
-        ("skills", ", skills: {entries: {none: {enabled: false}}}"),
-        ("agents", ", env: {vars: {A_NAME: 'b'}}"),
-    ] {
-        let open = text.trim_end().strip_suffix('}').expect("an object");
-        home.configure(&format!("{open}{more}}}"));
-        let valid = home.run("config validate");
-        assert_eq!(valid.code, 0, "{path}: {}", valid.out);
-        gateway.wait_for("configuration reread and applied");
-    }
-    home.configure(&text.replace(
-        "chatCompletions: {",
-        "responses: {enabled: true}, \
-        chatCompletions: {",
-    ));
-    gateway.wait_for("gateway.http.endpoints.responses.enabled changed: applied");
-    go.send(()).expect("it waits");
-    let answer = run.join().expect("an answer");
-    assert_eq!(answer.status, 200);
-    assert!(answer.data().iter().any(|data| data.contains("two")), "{:?}", answer.data());
-    let status = socket.call("status", &json!({})).expect("the same socket");
-    assert_eq!(status["pid"], pid);
 }
 
 #[test]
@@ -254,6 +201,20 @@ fn the_command_line_looks_and_edits() {
         ("config set models.providers {\"q\":{}} --strict-json", 1, "would remove p"),
         ("config unset gateway.reload --dry-run", 0, "nothing was written"),
         ("config unset gateway.nothing", 1, "gateway.nothing"),
+        ("config file --json", 0, "\"path\": "),
+        ("config schema --json", 0, "json-schema.org/draft-07"),
+        ("config get gateway.port --json", 1, "\"type\": \"cli_error\""),
+        ("config get models[\"providers\"].p.models[0].id", 0, "m"),
+        ("config set gateway.port 7000 --dry-run --json", 0, "\"inputModes\": ["),
+        ("config set gateway.port \"x\" --dry-run --json", 1, "\"kind\": \"schema\""),
+        ("config unset gateway.nothing --dry-run --json", 1, "\"kind\": \"missing-path\""),
+        ("config set gateway.port", 1, "there is no value"),
+        ("config set gateway.port 7 --expect-current-absent --expect-current-json 6", 1, "exclude"),
+        ("config set agents.defaults.timeoutSeconds 7 --expect-current-absent", 1, "not what was"),
+        ("config set agents.defaults.timeoutSeconds 7 --expect-current-json 6", 1, "not what was"),
+        ("config set hooks.token --ref-source env", 1, "needs all of"),
+        ("config patch", 1, "--stdin"),
+        ("config patch --file /nowhere", 1, "cannot read /nowhere"),
     ] {
         let ran = home.run(line);
         assert_eq!(ran.code, code, "{line}: {}{}", ran.out, ran.err);
@@ -272,4 +233,202 @@ fn the_command_line_looks_and_edits() {
     for part in ["// mine", "timeoutSeconds: 9", "7000000", "{id: 'm'}, {\"id\":\"n\"}"] {
         assert!(after.contains(part), "{part}: {after}");
     }
+}
+
+#[test]
+fn a_file_cut_at_every_byte_never_stops_the_gateway() {
+    let home = Home::new();
+    home.configure(&config(""));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let file = home.state().join("openclaw.json");
+    let whole = fs::read_to_string(&file).expect("it");
+    // The last byte that counts is the closing brace.
+    let end = whole.trim_end().len();
+    for cut in 0..whole.len() {
+        fs::write(&file, &whole[..cut]).expect("written");
+        let said = socket.call("secrets.reload", &json!({}));
+        assert_eq!(said.is_ok(), cut >= end, "{cut}: {said:?}");
+    }
+    let status = socket.call("status", &json!({})).expect("the same socket");
+    assert_eq!(status["pid"], gateway.pid());
+    assert_eq!(status["configIssues"], json!([]));
+    assert_eq!(timeout(&mut socket), 500);
+}
+
+#[test]
+fn a_damaged_file_stops_no_restart_and_a_start_only_when_asked_otherwise() {
+    let home = Home::new();
+    home.configure(&config(""));
+    let file = home.state().join("openclaw.json");
+    let good = home.state().join("openclaw.json.last-good");
+    let mut gateway = home.start("");
+    assert_eq!(fs::read_to_string(&good).expect("kept"), config(""));
+    assert_eq!(mode(&good), 0o600);
+    home.configure(&config("").replace("500", "501"));
+    gateway.wait_for("agents.defaults.timeoutSeconds changed: applied");
+    gateway.wait_for("configuration reread and applied");
+    assert!(fs::read_to_string(&good).expect("kept").contains("501"));
+
+    // A restart with a damaged file would be the end: it is refused, by the gateway itself too.
+    let damaged = config("").replace("timeoutSeconds", "timeoutSecond");
+    home.configure(&damaged);
+    let ran = home.run("gateway restart");
+    assert_eq!(ran.code, 78, "{ran:?}");
+    assert!(ran.err.contains("goes on") && ran.err.contains(":4:23: "), "{ran:?}");
+    gateway.signal(rustix::process::Signal::USR1);
+    gateway.wait_for("no restart: the new gateway would refuse the configuration");
+    let mut socket = Socket::connect(gateway.port);
+    assert_eq!(timeout(&mut socket), 501);
+    gateway.signal(rustix::process::Signal::TERM);
+    assert_eq!(gateway.wait().code(), Some(0));
+
+    let ran = home.run("gateway --port 0");
+    assert_eq!(ran.code, 78, "{ran:?}");
+    assert!(ran.err.contains("did you mean agents.defaults.timeoutSeconds?"), "{ran:?}");
+    assert!(ran.err.contains("openclaw gateway --last-known-good"), "{ran:?}");
+    let mut gateway = home.start("--last-known-good");
+    let mut socket = Socket::connect(gateway.port);
+    gateway.wait_for("config reload skipped");
+    assert_eq!(config_of(&mut socket)["valid"], false);
+    assert_eq!(timeout(&mut socket), 501);
+    assert_eq!(fs::read_to_string(&file).expect("it"), damaged, "nothing rewrites it");
+    home.configure(&config("").replace("500", "502"));
+    gateway.wait_for("is valid again");
+    until("taken over", || timeout(&mut socket) == 502);
+    // What was shown in place of a secret is never kept as good.
+    home.configure(&config("").replace(TOKEN, "__OPENCLAW_REDACTED__"));
+    gateway.wait_for("promotion skipped");
+    assert!(fs::read_to_string(&good).expect("kept").contains("502"));
+}
+
+#[test]
+fn without_a_good_copy_the_flag_says_so() {
+    let home = Home::new();
+    home.configure("{gateway: {mode: 'local'");
+    let ran = home.run("gateway --port 0 --last-known-good");
+    assert_eq!(ran.code, 78, "{ran:?}");
+    assert!(ran.err.contains("no last-known-good copy"), "{ran:?}");
+    let ran = home.run("gateway --port 0");
+    assert!(!ran.err.contains("--last-known-good"), "{ran:?}");
+}
+
+/// What an edit of each class causes in each mode, on the real file of a real gateway.
+#[test]
+fn modes_by_classes_of_keys() {
+    let file = |mode: &str, seconds: u32, bytes: u32, jobs: &str| {
+        format!(
+            "{{gateway: {{mode: 'local', auth: {{token: '{TOKEN}'}}, reload: {{mode: '{mode}', \
+             debounceMs: 0}}}}, agents: {{defaults: {{timeoutSeconds: {seconds}}}}}, logging: \
+             {{maxFileBytes: {bytes}}}, cron: {{store: '~/{jobs}.json'}}}}"
+        )
+    };
+    const HOT: &str = "agents.defaults.timeoutSeconds changed: ";
+    const RESTARTS: [&str; 2] = ["logging.maxFileBytes changed: ", "cron.store changed: "];
+    let waits = "takes effect after: openclaw gateway restart";
+    let restarts = "the gateway restarts in place";
+    let off = "it waits for openclaw gateway restart (gateway.reload.mode is off)";
+    // Mode, what is said of a hot key and of one that needs a restart, whether each restarts.
+    for (mode, hot, cold, hot_restarts, cold_restarts) in [
+        ("off", off, off, false, false),
+        ("hot", "applied", waits, false, false),
+        ("restart", restarts, restarts, true, true),
+        ("hybrid", "applied", restarts, false, true),
+    ] {
+        let home = Home::new();
+        home.configure(&file(mode, 500, 1_000_000, "a"));
+        let mut gateway = home.start("");
+        let pid = gateway.pid();
+        let mut socket = Socket::connect(gateway.port);
+        for (key, said, goes, text) in [
+            (HOT, hot, hot_restarts, file(mode, 501, 1_000_000, "a")),
+            (RESTARTS[0], cold, cold_restarts, file(mode, 501, 2_000_000, "a")),
+            (RESTARTS[1], cold, cold_restarts, file(mode, 501, 2_000_000, "b")),
+        ] {
+            home.configure(&text);
+            gateway.wait_for(&format!("{key}{said}"));
+            if goes {
+                assert_eq!(socket.closed().0, Some(1012), "{mode}: {key}");
+                gateway.wait_for("listening on ws");
+                socket = Socket::connect(gateway.port);
+            }
+            let status = socket.call("status", &json!({})).expect("the same socket");
+            assert_eq!(status["pid"], pid);
+            let waits = status["configWaitsForRestart"].to_string();
+            let name = key.split(' ').next().expect("a key");
+            let stays = mode == "off" || (mode == "hot" && key != HOT);
+            assert_eq!(waits.contains(name), stays, "{mode}: {key}: {waits}");
+            let want = if mode == "off" { 500 } else { 501 };
+            assert_eq!(timeout(&mut socket), want, "{mode}: {key}");
+        }
+        if mode == "off" {
+            gateway.signal(rustix::process::Signal::HUP);
+            gateway.wait_for("configuration reread and applied");
+            assert_eq!(timeout(&mut socket), 501, "a signal asks for it");
+        }
+    }
+}
+
+#[test]
+fn the_command_line_lays_a_patch_and_keeps_what_it_replaces() {
+    let home = Home::new();
+    let first = config(
+        "models: {providers: {p: {baseUrl: 'http://127.0.0.1:9/v1', models: \
+        [{id: 'm'}, {id: 'n'}]}}}, env: {vars: {A: 'x'}}, messages: {responsePrefix: '${A}'},",
+    );
+    home.configure(&first);
+    let state = home.state();
+    let text = || fs::read_to_string(state.join("openclaw.json")).expect("it");
+    let patch = home.0.join("a patch.json5");
+    let run = |more: &[&str]| {
+        let mut command = home.command("config patch --file");
+        common::Ran::of(command.arg(&patch).args(more))
+    };
+    fs::write(
+        &patch,
+        "{agents: {defaults: {timeoutSeconds: 8}}, gateway: {port: 7001}, \
+        models: {providers: {p: {models: [{id: 'n'}]}}}, // mine too\n session: null}",
+    )
+    .expect("it");
+    let ran = run(&["--dry-run"]);
+    assert!(ran.code == 0 && ran.out.contains("nothing was written"), "{ran:?}");
+    assert_eq!(text(), first);
+    let ran = run(&[]);
+    assert!(ran.code == 0 && ran.out.contains("without restarting"), "{ran:?}");
+    for part in ["// mine", "// ours", "${A}", "timeoutSeconds: 8", "7001"] {
+        assert!(text().contains(part), "{part}: {}", text());
+    }
+    assert!(!text().contains("id: 'm'"), "an array replaces: {}", text());
+    assert_eq!(fs::read_to_string(state.join("openclaw.json.bak")).expect("it"), first);
+    assert_eq!(mode(&state.join("openclaw.json.bak")), 0o600);
+
+    // What is not valid is kept, 0600, and the file is as it was.
+    let before = text();
+    fs::write(&patch, "{gateway: {prot: 1}}").expect("it");
+    let ran = run(&[]);
+    assert!(ran.code == 1 && ran.err.contains("did you mean gateway.port?"), "{ran:?}");
+    assert_eq!(text(), before);
+    let names = fs::read_dir(&state).expect("it").flatten().map(|it| it.path());
+    let kept: Vec<_> = names.filter(|it| it.to_string_lossy().contains(".rejected.")).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(fs::read_to_string(&kept[0]).expect("it").contains("prot"));
+    assert_eq!(mode(&kept[0]), 0o600);
+
+    // A reference that stands for nothing is told before it is written.
+    let line = "config set hooks.token --ref-source env --ref-provider default --ref-id NOT_SET";
+    let ran = home.run(&format!("{line} --dry-run --json"));
+    let said: Value = serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}"));
+    assert_eq!((ran.code, &said["ok"]), (1, &json!(false)), "{said}");
+    assert_eq!(said["inputModes"], json!(["builder"]));
+    assert_eq!(said["errors"][0]["kind"], "resolvability", "{said}");
+    // Somebody else's file is not written, by the gateway neither.
+    let line = "config set agents.defaults.timeoutSeconds 9";
+    let ran = common::Ran::of(home.command(line).env("OPENCLAW_CONFIG_READONLY", "1"));
+    assert!(ran.code == 1 && ran.err.contains("OPENCLAW_CONFIG_READONLY=1"), "{ran:?}");
+    let mut command = home.command("gateway --port 0");
+    let gateway = common::Gateway::start(command.env("OPENCLAW_CONFIG_READONLY", "1"));
+    let mut socket = Socket::connect(gateway.port);
+    let error = socket.call("config.patch", &json!({"raw": "{}"})).expect_err("not ours");
+    assert!(error["message"].as_str().expect("text").contains("managed from outside"), "{error}");
+    assert_eq!(text(), before);
 }

@@ -39,6 +39,11 @@ fn with_env(home: &Home, line: &str, env: &[(&str, &str)]) -> Ran {
     Ran::of(home.command(line).envs(env.iter().copied()))
 }
 
+/// What was said, in one line: terminals have 80 columns.
+fn unwrapped(ran: &Ran) -> String {
+    ran.out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn remote(port: u16, rest: &str) -> String {
     format!("{{gateway: {{mode: 'remote', remote: {{url: 'ws://127.0.0.1:{port}', {rest}}}}}}}")
 }
@@ -52,7 +57,7 @@ fn every_family_asks_the_gateway_of_mode_remote() {
         assert_eq!(ran.code, 0, "{line}: {ran:?}");
     }
     let status = here.run("gateway status");
-    assert!(status.out.contains("token from gateway.remote.token in "), "{status:?}");
+    assert!(unwrapped(&status).contains("token from gateway.remote.token in /"), "{status:?}");
     assert!(!status.out.contains(TOKEN), "{status:?}");
     let ran = here.run("gateway run --port 0");
     assert_eq!(ran.code, 78, "{ran:?}");
@@ -161,6 +166,22 @@ fn no_gateway_is_told_at_once_and_nothing_is_done_without_one() {
         assert!(said.contains("no gateway answers"), "{line}: {said}");
         assert!(ran.took.as_secs() < 5, "{line}: {ran:?}");
     }
+    // The address is the near end of a tunnel, unless somebody says that it is not.
+    let port = dead.number();
+    for (keys, next) in [
+        ("", format!("ssh -N -L {port}:127.0.0.1:18789 user@host")),
+        (
+            "transport: 'ssh', sshTarget: 'me@pi', remotePort: 19001, sshIdentity: '~/.ssh/pi', ",
+            format!("ssh -N -L {port}:127.0.0.1:19001 -i ~/.ssh/pi me@pi"),
+        ),
+        ("sshTarget: '-oProxyCommand=x', ", format!("ssh -N -L {port}:127.0.0.1:18789 user@host")),
+        ("transport: 'direct', ", "check the address and that its gateway runs".to_owned()),
+    ] {
+        here.configure(&remote(port, &format!("{keys}token: '{TOKEN}'")));
+        let ran = here.run("health");
+        assert!(ran.err.contains(&format!("Next: {next}\n")), "{keys}: {ran:?}");
+        assert!(!ran.err.contains("warning"), "{keys}: {ran:?}");
+    }
 }
 
 /// The shown secret, and what the refusal says of it.
@@ -242,7 +263,8 @@ fn each_route_of_a_rotation_names_the_copy_that_was_left_behind() {
     let both = [old[0], ("OPENCLAW_GATEWAY_PORT", port_text.as_str())];
     assert_eq!(with_env(&there, "health", &both).code, 0);
     let status = with_env(&there, "gateway status", &both);
-    assert!(status.out.contains("OPENCLAW_GATEWAY_TOKEN holds another one"), "{status:?}");
+    let wants = "OPENCLAW_GATEWAY_TOKEN holds another one";
+    assert!(unwrapped(&status).contains(wants), "{status:?}");
     stale(&["Stale: gateway.remote.token in"]);
 
     // 2. By the RPC.

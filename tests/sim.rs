@@ -61,6 +61,11 @@ fn a_disk_that_is_full() {
     every_seed(128, Scenario::DiskFull);
 }
 
+#[test]
+fn agents_that_beat() {
+    every_seed(32, Scenario::Beats);
+}
+
 /// How many turns a conversation takes that nothing interrupts.
 fn turns(seed: u64, scenario: fn(u64) -> Scenario) -> u64 {
     lived(seed, scenario(u64::MAX)).turns

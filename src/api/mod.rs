@@ -7,6 +7,7 @@ pub mod external;
 pub mod hooks;
 pub mod invoke;
 pub mod openai;
+pub mod page;
 pub mod probes;
 
 use crate::config::Config;

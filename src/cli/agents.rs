@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::client::{CLI, Session, Target, Trouble};
 use super::table::Args;
-use super::{Failed, config, next, out, place};
+use super::{Failed, next, out, place};
 use crate::config::edit_agents::{self, Change};
 use crate::config::{Config, Paths};
 use crate::gateway;
@@ -53,7 +53,7 @@ impl Here {
     fn write(&self, id: &str, text: String) -> Result<Self, Failed> {
         let failed = |why: String| Failed::new(why, "openclaw config validate");
         let state_dir = &self.paths.state_dir;
-        let config = config::rewrite(&self.paths, &self.config, &text, |after| {
+        let config = super::config_edit::rewrite(&self.paths, &self.config, &text, |after| {
             edit_agents::settle(&self.config.agents, after, id, state_dir).map_err(failed)
         })?;
         Ok(Self { paths: self.paths.clone(), config })

@@ -48,6 +48,8 @@ pub struct Target {
     pub local: bool,
     /// SHA-256 of the one certificate it may show; without it the authorities decide.
     pub pin: Option<[u8; 32]>,
+    /// What to type for the tunnel that its address is the near end of.
+    pub tunnel: Option<String>,
     /// Where the secrets came from.
     pub whence: Whence,
 }
@@ -100,7 +102,7 @@ impl Target {
     /// A server without secrets, such as a model's.
     pub fn bare(url: Url) -> Self {
         let whence = Whence::default();
-        Self { url, token: None, password: None, local: true, pin: None, whence }
+        Self { url, token: None, password: None, local: true, pin: None, tunnel: None, whence }
     }
 
     fn has_secret(args: &Args, env: &BTreeMap<String, String>) -> bool {
@@ -131,7 +133,7 @@ impl Target {
         let target = || {
             let (url, pin) = (parse_url(url, by)?, given_pin(args)?);
             plaintext::check(&url, by, env)?;
-            Ok(Self { url, token, password, local: false, pin, whence })
+            Ok(Self { url, token, password, local: false, pin, tunnel: None, whence })
         };
         Some(target())
     }
@@ -155,7 +157,10 @@ impl Target {
             let url = parse_url(&remote.url, "gateway.remote.url")?;
             plaintext::check(&url, "gateway.remote.url", &loaded.env)?;
             let pin = given_pin(args)?.or(remote.tls_fingerprint);
-            return Ok(Self { url, token, password, local: false, pin, whence });
+            let near = crate::auth::origin::is_local_name(&url.host);
+            let tunnel = remote.tunnel.as_ref().filter(|_| near);
+            let tunnel = tunnel.map(|tunnel| tunnel.command(url.port));
+            return Ok(Self { url, token, password, local: false, pin, tunnel, whence });
         }
         let port = place::port(paths, None, &loaded.env, &loaded.config)?;
         let bind = crate::config::paths::bind(None, &loaded.config);
@@ -184,7 +189,7 @@ impl Target {
             whence.kept(Kind::Password, &kept);
             password = Some(secret);
         }
-        Ok(Self { url, token, password, local: true, pin, whence })
+        Ok(Self { url, token, password, local: true, pin, tunnel: None, whence })
     }
 
     /// The address as printed: without the empty path.

@@ -16,6 +16,7 @@ fn target() -> Target {
         password: None,
         local: true,
         pin: None,
+        tunnel: None,
         whence: Whence::default(),
     }
 }

@@ -13,8 +13,9 @@ use super::client::{self, Target};
 use super::port::{self, Send};
 use super::service::{self, Said};
 use super::table::Args;
-use super::{Failed, next, place, service_look, service_run, service_want};
-use crate::config::Paths;
+use super::{Failed, next, out, place, service_look, service_run, service_want};
+use crate::config::load::ErrorKind;
+use crate::config::{ConfigError, Paths};
 use crate::service::Manager;
 use crate::service::control::{self, Control};
 
@@ -119,6 +120,25 @@ pub fn restart(args: &Args) -> Result<u8, Failed> {
     service::or_json(args, "restart", ran)
 }
 
+/// A new image would refuse a damaged file, so the old one is not asked to make room for it.
+fn may_restart(paths: &Paths, pid: u32) -> Result<(), Failed> {
+    let env = place::environment();
+    // A variable that is missing here may be in the gateway's own environment.
+    let wrong = |error: &ConfigError| error.kind != ErrorKind::Reference;
+    let loaded = place::load(&place::Files::new(), &env, paths);
+    let Err(error) = loaded.map_err(|error| *error) else { return Ok(()) };
+    if !wrong(&error) {
+        return Ok(());
+    }
+    let issues: Vec<String> = error.issues.iter().map(|it| out::foreign(&it.to_string())).collect();
+    let what = format!(
+        "the gateway (pid {pid}) is not restarted and goes on: it would not start with the \
+         configuration as it is now\n{}",
+        issues.join("\n")
+    );
+    Err(Failed::config(what, "openclaw config validate"))
+}
+
 fn restarted(args: &Args, paths: &Paths) -> Result<u8, Failed> {
     usage(args)?;
     let mut said = Said { action: "restart", result: "restarted", ..Said::default() };
@@ -133,6 +153,7 @@ fn restarted(args: &Args, paths: &Paths) -> Result<u8, Failed> {
         said.print(args, Some((&control, true)));
         return Ok(0);
     };
+    may_restart(paths, pid)?;
     let mut target = Target::find(args)?;
     // It may listen elsewhere than the configuration says by now.
     let listens = port::listening_of(pid);

@@ -31,7 +31,7 @@ use crate::gateway::{Gateway, Host, NotLoaded, Reloaded, Reloader, Setup};
 use crate::reactor::notify::Notify;
 use crate::reactor::{Leave, Reactor};
 use crate::store::lock::{LockError, StateLock};
-use crate::store::{Disk, RealDisk};
+use crate::store::{Disk, RealDisk, copies};
 
 /// Runs the command.
 ///
@@ -49,7 +49,10 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         write_dev_config(&paths)?;
     }
     let files = place::Files::new();
-    let loaded = place::load_with_programs(&files, &env, &paths, Need::Active);
+    let loaded = match place::load_with_programs(&files, &env, &paths, Need::Active) {
+        Err(error) if args.has("last-known-good") => last_known_good(&files, &env, &paths, &error)?,
+        other => other,
+    };
     let (loaded, resolved) = match loaded {
         Ok((loaded, resolved)) => (Ok(loaded), resolved),
         Err(error) => (Err(*error), Resolved::default()),
@@ -110,6 +113,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     })?;
 
     gateway.seed_workspaces();
+    gateway.keep_last_good();
     greet(&plan, &secret, addr, tls.as_ref());
     let scheme = if tls.is_some() { "wss" } else { "ws" };
     logger.note(log::Level::Info, "gateway", &format!("listening on {scheme}://{addr}"));
@@ -162,6 +166,35 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
             Err(Failed::new(format!("the gateway's loop failed: {error}"), next::RUN))
         }
     }
+}
+
+/// A load, and what programs answered for its secrets.
+type Load = Result<(Loaded, Resolved), Box<ConfigError>>;
+
+/// What the last gateway ran with, since the file is damaged and this was asked for. The file
+/// stays as it is: the gateway watches it and takes it over when it is valid again.
+fn last_known_good(
+    files: &place::Files,
+    env: &BTreeMap<String, String>,
+    paths: &Paths,
+    damaged: &ConfigError,
+) -> Result<Load, Failed> {
+    let path = copies::last_good(&paths.config_path);
+    let text = RealDisk.read(&path).map_err(|error| {
+        let what =
+            format!("{damaged}\nThere is no last-known-good copy {}: {error}", path.display());
+        Failed::config(what, "openclaw config validate")
+    })?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    for issue in &damaged.issues {
+        note(&super::out::foreign(&issue.to_string()));
+    }
+    note(&format!(
+        "running with the last configuration that was good, {}; the damaged file is left alone, \
+         fix it, then: openclaw config validate",
+        path.display()
+    ));
+    Ok(place::load_text_with_programs(files, env, paths, Some(&text), Need::Active))
 }
 
 /// Takes the state directory, then the port. A gateway that holds both is told of by its port,
@@ -263,6 +296,10 @@ impl Reloader for Again {
         Ok(Reloaded { credentials, moves, config, files })
     }
 
+    fn read_only(&self) -> Option<&'static str> {
+        place::READ_ONLY.into_iter().find(|name| self.env.get(*name).is_some_and(|it| it == "1"))
+    }
+
     fn moved(&mut self, first: SocketAddr) {
         self.bound = first;
     }
@@ -287,7 +324,11 @@ fn plan(args: &Args, loaded: Result<Loaded, ConfigError>, paths: Paths) -> Resul
     let allow_unconfigured = args.has("allow-unconfigured");
     let loaded = loaded.map_err(|error| {
         let start = Start { allow_unconfigured, auth, ..Start::default() };
-        Failed::config(blocked::damaged(&error, &start).to_string(), "")
+        let next = match copies::last_good(&paths.config_path).exists() {
+            true => "or start with the last one that was good: openclaw gateway --last-known-good",
+            false => "",
+        };
+        Failed::config(blocked::damaged(&error, &start).to_string(), next)
     })?;
     decide(args, loaded, paths)
 }

@@ -24,6 +24,7 @@ pub mod call;
 pub mod client;
 pub mod completion;
 pub mod config;
+pub mod config_edit;
 pub mod control;
 pub mod cron;
 mod devices;
@@ -138,6 +139,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> u8 {
     match handler(&args) {
         Ok(code) => code,
         Err(failed) => {
+            if args.knows("json") && args.has("json") {
+                let error = serde_json::json!({"type": "cli_error", "message": failed.what});
+                out::json(&serde_json::json!({"ok": false, "error": error}));
+            }
             complain(&failed);
             failed.code
         }

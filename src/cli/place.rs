@@ -370,6 +370,9 @@ pub fn load(
     load_with(files, env, paths, None, Asked { known: &none, need: Need::Look }).map_err(Box::new)
 }
 
+/// Variables of the process that make the configuration file somebody else's to write.
+pub const READ_ONLY: [&str; 2] = ["OPENCLAW_CONFIG_READONLY", "OPENCLAW_NIX_MODE"];
+
 /// Loads the configuration with what programs know of its secrets; they are run now, each
 /// within its own time.
 ///
@@ -381,9 +384,23 @@ pub fn load_with_programs(
     paths: &Paths,
     need: Need,
 ) -> Result<(config::Loaded, Resolved), Box<config::ConfigError>> {
+    load_text_with_programs(files, env, paths, None, need)
+}
+
+/// As [`load_with_programs`], perhaps with another text in place of the root file's.
+///
+/// # Errors
+/// The room's own, with every issue.
+pub fn load_text_with_programs(
+    files: &Files,
+    env: &BTreeMap<String, String>,
+    paths: &Paths,
+    raw: Option<&str>,
+    need: Need,
+) -> Result<(config::Loaded, Resolved), Box<config::ConfigError>> {
     let mut known = Resolved::default();
     loop {
-        match load_with(files, env, paths, None, Asked { known: &known, need }) {
+        match load_with(files, env, paths, raw, Asked { known: &known, need }) {
             Ok(loaded) => return Ok((loaded, known)),
             // Every round knows more answers than the last; a file that is edited all the time
             // could go on for ever.

@@ -112,7 +112,8 @@ impl Args {
         self.value(long)?.parse().ok()
     }
 
-    fn knows(&self, long: &str) -> bool {
+    /// Whether the table gives the command this flag.
+    pub fn knows(&self, long: &str) -> bool {
         self.command.flags.iter().chain(GLOBALS).any(|flag| flag.long == long)
     }
 }

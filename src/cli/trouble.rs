@@ -144,8 +144,12 @@ fn words(detail: &str, message: &str) -> String {
 
 impl Target {
     /// What to type when nothing answers.
-    fn start_hint(&self) -> &'static str {
-        if self.local { next::RUN } else { "check the address and that its gateway runs" }
+    fn start_hint(&self) -> &str {
+        match &self.tunnel {
+            Some(tunnel) => tunnel,
+            None if self.local => next::RUN,
+            None => "check the address and that its gateway runs",
+        }
     }
 
     /// Fails a command: with `--json` the document goes to standard output.

@@ -22,7 +22,7 @@ use super::secret::Secret;
 use super::snapshot::{
     Api, Auth, AuthMode, Bind, Chat, Compat, Config, ControlUi, Cost, Env, Gateway, LogLevel,
     Logging, Messages, Mode, Model, Models, Provider, Queue, QueueDrop, QueueMode, Reload,
-    ReloadMode, Remote, SourceInfo,
+    ReloadMode, Remote, SourceInfo, Tunnel,
 };
 use super::tls::Tls;
 
@@ -185,6 +185,7 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
                 .items()
                 .filter_map(|item| super::validate::origin(item.value.as_str()?))
                 .collect(),
+            root: page.get("root").text().map(|path| paths.expand(&path)),
         },
         reload: Reload {
             mode: match reload.get("mode").value.as_str() {
@@ -214,6 +215,11 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
                 .value
                 .as_str()
                 .and_then(super::tls::fingerprint),
+            tunnel: (remote.get("transport").text().as_deref() != Some("direct")).then(|| Tunnel {
+                target: remote.get("sshTarget").text(),
+                port: remote.get("remotePort").number().and_then(|port| u16::try_from(port).ok()),
+                identity: remote.get("sshIdentity").text(),
+            }),
         }),
         tls: tls(at.get("tls"), paths),
         metrics: at.get("metrics").get("enabled").flag(false),
@@ -236,7 +242,7 @@ fn tls(at: At<'_>, paths: &Paths) -> Tls {
 }
 
 /// Empty or `/x`: one slash in front, none behind.
-fn base_path(text: &str) -> String {
+pub(super) fn base_path(text: &str) -> String {
     let inner = text.trim().trim_matches('/');
     if inner.is_empty() { String::new() } else { format!("/{inner}") }
 }

@@ -218,6 +218,7 @@ mod tests {
             token: secret("remote"),
             password: None,
             tls_fingerprint: None,
+            tunnel: None,
         });
         // Nothing of our own: the remote one is better than none.
         let token = |config: &Config| found(client(config, &no_env, &none).token);

@@ -337,6 +337,8 @@ pub struct ControlUi {
     pub base_path: String,
     /// Full origins such as `https://host.example`, lower case; `*` stands for any.
     pub allowed_origins: Vec<String>,
+    /// Folder of a built page to serve instead of the embedded one.
+    pub root: Option<PathBuf>,
 }
 
 /// `gateway.reload.mode`.
@@ -374,6 +376,41 @@ pub struct Remote {
     pub password: Option<Secret>,
     /// SHA-256 of the one certificate that it may show.
     pub tls_fingerprint: Option<[u8; 32]>,
+    /// `transport: "ssh"`, the default; `None` is `direct`. No ssh is ever started: it is what a
+    /// command advises when nothing answers at an address of this machine.
+    pub tunnel: Option<Tunnel>,
+}
+
+/// The tunnel behind [`Remote::url`]: `sshTarget`, `remotePort`, `sshIdentity`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tunnel {
+    /// `user@host`.
+    pub target: Option<String>,
+    /// The gateway's port there.
+    pub port: Option<u16>,
+    /// A file with a key.
+    pub identity: Option<String>,
+}
+
+impl Tunnel {
+    /// What to type so that this port leads to the gateway. What would not survive a shell as it
+    /// stands is left for the person to put in.
+    pub fn command(&self, local_port: u16) -> String {
+        fn plain<'a>(text: &'a Option<String>, or: &'a str) -> &'a str {
+            let safe = |c: char| c.is_ascii_alphanumeric() || "@._:/~-".contains(c);
+            let safe = |text: &&str| text.chars().all(safe) && !text.starts_with('-');
+            text.as_deref()
+                .filter(|text| !text.is_empty())
+                .map_or(or, |text| Some(text).filter(safe).unwrap_or(or))
+        }
+        let port = self.port.unwrap_or(super::paths::DEFAULT_PORT);
+        let identity = match self.identity {
+            Some(_) => format!("-i {} ", plain(&self.identity, "<key>")),
+            None => String::new(),
+        };
+        let target = plain(&self.target, "user@host");
+        format!("ssh -N -L {local_port}:127.0.0.1:{port} {identity}{target}")
+    }
 }
 
 /// Section `models`.
@@ -718,6 +755,7 @@ impl Default for Gateway {
                 enabled: true,
                 base_path: String::new(),
                 allowed_origins: Vec::new(),
+                root: None,
             },
             reload: Reload {
                 mode: ReloadMode::Hybrid,

@@ -278,6 +278,7 @@ impl Walk<'_, '_> {
         self.cron();
         self.heartbeats();
         self.proxies();
+        self.page_path();
         self.channels();
         self.tailscale();
         let gateway = self.root.get("gateway");
@@ -326,6 +327,25 @@ impl Walk<'_, '_> {
             self.path.extend(path.iter().map(|key| Step::Key((*key).to_owned())));
             self.error(at.place, what);
         }
+    }
+
+    /// The page's path stands in the document, and other doors have theirs.
+    fn page_path(&mut self) {
+        let page = self.root.get("gateway").and_then(|gateway| gateway.get("controlUi"));
+        let Some(tree) = page.and_then(|page| page.get("basePath")) else { return };
+        let path = super::build::base_path(tree.as_str().unwrap_or_default());
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
+        let taken = ["v1", "tools", "hooks", "api"];
+        let first = path.split('/').nth(1).unwrap_or_default();
+        let what = if !path.chars().all(plain) || path.contains("//") || path.contains("..") {
+            "must be a path of letters, digits, -, _, . and ~, such as /openclaw"
+        } else if taken.contains(&first) {
+            "must not be below /v1, /tools, /hooks or /api: those are other doors"
+        } else {
+            return;
+        };
+        self.path = steps(&["gateway", "controlUi", "basePath"]);
+        self.error(tree.place, what.to_owned());
     }
 
     /// Channels that this program does not have, and policies that contradict themselves.

@@ -42,6 +42,9 @@ impl Gateway {
             (_, Some(Leaving::Draining { .. })) => self.leave(fx),
             (Signal::Terminate | Signal::Restart, None) => {
                 let restart = signal == Signal::Restart;
+                if restart && !self.may_restart(fx) {
+                    return;
+                }
                 let active = self.runs.active_len();
                 log::info!(target: "gateway", "{}; {active} active runs",
                     if restart { "restarting" } else { "stopping" });
@@ -93,6 +96,11 @@ impl Gateway {
 
     fn leave(&mut self, fx: &mut Effects) {
         let Some(Leaving::Draining { restart }) = self.leaving else { return };
+        if restart && !self.may_restart(fx) {
+            // The file was damaged while runs finished.
+            self.leaving = None;
+            return;
+        }
         self.leaving = Some(Leaving::Gone);
         for run in self.runs.numbers() {
             self.cancel_run(run, "restart", fx);

@@ -149,6 +149,7 @@ pub enum Op {
     NodePluginToolsUpdate,
     NodeRename,
     NodeSkillsUpdate,
+    PluginApprovalList,
     SecretsReload,
     SecretsResolve,
     Send,
@@ -1027,6 +1028,7 @@ pub const OPERATIONS: &[Operation] = &[
         &[must("skills", Kind::Arr)],
         Since::V4,
     ),
+    row("plugin.approval.list", Op::PluginApprovalList, APPROVALS, &[], Since::V3),
     row("secrets.reload", Op::SecretsReload, ADMIN, &[], Since::V3),
     row(
         "secrets.resolve",

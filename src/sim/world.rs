@@ -41,6 +41,8 @@ pub enum Scenario {
     PowerCutAt(u64),
     /// The disk is full for a while.
     DiskFull,
+    /// An agent beats all the time, in its main session or in one of its own.
+    Beats,
 }
 
 /// A world that kept every promise.
@@ -95,8 +97,15 @@ const RUN_SECONDS: u64 = 400;
 /// Virtual time after which a world that still waits is stuck.
 const STUCK_MS: u64 = 2 * 3_600_000;
 
-fn config(provider: bool, rng: &mut Rng) -> Rc<Config> {
+fn config(scenario: Scenario, provider: bool, rng: &mut Rng) -> Rc<Config> {
     let mut config = Config::defaults();
+    if scenario == Scenario::Beats {
+        let beat = &mut config.agents.defaults.heartbeat;
+        beat.every_ms = rng.pick(&[1_000, 5_000, 30_000]);
+        beat.target = "none".to_owned();
+        beat.isolated_session = rng.percent(50);
+        beat.timeout_ms = None;
+    }
     config.agents.defaults.timeout_seconds = RUN_SECONDS;
     config.agents.defaults.max_concurrent = rng.pick(&[1, 2, 128, 128]);
     config.agents.defaults.compaction.keep_recent_tokens = 50;
@@ -306,7 +315,7 @@ pub fn run(seed: u64, scenario: Scenario, faults: Faults) -> Result<Report, Box<
     let knobs = knobs(scenario, &mut rng);
     let (trouble, make) = provide(scenario, &mut rng);
     checks.provider_trouble = trouble;
-    let config = config(rng.percent(85) || scenario == Scenario::Stalls, &mut rng);
+    let config = config(scenario, rng.percent(85) || scenario == Scenario::Stalls, &mut rng);
     checks.short_queues = config.messages.queue.cap < 20;
     let mut net = Net::new(rng.fork(), knobs, Time(rng.below(1 << 40)), make);
     populate(&mut net, scenario, &mut rng);
@@ -409,6 +418,7 @@ impl World {
                 }
             } else if self.net.all_done() && !self.checks.closing && core.idle().runs == 0 {
                 self.checks.closing = true;
+                core.stop_heartbeats();
                 self.net.rouse();
             }
             // Everybody is done: past every deadline nothing may be left.

@@ -85,6 +85,13 @@ impl Devices {
         if covers(&known.scopes, asked) { Verified::Yes } else { Verified::Scopes }
     }
 
+    /// Whether some device's token for that role is this one and good for these scopes: for what
+    /// a page may read by its token alone, without proving the device's key.
+    pub fn admits(&self, token: &str, role: &str, asked: &[&'static str]) -> bool {
+        let yes = |id: &str| self.verify(id, role, token, asked) == Verified::Yes;
+        self.all().any(|device| yes(&device.claim.device_id))
+    }
+
     /// Whether a device has a token for a role that would admit it.
     pub fn has_token(&self, id: &str, role: &str) -> bool {
         let live = |token: &Token| token.revoked_at_ms.is_none();

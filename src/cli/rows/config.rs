@@ -1,7 +1,7 @@
 //! The configuration file and its secrets: the rows.
 
 use super::*;
-use crate::cli::{config, secrets, setup};
+use crate::cli::{config, config_edit, secrets, setup};
 
 /// See the module's head.
 pub const ROWS: &[Command] = &[
@@ -63,7 +63,7 @@ pub const ROWS: &[Command] = &[
         run: Some(config::file),
         about: "Print where the configuration file lies",
         operands: &[],
-        flags: &[],
+        flags: &[JSON],
         examples: &[],
     },
     Command {
@@ -79,7 +79,7 @@ pub const ROWS: &[Command] = &[
         run: Some(|_| config::schema()),
         about: "Print the JSON Schema of the file, for editors and forms",
         operands: &[],
-        flags: &[],
+        flags: &[JSON],
         examples: &["openclaw config schema > openclaw.schema.json"],
     },
     Command {
@@ -100,14 +100,20 @@ pub const ROWS: &[Command] = &[
     },
     Command {
         path: &["config", "set"],
-        run: Some(config::set),
+        run: Some(config_edit::set),
         about: "Set one key; comments stay, an invalid result is not written",
-        operands: &["path", "value"],
+        operands: &["path", "value?"],
         flags: &[
+            text("ref-source", "source", "A SecretRef as the value: env, file or exec"),
+            text("ref-provider", "name", "Its name in secrets.providers"),
+            text("ref-id", "id", "What the provider knows it by"),
+            text("expect-current-json", "json", "Write only over this value"),
+            switch("expect-current-absent", "Write only where nothing stands"),
             switch("strict-json", "The value is strict JSON, never a bare text"),
             switch("merge", "Lay the value on what is there: objects by key, lists by id"),
             switch("replace", "Replace a map or list even where that removes entries"),
             DRY_RUN,
+            switch("json", "As --strict-json; with --dry-run, print JSON"),
         ],
         examples: &[
             "openclaw config set gateway.port 18789",
@@ -116,10 +122,24 @@ pub const ROWS: &[Command] = &[
     },
     Command {
         path: &["config", "unset"],
-        run: Some(config::unset),
+        run: Some(config_edit::unset),
         about: "Remove one key; comments stay, an invalid result is not written",
         operands: &["path"],
-        flags: &[DRY_RUN],
+        flags: &[DRY_RUN, switch("json", "With --dry-run, print JSON")],
         examples: &["openclaw config unset gateway.port"],
+    },
+    Command {
+        path: &["config", "patch"],
+        run: Some(config_edit::patch),
+        about: "Lay a part of a configuration on the file; null removes",
+        operands: &[],
+        flags: &[
+            text("file", "path", "The patch, as JSON5"),
+            switch("stdin", "Read the patch from standard input"),
+            text("replace-path", "path", "Take this part of the patch whole, not merged"),
+            DRY_RUN,
+            switch("json", "With --dry-run, print JSON"),
+        ],
+        examples: &["openclaw config patch --file ./patch.json5 --dry-run"],
     },
 ];

@@ -140,6 +140,7 @@ const GATEWAY_RUN: &[Flag] = &[
     switch("verbose", "Mirror debug lines to standard output"),
     switch("force", "End a listener of your own user on the port, then start"),
     switch("allow-unconfigured", "Start without a configuration file, with a generated token"),
+    switch("last-known-good", "If the file is damaged, start with the last good copy of it"),
 ];
 
 const SKILLS_AGENT: Flag = text("agent", "id", "Of which agent (default: the default one)");

@@ -166,7 +166,7 @@ pub static KEYS: &[Key] = &[
     key("gateway.controlUi.embedSandbox", Words(&["strict", "scripts", "trusted"]))
         .only(&["\"strict\""])
         .advice("remove it: nothing is embedded"),
-    key("gateway.controlUi.root", Text).later().advice("the page is built in"),
+    key("gateway.controlUi.root", Text),
     key("gateway.controlUi.environment", Open).later(),
     key("gateway.controlUi.experimental", Open).later(),
     key("gateway.controlUi.communityInvite", Bool).later(),
@@ -184,10 +184,10 @@ pub static KEYS: &[Key] = &[
     key("gateway.remote.url", WsUrl),
     key("gateway.remote.token", Secret),
     key("gateway.remote.password", Secret),
-    key("gateway.remote.transport", Words(&["ssh", "direct"])).later(),
-    key("gateway.remote.remotePort", Integer(1, 65_535)).later(),
-    key("gateway.remote.sshTarget", Text).later(),
-    key("gateway.remote.sshIdentity", Text).later(),
+    key("gateway.remote.transport", Words(&["ssh", "direct"])),
+    key("gateway.remote.remotePort", Integer(1, 65_535)),
+    key("gateway.remote.sshTarget", Text),
+    key("gateway.remote.sshIdentity", Text),
     key("gateway.remote.sshHostKeyPolicy", Words(&["strict", "openssh"]))
         .only(&["\"strict\""])
         .advice("remove it: no SSH tunnel is opened"),

@@ -346,6 +346,12 @@ impl Gateway {
         self.heartbeats.last = Some(event);
     }
 
+    /// No beat comes any more; a simulated world ends so.
+    #[doc(hidden)]
+    pub fn stop_heartbeats(&mut self) {
+        self.heartbeats.on = false;
+    }
+
     /// Which agents beat in which cadence, for `health` and `status`.
     pub(super) fn heartbeat_of(&self, agent: &str) -> (bool, &Heartbeat) {
         let agents = &self.config.agents;

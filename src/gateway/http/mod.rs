@@ -9,6 +9,7 @@ mod answer;
 mod hooks;
 mod invoke;
 mod outbound;
+mod page;
 mod previous;
 mod upgrade;
 
@@ -60,6 +61,8 @@ enum Doing {
     Embed(Box<Embedding>),
     /// Its images and files are being fetched; then a run answers it.
     Fetch(Box<Fetching>),
+    /// A file of a built page is on its way.
+    File(Box<page::Slices>),
 }
 
 impl Http {
@@ -84,6 +87,7 @@ impl Http {
     fn silent_until(&self) -> Option<Time> {
         match &self.doing {
             Doing::Run(answer) => answer.ping_at(),
+            Doing::File(slices) => Some(slices.due()),
             _ => None,
         }
     }
@@ -99,6 +103,7 @@ impl Gateway {
 
     /// Serves what has arrived on a connection.
     pub(super) fn serve_http(&mut self, id: ConnId, fx: &mut Effects) {
+        self.page_slices(id, fx);
         while let Some(event) = self.next_http(id) {
             match event {
                 Event::Head(head) => {
@@ -168,7 +173,7 @@ impl Gateway {
 
     /// A request did not become complete in time.
     pub(super) fn http_timeout(&mut self, id: ConnId, fx: &mut Effects) {
-        if self.ping(id, fx) {
+        if self.ping(id, fx) || self.page_stuck(id, fx) {
             return;
         }
         let Some(http) = self.http(id) else { return };
@@ -239,6 +244,9 @@ impl Gateway {
         let door = match api::route(&head, &self.config.hooks.path) {
             Routed::Door(door) => door,
             Routed::NotFound => {
+                if let Some(asked) = api::page::asked(&head, &self.config) {
+                    return self.page(id, asked, &source, &head, fx);
+                }
                 return self.http_reply(id, &api::not_found(head.path()), &head, fx);
             }
             Routed::MethodNotAllowed(allow) => {
@@ -323,7 +331,7 @@ impl Gateway {
                     self.cancel_exchange(exchange, fx);
                 }
             }
-            Doing::Nothing | Doing::Body(_) | Doing::Hook => {}
+            Doing::Nothing | Doing::Body(_) | Doing::Hook | Doing::File(_) => {}
         }
     }
 

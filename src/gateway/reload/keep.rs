@@ -1,7 +1,11 @@
-//! How often the configuration file may be written by clients.
+//! What is kept of the configuration: the last one that a gateway ran with, and how often clients
+//! have written the file.
 
 use crate::driver::Time;
+use crate::gateway::Gateway;
 use crate::limits;
+use crate::store::copies::{Kept, last_good};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Writes by method and caller.
@@ -30,6 +34,44 @@ impl Writes {
         }
         *count += 1;
         None
+    }
+}
+
+/// What stands for a secret where a file was shown; a file with one in it is no configuration.
+const PLACEHOLDERS: [&str; 3] = ["__OPENCLAW_REDACTED__", "***", "[redacted]"];
+
+fn holds_placeholder(value: &Value) -> bool {
+    match value {
+        Value::String(text) => PLACEHOLDERS.contains(&text.as_str()),
+        Value::Array(list) => list.iter().any(holds_placeholder),
+        Value::Object(members) => members.values().any(holds_placeholder),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+impl Gateway {
+    /// Keeps the root file that is in force as `openclaw.json.last-good`, 0600. Only `openclaw
+    /// doctor --fix` and `openclaw gateway --last-known-good` ever read it. A disk that refuses
+    /// costs a line in the log.
+    pub fn keep_last_good(&mut self) {
+        let source = &self.config.source;
+        if !source.exists || self.reload.is_none() {
+            return;
+        }
+        if holds_placeholder(&source.parsed) {
+            log::warn!(target: "config", "Config last-known-good promotion skipped: the file holds \
+                a placeholder in place of a secret");
+            return;
+        }
+        let (path, raw) = (source.path.clone(), source.raw.clone());
+        let disk = self.disk.as_mut();
+        if disk.read(&last_good(&path)).is_ok_and(|bytes| bytes == raw.as_bytes()) {
+            return;
+        }
+        if let Err(error) = Kept::LastGood.keep(disk, &path, raw.as_bytes(), 0) {
+            let path = path.display();
+            log::warn!(target: "config", "no last-known-good copy of {path}: {error}");
+        }
     }
 }
 

@@ -136,6 +136,10 @@ pub trait Reloader {
     fn load(&mut self, raw: Option<&str>, known: &Resolved) -> Result<Reloaded, NotLoaded>;
     /// A configuration was taken over: what lies outside of the gateway follows.
     fn applied(&mut self, _config: &Config) {}
+    /// The variable that makes the file somebody else's to write, if one does.
+    fn read_only(&self) -> Option<&'static str> {
+        None
+    }
     /// The gateway listens there now; later loads are judged by it.
     fn moved(&mut self, _first: SocketAddr) {}
     /// Which process keeps the gateway from an address, for people; empty when nobody knows.
@@ -388,6 +392,7 @@ impl Gateway {
         if let Some(reload) = &mut self.reload {
             reload.applied(&self.config);
         }
+        self.keep_last_good();
         log::info!(target: "gateway", "configuration reread and applied");
         for warning in &self.config.warnings {
             log::warn!(target: "config", "{warning}");
@@ -422,6 +427,21 @@ impl Gateway {
         });
         for id in gone {
             self.close_socket(id, close::POLICY, "the gateway's credentials changed", fx);
+        }
+    }
+
+    /// A new image would refuse a damaged file, and that would be the end of the gateway: it
+    /// restarts only into a configuration that it would start with.
+    pub(super) fn may_restart(&mut self, fx: &mut Effects) -> bool {
+        let Some(reload) = &mut self.reload else { return true };
+        match reload.load(None, &self.secrets.resolved) {
+            Err(not) if not.pending.is_empty() => {
+                log::error!(target: "gateway", "no restart: the new gateway would refuse the \
+                    configuration as it is now; this one goes on");
+                self.refuse(not, fx);
+                false
+            }
+            Ok(_) | Err(_) => true,
         }
     }
 

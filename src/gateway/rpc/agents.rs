@@ -77,7 +77,7 @@ impl Gateway {
     }
 
     /// `agent.identity.get {agentId?, sessionKey?}`.
-    pub(super) fn agent_identity(&self, params: &Params) -> Handled {
+    pub(in crate::gateway) fn agent_identity(&self, params: &Params) -> Handled {
         let of_key = || key::agent_of(text(params, "sessionKey")?);
         let id = text(params, "agentId").or_else(of_key);
         let id = self.known_agent(id.unwrap_or(self.config.agents.default_agent()))?;

@@ -106,6 +106,12 @@ impl Gateway {
         if self.reload.is_none() {
             return Err(ErrorShape::unavailable("this gateway runs without a configuration file"));
         }
+        if let Some(name) = self.reload.as_ref().and_then(|reload| reload.read_only()) {
+            return Err(ErrorShape::invalid(format!(
+                "{} is managed from outside ({name}=1): nothing is written",
+                source.path.display()
+            )));
+        }
         same_base(&source, text(params, "baseHash"))?;
         let raw = text(params, "raw").unwrap_or_default();
         let wanted = wanted(op, raw, &source, params)?;

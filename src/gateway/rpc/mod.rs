@@ -129,6 +129,8 @@ impl Gateway {
             | Op::NodeRename
             | Op::NodeSkillsUpdate => self.handle_node(op, conn, request, params, fx),
             Op::SecretsResolve => self.secrets_resolve(params),
+            // Nothing here loads plugins, so none of them asks: the list is always empty.
+            Op::PluginApprovalList => Ok(Answer::Value(Value::Array(Vec::new()))),
             Op::SecretsReload => Ok(self.secrets_reload(conn, request, fx)),
             Op::SessionsAbort => self.sessions_abort(params, fx),
             Op::SessionsCompact => self.sessions_compact(conn, request, params),

@@ -438,9 +438,8 @@ impl Net {
         }
         if io.rouse {
             for other in (0..self.links.len()).filter(|other| *other != link) {
-                let rousable = |peer: &Box<dyn Peer>| peer.rousable();
-                if !self.links[other].gone && self.links[other].peer.as_ref().is_some_and(rousable)
-                {
+                let it = &self.links[other];
+                if !it.gone && it.peer.as_ref().is_some_and(|peer| peer.rousable()) {
                     self.at(self.now, Happening::Alarm(other));
                 }
             }

@@ -285,7 +285,7 @@ impl Desk {
         Some(woe)
     }
 
-    fn to_all(&mut self, of: &str, line: impl Fn() -> Line) -> usize {
+    fn everyone(&mut self, of: &str, line: impl Fn() -> Line) -> usize {
         let conns: Vec<u64> = self
             .open
             .iter()
@@ -302,9 +302,9 @@ impl Desk {
     fn act(&mut self, act: &Value) -> Option<Result<Value, String>> {
         let of = act["of"].as_str().unwrap_or("all");
         let hit = match act["act"].as_str().unwrap_or_default() {
-            "drop" => self.to_all(of, || Line::Reset),
-            "end" => self.to_all(of, || Line::End),
-            "halfOpen" => self.to_all(of, || Line::Silence),
+            "drop" => self.everyone(of, || Line::Reset),
+            "end" => self.everyone(of, || Line::End),
+            "halfOpen" => self.everyone(of, || Line::Silence),
             "trouble" => {
                 let seconds = act["seconds"].as_u64().unwrap_or(1);
                 let status = act["status"].as_u64().and_then(|status| status.try_into().ok());

@@ -6,7 +6,7 @@ const BLOCK: usize = 65_535;
 
 /// CRC-32 (RFC 1952 section 8), a byte a step: faster than the disks it is for.
 #[derive(Debug, Clone, Copy)]
-struct Crc(u32);
+pub(super) struct Crc(u32);
 
 const BYTES: [u32; 256] = table();
 
@@ -27,9 +27,9 @@ const fn table() -> [u32; 256] {
 }
 
 impl Crc {
-    const NEW: Self = Self(u32::MAX);
+    pub(super) const NEW: Self = Self(u32::MAX);
 
-    fn add(&mut self, bytes: &[u8]) {
+    pub(super) fn add(&mut self, bytes: &[u8]) {
         let mut crc = self.0;
         for byte in bytes {
             let index = (crc ^ u32::from(*byte)) & 0xFF;
@@ -38,7 +38,7 @@ impl Crc {
         self.0 = crc;
     }
 
-    const fn value(self) -> u32 {
+    pub(super) const fn value(self) -> u32 {
         !self.0
     }
 }

@@ -1,13 +1,14 @@
 //! Archives as backups are made of: a tar (POSIX.1-2001, pax) inside a gzip file (RFC 1952)
-//! whose blocks are stored, not compressed (RFC 1951 section 3.2.4). `tar xzf` reads them, and
-//! nothing here needs a compressor. What is read back is what was written here: a compressed
-//! block is an error that says so.
+//! whose blocks are stored, not compressed (RFC 1951 section 3.2.4). `tar xzf` reads them. What
+//! is read back is what was written here: a compressed block is an error that says so. The
+//! compressor beside it packs what the control page is made of, on its way to a browser.
 //!
 //! ```text
 //!   entry + bytes -> [tar] headers, padding -> [gzip] blocks, CRC-32 -> file
 //!   file -> [gzip] Stored: blocks checked -> [tar] Reader: entries, data, end
 //! ```
 
+pub mod deflate;
 pub mod gzip;
 pub mod tar;
 

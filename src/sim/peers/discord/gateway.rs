@@ -67,7 +67,7 @@ fn seen(name: &str, what: &Value, intents: u64) -> Option<Value> {
         return None;
     }
     let mut what = what.clone();
-    let ours = what["author"]["id"] == Discord::APP.to_string();
+    let ours = id(&what["author"]["id"]) == Some(Discord::APP);
     let mentioned = what["mentions"].as_array().is_some_and(|list| !list.is_empty());
     let hidden = intents & 1 << 15 == 0 && in_guild && !ours && !mentioned;
     if name.starts_with("MESSAGE_") && what["content"].is_string() && hidden {
