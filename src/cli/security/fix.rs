@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::super::page::{Page, Tone};
-use super::super::{belongings, config as editor, modes};
+use super::super::{config_edit, modes};
 use super::{channels, files};
 use crate::config::table::parse_path;
 use crate::config::{Loaded, Paths};
-use crate::store::RealDisk;
-use crate::store::copies::Kept;
 use crate::wire::json5;
 
 /// What was done.
@@ -69,13 +67,8 @@ impl Fixed {
         if text == source.raw {
             return;
         }
-        let kept = paths.config_path.canonicalize().and_then(|real| {
-            Kept::Backup.keep(&mut RealDisk, &real, source.raw.as_bytes(), belongings::now_ms())
-        });
-        let done = kept.map_err(|error| error.to_string()).and_then(|_| {
-            let written = editor::rewrite(paths, &loaded.config, &text, |_| Ok(None));
-            written.map(drop).map_err(|failed| failed.what)
-        });
+        let done = config_edit::rewrite(paths, &loaded.config, &text, |_| Ok(None));
+        let done = done.map(drop).map_err(|failed| failed.what);
         match done {
             Ok(()) => self.written = true,
             Err(error) => {
