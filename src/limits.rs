@@ -305,6 +305,8 @@ pub const STABILITY_BUNDLES: usize = 20;
 pub const LOOP_WINDOW_MS: u64 = 5_000;
 /// A timer that comes up this much too late is worth a warning.
 pub const LOOP_LATE_MS: u64 = 500;
+/// The largest stability bundle that is read.
+pub const STABILITY_BUNDLE: usize = 4 * 1024 * 1024;
 /// Series on one page of `/metrics`; all of ours are far fewer than that.
 pub const METRIC_SERIES: usize = 2_000;
 /// Letters of a label's value on that page.
@@ -313,8 +315,12 @@ pub const METRIC_LABEL: usize = 128;
 pub const LOG_MESSAGE: usize = 8 * 1024;
 /// The least cap of the log file: a smaller one would lose what just happened.
 pub const LOG_FILE_MIN: u64 = 32 * 1024;
-/// The largest cap of the log file; it exists twice at most.
+/// The largest cap of the log file.
 pub const LOG_FILE_MAX: u64 = 100 * 1024 * 1024;
+/// Its cap when nobody says; the reference's is 100 MB, which is much on a memory card.
+pub const LOG_FILE: u64 = 10 * 1024 * 1024;
+/// Files of the log in all: the one that is written, `<name>.1` before it, `<name>.2` before that.
+pub const LOG_FILES: u32 = 3;
 /// With `--force`: how long a listener may take to leave after TERM.
 pub const FORCE_TERM_MS: u64 = 5_000;
 /// With `--force`: how long the system may take to end it after KILL.

@@ -292,7 +292,7 @@ fn a_healthy_gateway_answers_every_command() {
         ("gateway status --no-probe", "RPC probe: skipped"),
         ("gateway health", "Gateway: ok"),
         ("health", "Agents: main (default)"),
-        ("status", "answers (version"),
+        ("status", "OpenClaw status\nGateway: ws://"),
         ("logs", "listening on ws://"),
         ("logs --plain", "listening on ws://"),
         ("gateway call status", "runtimeVersion"),

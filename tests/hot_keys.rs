@@ -133,7 +133,7 @@ fn values(key: &Key, dir: &str) -> Vec<Value> {
         Kind::Fingerprint => vec![json!("ab".repeat(32)), json!("cd".repeat(32)), json!("")],
         Kind::HeaderOrFalse => vec![json!("max-age=1"), json!(false)],
         #[allow(unreachable_patterns, reason = "kinds of tomorrow")]
-        _ => vec![json!("a"), json!("b")],
+        _ => vec![json!(["a"]), json!(["b"]), json!("a"), json!("b")],
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::client::{CLI, Session, Target, Trouble};
+use super::page::{Page, Tone};
 use super::table::Args;
 use super::{Failed, next, out, place};
 use crate::config::edit_agents::{self, Change};
@@ -74,6 +75,7 @@ pub fn list(args: &Args) -> Result<u8, Failed> {
         out::json(&Value::Array(rows));
         return Ok(0);
     }
+    let mut page = Page::new(args);
     for row in &rows {
         let word = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default();
         let default = if row["isDefault"] == true { " (default)" } else { "" };
@@ -85,8 +87,9 @@ pub fn list(args: &Args) -> Result<u8, Failed> {
         };
         let line =
             format!("{}{default}{name}  {}  {}", word("id"), word("model"), word("workspace"));
-        out::line(&out::foreign(&line));
+        page.line(&line, Tone::Plain);
     }
+    page.print();
     Ok(0)
 }
 

@@ -1,30 +1,10 @@
 //! Commands that are one question to the gateway and a short list as the answer.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::client::{self, CLI, Session, Target, Trouble};
 use super::table::Args;
 use super::{Failed, out};
-
-/// `openclaw channels status`.
-///
-/// # Errors
-/// When no gateway answers.
-pub fn channels(args: &Args) -> Result<u8, Failed> {
-    let params = json!({"probe": args.has("probe")});
-    ask(args, "channels.status", params, |answer| {
-        let order = answer.get("channelOrder").and_then(Value::as_array);
-        let names = order.into_iter().flatten().filter_map(Value::as_str);
-        let lines: Vec<String> = names
-            .map(|name| {
-                let accounts = answer.pointer(&format!("/channelAccounts/{name}"));
-                let count = accounts.and_then(Value::as_array).map_or(0, Vec::len);
-                format!("{name}: {count} accounts")
-            })
-            .collect();
-        or_none(lines, "no channels are configured")
-    })
-}
 
 /// Lines, or one that says why there are none.
 pub(super) fn or_none(lines: Vec<String>, none: &str) -> Vec<String> {

@@ -116,7 +116,10 @@ impl Target {
     /// from the same place or a nearer one, never from the configuration.
     pub fn named(args: &Args, env: &BTreeMap<String, String>) -> Option<Result<Self, Failed>> {
         let (url, by) = match args.value("url") {
+            Some(_) if args.optional("port").is_some() => return Some(Err(port_and_url())),
             Some(url) => (url, "--url"),
+            // A port means this machine, whatever else is configured.
+            None if args.optional("port").is_some() => return None,
             None => (place::var(env, "OPENCLAW_GATEWAY_URL")?, "OPENCLAW_GATEWAY_URL"),
         };
         let by_flag = by == "--url";
@@ -143,10 +146,13 @@ impl Target {
     /// # Errors
     /// When an address in it is none, or mode `remote` names none.
     pub fn configured(args: &Args, paths: &Paths, loaded: &Loaded) -> Result<Self, Failed> {
+        let remote = loaded.config.gateway.mode == Some(Mode::Remote);
+        if remote && args.optional("port").is_some() {
+            return Self::near(args, paths, loaded);
+        }
         let given = Given { token: given(args, "token"), password: given(args, "password") };
         let found = credentials::client(&loaded.config, &loaded.env, &given);
         let gateway = &loaded.config.gateway;
-        let remote = gateway.mode == Some(Mode::Remote);
         let mut whence = Whence::configured(&found, &paths.config_path, remote);
         let near = |it: &credentials::Credential| it.origin != Origin::Remote;
         let near = found.token.as_ref().is_some_and(near);
@@ -162,7 +168,8 @@ impl Target {
             let tunnel = tunnel.map(|tunnel| tunnel.command(url.port));
             return Ok(Self { url, token, password, local: false, pin, tunnel, whence });
         }
-        let port = place::port(paths, None, &loaded.env, &loaded.config)?;
+        let flag = args.optional("port").and_then(|port| port.parse().ok());
+        let port = place::port(paths, flag, &loaded.env, &loaded.config)?;
         let bind = crate::config::paths::bind(None, &loaded.config);
         let ip = place::near_address(bind, &loaded.config)?;
         let tls = &gateway.tls;
@@ -190,6 +197,18 @@ impl Target {
             password = Some(secret);
         }
         Ok(Self { url, token, password, local: true, pin, tunnel: None, whence })
+    }
+
+    /// The gateway of this machine, also while the configuration means another one.
+    ///
+    /// # Errors
+    /// When an address in it is none.
+    pub fn near(args: &Args, paths: &Paths, loaded: &Loaded) -> Result<Self, Failed> {
+        let mut config = (*loaded.config).clone();
+        config.gateway.mode = Some(Mode::Local);
+        let config = std::rc::Rc::new(config);
+        let loaded = Loaded { config, env: loaded.env.clone(), files: Vec::new() };
+        Self::configured(args, paths, &loaded)
     }
 
     /// The address as printed: without the empty path.
@@ -465,6 +484,11 @@ pub fn timeout(args: &Args) -> Duration {
 
 fn given(args: &Args, flag: &'static str) -> Option<Secret> {
     args.value(flag).map(|text| Secret::new(text.to_owned()))
+}
+
+fn port_and_url() -> Failed {
+    let what = "--port and --url cannot stand together";
+    Failed { code: 2, ..Failed::new(what, "openclaw gateway probe --help") }
 }
 
 /// `--tls-fingerprint`.

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value, json};
 
 use super::client::{self, CLI, Session, Target};
+use super::page::{Page, Tone};
 use super::table::Args;
 use super::{Failed, ask, out};
 use crate::config::cron::duration_ms;
@@ -51,9 +52,11 @@ pub fn list(args: &Args) -> Result<u8, Failed> {
     }
     let now = now_ms();
     let jobs = answer["jobs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut page = Page::new(args);
     for job in jobs {
-        lines(job, now).iter().for_each(|line| out::line(&out::foreign(line)));
+        lines(job, now).iter().for_each(|line| page.line(line, Tone::Plain));
     }
+    page.print();
     if jobs.is_empty() {
         out::line("no jobs; the first: openclaw cron add --help");
     } else if answer["hasMore"] == true {

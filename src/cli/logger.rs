@@ -3,9 +3,10 @@
 //!
 //! A line of the file is what `logs.tail` serves and the reference writes: keys `"0"` (a JSON
 //! string with the subsystem), `"1"` (the message), `_meta`, `time`. The file is 0600, never
-//! synced, and at its cap it becomes `<name>.1`, so that two files at most exist. A line that
-//! repeats the former one is counted instead of written; the count is told at 10, 100, 1000 and
-//! so on, and when another line comes. Control characters arrive escaped, whoever sent them.
+//! synced, and at its cap it becomes `<name>.1` and that `<name>.2`: [`limits::LOG_FILES`] at most
+//! exist, and the newest lines are always there. A line that repeats the former one is counted
+//! instead of written; the count is told at 10, 100, 1000 and so on, and when another line comes.
+//! Control characters arrive escaped, whoever sent them.
 //! The one lock of the program is here: the resolver thread may log too.
 
 use std::fs::File;
@@ -207,9 +208,18 @@ impl Inner {
     }
 
     fn rotate(&mut self) {
-        let mut old = self.path.clone().into_os_string();
-        old.push(".1");
-        let fresh = std::fs::rename(&self.path, old).and_then(|()| open_file(&self.path));
+        let named = |number: u32| {
+            let mut name = self.path.clone().into_os_string();
+            if number > 0 {
+                name.push(format!(".{number}"));
+            }
+            PathBuf::from(name)
+        };
+        for number in (1..limits::LOG_FILES.saturating_sub(1)).rev() {
+            // There may be none yet.
+            let _ = std::fs::rename(named(number), named(number + 1));
+        }
+        let fresh = std::fs::rename(&self.path, named(1)).and_then(|()| open_file(&self.path));
         match fresh {
             Ok((file, len)) => (self.file, self.len) = (file, len),
             // Keep the cap even so: the old lines go.
@@ -427,16 +437,16 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_private_and_rotates_once() {
+    fn the_files_are_private_and_go_round() {
         let scratch = Scratch::new("rotate");
         // Below the least cap: the least cap holds.
         let logger = scratch.logger(1);
         let filler = "x".repeat(1000);
-        for n in 0..60 {
+        for n in 0..200 {
             say(&logger, Level::Info, &format!("{n} {filler}"));
         }
         let cap = limits::LOG_FILE_MIN;
-        for name in ["openclaw.log", "openclaw.log.1"] {
+        for name in ["openclaw.log", "openclaw.log.1", "openclaw.log.2"] {
             let meta = std::fs::metadata(scratch.0.join("logs").join(name)).unwrap();
             assert!(meta.len() <= cap && meta.len() > 0, "{name} {}", meta.len());
             #[cfg(unix)]
@@ -447,8 +457,15 @@ mod tests {
         }
         let lines = scratch.lines("openclaw.log");
         let newest = lines.last().unwrap()["1"].as_str().unwrap();
-        assert!(newest.starts_with("59 "), "{newest}");
-        assert_eq!(std::fs::read_dir(scratch.0.join("logs")).unwrap().count(), 2);
+        assert!(newest.starts_with("199 "), "{newest}");
+        let first = |name: &str| -> u32 {
+            let lines = scratch.lines(name);
+            lines[0]["1"].as_str().unwrap().split(' ').next().unwrap().parse().unwrap()
+        };
+        assert!(first("openclaw.log.2") < first("openclaw.log.1"));
+        assert!(first("openclaw.log.1") < first("openclaw.log"));
+        let files = std::fs::read_dir(scratch.0.join("logs")).unwrap().count();
+        assert_eq!(files, limits::LOG_FILES as usize);
     }
 
     #[test]

@@ -2,18 +2,24 @@
 //! gateway does.
 //!
 //! `--follow` keeps one connection and asks again from the last cursor. A gateway that restarts
-//! under it is waited for; one that was never there fails at once.
+//! under it is waited for; one that was never there fails at once. Of the gateway on this
+//! machine the end of its file is shown then, since a crash is what one reads a log for.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::client::{self, CLI, Session, Target, Trouble};
+use super::page::{Ink, Tone};
 use super::table::Args;
 use super::{Failed, out, place};
+use crate::gateway::LocalTime;
 
 /// How often a lost gateway is looked for again before `--follow` gives up.
 const TRIES_AGAIN: u32 = 30;
+/// Lines and bytes that are asked for at once (the reference's).
+const LINES: u64 = 200;
+const BYTES: u64 = 250_000;
 
 /// Runs the command.
 ///
@@ -22,7 +28,7 @@ const TRIES_AGAIN: u32 = 30;
 pub fn run(args: &Args) -> Result<u8, Failed> {
     let target = Target::find(args)?;
     let interval = Duration::from_millis(args.number("interval").unwrap_or(1000));
-    let mut tail = Tail::default();
+    let mut tail = Tail::new(args);
     let mut tries = 0;
     loop {
         let before = tail.answers;
@@ -34,7 +40,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
         let lost = matches!(trouble, Trouble::NoGateway(_) | Trouble::NotGateway(_));
         // Nothing was shown yet, or waiting will not help: fail fast.
         if tail.answers == 0 || !lost || tries > TRIES_AGAIN {
-            return target.fail(args, &trouble).map_err(|failed| with_file(args, &target, failed));
+            return gone(args, &target, &trouble, &mut tail);
         }
         if tries == 1 {
             let text = format!("the connection was lost ({}); waiting", trouble.short());
@@ -44,38 +50,96 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     }
 }
 
-/// Whoever asks for the log of a gateway that is gone wants to know where it lies.
-fn with_file(args: &Args, target: &Target, mut failed: Failed) -> Failed {
+/// Whoever asks for the log of a gateway that is gone wants to read it all the same; a file that
+/// no gateway writes is not followed.
+fn gone(args: &Args, target: &Target, trouble: &Trouble, tail: &mut Tail) -> Result<u8, Failed> {
+    let away = matches!(trouble, Trouble::NoGateway(_) | Trouble::Slow(_) | Trouble::NotGateway(_));
     let env = place::environment();
-    if let (true, Ok(paths)) = (target.local, place::paths(&env, args))
-        && let Ok(loaded) = place::load(&place::Files::new(), &env, &paths)
-    {
-        let path = place::log_path(&paths, &loaded.config);
-        if path.exists() {
-            failed.next = format!("{}; the log so far is {}", failed.next, path.display());
-        }
+    let path = match place::paths(&env, args) {
+        Ok(paths) if target.local && away => place::load(&place::Files::new(), &env, &paths)
+            .ok()
+            .map(|loaded| place::log_path(&paths, &loaded.config))
+            .filter(|path| path.exists()),
+        _ => None,
+    };
+    let Some(path) = path else { return target.fail(args, trouble) };
+    let mut failed = trouble.failed(target);
+    failed.next = format!("{}; the log so far is {}", failed.next, path.display());
+    if tail.answers > 0 || args.has("follow") {
+        return if args.has("json") { target.fail(args, trouble) } else { Err(failed) };
     }
-    failed
+    let bytes = args.number("max-bytes").unwrap_or(BYTES);
+    let Ok((lines, size)) = end_of(&path, bytes, args.number("limit").unwrap_or(LINES)) else {
+        return target.fail(args, trouble);
+    };
+    tail.local_fallback = true;
+    let answer = json!({"file": path, "cursor": size, "size": size, "lines": lines});
+    show(args, &answer, tail);
+    if args.has("json") {
+        let mut error = trouble.json(target);
+        error["type"] = json!("error");
+        out::line(&error.to_string());
+        return Ok(failed.code);
+    }
+    Err(failed)
 }
 
-/// Where we are in the log.
-#[derive(Debug, Default)]
+/// The last whole lines of a file, and its size.
+pub(super) fn end_of(
+    path: &std::path::Path,
+    bytes: u64,
+    limit: u64,
+) -> std::io::Result<(Vec<String>, u64)> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut file = std::fs::File::open(path)?;
+    let size = file.metadata()?.len();
+    let from = size.saturating_sub(bytes);
+    file.seek(SeekFrom::Start(from))?;
+    let mut read = Vec::new();
+    file.take(bytes).read_to_end(&mut read)?;
+    let text = String::from_utf8_lossy(&read);
+    // The first line may have begun before.
+    let whole = if from > 0 { text.split_once('\n').map_or("", |(_, rest)| rest) } else { &text };
+    let lines: Vec<String> = whole.lines().map(str::to_owned).collect();
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let spare = lines.len().saturating_sub(limit);
+    Ok((lines.into_iter().skip(spare).collect(), size))
+}
+
+/// Where we are in the log, and how it is shown.
 struct Tail {
     cursor: Option<u64>,
     answers: u64,
+    local_fallback: bool,
+    ink: Ink,
+    /// `None`: as the log has it, in UTC.
+    time: Option<LocalTime>,
 }
 
 impl Tail {
+    fn new(args: &Args) -> Self {
+        let time = (!args.has("utc") && !args.has("json")).then(local_time).flatten();
+        Self { cursor: None, answers: 0, local_fallback: false, ink: Ink::of(args), time }
+    }
+
     fn params(&self, args: &Args) -> Value {
         let mut params = json!({
-            "limit": args.number("limit").unwrap_or(200),
-            "maxBytes": args.number("max-bytes").unwrap_or(250_000),
+            "limit": args.number("limit").unwrap_or(LINES),
+            "maxBytes": args.number("max-bytes").unwrap_or(BYTES),
         });
         if let (Some(cursor), Some(params)) = (self.cursor, params.as_object_mut()) {
             params.insert("cursor".to_owned(), Value::from(cursor));
         }
         params
     }
+}
+
+/// The zone of `TZ`, else of the machine.
+fn local_time() -> Option<LocalTime> {
+    let env = place::environment();
+    let name = place::var(&env, "TZ").map(|name| name.trim_start_matches(':'));
+    let read = |path: &str| place::read_capped(std::path::Path::new(path), LocalTime::FILE).ok();
+    LocalTime::find(name, &read)
 }
 
 /// One connection: shows what there is, and with `--follow` what comes.
@@ -103,6 +167,10 @@ fn show(args: &Args, answer: &Value, tail: &mut Tail) {
         for key in ["file", "cursor", "size"] {
             meta.insert(key.to_owned(), answer.get(key).cloned().unwrap_or_default());
         }
+        meta.insert("sourceKind".to_owned(), Value::from("file"));
+        if tail.local_fallback {
+            meta.insert("localFallback".to_owned(), Value::from(true));
+        }
         out::line(&Value::Object(meta).to_string());
     }
     if tail.answers > 0 && answer.get("reset") == Some(&Value::Bool(true)) {
@@ -117,7 +185,7 @@ fn show(args: &Args, answer: &Value, tail: &mut Tail) {
         if as_json {
             out::line(&line.json(raw).to_string());
         } else {
-            out::line(&line.text(args.has("plain")));
+            out::line(&line.text(args.has("plain"), tail.ink, tail.time.as_ref()));
         }
     }
     tail.cursor = cursor.or(tail.cursor);
@@ -168,24 +236,33 @@ impl Line {
         }
     }
 
-    fn text(&self, plain: bool) -> String {
+    fn text(&self, plain: bool, ink: Ink, local: Option<&LocalTime>) -> String {
         let message = out::foreign(&self.message).replace('\n', " ");
         if plain || self.time.is_empty() {
             return message;
         }
-        let (time, level) = (out::foreign(&self.time), out::foreign(&self.level));
-        format!("{time} {level:5} [{}] {message}", out::foreign(&self.subsystem))
+        let time = local.and_then(|local| local.shown(&self.time));
+        let time = time.unwrap_or_else(|| out::foreign(&self.time));
+        let tone = match self.level.as_str() {
+            "error" | "fatal" => Tone::Bad,
+            "warn" => Tone::Warn,
+            "debug" | "trace" => Tone::Dim,
+            _ => Tone::Plain,
+        };
+        let level = ink.paint(tone, &format!("{:5}", out::foreign(&self.level)));
+        let time = ink.paint(Tone::Dim, &time);
+        format!("{time} {level} [{}] {message}", out::foreign(&self.subsystem))
     }
 
     fn json(&self, raw: &str) -> Value {
-        json!({
-            "type": "log",
-            "time": self.time,
-            "level": self.level,
-            "subsystem": self.subsystem,
-            "message": self.message,
+        let mut line = json!({
+            "type": "log", "time": self.time, "level": self.level, "message": self.message,
             "raw": raw,
-        })
+        });
+        if !self.subsystem.is_empty() {
+            line["subsystem"] = json!(self.subsystem);
+        }
+        line
     }
 }
 
@@ -197,17 +274,32 @@ mod tests {
     fn lines_of_both_gateways_are_read() {
         let raw = r#"{"0":"{\"subsystem\":\"gateway\"}","1":"starting","_meta":{"logLevelName":"INFO"},"time":"2026-11-22T09:47:12.586Z"}"#;
         let line = Line::parse(raw);
-        assert_eq!(line.text(false), "2026-11-22T09:47:12.586Z info  [gateway] starting");
-        assert_eq!(line.text(true), "starting");
+        let text = |plain| line.text(plain, Ink::NONE, None);
+        assert_eq!(text(false), "2026-11-22T09:47:12.586Z info  [gateway] starting");
+        assert_eq!(text(true), "starting");
+        let east = LocalTime::find(Some("+02:00"), &|_| None).unwrap();
+        let shown = line.text(false, Ink::NONE, Some(&east));
+        assert!(shown.starts_with("2026-11-22T11:47:12.586+02:00 info "), "{shown}");
         assert_eq!(line.json(raw)["raw"], raw);
-        assert_eq!(Line::parse("not json").text(false), "not json");
+        assert_eq!(Line::parse("not json").text(false, Ink::NONE, Some(&east)), "not json");
         assert_eq!(Line::parse(r#"{"0":"plain text","time":"t"}"#).message, "plain text");
     }
 
     #[test]
     fn a_line_cannot_drive_the_terminal() {
         let raw = json!({"1": "a\u{1b}[2J\nb", "time": "\u{1b}x"}).to_string();
-        let text = Line::parse(&raw).text(false);
+        let text = Line::parse(&raw).text(false, Ink::NONE, None);
         assert!(!text.contains(['\u{1b}', '\n']), "{text:?}");
+    }
+
+    #[test]
+    fn the_end_of_a_file_is_whole_lines() {
+        let path = std::env::temp_dir().join(format!("openclaw-logs-{}", std::process::id()));
+        std::fs::write(&path, "first\nsecond\nthird\n").unwrap();
+        let (all, size) = end_of(&path, 1_000, 10).unwrap();
+        assert_eq!((all.len(), size), (3, 19));
+        assert_eq!(end_of(&path, 1_000, 1).unwrap().0, ["third"]);
+        assert_eq!(end_of(&path, 10, 9).unwrap().0, ["third"]);
+        let _ = std::fs::remove_file(&path);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::client::{self, CLI, Session, Target, Trouble};
+use super::page::{Page, Tone};
 use super::table::Args;
 use super::{Failed, ask, out, place};
 use crate::gateway::models_status;
@@ -51,7 +52,9 @@ pub fn list(args: &Args) -> Result<u8, Failed> {
     let models = answer.get("models").and_then(Value::as_array);
     let lines = models.into_iter().flatten().filter_map(|model| model_line(model, plain));
     let lines = ask::or_none(lines.collect(), "no models are configured");
-    lines.iter().for_each(|line| out::line(&out::foreign(line)));
+    let mut page = Page::new(args);
+    lines.iter().for_each(|line| page.line(line, Tone::Plain));
+    page.print();
     Ok(0)
 }
 
@@ -99,7 +102,9 @@ pub fn status(args: &Args) -> Result<u8, Failed> {
     if args.has("json") {
         out::json(&report);
     } else {
-        lines(&report).iter().for_each(|line| out::line(&out::foreign(line)));
+        let mut page = Page::new(args);
+        lines(&report).iter().for_each(|line| page.line(line, Tone::Plain));
+        page.print();
     }
     let failed = report["probes"].as_array().is_some_and(|probes| {
         probes.iter().any(|probe| !matches!(probe["status"].as_str(), Some("ok" | "no_model")))

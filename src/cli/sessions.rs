@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::client::{self, CLI, Session, Target};
+use super::page::{Page, Tone};
 use super::table::Args;
 use super::trouble::Trouble;
 use super::{Failed, next, out};
@@ -43,9 +44,11 @@ pub fn list(args: &Args) -> Result<u8, Failed> {
         return Ok(0);
     }
     let rows = list["sessions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut page = Page::new(args);
     for row in rows {
-        out::line(&out::foreign(&line(row)));
+        page.line(&line(row), Tone::Plain);
     }
+    page.print();
     if rows.is_empty() {
         out::line("no sessions yet");
     } else if list["hasMore"] == true {

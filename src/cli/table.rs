@@ -33,6 +33,8 @@ pub enum Takes {
     Nothing,
     /// Any text; the placeholder for help.
     Text(&'static str),
+    /// A text that may be left out: the placeholder for help, and what is taken then.
+    Maybe(&'static str, &'static str),
     /// A text that may be given more than once; the values are joined by commas.
     Texts(&'static str),
     /// A whole number within these bounds; the placeholder for help.
@@ -104,6 +106,11 @@ impl Args {
     /// The value of a flag; an empty one counts as not given.
     pub fn value(&self, long: &'static str) -> Option<&str> {
         debug_assert!(self.knows(long), "{long} is not in the table");
+        self.values.get(long).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a flag that this command may not have.
+    pub fn optional(&self, long: &'static str) -> Option<&str> {
         self.values.get(long).map(String::as_str).filter(|value| !value.is_empty())
     }
 
@@ -275,6 +282,7 @@ fn spelled(flag: &Flag) -> String {
         Takes::Text(placeholder) | Takes::Texts(placeholder) | Takes::Number(placeholder, ..) => {
             format!(" <{placeholder}>")
         }
+        Takes::Maybe(placeholder, _) => format!(" [{placeholder}]"),
         Takes::Word(words) => format!(" <{}>", words.join("|")),
     };
     format!("{short}--{}{value}", flag.long)
@@ -321,9 +329,13 @@ fn take(
         switches.push(flag.long);
         return Ok(flag.long);
     }
-    let value = parser.value().map_err(|_| {
-        usage(command, format!("--{} needs a value: {}", flag.long, spelled(flag).trim()))
-    })?;
+    let value = match flag.takes {
+        Takes::Maybe(_, unsaid) => value_or(parser, unsaid),
+        _ => parser.value().map_err(|_| {
+            let what = format!("--{} needs a value: {}", flag.long, spelled(flag).trim());
+            usage(command, what)
+        })?,
+    };
     let value = value
         .into_string()
         .map_err(|_| usage(command, format!("the value of --{} is not UTF-8", flag.long)))?;
@@ -355,10 +367,22 @@ fn take(
             values.insert(flag.long, value);
             return Ok(flag.long);
         }
-        Takes::Nothing | Takes::Text(_) => {}
+        Takes::Nothing | Takes::Text(_) | Takes::Maybe(..) => {}
     }
     values.insert(flag.long, value);
     Ok(flag.long)
+}
+
+/// The next word, unless it is another flag or there is none.
+fn value_or(parser: &mut lexopt::Parser, unsaid: &str) -> OsString {
+    if let Some(value) = parser.optional_value() {
+        return value;
+    }
+    let next = parser.try_raw_args().and_then(|mut words| {
+        let plain = words.peek().is_some_and(|word| !word.to_string_lossy().starts_with('-'));
+        plain.then(|| words.next()).flatten()
+    });
+    next.unwrap_or_else(|| OsString::from(unsaid))
 }
 
 /// What was typed, fit for a terminal.

@@ -63,11 +63,13 @@ fn global_flags_stand_anywhere() {
 
 #[test]
 fn flags_may_come_before_the_last_word() {
-    let args = args("gateway --port 7 run --force");
+    let args = self::args("gateway --port 7 run --force");
     assert_eq!(args.command.path, ["gateway", "run"]);
     assert!(args.has("force"));
     assert_eq!(args.number("port"), Some(7));
-    assert!(wrong("gateway --port 7 status").contains("unknown option --port"));
+    let status = self::args("gateway --port 7 status");
+    assert_eq!(status.number("port"), Some(7), "as the reference takes it");
+    assert!(wrong("gateway --force status").contains("unknown option --force"));
 }
 
 #[test]
@@ -134,5 +136,19 @@ fn version_wins_wherever_it_stands() {
     for line in ["--version", "-V", "gateway --version", "--version gateway status"] {
         let Ok(Parsed::Text(text)) = words(line) else { panic!("{line}") };
         assert_eq!(text, format!("openclaw {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn a_value_may_be_left_out_where_the_table_says_so() {
+    let bundle = |line: &str| args(line).value("bundle").map(str::to_owned);
+    for (line, want) in [
+        ("gateway stability", None),
+        ("gateway stability --bundle", Some("latest")),
+        ("gateway stability --bundle --json", Some("latest")),
+        ("gateway stability --bundle x.json --json", Some("x.json")),
+        ("gateway stability --bundle=y.json", Some("y.json")),
+    ] {
+        assert_eq!(bundle(line).as_deref(), want, "{line}");
     }
 }

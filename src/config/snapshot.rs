@@ -779,7 +779,7 @@ impl Default for Logging {
             level: LogLevel::Info,
             console_level: None,
             file: None,
-            max_file_bytes: 100 * 1024 * 1024,
+            max_file_bytes: crate::limits::LOG_FILE,
         }
     }
 }

@@ -67,6 +67,7 @@ use crate::sessions::Sessions;
 use crate::store::Disk;
 use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
+pub use cron::LocalTime;
 pub use cron::{complaints as cron_complaints, time_ms as cron_time_ms};
 pub use diagnostics::Vitals;
 #[doc(hidden)]

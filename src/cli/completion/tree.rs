@@ -56,7 +56,8 @@ fn node(command: &'static Command) -> Node {
 
 fn offer(flag: &Flag) -> Option<Offer> {
     Some(match flag.takes {
-        Takes::Nothing => return None,
+        // Where a value may be left out, anything may follow.
+        Takes::Nothing | Takes::Maybe(..) => return None,
         Takes::Word(words) => Offer::Words(words),
         Takes::Text(name) | Takes::Texts(name) if is_path(name) => Offer::Path,
         Takes::Text(_) | Takes::Texts(_) | Takes::Number(..) => Offer::Any,

@@ -1,7 +1,7 @@
 //! `gateway` and what it is asked: the rows.
 
 use super::*;
-use crate::cli::{call, control, gateway_run, health, service, status};
+use crate::cli::{call, control, export, gateway_run, health, observe, probe, service, status};
 
 const INSTALL: &[Flag] = &[
     Flag {
@@ -65,6 +65,7 @@ pub const ROWS: &[Command] = &[
         operands: &[],
         flags: &[
             JSON,
+            LOCAL_PORT,
             URL,
             TOKEN,
             PASSWORD,
@@ -127,6 +128,7 @@ pub const ROWS: &[Command] = &[
             text("params", "json", "Parameters, a JSON object (default {})"),
             switch("expect-final", "Wait for the final response of a two-stage method"),
             JSON,
+            LOCAL_PORT,
             URL,
             TOKEN,
             PASSWORD,
@@ -139,7 +141,132 @@ pub const ROWS: &[Command] = &[
         run: Some(health::run),
         about: "Same as `openclaw health`",
         operands: &[],
-        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
+        flags: HEALTH,
         examples: &[],
     },
+    Command {
+        path: &["gateway", "probe"],
+        run: Some(probe::run),
+        about: "Which gateways can be reached, and with which rights",
+        operands: &[],
+        flags: &[JSON, LOCAL_PORT, URL, TOKEN, PASSWORD, TIMEOUT],
+        examples: &[],
+    },
+    Command {
+        path: &["gateway", "usage-cost"],
+        run: Some(observe::usage_cost),
+        about: "Tokens and what they cost, by day",
+        operands: &[],
+        flags: &[
+            Flag {
+                long: "days",
+                short: None,
+                takes: Takes::Number("days", 1, 3_650),
+                about: "How many days (default 30)",
+            },
+            text("agent", "id", "Only of this agent"),
+            switch("all-agents", "Of every agent (what happens without --agent)"),
+            JSON,
+            LOCAL_PORT,
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+        ],
+        examples: &["openclaw gateway usage-cost --days 7"],
+    },
+    Command {
+        path: &["gateway", "stability"],
+        run: Some(observe::stability),
+        about: "What happened to the gateway lately, without a word of anybody",
+        operands: &[],
+        flags: STABILITY,
+        examples: &["openclaw gateway stability --bundle latest"],
+    },
+    Command {
+        path: &["gateway", "diagnostics"],
+        run: None,
+        about: "Diagnostics of the gateway",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["gateway", "diagnostics", "export"],
+        run: Some(export::run),
+        about: "Write a zip for a report: no secrets, no chat text",
+        operands: &[],
+        flags: EXPORT,
+        examples: &["openclaw gateway diagnostics export --output report.zip"],
+    },
+    Command {
+        path: &["gateway", "discover"],
+        run: Some(observe::discover),
+        about: "Look for gateways on the network (this build has no mDNS)",
+        operands: &[],
+        flags: &[
+            Flag {
+                long: "timeout",
+                short: None,
+                takes: Takes::Number("ms", 1, 86_400_000),
+                about: "How long to look (default 2000)",
+            },
+            JSON,
+        ],
+        examples: &[],
+    },
+];
+
+const OUTPUT: Flag = text("output", "path", "Where to write it (default: logs/support)");
+const LOG_LINES: Flag = Flag {
+    long: "log-lines",
+    short: None,
+    takes: Takes::Number("lines", 1, 100_000),
+    about: "Lines of the log (default 5000)",
+};
+const LOG_BYTES: Flag = Flag {
+    long: "log-bytes",
+    short: None,
+    takes: Takes::Number("bytes", 1, 16_000_000),
+    about: "Bytes of the log (default 1000000)",
+};
+const NO_BUNDLE: Flag = switch("no-stability-bundle", "Leave the stability bundle out");
+const BUNDLE: Flag = Flag {
+    long: "bundle",
+    short: None,
+    takes: Takes::Maybe("path|latest", "latest"),
+    about: "Read what a gateway left behind (default: the newest)",
+};
+
+const EXPORT: &[Flag] = &[
+    OUTPUT, LOG_LINES, LOG_BYTES, NO_BUNDLE, BUNDLE, JSON, LOCAL_PORT, URL, TOKEN, PASSWORD,
+    TIMEOUT,
+];
+
+const STABILITY: &[Flag] = &[
+    Flag {
+        long: "limit",
+        short: None,
+        takes: Takes::Number("events", 1, 1_000),
+        about: "How many events (default 25)",
+    },
+    text("type", "type", "Only events of this type, such as payload.large"),
+    Flag {
+        long: "since-seq",
+        short: None,
+        takes: Takes::Number("number", 0, 9_007_199_254_740_991),
+        about: "Only events behind this number",
+    },
+    BUNDLE,
+    switch("export", "Write a diagnostics zip instead of showing it"),
+    OUTPUT,
+    LOG_LINES,
+    LOG_BYTES,
+    NO_BUNDLE,
+    JSON,
+    LOCAL_PORT,
+    URL,
+    TOKEN,
+    PASSWORD,
+    TIMEOUT,
 ];

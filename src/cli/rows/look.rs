@@ -1,7 +1,7 @@
 //! Looks at a running gateway: health, status, logs, channels, message: the rows.
 
 use super::*;
-use crate::cli::{ask, health, logs, message, overview};
+use crate::cli::{channels_look, health, logs, message, overview};
 
 /// See the module's head.
 pub const ROWS: &[Command] = &[
@@ -10,7 +10,7 @@ pub const ROWS: &[Command] = &[
         run: Some(health::run),
         about: "Health of the running gateway",
         operands: &[],
-        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
+        flags: HEALTH,
         examples: &[],
     },
     Command {
@@ -18,8 +18,19 @@ pub const ROWS: &[Command] = &[
         run: Some(overview::run),
         about: "Overview: gateway, agents, sessions, channels",
         operands: &[],
-        flags: &[JSON, URL, TOKEN, PASSWORD, TIMEOUT],
-        examples: &[],
+        flags: &[
+            switch("all", "Everything, fit to be pasted into a report"),
+            switch("deep", "Ask every channel whether it works, too"),
+            switch("usage", "What providers say is left, and what 30 days cost"),
+            switch("verbose", "Say first which gateway is asked, and why"),
+            switch("debug", "Same as --verbose"),
+            JSON,
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+        ],
+        examples: &["openclaw status --all"],
     },
     Command {
         path: &["logs"],
@@ -30,6 +41,8 @@ pub const ROWS: &[Command] = &[
             switch("follow", "Keep showing new lines"),
             JSON,
             switch("plain", "The messages only, without time and subsystem"),
+            switch("local-time", "Times by this machine's clock (default)"),
+            switch("utc", "Times in UTC, as the file has them"),
             Flag {
                 long: "limit",
                 short: None,
@@ -48,6 +61,7 @@ pub const ROWS: &[Command] = &[
                 takes: Takes::Number("ms", 100, 3_600_000),
                 about: "Pause between two looks with --follow (default 1000)",
             },
+            LOCAL_PORT,
             URL,
             TOKEN,
             PASSWORD,
@@ -100,18 +114,27 @@ pub const ROWS: &[Command] = &[
         examples: &[],
     },
     Command {
+        path: &["channels", "list"],
+        run: Some(channels_look::list),
+        about: "List the accounts of the configuration",
+        operands: &[],
+        flags: &[switch("all", "Also what is not configured (nothing is installed here)"), JSON],
+        examples: &[],
+    },
+    Command {
         path: &["channels", "status"],
-        run: Some(ask::channels),
+        run: Some(channels_look::status),
         about: "List the channels and their accounts",
         operands: &[],
         flags: &[
             switch("probe", "Ask each account whether it is connected"),
+            text("channel", "name", "Only this channel"),
             JSON,
             URL,
             TOKEN,
             PASSWORD,
             TIMEOUT,
         ],
-        examples: &[],
+        examples: &["openclaw channels status --probe"],
     },
 ];

@@ -35,12 +35,29 @@ const URL: Flag =
     text("url", "url", "Gateway to ask, ws[s]://host:port; uses only the flags' secret");
 const TOKEN: Flag = text("token", "token", "Gateway token (default: file, then environment)");
 const PASSWORD: Flag = text("password", "password", "Gateway password (same order)");
+const LOCAL_PORT: Flag = Flag {
+    long: "port",
+    short: None,
+    takes: Takes::Number("port", 1, 65_535),
+    about: "Ask the gateway on this port of this machine",
+};
 const TIMEOUT: Flag = Flag {
     long: "timeout",
     short: None,
     takes: Takes::Number("ms", 1, 86_400_000),
     about: "Give up after this long (default 10000)",
 };
+
+const HEALTH: &[Flag] = &[
+    switch("verbose", "Ask every channel; show every account and agent"),
+    switch("debug", "Same as --verbose"),
+    JSON,
+    LOCAL_PORT,
+    URL,
+    TOKEN,
+    PASSWORD,
+    TIMEOUT,
+];
 
 const SESSIONS: &[Flag] = &[
     text("limit", "count|all", "How many (default 100)"),

@@ -19,11 +19,13 @@ mod check;
 pub(super) mod expr;
 mod fire;
 pub(super) mod job;
+mod local_time;
 pub(super) mod schedule;
 pub(super) mod store;
 pub(super) mod zone;
 
 pub(super) use check::{defined, patched};
+pub use local_time::LocalTime;
 
 use super::Gateway;
 use super::broadcast::To;

@@ -182,3 +182,31 @@ fn bundles_are_kept_up_to_their_limit() {
     assert_eq!(bundle["reason"], "gateway.shutdown_timeout");
     assert_eq!(bundle["snapshot"]["events"][0]["phase"], "gateway.ready");
 }
+
+#[test]
+fn a_cursor_of_a_log_that_went_round_starts_over() {
+    let (mut gateway, _, _) = gateway(false, true);
+    let path = gateway.log_path.clone();
+    let tail = |gateway: &Gateway, params: Value| {
+        let params = params.as_object().unwrap().clone();
+        gateway.log_lines(&params)
+    };
+    gateway.disk.replace(&path, b"one\ntwo\n").unwrap();
+    let first = tail(&gateway, json!({}));
+    assert_eq!((&first["lines"], &first["cursor"]), (&json!(["one", "two"]), &json!(8)));
+    let cursor = json!({"cursor": 8});
+    gateway.disk.append(&path, b"three\nfou").unwrap();
+    let more = tail(&gateway, cursor.clone());
+    assert_eq!((&more["lines"], &more["reset"]), (&json!(["three"]), &json!(false)));
+    assert_eq!(more["cursor"], 14, "half a line waits");
+    // The file went round, and the new one is already longer than the old.
+    gateway.disk.replace(&path, b"a longer first line\nnext\n").unwrap();
+    let over = tail(&gateway, cursor.clone());
+    assert_eq!(
+        (&over["reset"], &over["lines"]),
+        (&json!(true), &json!(["a longer first line", "next"]))
+    );
+    gateway.disk.replace(&path, b"x\n").unwrap();
+    let over = tail(&gateway, cursor);
+    assert_eq!((&over["reset"], &over["lines"]), (&json!(true), &json!(["x"])));
+}

@@ -278,7 +278,7 @@ impl Gateway {
         let local = source.local;
         let reply = match door {
             Door::Live => probes::live(),
-            Door::Ready => probes::ready(leaving, local.then_some(uptime)),
+            Door::Ready => probes::ready(leaving, local.then(|| (uptime, self.event_loop()))),
             Door::Startup => probes::startup(crate::protocol::VERSION, uptime),
             Door::Metrics => self.metrics_page(),
             Door::Models => openai::models(&self.config),

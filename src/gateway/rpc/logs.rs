@@ -13,7 +13,8 @@ const BYTES: usize = 250_000;
 
 impl Gateway {
     /// `{cursor?, limit?, maxBytes?}` -> `{file, cursor, size, lines, truncated, reset}`.
-    /// Without a cursor the end of the file is read; a cursor beyond the file starts over.
+    /// Without a cursor the end of the file is read; a cursor that is beyond the file, or is not
+    /// behind a line of it, starts over.
     pub(super) fn logs_tail(&self, params: &Params) -> Handled {
         let limit = count(params, "limit", LINES);
         let max_bytes = count(params, "maxBytes", BYTES);
@@ -24,7 +25,9 @@ impl Gateway {
             Err(error) => return Err(unreadable(&file, &error)),
         };
         let asked = number(params, "cursor");
-        let reset = asked.is_some_and(|cursor| cursor > size);
+        // A cursor of ours stands behind a line. One that does not any more is of a file that
+        // went round meanwhile.
+        let reset = asked.is_some_and(|cursor| cursor > size || !self.behind_a_line(cursor));
         let oldest = size.saturating_sub(max_bytes as u64);
         let wanted = asked.filter(|_| !reset).unwrap_or(oldest);
         let from = wanted.max(oldest);
@@ -35,8 +38,8 @@ impl Gateway {
             let read = self.disk.read_at(&self.log_path, from, length);
             read.map_err(|error| unreadable(&file, &error))?
         };
-        // A cursor of ours stands at the start of a line; any other place may be inside one.
-        let skip = if from > 0 && asked != Some(from) {
+        // Any other place than a cursor may be inside a line.
+        let skip = if from > 0 && (reset || asked != Some(from)) {
             bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1)
         } else {
             0
@@ -58,8 +61,25 @@ impl Gateway {
             "truncated": truncated, "reset": reset,
         })))
     }
+
+    fn behind_a_line(&self, cursor: u64) -> bool {
+        let Some(before) = cursor.checked_sub(1) else { return true };
+        let byte = self.disk.read_at(&self.log_path, before, 1);
+        byte.is_ok_and(|byte| byte.first() == Some(&b'\n'))
+    }
 }
 
 fn unreadable(file: &str, error: &io::Error) -> ErrorShape {
     ErrorShape::unavailable(format!("the log {file} cannot be read: {error}"))
+}
+
+#[cfg(test)]
+impl Gateway {
+    /// What `logs.tail` answers.
+    pub(in crate::gateway) fn log_lines(&self, params: &Params) -> serde_json::Value {
+        match self.logs_tail(params) {
+            Ok(Answer::Value(value)) => value,
+            other => panic!("{:?}", other.err()),
+        }
+    }
 }

@@ -11,6 +11,7 @@
 pub mod deflate;
 pub mod gzip;
 pub mod tar;
+pub mod zip;
 
 /// Any bytes as an archive: entries or an error, whatever the pieces.
 pub fn fuzz(data: &[u8]) {
