@@ -5,8 +5,10 @@
 
 mod common;
 
-use common::{Home, Ran, mode};
+use common::{Gateway, Home, PATIENCE, Ran, mode};
 use serde_json::Value;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -250,8 +252,67 @@ fn a_system_unit_needs_an_account_and_is_printed_without_being_written() {
     assert!(ran.err.contains("as root"), "{ran:?}");
     let ran = home.run("gateway install --system --user claw --print");
     assert_eq!(ran.code, 0, "{ran:?}");
+    // The account's own home counts, not that of who types.
+    let mut daemon = home.command("gateway install --system --user daemon --print");
+    let ran_daemon = Ran::of(daemon.env_remove("OPENCLAW_STATE_DIR"));
+    assert!(ran_daemon.out.contains("User=daemon\n"), "{ran_daemon:?}");
+    let state = "\"OPENCLAW_STATE_DIR=/usr/sbin/.openclaw\"\n";
+    assert!(ran_daemon.out.contains(state), "{ran_daemon:?}");
     for part in ["User=claw\n", "ProtectSystem=strict\n", "CapabilityBoundingSet=\n"] {
         assert!(ran.out.contains(part), "{part}: {ran:?}");
     }
     assert!(!home.0.join(".config").exists());
+}
+
+/// The next message that is no sign of life.
+fn heard(manager: &UnixDatagram) -> String {
+    let mut bytes = [0; 1024];
+    loop {
+        let n = manager.recv(&mut bytes).expect("a message in time");
+        let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+        if text != "WATCHDOG=1" {
+            return text;
+        }
+    }
+}
+
+#[test]
+fn the_manager_hears_of_every_change_on_both_kinds_of_sockets() {
+    let home = Home::new();
+    home.configure(CONFIG);
+    let path = home.0.join("notify");
+    let name = format!("openclaw-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(name.as_bytes()).unwrap();
+    for (manager, socket) in [
+        (UnixDatagram::bind(&path).unwrap(), path.to_str().unwrap().to_owned()),
+        (UnixDatagram::bind_addr(&address).unwrap(), format!("@{name}")),
+    ] {
+        manager.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut command = home.command("gateway --port 0");
+        command.env("NOTIFY_SOCKET", &socket);
+        let mut gateway = Gateway::start(&mut command);
+        let ready = heard(&manager);
+        let main = format!("MAINPID={}", gateway.pid());
+        assert!(ready.starts_with("READY=1\n") && ready.contains(&main), "{ready}");
+        let port = format!("STATUS=listening on 127.0.0.1:{}", gateway.port);
+        assert!(ready.contains(&port), "{ready}");
+
+        gateway.signal(rustix::process::Signal::HUP);
+        assert!(heard(&manager).starts_with("RELOADING=1"));
+        assert!(heard(&manager).starts_with("READY=1"));
+        // The image after a restart in place has the same pid, and says so again.
+        gateway.signal(rustix::process::Signal::USR1);
+        assert!(heard(&manager).starts_with("STATUS=restarting"));
+        assert!(heard(&manager).starts_with("RELOADING=1"));
+        let ready = heard(&manager);
+        assert!(ready.starts_with("READY=1\n") && ready.contains(&main), "{ready}");
+        gateway.signal(rustix::process::Signal::TERM);
+        assert!(heard(&manager).starts_with("STOPPING=1"));
+        assert_eq!(gateway.wait().code(), Some(0));
+    }
+    // A name that leads nowhere is no reason not to serve.
+    let mut command = home.command("gateway --port 0");
+    let mut gateway = Gateway::start(command.env("NOTIFY_SOCKET", "nowhere"));
+    gateway.signal(rustix::process::Signal::TERM);
+    assert_eq!(gateway.wait().code(), Some(0));
 }

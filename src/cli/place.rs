@@ -11,7 +11,9 @@ use super::entropy;
 use super::table::Args;
 use super::{Failed, next};
 use crate::config::load::load_with;
-use crate::config::secrets::{Asked, FactKind, Facts, Need, Resolved};
+use crate::config::secrets::{Asked, Need, Resolved};
+#[cfg(unix)]
+use crate::config::secrets::{FactKind, Facts};
 use crate::config::{self, Bind, Config, Flags, Paths, Secret, Source};
 use crate::limits;
 use crate::store::{Disk, RealDisk};
@@ -98,7 +100,23 @@ impl Source for Files {
         Ok((facts(&opened), bytes))
     }
 
-    #[cfg(feature = "process")]
+    /// Owner and mode are what a secret's file or program is trusted by; here they are unknown,
+    /// so files and programs of secrets are refused.
+    #[cfg(not(unix))]
+    fn facts(&self, _path: &Path) -> io::Result<config::secrets::Facts> {
+        Err(unsupported())
+    }
+
+    #[cfg(not(unix))]
+    fn secret_file(
+        &self,
+        _path: &Path,
+        _max: usize,
+    ) -> io::Result<(config::secrets::Facts, Vec<u8>)> {
+        Err(unsupported())
+    }
+
+    #[cfg(all(unix, feature = "process"))]
     fn user(&self) -> u32 {
         rustix::process::geteuid().as_raw()
     }
@@ -114,6 +132,11 @@ impl Source for Files {
         let digest = hash::hmac_sha256(&self.key, bytes);
         format!("hmac-sha256:v1:{}", hash::base64_url_no_pad(&digest))
     }
+}
+
+#[cfg(not(unix))]
+fn unsupported() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "unsupported on this platform")
 }
 
 /// What a secret's file or program is judged by.
@@ -196,6 +219,16 @@ pub fn user_name(uid: u32) -> String {
         (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
     });
     named.unwrap_or_else(|| uid.to_string())
+}
+
+/// The home of an account, where the system lists it.
+pub fn home_of(name: &str) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let home = (fields.next()? == name).then(|| fields.nth(4)).flatten()?;
+        home.starts_with('/').then(|| home.to_owned())
+    })
 }
 
 /// Where the log lies.

@@ -27,6 +27,7 @@ const GLIBC: [(&str, &str); 4] = [
 
 /// What is needed to start again; taken at start-up, before an upgrade moves the file.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "only the other system starts again in place"))]
 pub struct Remembered {
     program: PathBuf,
     args: Vec<OsString>,

@@ -96,11 +96,15 @@ pub fn install(args: &Args) -> Result<u8, Failed> {
 fn installing(args: &Args) -> Result<u8, Failed> {
     let system = args.has("system");
     let manager = manager(args)?;
-    let env = place::environment();
+    let mut env = place::environment();
+    let account = if system { account(args)? } else { None };
+    if let Some(home) = account.as_deref().and_then(place::home_of) {
+        // Under sudo the home is root's; the gateway lives in its account's.
+        env.insert("HOME".to_owned(), home);
+    }
     let paths = place::paths(&env, args)?;
     let loaded = place::load(&place::Files::new(), &env, &paths)
         .map_err(|error| Failed::config(error.to_string(), "openclaw config validate"))?;
-    let account = if system { account(args)? } else { None };
     let mut wanted = service_want::wanted(manager, &paths, &loaded, account)?;
     wanted.allow_unconfigured = args.has("allow-unconfigured");
     wanted.port = match args.number("port") {
@@ -129,11 +133,17 @@ fn installing(args: &Args) -> Result<u8, Failed> {
         return Ok(already(args, &paths, &loaded, before, &control));
     }
     not_beside(&paths, before.is_some(), &control)?;
-    keep_token(args, &paths, &loaded, &mut said)?;
-    known_here_only(&paths, &loaded, &text, &wanted, &mut said);
-    for dir in [&wanted.state_dir, &format!("{}/logs", wanted.state_dir)] {
-        make_private(Path::new(dir))?;
+    if !system {
+        keep_token(args, &paths, &loaded, &mut said)?;
+        // What root made there, the account could not write to.
+        make_private(&Path::new(&wanted.state_dir).join("logs"))?;
+    } else if args.value("token").is_some() {
+        let dotenv = paths.state_dir.join(".env");
+        let what =
+            format!("a file of root would be of no use to the account: {}", dotenv.display());
+        return Err(Failed::new(what, "write OPENCLAW_GATEWAY_TOKEN=... there as that account"));
     }
+    known_here_only(&paths, &loaded, &text, &wanted, &mut said);
     write_definition(Path::new(&control.place), text.as_bytes())?;
     if let Some(port) = args.number("port")
         && loaded.config.gateway.port.map(u64::from) != Some(port)

@@ -168,7 +168,12 @@ pub fn ours(paths: &Paths) -> Vec<Found> {
         None => ".openclaw".to_owned(),
     };
     let mut all = found(paths);
+    // Root has another home than the account of the machine's service.
+    let root = uid() == 0 && std::env::var_os("OPENCLAW_STATE_DIR").is_none();
     all.retain(|found| {
+        if root && found.manager == Manager::SystemdSystem {
+            return true;
+        }
         let named = found.written.env.get("OPENCLAW_STATE_DIR").map(PathBuf::from);
         let dir = named.unwrap_or_else(|| paths.home.join(&usual));
         dir == here

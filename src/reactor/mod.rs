@@ -29,6 +29,10 @@ mod inbound;
 mod listen;
 pub mod notify;
 mod resolver;
+#[cfg(unix)]
+mod signals;
+#[cfg(not(unix))]
+#[path = "signals_without.rs"]
 mod signals;
 mod slot;
 mod tls;
@@ -600,6 +604,7 @@ impl Reactor {
             Effect::Kill { .. } | Effect::ChildInput { .. } | Effect::ChildInputEnd { .. } => {}
             Effect::Listen(places) => {
                 let outcome = self.relisten(&places, now, core, fx);
+                self.tell(&Standing::Busy(self.serving()));
                 core.on(now, Input::Listening(outcome), fx);
             }
             Effect::StopListening => {

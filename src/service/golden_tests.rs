@@ -42,6 +42,10 @@ fn odd(manager: Manager) -> Service {
     } else {
         r#"/opt/Pröfit 100%h/$HOME & it's "so"\n <b>/日本語/openclaw"#.to_owned()
     };
+    if matches!(manager, Manager::SystemdUser | Manager::SystemdSystem) {
+        // It takes neither quotes nor backslashes there.
+        service.program = "/opt/Pröfit 100%h/$HOME & it <b>/日本語/openclaw".to_owned();
+    }
     service.state_dir = if windows {
         r"D:\a b\100% $x".to_owned()
     } else {
@@ -138,6 +142,11 @@ fn what_cannot_be_written_is_refused() {
     let mut it = service(Manager::ScheduledTask, None);
     it.state_dir = "C:\\a\"b".to_owned();
     assert!(matches!(it.definition(), Err(Refused::Quote { .. })));
+    for bad in ["\"", "'", "\\"] {
+        let mut it = service(Manager::SystemdUser, None);
+        it.program.push_str(bad);
+        assert!(matches!(it.definition(), Err(Refused::Program { .. })), "{bad}");
+    }
     let mut it = service(Manager::SystemdSystem, None);
     it.account = None;
     assert_eq!(it.definition(), Err(Refused::NoAccount));

@@ -299,6 +299,10 @@ impl Service {
                 return Err(Refused::Quote { what: "a variable's value" });
             }
         }
+        let systemd = matches!(self.manager, Manager::SystemdUser | Manager::SystemdSystem);
+        if systemd && self.program.contains(['"', '\'', '\\']) {
+            return Err(Refused::Program { path: self.program.clone() });
+        }
         match (&self.account, self.manager) {
             (None, Manager::SystemdSystem) => Err(Refused::NoAccount),
             (Some(account), _) if !is_account(account) => {
@@ -360,6 +364,11 @@ pub enum Refused {
         /// In what.
         what: &'static str,
     },
+    /// systemd takes no program with such a character in its path, escaped or not.
+    Program {
+        /// The path.
+        path: String,
+    },
     /// A system unit without `User=` would run as root.
     NoAccount,
     /// Not a name of an account.
@@ -383,6 +392,11 @@ impl std::fmt::Display for Refused {
             Self::Quote { what } => {
                 write!(f, "{what} holds a quote, which gateway.cmd cannot: rename it")
             }
+            Self::Program { path } => write!(
+                f,
+                "systemd takes no program with a quote or a backslash in its path: move {path}, or \
+                 name a link to it with --wrapper"
+            ),
             Self::NoAccount => f.write_str(
                 "a system service without an account would run the gateway and its commands as \
                  root: name one with --user <account>",

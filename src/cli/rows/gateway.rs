@@ -3,6 +3,17 @@
 use super::*;
 use crate::cli::{call, control, export, gateway_run, health, observe, probe, service, status};
 
+const STATUS: &[Flag] = &[
+    JSON,
+    LOCAL_PORT,
+    URL,
+    TOKEN,
+    PASSWORD,
+    TIMEOUT,
+    switch("require-rpc", "Fail unless an RPC with read scope succeeds"),
+    switch("no-probe", "Do not connect; look only at processes and files"),
+    switch("deep", "Look for services of the whole system too"),
+];
 const INSTALL: &[Flag] = &[
     Flag {
         long: "port",
@@ -63,17 +74,7 @@ pub const ROWS: &[Command] = &[
         run: Some(status::gateway),
         about: "Is a gateway running, where, and does it answer",
         operands: &[],
-        flags: &[
-            JSON,
-            LOCAL_PORT,
-            URL,
-            TOKEN,
-            PASSWORD,
-            TIMEOUT,
-            switch("require-rpc", "Fail unless an RPC with read scope succeeds"),
-            switch("no-probe", "Do not connect; look only at processes and files"),
-            switch("deep", "Look for services of the whole system too"),
-        ],
+        flags: STATUS,
         examples: &[],
     },
     Command {
@@ -213,6 +214,62 @@ pub const ROWS: &[Command] = &[
             },
             JSON,
         ],
+        examples: &[],
+    },
+    Command {
+        path: &["daemon"],
+        run: None,
+        about: "Old name of the service commands of `openclaw gateway`",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["daemon", "status"],
+        run: Some(status::gateway),
+        about: "Same as `openclaw gateway status`",
+        operands: &[],
+        flags: STATUS,
+        examples: &[],
+    },
+    Command {
+        path: &["daemon", "install"],
+        run: Some(service::install),
+        about: "Same as `openclaw gateway install`",
+        operands: &[],
+        flags: INSTALL,
+        examples: &[],
+    },
+    Command {
+        path: &["daemon", "uninstall"],
+        run: Some(service::uninstall),
+        about: "Same as `openclaw gateway uninstall`",
+        operands: &[],
+        flags: &[JSON],
+        examples: &[],
+    },
+    Command {
+        path: &["daemon", "start"],
+        run: Some(service::start),
+        about: "Same as `openclaw gateway start`",
+        operands: &[],
+        flags: &[JSON],
+        examples: &[],
+    },
+    Command {
+        path: &["daemon", "stop"],
+        run: Some(control::stop),
+        about: "Same as `openclaw gateway stop`",
+        operands: &[],
+        flags: STOP,
+        examples: &[],
+    },
+    Command {
+        path: &["daemon", "restart"],
+        run: Some(control::restart),
+        about: "Same as `openclaw gateway restart`",
+        operands: &[],
+        flags: RESTART,
         examples: &[],
     },
 ];
