@@ -208,6 +208,10 @@ fn a_built_page_is_served_from_its_folder() {
         assert!(policy.contains(&format!("script-src 'self' {digest} ")), "{policy}");
         assert!(policy.contains("connect-src 'self' ws://localhost wss://localhost"), "{policy}");
     }
+    let mut params = common::socket::params();
+    params["auth"]["token"] = TOKEN.into();
+    let hello = common::socket::Socket::with(gateway.port, &params).hello;
+    assert_eq!(hello["server"]["controlUiBuildSource"], "configured", "no page is out of date");
     let large = ask(&gateway, "GET /assets/a.js", "");
     assert_eq!((large.status, large.body.len()), (200, 1_200_000), "by slices, whole");
     assert!(large.body.chunks(4).all(|piece| piece == b"a();"));

@@ -169,7 +169,7 @@ export class Messages {
 			else if (part.type === "toolCall") parts.push(this.tool(part.id, part.name, part.arguments).element);
 			else if (part.type === "image") parts.push(pictures([part]));
 		}
-		if (message.stopReason === "error" && message.errorMessage) parts.push(h("div.alert", message.errorMessage));
+		if (message.stopReason === "error" && message.errorMessage && !textOf(content).includes(message.errorMessage)) parts.push(h("div.alert", message.errorMessage));
 		return parts;
 	}
 

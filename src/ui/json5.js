@@ -132,7 +132,7 @@ export function parse(text) {
 			at += written.length;
 			return known[written];
 		}
-		if (/^[+-]?(?:0x[0-9a-f]+|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)$/i.test(written)) {
+		if (/^[+-]?(?:0x[0-9a-f]+|(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)$/i.test(written)) {
 			at += written.length;
 			const sign = written.startsWith("-") ? -1 : 1;
 			return sign * Number(written.replace(/^[+-]/, ""));

@@ -157,7 +157,7 @@ export function mount(view, app, rest) {
 		put(
 			pickers,
 			models.length > 0 && select([["", t("default_of", standard.split("/").pop())], ...known], current, (value) => patch({ model: value || null }), t("model")),
-			levels.length > 1 && select([["", `${t("thinking")}: ${row?.thinkingDefault ?? ""}`], ...levels.map((level) => [level.id, `${t("thinking")}: ${level.label}`])], row?.thinkingLevel ?? "", (value) => patch({ thinkingLevel: value || null }), t("thinking")),
+			levels.length > 1 && select([["", `${t("thinking")}: ${row?.thinkingDefault ?? models[0]?.thinkingDefault ?? ""}`], ...levels.map((level) => [level.id, `${t("thinking")}: ${level.label}`])], row?.thinkingLevel ?? "", (value) => patch({ thinkingLevel: value || null }), t("thinking")),
 		);
 	}
 

@@ -117,7 +117,7 @@ export function mount(view, app) {
 		};
 		const now = changes.has(path) ? changes.get(path)[1] : at(file.parsed, key.path);
 		const label = hint?.label ?? key.path.at(-1);
-		put(row, h("div", h("strong", label), h("div.path", path), hint?.help && h("div.help", hint.help)), h("div.value", editor(key, hint, now, change, `${label} (${path})`)));
+		put(row, h("div", h("strong", label), h("div.path", path), h("div.help", hint?.help ?? (key.schema.maximum < 9e15 ? `${key.schema.minimum} – ${key.schema.maximum}` : ""))), h("div.value", editor(key, hint, now, change, `${label} (${path})`)));
 		return row;
 	}
 

@@ -35,7 +35,7 @@ export function mount(view, app) {
 		notice(t(word));
 		await load();
 	};
-	const words = (list) => h("div.tags", (list ?? []).map((word) => tag(word.replace("operator.", ""))));
+	const words = (list, first) => h("div.tags", first, (list ?? []).map((word) => tag(word.replace("operator.", ""))));
 	const nameOf = (row) => h("div", h("strong", row.displayName ?? row.operatorLabel ?? row.clientId ?? row.nodeId?.slice(0, 12) ?? ""), row.deviceId === mine && [" ", tag(t("this_browser"), "good")],
 		h("div.soft.small.mono", (row.deviceId ?? row.nodeId ?? "").slice(0, 16)), row.remoteIp && h("div.soft.small", t("from", row.remoteIp)), row.platform && h("div.soft.small", row.platform));
 
@@ -54,7 +54,7 @@ export function mount(view, app) {
 			if (await confirm(label, text, label)) await act(method, params, word)();
 		};
 		return [
-			nameOf(row), h("div.row", dot(row.connected ? "good" : "idle"), words(row.roles)), words(row.scopes), when(row.lastSeenAtMs),
+			nameOf(row), words(row.roles, dot(row.connected ? "good" : "idle")), words(row.scopes), when(row.lastSeenAtMs),
 			h("div.row",
 				app.has("device.pair.rename") && button(t("rename"), async () => {
 					const label = await prompt(t("rename"), t("name"), row.operatorLabel ?? row.displayName ?? "", t("save"));

@@ -112,7 +112,7 @@ export function mount(view, app) {
 		]));
 		put(people, table(t("presence"), [t("name"), t("role"), t("since")], app.presence.map((row) => [row.host ?? row.clientId ?? row.deviceId ?? row.text, h("span.tags", tag(row.mode ?? ""), row.deviceFamily && tag(row.deviceFamily)), when(row.onlineSince ?? row.ts)]), t("none")));
 		const rows = (costs?.daily ?? []).filter((day) => day.totalTokens).reverse();
-		put(days, table(t("last_days"), [t("day"), t("input"), t("output"), t("total"), t("cost")], rows.map((day) => [day.date, number(day.input), number(day.output), number(day.totalTokens), money(day.totalCost)]), t("none")));
+		put(days, table(t("last_days"), [t("day"), t("input"), t("output"), t("total"), "USD"], rows.map((day) => [day.date, number(day.input), number(day.output), number(day.totalTokens), money(day.totalCost)]), t("none")));
 	}
 
 	/** What holds the focus is not taken away from under it. */

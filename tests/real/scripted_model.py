@@ -5,6 +5,7 @@ Usage: scripted_model.py PORT. Speaks OpenAI's chat completions as a stream, on 
 
 import json
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -24,6 +25,8 @@ def next_step(messages):
         if len(results) < len(steps):
             return steps[len(results)]
         return f"The notes: {results[0].strip()} | lines: {results[1].strip()}"
+    if said == "count slowly":
+        return " ".join(str(n) for n in range(1, 401))
     if "weather" in said and not results:
         return ("get_weather", {"city": "Oslo"})
     return f"The tool said: {results[-1]}" if results else f"You said: {said}"
@@ -57,6 +60,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("connection", "close")
         self.end_headers()
         for delta in deltas:
+            if isinstance(step, str) and step.startswith("1 2 3 "):
+                time.sleep(0.02)
             self.event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
         self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
         usage = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}

@@ -142,6 +142,10 @@ impl Gateway {
         let mut features = json!({"methods": methods, "events": events});
         if newest {
             server["buildId"] = json!(crate::protocol::VERSION);
+            if self.config.gateway.control_ui.root.is_some() {
+                // A page of another build need not ask to be loaded anew: it would be the same.
+                server["controlUiBuildSource"] = json!("configured");
+            }
             server["bootId"] = json!(self.boot_id);
             auth["method"] = json!(match (&asked.identity.proof, self.credentials.mode) {
                 (Proof::Secret, AuthMode::TrustedProxy) => "password",

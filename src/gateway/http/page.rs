@@ -114,13 +114,7 @@ impl Gateway {
 
     /// The document of a built page. A folder without one says so to the operator's browser.
     fn foreign_index(&self, root: &Path, head: &Head, base: &str) -> Reply {
-        let read = || {
-            let (path, stat) = self.below(root, "index.html")?;
-            let max = limits::PAGE_INDEX;
-            let bytes = self.disk.read_at(&path, 0, max).ok()?;
-            (stat.len <= max as u64).then(|| String::from_utf8(bytes).ok())?
-        };
-        match read() {
+        match self.foreign_document(root) {
             Some(document) => foreign::index(head, &document, base),
             None => {
                 log::warn!(target: "gateway", "gateway.controlUi.root has no readable index.html: \
@@ -132,6 +126,13 @@ impl Gateway {
                 )
             }
         }
+    }
+
+    fn foreign_document(&self, root: &Path) -> Option<String> {
+        let (path, stat) = self.below(root, "index.html")?;
+        let max = limits::PAGE_INDEX;
+        let bytes = self.disk.read_at(&path, 0, max).ok()?;
+        (stat.len <= max as u64).then(|| String::from_utf8(bytes).ok())?
     }
 
     /// The file behind a path of a built page, packed if it lies there packed and the client
