@@ -22,6 +22,8 @@ mod rpc;
 mod sockets;
 mod speak;
 mod status;
+#[cfg(test)]
+mod storm_tests;
 
 use super::Gateway;
 use super::exchange::ExchangeId;
