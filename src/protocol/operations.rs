@@ -1070,22 +1070,6 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V4,
     ),
     row("plugin.approval.list", Op::PluginApprovalList, APPROVALS, &[], Since::V3),
-    row("secrets.reload", Op::SecretsReload, ADMIN, &[], Since::V3),
-    row(
-        "secrets.resolve",
-        Op::SecretsResolve,
-        ADMIN,
-        // The handler asks for what must be there, in the reference's words.
-        &[
-            may("commandName", Kind::Str),
-            may("targetIds", Kind::Strings),
-            may("allowedPaths", Kind::Strings),
-            may("forcedActivePaths", Kind::Strings),
-            may("optionalActivePaths", Kind::Strings),
-            may("providerOverrides", Kind::Obj),
-        ],
-        Since::V3,
-    ),
     row(
         "poll",
         Op::Poll,
@@ -1103,6 +1087,22 @@ pub const OPERATIONS: &[Operation] = &[
             may("channel", Kind::Str),
             may("accountId", Kind::Str),
             must("idempotencyKey", Kind::Text(256)),
+        ],
+        Since::V3,
+    ),
+    row("secrets.reload", Op::SecretsReload, ADMIN, &[], Since::V3),
+    row(
+        "secrets.resolve",
+        Op::SecretsResolve,
+        ADMIN,
+        // The handler asks for what must be there, in the reference's words.
+        &[
+            may("commandName", Kind::Str),
+            may("targetIds", Kind::Strings),
+            may("allowedPaths", Kind::Strings),
+            may("forcedActivePaths", Kind::Strings),
+            may("optionalActivePaths", Kind::Strings),
+            may("providerOverrides", Kind::Obj),
         ],
         Since::V3,
     ),

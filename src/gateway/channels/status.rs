@@ -139,6 +139,7 @@ impl Gateway {
             "channelDetailLabels": details, "channelSystemImages": {}, "channelMeta": metas,
             "channels": channels, "channelAccounts": lists,
             "channelDefaultAccountId": defaults, "statusIssues": issues,
+            "eventLoop": self.event_loop(),
         })
     }
 
