@@ -1,3 +1,5 @@
+//! IRC by script: every line that counts, every way it ends.
+
 use super::*;
 use crate::channels::rig::Rig;
 use crate::channels::{ChatKind, Retry};
