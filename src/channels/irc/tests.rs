@@ -1,3 +1,5 @@
+//! The life of an IRC account on the rig.
+
 use super::*;
 use crate::channels::rig::Rig;
 use crate::channels::{ChatKind, Retry};
