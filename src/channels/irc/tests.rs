@@ -1,4 +1,4 @@
-//! IRC by script: every line that counts, every way it ends.
+//! The life of an IRC account on the rig.
 
 use super::*;
 use crate::channels::rig::Rig;
