@@ -619,6 +619,23 @@ pub const BACKUP_ENTRIES: usize = 2_000_000;
 /// Directories within each other that a backup or a look at modes goes down.
 pub const TREE_DEPTH: usize = 64;
 
+// doctor and security audit.
+
+/// Entries of the state directory whose modes `doctor` and `security audit` look at; a larger
+/// one is looked at as far as that, so that they stay quick.
+pub const TREE_ENTRIES: usize = 20_000;
+/// Bytes of transcripts that `doctor` reads line by line, newest sessions first; beyond it they
+/// are taken to be whole: it answers in less than 100 ms.
+pub const DOCTOR_TRANSCRIPTS: u64 = 4 * 1024 * 1024;
+/// A gateway that answers on this machine does so at once.
+pub const DOCTOR_PROBE_MS: u64 = 1_500;
+/// Free bytes below which the disk of the state directory counts as nearly full.
+pub const DISK_LOW: u64 = 200 * 1024 * 1024;
+/// Open files below which a gateway runs out of them: each connection is one.
+pub const OPEN_FILES_LOW: u64 = 1_024;
+/// A token or password shorter than this is guessed sooner (the reference's number).
+pub const SECRET_CHARS_LOW: usize = 24;
+
 // Chat channels.
 
 /// Accounts of one channel: each is a connection of its own.

@@ -45,6 +45,13 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     }
     let env = place::environment();
     let paths = place::paths(&env, args)?;
+    if args.has("reset") {
+        if !args.has("dev") {
+            let what = "--reset is for the dev profile: openclaw gateway --dev --reset";
+            return Err(Failed { code: 2, ..Failed::new(what, "openclaw reset --help") });
+        }
+        super::reset::apply(args, "full")?;
+    }
     if args.has("dev") {
         write_dev_config(&paths)?;
     }
@@ -136,6 +143,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     for warning in &config.warnings {
         log::warn!(target: "config", "{warning}");
     }
+    warn_if_shared(&plan);
     gateway.warn_of_tool_names();
 
     let left = reactor.run(&mut gateway);
@@ -533,6 +541,16 @@ fn levels(args: &Args, config: &Config) -> (LevelFilter, LevelFilter) {
     let level = logger::filter(config.logging.level);
     let console = config.logging.console_level.map_or(level, logger::filter);
     (level, if args.has("verbose") { console.max(LevelFilter::Debug) } else { console })
+}
+
+/// Two gateways that write the same files undo each other's work.
+fn warn_if_shared(plan: &Plan) {
+    let ours = super::belongings::Belongings::of(&plan.paths, Some(&plan.loaded.config));
+    for (other, workspace) in ours.shared_workspaces() {
+        log::warn!(target: "gateway",
+            "the workspace {} is also used by {}: give each its own agents.defaults.workspace",
+            workspace.display(), other.display());
+    }
 }
 
 /// Others can read a file that holds a secret: worth a line, no reason to stop.

@@ -300,6 +300,19 @@ fn listening() -> Vec<Listening> {
     all
 }
 
+/// The user of the process at the other end of a connection from this machine; `None` where the
+/// kernel does not tell.
+pub fn owner_of_connection(peer: SocketAddr) -> Option<u32> {
+    let row = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let local = parse_address(fields.nth(1)?)?;
+        let uid = fields.nth(5)?.parse().ok()?;
+        (local == peer).then_some(uid)
+    };
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter();
+    tables.filter_map(|table| kernel_table(table).ok()).find_map(|text| text.lines().find_map(row))
+}
+
 /// A table of the kernel, which walks all its sockets for every read: few large reads.
 fn kernel_table(path: &str) -> std::io::Result<String> {
     let mut bytes = Vec::with_capacity(64 * 1024);
@@ -456,6 +469,17 @@ mod tests {
         assert_eq!(start_of(&format!("7 (a) b) S {rest}")), Some(98765));
         assert_eq!(start_of(&format!("7 (x) Z {rest}")), None);
         assert_eq!(start_of("7"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_connection_of_ours_is_ours() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (_, peer) = listener.accept().unwrap();
+        assert_eq!(peer, here.local_addr().unwrap());
+        assert_eq!(owner_of_connection(peer), own_uid());
+        assert_eq!(owner_of_connection("127.0.0.1:1".parse().unwrap()), None);
     }
 
     #[cfg(target_os = "linux")]

@@ -72,7 +72,7 @@ impl Remembered {
     pub fn again(self, listener: Option<impl std::os::fd::AsFd>) -> io::Error {
         use std::os::unix::process::CommandExt;
         let mut command = std::process::Command::new(self.program);
-        command.args(self.args).env_remove(MARK);
+        command.args(lasting(self.args)).env_remove(MARK);
         if let Some(listener) = listener {
             if let Err(error) = rustix::stdio::dup2_stdin(&listener) {
                 return error.into();
@@ -87,7 +87,7 @@ impl Remembered {
     pub fn again<L>(self, listener: Option<L>) -> io::Error {
         use std::os::unix::process::CommandExt;
         drop(listener);
-        std::process::Command::new(self.program).args(self.args).env_remove(MARK).exec()
+        std::process::Command::new(self.program).args(lasting(self.args)).env_remove(MARK).exec()
     }
 
     /// Unsupported here.
@@ -95,6 +95,12 @@ impl Remembered {
     pub fn again<L>(self, _listener: Option<L>) -> io::Error {
         io::ErrorKind::Unsupported.into()
     }
+}
+
+/// The words that hold for a next life: what was begun anew once is not again.
+#[cfg(unix)]
+fn lasting(args: Vec<std::ffi::OsString>) -> impl Iterator<Item = std::ffi::OsString> {
+    args.into_iter().filter(|word| word != "--reset")
 }
 
 /// The listener of our former life, if we were re-executed and it is what we want to open now:

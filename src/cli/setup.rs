@@ -69,6 +69,11 @@ const HOSTED: &[Hosted] = &[
     },
 ];
 
+/// The model that is written down for a hosted provider when nobody names one.
+pub fn usual_model(id: &str) -> Option<&'static str> {
+    HOSTED.iter().find(|hosted| hosted.id == id).map(|hosted| hosted.model)
+}
+
 /// Model servers as they are installed: id, port, key placeholder.
 const LOCAL: &[(&str, u16)] = &[("ollama", 11_434), ("llamacpp", 8080)];
 

@@ -68,7 +68,7 @@ use crate::store::Disk;
 use crate::wire::text::uuid_v4;
 use conn::{Conns, State};
 pub use cron::LocalTime;
-pub use cron::time_ms as cron_time_ms;
+pub use cron::{complaints as cron_complaints, time_ms as cron_time_ms};
 pub use diagnostics::Vitals;
 #[doc(hidden)]
 pub use fuzz::fuzz;

@@ -6,6 +6,7 @@ mod care;
 mod config;
 mod cron;
 mod devices;
+mod first;
 mod gateway;
 mod look;
 
@@ -157,6 +158,7 @@ const GATEWAY_RUN: &[Flag] = &[
     switch("verbose", "Mirror debug lines to standard output"),
     switch("force", "End a listener of your own user on the port, then start"),
     switch("allow-unconfigured", "Start without a configuration file, with a generated token"),
+    switch("reset", "With --dev: begin with an empty state directory"),
     switch("last-known-good", "If the file is damaged, start with the last good copy of it"),
 ];
 
@@ -231,6 +233,7 @@ const CRON_JOB: &[Flag] = &[
 /// path is the beginning of others is also their parent.
 pub const FAMILIES: &[&[Command]] = &[
     ROOT,
+    first::ROWS,
     gateway::ROWS,
     look::ROWS,
     agents::ROWS,

@@ -33,12 +33,7 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     let need = if args.has("allow-exec") { Need::Everything } else { Need::Look };
     let loaded = place::load_with_programs(&place::Files::new(), &env, &paths, need)
         .map_err(|error| Failed::config(error.to_string(), "openclaw config validate"))?;
-    let config = loaded.0.config;
-    let mut report = Report::default();
-    report.config(&config);
-    report.references(&config, args.has("allow-exec"));
-    report.dotenv(&paths);
-    report.agents(&paths.state_dir);
+    let report = Report::of(&loaded.0.config, &paths, args.has("allow-exec"));
     let value = report.value();
     if args.has("json") {
         out::json(&value);
@@ -52,6 +47,11 @@ pub fn run(args: &Args) -> Result<u8, Failed> {
     })
 }
 
+/// What is found, each as `findings` of the report has it; for `doctor`.
+pub fn findings(config: &Config, paths: &Paths, programs: bool) -> Vec<Value> {
+    Report::of(config, paths, programs).findings
+}
+
 #[derive(Default)]
 struct Report {
     files: Vec<PathBuf>,
@@ -61,6 +61,15 @@ struct Report {
 }
 
 impl Report {
+    fn of(config: &Config, paths: &Paths, programs: bool) -> Self {
+        let mut report = Self::default();
+        report.config(config);
+        report.references(config, programs);
+        report.dotenv(paths);
+        report.agents(&paths.state_dir);
+        report
+    }
+
     fn found(&mut self, code: &str, file: &Path, at: &str, message: String) -> &mut Value {
         let error = matches!(code, "REF_UNRESOLVED" | "PLACEHOLDER_VALUE");
         self.findings.push(json!({

@@ -939,7 +939,15 @@ pub static KEYS: &[Key] = &[
     key("approvals", Open)
         .only(&["{}", "{\"exec\":{\"enabled\":false}}"])
         .advice("remove it: there are no approvals yet"),
-    key("security", Open).only(EMPTY).advice("remove it: no such policy is enforced yet"),
+    // Read by `openclaw security audit`.
+    key("security", Object),
+    key("security.audit", Object),
+    key("security.audit.suppressions", List),
+    key("security.audit.suppressions[]", Object),
+    key("security.audit.suppressions[].checkId", Name).required(),
+    key("security.audit.suppressions[].titleIncludes", Text),
+    key("security.audit.suppressions[].detailIncludes", Text),
+    key("security.audit.suppressions[].reason", Text),
     key("proxy", Open).secret().only(&["{}", "{\"enabled\":false}"]).advice(NO_OUTBOUND),
     key("accessGroups", Open).only(EMPTY).advice("remove it: no sender is checked against it"),
     // Whole sections of doors that are not built.

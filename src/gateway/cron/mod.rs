@@ -38,6 +38,7 @@ use job::Job;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+pub use store::complaints;
 use zone::{HOST_ZONE, ZONE_DIRS, Zone};
 
 /// A job that is to run now.

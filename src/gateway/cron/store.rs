@@ -81,6 +81,23 @@ pub fn load(disk: &mut dyn Disk, path: &Path, now_ms: u64) -> io::Result<Loaded>
     Ok(loaded)
 }
 
+/// Which jobs of this file are kept and not carried out here, and why; none of a file that is no
+/// list of jobs.
+pub fn complaints(bytes: &[u8], now_ms: u64) -> Vec<String> {
+    let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let jobs = value.get("jobs").unwrap_or(&value).as_array();
+    let complaint = |value: &Value| {
+        let why = match read_job(value, now_ms) {
+            Ok(job) if !job.id.is_empty() => return None,
+            Ok(_) => "it has no id".to_owned(),
+            Err(why) => why,
+        };
+        let name = value.get("name").and_then(Value::as_str).unwrap_or("(no name)");
+        Some(format!("job \"{name}\" is kept and does not run here: {why}"))
+    };
+    jobs.into_iter().flatten().filter_map(complaint).collect()
+}
+
 /// A job that may run here: one whose limits we cannot keep does not.
 fn read_job(value: &Value, now_ms: u64) -> Result<Job, String> {
     let job: Job = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
