@@ -650,3 +650,154 @@ pub const CHANNEL_HTTP_MS: u64 = 30_000;
 pub const CHANNEL_HTTP_ANSWER: usize = 1024 * 1024;
 /// Bytes of a webhook's body: services send one event, or a batch of a few.
 pub const CHANNEL_HOOK: usize = 1024 * 1024;
+/// Pictures and files of one message that are fetched.
+pub const CHANNEL_MEDIA: usize = 10;
+
+/// First pause before Slack is asked again, as the reference has it.
+pub const SLACK_BACKOFF_MS: u64 = 2_000;
+/// Longest such pause.
+pub const SLACK_BACKOFF_MAX_MS: u64 = 30_000;
+/// A WebSocket of Slack's must have greeted by then.
+pub const SLACK_HELLO_MS: u64 = 15_000;
+/// A live one is pinged so often.
+pub const SLACK_PING_MS: u64 = 15_000;
+/// A ping must be answered within this; the reference's own value.
+pub const SLACK_PONG_MS: u64 = 15_000;
+/// A socket whose successor is live is closed after this, if Slack does not.
+pub const SLACK_GOING_MS: u64 = 10_000;
+/// Messages looked through for one that an earlier attempt may have posted.
+pub const SLACK_LOOK: usize = 50;
+/// The bytes of one file must have reached Slack by then.
+pub const SLACK_UPLOAD_MS: u64 = 120_000;
+
+/// How long Telegram holds an empty poll, seconds.
+pub const TELEGRAM_POLL_S: u64 = 30;
+/// How much later than that a poll is given up.
+pub const TELEGRAM_POLL_GRACE_MS: u64 = 15_000;
+/// Bytes of one answer to a poll: a hundred long messages.
+pub const TELEGRAM_POLL_ANSWER: usize = 4 * 1024 * 1024;
+/// Updates of one poll, and requests of a webhook that wait for each other; the Bot API's most.
+pub const TELEGRAM_UPDATES: usize = 100;
+/// Pause after a 409: the other poller's window, and a little.
+pub const TELEGRAM_CONFLICT_MS: u64 = 35_000;
+/// First pause before Telegram is asked again.
+pub const TELEGRAM_BACKOFF_MS: u64 = 1_000;
+/// Longest such pause.
+pub const TELEGRAM_BACKOFF_MAX_MS: u64 = 60_000;
+/// UTF-16 units of a caption; longer words follow as a message of their own.
+pub const TELEGRAM_CAPTION: usize = 1024;
+/// Bytes of a button's value.
+pub const TELEGRAM_CALLBACK: usize = 64;
+/// Commands of a menu; the Bot API's most.
+pub const TELEGRAM_COMMANDS: usize = 100;
+/// Chats that rest at once; more are asked and say so again.
+pub const TELEGRAM_RESTS: usize = 256;
+/// A file must have reached Telegram by then.
+pub const TELEGRAM_UPLOAD_MS: u64 = 120_000;
+
+/// First pause before Discord is asked again.
+pub const DISCORD_BACKOFF_MS: u64 = 1_000;
+/// Longest such pause.
+pub const DISCORD_BACKOFF_MAX_MS: u64 = 60_000;
+/// Pause before a session that was live goes on over another socket.
+pub const DISCORD_AGAIN_MS: u64 = 500;
+/// A socket of Discord's must have said hello by then.
+pub const DISCORD_HELLO_MS: u64 = 20_000;
+/// Between two identifies: one in five seconds is allowed.
+pub const DISCORD_IDENTIFY_MS: u64 = 5_500;
+/// Dispatches that wait for the look-up of a channel; more come again by a resume.
+pub const DISCORD_QUEUE: usize = 256;
+/// Channels and threads that are known; others are looked up when somebody speaks there.
+pub const DISCORD_ROOMS: usize = 4_096;
+/// Direct channels that are known.
+pub const DISCORD_DIRECT: usize = 1_024;
+/// Routes that rest at once.
+pub const DISCORD_RESTS: usize = 256;
+/// Commands whose first answer is awaited.
+pub const DISCORD_AWAITED: usize = 64;
+/// Commands of the menu; Discord's most.
+pub const DISCORD_COMMANDS: usize = 100;
+/// Bytes of one answer of its API.
+pub const DISCORD_ANSWER: usize = 2 * 1024 * 1024;
+/// Files must have reached Discord by then.
+pub const DISCORD_UPLOAD_MS: u64 = 120_000;
+
+/// Until a channel's socket is open, name look-up and handshakes included.
+pub const CHANNEL_DIAL_MS: u64 = 30_000;
+/// Bytes of one message on a channel's WebSocket: a Discord READY of a large server has some.
+pub const CHANNEL_WS_MESSAGE: usize = 4 * 1024 * 1024;
+/// Sockets of one account: Slack has two at most, and one more may be on its way out.
+pub const CHANNEL_SOCKETS: usize = 4;
+/// Bytes that a channel's server has not taken, before it counts as gone.
+pub const CHANNEL_OUT: usize = 4 * 1024 * 1024;
+/// Requests of a service at our door that one account has not answered yet.
+pub const CHANNEL_HOOKS: usize = 32;
+/// Acts of one account under way.
+pub const CHANNEL_ACTS: usize = 64;
+/// Bytes of a file that holds a channel's secret.
+pub const CHANNEL_SECRET_FILE: u64 = 64 * 1024;
+/// Ids of messages that are remembered, to know them again when they come twice.
+pub const CHANNEL_RECENT: usize = 4_096;
+/// Messages that wait to be delivered, of all channels.
+pub const CHANNEL_OUTBOX: usize = 1_024;
+/// How long a message waits for its channel: an answer of yesterday helps nobody.
+pub const CHANNEL_OUTBOX_TTL_MS: u64 = 86_400_000;
+/// Attempts at one piece while its account is connected.
+pub const CHANNEL_ATTEMPTS: u32 = 8;
+/// Between two tries to begin a run for a message while the gateway has no room.
+pub const CHANNEL_RETRY_MS: u64 = 2_000;
+/// Tries to begin a run for a message; then its sender is told.
+pub const CHANNEL_TRIES: u32 = 900;
+/// A pairing code lives an hour, as documented.
+pub const CHANNEL_PAIRING_MS: u64 = 3_600_000;
+/// People who wait for pairing with one account, as documented.
+pub const CHANNEL_PAIRING_PENDING: usize = 3;
+/// Messages of a group that are told with the next one meant for the bot.
+pub const CHANNEL_HISTORY: usize = 50;
+/// Groups whose talk is remembered.
+pub const CHANNEL_HISTORIES: usize = 256;
+/// Characters of one such message.
+pub const CHANNEL_HISTORY_CHARS: usize = 1_000;
+/// Characters of a message that is answered.
+pub const CHANNEL_QUOTE_CHARS: usize = 2_000;
+/// Between two signs that an answer is being written.
+pub const CHANNEL_TYPING_MS: u64 = 5_000;
+/// All probes of one `channels.status` together.
+pub const CHANNEL_PROBE_MS: u64 = 10_000;
+/// An account that has been connecting for so long is stuck.
+pub const CHANNEL_STUCK_MS: u64 = 300_000;
+/// Options of a poll: what the services take.
+pub const CHANNEL_POLL: usize = 12;
+/// Agents of a broadcast group, as documented.
+pub const BROADCAST_AGENTS: usize = 16;
+
+// IRC.
+
+/// Bytes of a line from a server, tags included (IRCv3: 8191 and 512).
+pub const IRC_LINE: usize = 8_703;
+/// Parameters of a line (RFC 1459: 15).
+pub const IRC_PARAMS: usize = 32;
+/// Bytes of a line to a server, without its end (RFC 1459: 512 with it).
+pub const IRC_LINE_OUT: usize = 510;
+/// Room for our own `!user@host` in what others see.
+pub const IRC_HOSTMASK: usize = 75;
+/// Channels an account enters.
+pub const IRC_ROOMS: usize = 64;
+/// Nicks that are tried when ours is taken.
+pub const IRC_NICKS: usize = 6;
+/// Until the server's welcome.
+pub const IRC_REGISTER_MS: u64 = 60_000;
+/// Between two of our own PINGs.
+pub const IRC_PING_MS: u64 = 60_000;
+/// Until a PONG has to be there.
+pub const IRC_PONG_MS: u64 = 45_000;
+/// Lines that may leave at once.
+pub const IRC_BURST: u64 = 5;
+/// Then one line each.
+pub const IRC_LINE_EVERY_MS: u64 = 1_000;
+/// Lines that wait for that pace.
+pub const IRC_LINES_WAITING: usize = 512;
+/// After a kick from a channel.
+pub const IRC_REJOIN_MS: u64 = 10_000;
+/// Masks heard on a connection that are remembered.
+pub const IRC_KNOWN: usize = 1_024;

@@ -441,17 +441,18 @@ fn a_message_needs_a_channel_that_there_is() {
     let home = Home::new();
     home.configure(&config(&[], "primary: 'local/echo'", "env: {}"));
     let gateway = home.start("");
-    let sent = home.ask(gateway.port, "message send --target telegram:1 --message hi --json");
+    let sent = home.ask(gateway.port, "message send --target zalo:1 --message hi --json");
     let document: Value = serde_json::from_str(&sent.out).expect("a document");
     assert_eq!((sent.code, &document["error"]["code"]), (1, &json!("INVALID_REQUEST")));
     let said = document["error"]["message"].as_str().expect("a message");
-    assert!(said.starts_with("unsupported channel: telegram (no channel"), "{said}");
-    assert!(said.contains("channels.telegram"), "{said}");
+    assert!(said.starts_with("unsupported channel: zalo (this gateway has: "), "{said}");
+    let bare = home.ask(gateway.port, "message send --target irc:#x --message hi");
+    assert!(bare.err.contains("openclaw channels add --channel irc"), "{bare:?}");
     let mut socket = Socket::connect(gateway.port);
     let error = socket
         .call("send", &json!({"to": "x", "message": "hi", "idempotencyKey": "s1"}))
         .expect_err("no channel");
-    assert!(message(&error).contains("channels.<name>"), "{error}");
+    assert!(message(&error).contains("openclaw channels add"), "{error}");
     let error = socket.call("message.action", &json!({"channel": "x"})).expect_err("incomplete");
     assert!(message(&error).contains("must have required property 'action'"), "{error}");
 }

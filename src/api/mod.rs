@@ -45,6 +45,8 @@ pub enum Door {
     /// A path below `hooks.path`, without slashes around; empty is the path itself. Its methods
     /// and its token are its own matter.
     Hook(String),
+    /// A path that an account of a channel listens to. It proves its requests itself.
+    Channel,
 }
 
 impl Door {
@@ -52,7 +54,9 @@ impl Door {
     /// is asked, or where the door has a token of its own.
     pub fn operation(&self) -> Option<&'static Operation> {
         let name = match self {
-            Self::Live | Self::Ready | Self::Startup | Self::Hook(_) => return None,
+            Self::Live | Self::Ready | Self::Startup | Self::Hook(_) | Self::Channel => {
+                return None;
+            }
             Self::Metrics => "status",
             Self::Models | Self::Model(_) => "models.list",
             Self::ChatCompletions => "chat.send",
@@ -72,6 +76,7 @@ impl Door {
             Self::ChatCompletions => endpoints.chat_completions.max_body_bytes,
             Self::Responses => endpoints.responses.max_body_bytes,
             Self::Hook(_) => config.hooks.max_body_bytes,
+            Self::Channel => limits::CHANNEL_HOOK,
             Self::Embeddings => limits::BODY_EMBEDDINGS,
             Self::ToolsInvoke => limits::BODY_TOOLS,
             _ => limits::BODY_OTHER,
@@ -92,7 +97,12 @@ impl Door {
                 (!chat && !responses).then_some(CHAT)
             }
             Self::Metrics => (!config.gateway.metrics).then_some("gateway.metrics.enabled"),
-            Self::Live | Self::Ready | Self::Startup | Self::Hook(_) | Self::ToolsInvoke => None,
+            Self::Live
+            | Self::Ready
+            | Self::Startup
+            | Self::Hook(_)
+            | Self::Channel
+            | Self::ToolsInvoke => None,
         }
     }
 }

@@ -100,12 +100,20 @@
 //! Tests drive the value with [`rig::Rig`], a scripted server: it hands in answers, moves the
 //! clock, and says what the channel did. `irc_tests.rs` shows its use.
 
+pub mod access;
 pub mod account;
 pub mod backoff;
+pub mod discord;
+pub mod irc;
+pub mod menu;
 pub mod outgoing;
 pub mod port;
 #[doc(hidden)]
 pub mod rig;
+pub mod routing;
+pub mod slack;
+pub mod telegram;
+pub mod text;
 
 pub use account::Account;
 pub use backoff::Backoff;
@@ -116,6 +124,7 @@ pub use port::{
 };
 
 use crate::driver::{Now, Time};
+use serde::{Deserialize, Serialize};
 
 /// One account on one service, as a state machine.
 pub trait Channel {
@@ -210,8 +219,8 @@ pub struct GroupRules {
     /// The group is listed, by its id or by `*`. With `groupPolicy: "allowlist"` others are
     /// not listened to.
     pub listed: bool,
-    /// Any group is listed at all.
-    pub any_listed: bool,
+    /// Listed without saying who may speak there, it is meant whole: everybody may.
+    pub open: bool,
     /// `enabled`.
     pub enabled: Option<bool>,
     /// `requireMention`.
@@ -227,7 +236,8 @@ pub struct GroupRules {
 }
 
 /// A conversation.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Chat {
     /// What kind.
     pub kind: ChatKind,
@@ -246,7 +256,8 @@ pub struct Chat {
 }
 
 /// Kinds of conversations, as session keys and bindings name them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ChatKind {
     /// One person and the bot.
     #[default]
@@ -269,7 +280,8 @@ impl ChatKind {
 }
 
 /// Who wrote.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sender {
     /// Ids that never change hands; the first is the one that is shown and paired.
     pub ids: Vec<String>,
@@ -284,7 +296,8 @@ pub struct Sender {
 }
 
 /// A picture or file that came with a message; fetched by the gateway after acceptance.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Media {
     /// Where it is.
     pub url: String,
@@ -306,7 +319,8 @@ impl std::fmt::Debug for Media {
 }
 
 /// What a message answers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Quote {
     /// The message's id.
     pub id: String,
@@ -319,7 +333,8 @@ pub struct Quote {
 }
 
 /// A message of a person.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Inbound {
     /// The channel's number for [`ChannelInput::Accepted`].
     pub token: u64,
@@ -347,7 +362,7 @@ pub struct Inbound {
 }
 
 /// Every channel of this build, by id.
-pub static KINDS: &[&Kind] = &[];
+pub static KINDS: &[&Kind] = &[&discord::KIND, &irc::KIND, &slack::KIND, &telegram::KIND];
 
 /// The one with this id or target prefix.
 pub fn find(id: &str) -> Option<&'static Kind> {

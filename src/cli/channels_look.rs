@@ -12,7 +12,7 @@ use crate::config::{Loaded, Mode, Paths};
 /// Keys of `channels` that are no channel.
 const NO_CHANNEL: [&str; 2] = ["defaults", "modelByChannel"];
 /// Keys of an account that hold its credential.
-const CREDENTIALS: [&str; 8] = [
+const CREDENTIALS: [&str; 9] = [
     "botToken",
     "tokenFile",
     "token",
@@ -21,6 +21,7 @@ const CREDENTIALS: [&str; 8] = [
     "password",
     "signingSecret",
     "account",
+    "host",
 ];
 
 /// `openclaw channels status`.
@@ -72,7 +73,8 @@ pub(super) fn accounts(page: &mut Page, answer: &Value) {
             let (text, tone) = account_line(account);
             page.line(&format!("- {label} {text}"), tone);
         }
-        shown += 1;
+        // The control page is always there.
+        shown += usize::from(channel != "webchat");
     }
     if shown == 0 {
         page.line("no channels are configured", Tone::Plain);

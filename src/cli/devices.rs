@@ -250,18 +250,6 @@ pub fn qr(args: &Args) -> Result<u8, Failed> {
     Ok(0)
 }
 
-/// `openclaw pairing list` and `approve`: people who write through a channel.
-///
-/// # Errors
-/// Always: no channel is connected here, so nobody can wait.
-pub fn pairing(_: &Args) -> Result<u8, Failed> {
-    Err(Failed::new(
-        "pairing is for people who write to you through a chat channel, and this gateway \
-         connects none; phones, browsers and nodes are paired with `openclaw devices`",
-        LIST,
-    ))
-}
-
 fn call(args: &Args, target: &Target, method: &str, params: Value) -> Result<Value, Trouble> {
     // What a change takes depends on the device; whoever has the secret holds it all.
     let mut session = Session::open(target, CLI, &["operator.admin"], client::timeout(args))?;

@@ -21,6 +21,7 @@ pub mod ask;
 pub mod backup;
 pub mod belongings;
 pub mod call;
+mod channels;
 pub mod channels_look;
 pub mod client;
 pub mod completion;

@@ -149,7 +149,17 @@ fn gateway(at: At<'_>, paths: &Paths) -> Gateway {
     let page = at.get("controlUi");
     let reload = at.get("reload");
     let remote = at.get("remote");
+    let minutes = |key: &str, unset: u64| at.get(key).number().unwrap_or(unset);
     Gateway {
+        channel_health_minutes: minutes("channelHealthCheckMinutes", unset.channel_health_minutes),
+        channel_stale_minutes: minutes(
+            "channelStaleEventThresholdMinutes",
+            unset.channel_stale_minutes,
+        ),
+        channel_restarts_per_hour: minutes(
+            "channelMaxRestartsPerHour",
+            unset.channel_restarts_per_hour,
+        ),
         mode: match at.get("mode").value.as_str() {
             Some("local") => Some(Mode::Local),
             Some("remote") => Some(Mode::Remote),

@@ -21,6 +21,8 @@ pub struct Session {
     pub main_key: String,
     /// `session.dmScope`, its word.
     pub dm_scope: Option<String>,
+    /// `session.groupScope`: `main` puts groups into the main session.
+    pub group_scope: Option<String>,
     /// `session.identityLinks`: a person's name, and the ids that are this person.
     pub identity_links: BTreeMap<String, Vec<String>>,
     /// `session.reset`: when a conversation ends by itself.
@@ -50,6 +52,7 @@ impl Default for Session {
             scope: SessionScope::PerSender,
             main_key: MAIN_AGENT.to_owned(),
             dm_scope: None,
+            group_scope: None,
             identity_links: BTreeMap::new(),
             reset: SessionReset::default(),
             reset_by_type: BTreeMap::new(),

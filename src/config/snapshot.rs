@@ -272,6 +272,12 @@ impl AuthMode {
 /// Section `gateway`.
 #[derive(Debug, Clone)]
 pub struct Gateway {
+    /// `gateway.channelHealthCheckMinutes`; 0 is never.
+    pub channel_health_minutes: u64,
+    /// `gateway.channelStaleEventThresholdMinutes`.
+    pub channel_stale_minutes: u64,
+    /// `gateway.channelMaxRestartsPerHour`.
+    pub channel_restarts_per_hour: u64,
     /// `gateway.mode`; absent is not the same as local, see [`crate::config::blocked`].
     pub mode: Option<Mode>,
     /// `gateway.port`.
@@ -742,6 +748,9 @@ impl Config {
 impl Default for Gateway {
     fn default() -> Self {
         Self {
+            channel_health_minutes: 5,
+            channel_stale_minutes: 30,
+            channel_restarts_per_hour: 10,
             mode: None,
             port: None,
             bind: Bind::Loopback,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Accepted --> Http --upgrade--> Handshake --connect--> Client
-//!   Dialed   --> Upstream(run) | Exchange(id)
+//!   Dialed   --> Upstream(run) | Exchange(id) | Channel(account, socket)
 //! ```
 //!
 //! A late event of an earlier connection in the same slot finds another generation here and is
@@ -52,6 +52,8 @@ pub(super) enum State {
     Upstream(u64),
     /// A server's connection for something else.
     Exchange(super::exchange::ExchangeId),
+    /// A socket of a channel's account.
+    Channel(super::channels::LiveId, crate::channels::SockId),
 }
 
 /// A WebSocket that has been challenged.

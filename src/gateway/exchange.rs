@@ -42,6 +42,13 @@ pub(super) enum Purpose {
     Embeddings(ConnId),
     /// An image or file of a request on this connection.
     Media(ConnId),
+    /// A request of a channel's account.
+    Channel {
+        /// Whose.
+        live: super::channels::LiveId,
+        /// Its own number.
+        req: crate::channels::ReqId,
+    },
     /// The unit tests of this module.
     #[cfg(test)]
     Test(u32),
@@ -242,6 +249,7 @@ impl Gateway {
             Purpose::Media(conn) => self.media_fetched(conn, result, fx),
             Purpose::ModelProbe { probe, target } => self.probed(probe, target, result, fx),
             Purpose::WebFetch(call) => self.web_fetched(call, result),
+            Purpose::Channel { live, req } => self.channel_answered(live, req, result, fx),
             #[cfg(test)]
             Purpose::Test(number) => tests::heard(number, result),
         }

@@ -699,8 +699,13 @@ fn after<'a>(bytes: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
 }
 
 pub(super) fn boot(config: usize, mode: AuthMode, disk: &Memory, now: Now) -> Gateway {
-    let secret = Some(Secret::new("t".to_owned()));
     let config = CONFIG_CACHE.with(|cache| cache.get(config).cloned()).expect("one of the table");
+    boot_with(config, mode, disk, now)
+}
+
+/// The same with a configuration of one's own.
+pub(super) fn boot_with(config: Rc<Config>, mode: AuthMode, disk: &Memory, now: Now) -> Gateway {
+    let secret = Some(Secret::new("t".to_owned()));
     let host = Host {
         name: "host".to_owned(),
         address: None,
@@ -736,7 +741,7 @@ thread_local! {
     static CONFIG_CACHE: Vec<Rc<Config>> = CONFIGS.iter().map(|text| parse(text)).collect();
 }
 
-fn parse(text: &str) -> Rc<Config> {
+pub(super) fn parse(text: &str) -> Rc<Config> {
     struct Only<'a>(&'a str);
     impl Source for Only<'_> {
         fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {

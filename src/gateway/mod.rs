@@ -21,6 +21,7 @@ mod admit;
 mod agents;
 mod approvals;
 mod broadcast;
+mod channels;
 mod commands;
 mod conn;
 mod connect;
@@ -155,6 +156,11 @@ pub struct Gateway {
     heartbeats: heartbeat::Heartbeats,
     runs: runs::Runs,
     exchanges: exchange::Exchanges,
+    channels: channels::Channels,
+    /// The first turn has been.
+    channels_started: bool,
+    /// Who waits for probes of channels.
+    probings: Vec<channels::Probing>,
     web: tools::Web,
     execs: tools::Execs,
     approvals: approvals::Approvals,
@@ -239,6 +245,7 @@ impl Gateway {
         let watch = reload::Watch::new(&config.source, &state_dir);
         let devices = crate::auth::devices::Devices::load(disk.as_mut(), &state_dir, now.wall_ms)?;
         let nodes = nodes::Nodes::open(disk.as_mut(), &state_dir)?;
+        let channels = channels::Channels::open(disk.as_mut(), &state_dir, &config.env)?;
         let presence = presence::Presence::new(&host, instance_id, now.wall_ms);
         let mut gateway = Self {
             config,
@@ -265,6 +272,9 @@ impl Gateway {
             heartbeats: heartbeat::Heartbeats::default(),
             runs,
             exchanges: exchange::Exchanges::default(),
+            channels,
+            channels_started: false,
+            probings: Vec::new(),
             web: tools::Web::default(),
             execs: tools::Execs::default(),
             approvals: approvals::Approvals::default(),
@@ -301,6 +311,7 @@ impl Gateway {
         gateway.plan_heartbeats();
         gateway.forget_unpaired_nodes();
         gateway.begin_tls();
+        gateway.open_channels();
         gateway.begin_diagnostics();
         gateway.timers.arm(now.time.after_ms(limits::TICK_MS), Timer::Tick);
         if gateway.reload.is_some() {
@@ -362,6 +373,7 @@ impl Gateway {
                 State::Client(client) => client.recv.buffered(),
                 State::Upstream(_) => 0,
                 State::Exchange(id) => self.exchanges.held(*id),
+                State::Channel(..) => 0,
             };
             self.held = self.held - conn.held + held;
             if conn.stranger.is_some() {
@@ -399,7 +411,7 @@ impl Gateway {
                 }
                 log::debug!(target: "gateway/ws", "{} {} left", client.id, conn.peer);
             }
-            State::Handshake(_) | State::Upstream(_) | State::Exchange(_) => {}
+            State::Handshake(_) | State::Upstream(_) | State::Exchange(_) | State::Channel(..) => {}
         }
     }
 
@@ -426,6 +438,10 @@ impl Gateway {
                 let exchange = *exchange;
                 self.exchange_bytes(exchange, bytes, fx);
             }
+            State::Channel(live, sock) => {
+                let (live, sock) = (*live, *sock);
+                self.channel_bytes(live, sock, bytes, fx);
+            }
         }
         self.count_held(id);
         self.bound_strangers(fx);
@@ -442,6 +458,10 @@ impl Gateway {
             Some(State::Exchange(exchange)) => {
                 let exchange = *exchange;
                 self.exchange_eof(exchange, fx);
+            }
+            Some(State::Channel(live, sock)) => {
+                let (live, sock) = (*live, *sock);
+                self.channel_closed(live, sock, "the server closed the connection", fx);
             }
             // A client that closes its half does not want the rest: an aborted fetch looks
             // just so. What is queued still leaves.
@@ -461,6 +481,14 @@ impl Gateway {
             Some(State::Exchange(exchange)) => {
                 let exchange = *exchange;
                 self.exchange_eof(exchange, fx);
+            }
+            Some(State::Channel(live, sock)) => {
+                let (live, sock) = (*live, *sock);
+                let why = match why {
+                    Closed::ByPeer => "the server closed the connection",
+                    Closed::Error(text) => text,
+                };
+                self.channel_closed(live, sock, why, fx);
             }
             _ => {}
         }
@@ -484,6 +512,10 @@ impl Gateway {
             State::Client(_) => self.check_slow(id, fx),
             State::Handshake(_) if bytes > limits::WS_FRAME_PREAUTH => {
                 self.close_socket(id, crate::protocol::close::POLICY, "slow consumer", fx);
+            }
+            State::Channel(live, sock) => {
+                let (live, sock) = (*live, *sock);
+                self.channel_queued(live, sock, bytes, fx);
             }
             State::Handshake(_) | State::Upstream(_) | State::Exchange(_) => {}
         }
@@ -510,6 +542,9 @@ impl Gateway {
                 Timer::Save => self.save(),
                 Timer::Drain => self.drain_over(fx),
                 Timer::Exchange(id) => self.exchange_due(id, fx),
+                Timer::Channel(id) => self.channel_due(id, fx),
+                Timer::Outbox => self.outbox_due(fx),
+                Timer::ChannelHealth => self.channel_health_due(fx),
                 Timer::Exec => self.execs_due(fx),
                 Timer::Approvals => self.approvals_due(fx),
                 Timer::Pairing => self.pairing_due(fx),
@@ -531,7 +566,7 @@ impl Gateway {
         match &conn.state {
             State::Http(_) => self.http_timeout(id, fx),
             State::Handshake(_) => self.handshake_timeout(id, fx),
-            State::Client(_) | State::Upstream(_) | State::Exchange(_) => {}
+            State::Client(_) | State::Upstream(_) | State::Exchange(_) | State::Channel(..) => {}
         }
     }
 
@@ -558,7 +593,8 @@ impl Gateway {
             let _ = self.save_devices();
         }
         self.nodes.save(self.disk.as_mut(), &self.state_dir);
-        let waiting = self.sessions.is_dirty() || self.nodes.is_dirty();
+        let kept = self.save_channels();
+        let waiting = self.sessions.is_dirty() || self.nodes.is_dirty() || kept;
         if waiting || self.usage.is_dirty() || synced.is_err() {
             // The disk refused; it may have room again later.
             self.save_soon();
@@ -591,7 +627,10 @@ impl Core for Gateway {
             Input::Closed { conn, why } => self.closed(self.checked(conn), &why, fx),
             Input::Dialed { dial, result } => match self.exchanges.dialing(dial) {
                 Some(id) => self.exchange_dialed(id, dial, result, fx),
-                None => self.run_dialed(dial, result, fx),
+                None => match self.channels.dialing(dial) {
+                    Some(whose) => self.channel_dialed(whose, dial, result, fx),
+                    None => self.run_dialed(dial, result, fx),
+                },
             },
             Input::Child { child, event } => {
                 if !self.secrets_child(child, &event, fx) {

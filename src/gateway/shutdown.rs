@@ -105,6 +105,7 @@ impl Gateway {
         for run in self.runs.numbers() {
             self.cancel_run(run, "restart", fx);
         }
+        self.stop_channels(fx);
         self.cancel_exchanges(fx);
         self.end_execs(fx);
         self.end_secrets(fx);
@@ -122,7 +123,7 @@ impl Gateway {
                     self.close_socket(id, close::SERVICE_RESTART, "service restart", fx);
                 }
                 Some(State::Http(_)) => self.close(id, fx),
-                Some(State::Upstream(_) | State::Exchange(_)) | None => {}
+                Some(State::Upstream(_) | State::Exchange(_) | State::Channel(..)) | None => {}
             }
         }
         self.save();

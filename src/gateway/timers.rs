@@ -35,6 +35,12 @@ pub(super) enum Timer {
     Drain,
     /// An exchange has taken too long.
     Exchange(ExchangeId),
+    /// A channel account's own deadline, or a socket of its that does not open.
+    Channel(super::channels::LiveId),
+    /// The next delivery, the end of a burst, a sign of typing, the end of probes.
+    Outbox,
+    /// The next look at accounts that have been silent.
+    ChannelHealth,
     /// Something about a command: its time, its yield, its update, its end.
     Exec,
     /// The next approval that nobody answered.

@@ -55,7 +55,7 @@ impl Voice {
         Self {
             seq: 0,
             seq3: 0,
-            chat: new.cause == Cause::Chat,
+            chat: matches!(new.cause, Cause::Chat | Cause::Channel),
             beat: new.beat.is_some(),
             item,
             turns: 1,

@@ -78,7 +78,13 @@ pub enum Op {
     AgentsFilesSet,
     AgentsList,
     AgentsUpdate,
+    ChannelsLogout,
+    ChannelsPairingApprove,
+    ChannelsPairingDismiss,
+    ChannelsPairingList,
+    ChannelsStart,
     ChannelsStatus,
+    ChannelsStop,
     ChatAbort,
     ChatHistory,
     ChatInject,
@@ -152,6 +158,7 @@ pub enum Op {
     PluginApprovalList,
     SecretsReload,
     SecretsResolve,
+    Poll,
     Send,
     SessionsAbort,
     SessionsCompact,
@@ -524,6 +531,16 @@ const NODE_INVOKE: &[Field] = &[
     may("turnSourceThreadId", Kind::Any),
 ];
 
+const CHANNEL_ACCOUNT: &[Field] = &[must("channel", ID), may("accountId", Kind::Str)];
+const CHANNEL_PAIRING: &[Field] = &[
+    must("channel", ID),
+    may("accountId", Kind::Str),
+    may("requestId", Kind::Str),
+    may("code", Kind::Str),
+    may("notify", Kind::Bool),
+    may("bootstrapCommandOwner", Kind::Bool),
+];
+
 const fn row(
     name: &'static str,
     op: Op,
@@ -643,6 +660,29 @@ pub const OPERATIONS: &[Operation] = &[
         ],
         Since::V3,
     ),
+    row("channels.logout", Op::ChannelsLogout, ADMIN, CHANNEL_ACCOUNT, Since::V3),
+    row(
+        "channels.pairing.approve",
+        Op::ChannelsPairingApprove,
+        PAIRING,
+        CHANNEL_PAIRING,
+        Since::V4,
+    ),
+    row(
+        "channels.pairing.dismiss",
+        Op::ChannelsPairingDismiss,
+        PAIRING,
+        CHANNEL_PAIRING,
+        Since::V4,
+    ),
+    row(
+        "channels.pairing.list",
+        Op::ChannelsPairingList,
+        PAIRING,
+        &[may("channel", Kind::Str), may("accountId", Kind::Str)],
+        Since::V4,
+    ),
+    row("channels.start", Op::ChannelsStart, ADMIN, CHANNEL_ACCOUNT, Since::V3),
     row(
         "channels.status",
         Op::ChannelsStatus,
@@ -655,6 +695,7 @@ pub const OPERATIONS: &[Operation] = &[
         ],
         Since::V3,
     ),
+    row("channels.stop", Op::ChannelsStop, ADMIN, CHANNEL_ACCOUNT, Since::V3),
     row(
         "chat.abort",
         Op::ChatAbort,
@@ -1029,6 +1070,26 @@ pub const OPERATIONS: &[Operation] = &[
         Since::V4,
     ),
     row("plugin.approval.list", Op::PluginApprovalList, APPROVALS, &[], Since::V3),
+    row(
+        "poll",
+        Op::Poll,
+        WRITE,
+        &[
+            must("to", ID),
+            must("question", Kind::Text(1_000)),
+            must("options", Kind::Strings),
+            may("maxSelections", COUNT),
+            may("durationSeconds", COUNT),
+            may("durationHours", COUNT),
+            may("silent", Kind::Bool),
+            may("isAnonymous", Kind::Bool),
+            may("threadId", Kind::Str),
+            may("channel", Kind::Str),
+            may("accountId", Kind::Str),
+            must("idempotencyKey", Kind::Text(256)),
+        ],
+        Since::V3,
+    ),
     row("secrets.reload", Op::SecretsReload, ADMIN, &[], Since::V3),
     row(
         "secrets.resolve",

@@ -1,7 +1,7 @@
 //! Devices, nodes, approvals: the rows.
 
 use super::*;
-use crate::cli::{approvals, devices, nodes};
+use crate::cli::{approvals, channels, devices, nodes};
 
 /// See the module's head.
 pub const ROWS: &[Command] = &[
@@ -192,26 +192,30 @@ pub const ROWS: &[Command] = &[
     Command {
         path: &["pairing"],
         run: None,
-        about: "People who write through a chat channel (none is connected)",
+        about: "People who write through a chat channel",
         operands: &[],
         flags: &[],
         examples: &[],
     },
     Command {
         path: &["pairing", "list"],
-        run: Some(devices::pairing),
+        run: Some(channels::pairing_list),
         about: "Who waits for an approval",
         operands: &["channel?"],
         flags: &[
             text("channel", "id", "Of which channel"),
             text("account", "id", "Of which account"),
             JSON,
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
         ],
         examples: &[],
     },
     Command {
         path: &["pairing", "approve"],
-        run: Some(devices::pairing),
+        run: Some(channels::pairing_approve),
         about: "Let somebody write to you",
         operands: &["channel?", "code?"],
         flags: &[
@@ -219,6 +223,10 @@ pub const ROWS: &[Command] = &[
             text("account", "id", "Of which account"),
             switch("notify", "Tell them"),
             JSON,
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
         ],
         examples: &[],
     },

@@ -1,7 +1,7 @@
 //! Looks at a running gateway: health, status, logs, channels, message: the rows.
 
 use super::*;
-use crate::cli::{channels_look, health, logs, message, overview};
+use crate::cli::{channels, channels_look, health, logs, message, overview};
 
 /// See the module's head.
 pub const ROWS: &[Command] = &[
@@ -108,9 +108,42 @@ pub const ROWS: &[Command] = &[
     Command {
         path: &["channels"],
         run: None,
-        about: "Channels of the running gateway",
+        about: "Chat channels and their accounts",
         operands: &[],
         flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["channels", "add"],
+        run: Some(channels::add),
+        about: "Set up an account",
+        operands: &["channel?"],
+        flags: &[
+            text("channel", "id", "Which channel"),
+            text("account", "id", "Which account (default: default)"),
+            text("name", "text", "What to call it"),
+            text("token", "token", "Bot token"),
+            text("bot-token", "token", "Bot token"),
+            text("app-token", "token", "App token (Slack)"),
+            text("signing-secret", "secret", "Signing secret (Slack)"),
+            text("token-file", "path", "File that holds the token"),
+            text("host", "name", "Server (IRC)"),
+            text("port", "port", "Port (IRC)"),
+            text("nick", "nick", "Nick (IRC)"),
+            text("username", "name", "User name (IRC)"),
+            text("password", "password", "Server password (IRC)"),
+            text("channels", "list", "Channels to join, with commas (IRC)"),
+            switch("no-tls", "Without TLS (IRC)"),
+            switch("use-env", "Take the credentials from the environment"),
+        ],
+        examples: &["openclaw channels add --channel irc --host irc.example.org --nick bot"],
+    },
+    Command {
+        path: &["channels", "capabilities"],
+        run: Some(channels::capabilities),
+        about: "What each channel can do",
+        operands: &[],
+        flags: &[text("channel", "id", "Only this one"), JSON],
         examples: &[],
     },
     Command {
@@ -118,17 +151,50 @@ pub const ROWS: &[Command] = &[
         run: Some(channels_look::list),
         about: "List the accounts of the configuration",
         operands: &[],
-        flags: &[switch("all", "Also what is not configured (nothing is installed here)"), JSON],
+        flags: &[switch("all", "Channels without account as well"), JSON],
+        examples: &[],
+    },
+    Command {
+        path: &["channels", "logs"],
+        run: Some(channels::logs),
+        about: "Show what channels wrote to the gateway's log",
+        operands: &[],
+        flags: &[
+            text("channel", "id", "Only this one (default all)"),
+            Flag {
+                long: "lines",
+                short: None,
+                takes: Takes::Number("lines", 1, 5000),
+                about: "At most so many (default 200)",
+            },
+            JSON,
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+        ],
+        examples: &["openclaw channels status --probe"],
+    },
+    Command {
+        path: &["channels", "remove"],
+        run: Some(channels::remove),
+        about: "Disable an account, or delete it",
+        operands: &["channel?"],
+        flags: &[
+            text("channel", "id", "Which channel"),
+            text("account", "id", "Which account"),
+            switch("delete", "Delete its keys from the configuration"),
+        ],
         examples: &[],
     },
     Command {
         path: &["channels", "status"],
         run: Some(channels_look::status),
-        about: "List the channels and their accounts",
+        about: "How the accounts are",
         operands: &[],
         flags: &[
-            switch("probe", "Ask each account whether it is connected"),
-            text("channel", "name", "Only this channel"),
+            switch("probe", "Ask each account whether it works"),
+            text("channel", "id", "Only this one"),
             JSON,
             URL,
             TOKEN,

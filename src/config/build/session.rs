@@ -31,6 +31,7 @@ pub(super) fn session(at: At<'_>) -> Session {
             .text()
             .map_or(unset.main_key, |key| key.trim().to_ascii_lowercase()),
         dm_scope: at.get("dmScope").text(),
+        group_scope: at.get("groupScope").text(),
         identity_links: at
             .get("identityLinks")
             .entries()

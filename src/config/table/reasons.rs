@@ -154,11 +154,10 @@ const RULES: &[(&str, &str)] = &[
     ("agent.heartbeat.includeSystemPromptSection", "the prompt has no section about heartbeats"),
     ("agent.heartbeat.suppressToolErrorWarnings", "a tool's error goes to the model alone"),
     // session
-    ("session.groupScope", NO_CHANNEL),
     ("session.notifyOnCreate", NO_CHANNEL),
     ("session.resetTriggers", "/new and /reset are the words"),
     ("session.store", "each agent has its own store in the state directory"),
-    ("session.typingIntervalSeconds", NO_CHANNEL),
+    ("session.typingIntervalSeconds", "shown every five seconds where a channel can"),
     ("session.typingMode", NO_CHANNEL),
     ("session.parentForkMaxTokens", "threads of chat channels are not built yet"),
     ("session.agentToAgent", "one message, one answer: there is no ping-pong"),

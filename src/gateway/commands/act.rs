@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// What comes of a command.
-pub(super) enum Outcome {
+pub(in crate::gateway) enum Outcome {
     /// An answer in words.
     Say(String),
     /// The session began anew; this is said of it, and is not part of it.
@@ -26,7 +26,7 @@ const MODELS_SHOWN: usize = 50;
 
 impl Gateway {
     /// Obeys. The session exists.
-    pub(super) fn act(
+    pub(super) fn obey_by_table(
         &mut self,
         command: Command<'_>,
         call: &Call<'_>,

@@ -17,6 +17,7 @@ use crate::protocol::NEWEST;
 use crate::protocol::operations::find;
 use serde_json::{Value, json};
 
+pub(super) use act::Outcome;
 pub(super) use say::Call;
 
 /// Which command.
@@ -267,6 +268,12 @@ mod tests {
         ] {
             assert_eq!(Command::read(text).expect(text).needs(), needs, "{text}");
         }
+    }
+
+    #[test]
+    fn services_show_the_same_menu() {
+        let own: Vec<(&str, &str)> = COMMANDS.iter().map(|row| (row.words[0], row.about)).collect();
+        assert_eq!(own, crate::channels::menu::COMMANDS);
     }
 
     #[test]

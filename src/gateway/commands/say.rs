@@ -138,7 +138,19 @@ impl Gateway {
         self.make_session(&call.key)?;
         let client = self.conns.client(call.conn).map(|client| client.id);
         self.touch_session(&call.key, client);
-        self.act(command, call, fx)
+        self.obey_by_table(command, call, fx)
+    }
+
+    /// Does what a command says that came by a channel; who may has been asked.
+    pub(in crate::gateway) fn obey_channel(
+        &mut self,
+        command: Command<'_>,
+        call: &Call<'_>,
+        fx: &mut Effects,
+    ) -> Result<Outcome, ErrorShape> {
+        self.make_session(&call.key)?;
+        self.touch_session(&call.key, None);
+        self.obey_by_table(command, call, fx)
     }
 
     /// Tells the answer of a command; what `agent` gives as its second response.

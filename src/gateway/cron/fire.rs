@@ -288,15 +288,20 @@ impl Gateway {
             }
         }
         let mut succeeded = ended.status == "ok";
+        let sent = self.announce_end(running, ended);
         if let Some(job) = self.cron.jobs.get_mut(&running.job) {
             entry["jobName"] = json!(job.name);
             let asked = job.delivery_mode() != "none" && ended.status == "ok";
-            let delivery = if asked { "not-delivered" } else { "not-requested" };
+            let delivery = match (asked, &sent) {
+                (false, _) => "not-requested",
+                (true, Ok(())) => "delivered",
+                (true, Err(_)) => "not-delivered",
+            };
             entry["deliveryStatus"] = json!(delivery);
             job.state.last_delivery_status = Some(delivery.to_owned());
-            job.state.last_delivery_error = asked.then(|| NO_CHANNEL.to_owned());
-            if asked {
-                entry["deliveryError"] = json!(NO_CHANNEL);
+            job.state.last_delivery_error = sent.as_ref().err().filter(|_| asked).cloned();
+            if let (true, Err(why)) = (asked, &sent) {
+                entry["deliveryError"] = json!(why);
                 succeeded &= job.best_effort();
             }
             settle(job, running, ended, natural, succeeded, now_ms);
@@ -316,6 +321,27 @@ impl Gateway {
             }
         }
         entry
+    }
+
+    /// `delivery: {mode: "announce"}`: the answer goes into the outbound journal, from where it
+    /// reaches its channel also when that is away now.
+    fn announce_end(&mut self, running: &Running, ended: &Ended) -> Result<(), String> {
+        let Some(job) = self.cron.jobs.get(&running.job) else { return Ok(()) };
+        let text = ended.summary.trim();
+        match job.delivery_mode() {
+            "none" => return Ok(()),
+            "announce" => {}
+            mode => return Err(format!("delivery mode \"{mode}\": {NO_CHANNEL}")),
+        }
+        if ended.status != "ok" || matches!(text, "" | "NO_REPLY" | "HEARTBEAT_OK") {
+            return Ok(());
+        }
+        let spec = job.delivery.clone().unwrap_or_default();
+        let agent = crate::sessions::key::agent_of(&running.key);
+        let agent = agent.unwrap_or(self.config.agents.default_agent()).to_owned();
+        let main = crate::sessions::key::main(&agent, &self.config.session.main_key);
+        let (id, text) = (format!("cron-{}", running.run), text.to_owned());
+        self.announce_by_channel(&id, &spec, &main, &text)
     }
 
     /// Deletes a session that belonged to a job; its transcript is kept aside.

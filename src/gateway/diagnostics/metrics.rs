@@ -226,6 +226,7 @@ impl Gateway {
                 State::Client(_) => "operator",
                 State::Upstream(_) => "upstream",
                 State::Exchange(_) => "exchange",
+                State::Channel(..) => "channel",
             };
             if let Some((_, count)) = kinds.iter_mut().find(|(name, _)| *name == kind) {
                 *count += 1;

@@ -243,6 +243,7 @@ impl Gateway {
         }
         let door = match api::route(&head, &self.config.hooks.path) {
             Routed::Door(door) => door,
+            Routed::NotFound if self.channel_path(head.path()).is_some() => Door::Channel,
             Routed::NotFound => {
                 if let Some(asked) = api::page::asked(&head, &self.config) {
                     return self.page(id, asked, &source, &head, fx);
@@ -287,6 +288,7 @@ impl Gateway {
             | Door::Responses
             | Door::Embeddings
             | Door::ToolsInvoke
+            | Door::Channel
             | Door::Hook(_) => api::method_not_allowed(head.path(), "POST"),
         };
         self.http_reply(id, &reply, &head, fx);
@@ -335,6 +337,13 @@ impl Gateway {
         }
     }
 
+    /// Answers a service's request, perhaps in a later turn.
+    pub(super) fn respond_to_hook(&mut self, id: ConnId, reply: &Reply, fx: &mut Effects) {
+        if self.http(id).is_some_and(|http| matches!(http.doing, Doing::Hook)) {
+            self.respond_late(id, reply, fx);
+        }
+    }
+
     /// Answers a request whose body nobody wants.
     fn http_reply(&mut self, id: ConnId, reply: &Reply, head: &Head, fx: &mut Effects) {
         let Some(http) = self.http(id) else { return };
@@ -380,6 +389,13 @@ impl Gateway {
                 Err(reply) => Err(reply),
             },
             Door::ToolsInvoke => self.invoke(id, body, fx),
+            Door::Channel => {
+                if let Some(http) = self.http(id) {
+                    http.doing = Doing::Hook;
+                }
+                self.channel_hook(id, &head, body.to_vec(), fx);
+                Ok(())
+            }
             Door::Hook(name) => match self.hook_body(id, &name, body, &head) {
                 Some(reply) => Err(reply),
                 None => Ok(()),

@@ -378,6 +378,7 @@ impl Gateway {
         let changed = self.config.source.hash != new.config.source.hash;
         let before = std::mem::replace(&mut self.config, new.config);
         self.diagnostics_on_config();
+        self.channels_on_config(fx);
         let old = std::mem::replace(&mut self.credentials, new.credentials);
         self.tls_reread(&before.gateway.tls, fx);
         self.close_turned(&old, fx);

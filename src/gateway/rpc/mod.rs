@@ -10,7 +10,6 @@ mod config;
 mod cron;
 mod events;
 mod logs;
-mod message;
 pub mod models;
 mod nodes;
 mod sessions;
@@ -49,7 +48,13 @@ impl Gateway {
             Op::AgentsFilesSet => self.agents_files_set(params),
             Op::AgentsList => Ok(Answer::Value(self.agents_list())),
             Op::AgentsUpdate => self.agents_update(params, fx),
-            Op::ChannelsStatus => Ok(Answer::Value(self.channels_status())),
+            Op::ChannelsLogout => self.channels_logout(params, fx),
+            Op::ChannelsPairingApprove => self.channel_pairing_settle(params, true, fx),
+            Op::ChannelsPairingDismiss => self.channel_pairing_settle(params, false, fx),
+            Op::ChannelsPairingList => self.channel_pairing_list(params),
+            Op::ChannelsStart => self.channels_start(params, fx),
+            Op::ChannelsStatus => Ok(self.channels_status_rpc(conn, request, params, fx)),
+            Op::ChannelsStop => self.channels_stop(params, fx),
             Op::ChatAbort => self.chat_abort(params, fx),
             Op::ChatHistory | Op::ChatStartup => self.chat_history(params),
             Op::ChatInject => self.chat_inject(conn, request, params, fx),
@@ -106,7 +111,7 @@ impl Gateway {
             Op::Health => Ok(Answer::Json(self.health_json())),
             Op::LastHeartbeat => Ok(Answer::Value(self.last_heartbeat())),
             Op::LogsTail => self.logs_tail(params),
-            Op::MessageAction | Op::Send => self.send_message(params),
+            Op::MessageAction => self.message_action(conn, request, params, fx),
             Op::ModelsAuthStatus => Ok(Answer::Value(self.models_auth_status(params))),
             Op::ModelsProbe => self.models_probe(conn, request, params, fx),
             Op::ModelsList => Ok(Answer::Value(self.models_list(params))),
@@ -132,6 +137,8 @@ impl Gateway {
             // Nothing here loads plugins, so none of them asks: the list is always empty.
             Op::PluginApprovalList => Ok(Answer::Value(Value::Array(Vec::new()))),
             Op::SecretsReload => Ok(self.secrets_reload(conn, request, fx)),
+            Op::Poll => self.poll_rpc(conn, request, params, fx),
+            Op::Send => self.send_rpc(conn, request, params, fx),
             Op::SessionsAbort => self.sessions_abort(params, fx),
             Op::SessionsCompact => self.sessions_compact(conn, request, params),
             Op::SessionsCreate => self.sessions_create(conn, request, params, fx),

@@ -20,9 +20,9 @@ struct Health<'a> {
     duration_ms: u64,
     plugins: Plugins,
     config_reload: ConfigReload,
-    channels: Nothing,
-    channel_order: [&'a str; 0],
-    channel_labels: Nothing,
+    channels: Value,
+    channel_order: Vec<&'static str>,
+    channel_labels: Value,
     heartbeat_seconds: u64,
     default_agent_id: &'a str,
     agents: Vec<AgentHealth<'a>>,
@@ -35,10 +35,6 @@ struct Health<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     config_issues: Vec<Value>,
 }
-
-/// `{}`.
-#[derive(Serialize)]
-struct Nothing {}
 
 #[derive(Default, Serialize)]
 struct Plugins {
@@ -115,15 +111,16 @@ impl Gateway {
     fn health(&self) -> Health<'_> {
         let default = self.config.agents.default_agent();
         let agents = self.config.agents.agent_ids();
+        let (channels, channel_order, channel_labels) = self.channels_health();
         Health {
             ok: true,
             ts: self.now.wall_ms,
             duration_ms: 0,
             plugins: Plugins::default(),
             config_reload: ConfigReload { hot_reload_status: self.hot_reload() },
-            channels: Nothing {},
-            channel_order: [],
-            channel_labels: Nothing {},
+            channels,
+            channel_order,
+            channel_labels,
             heartbeat_seconds: self.heartbeat_health(default).every_ms.unwrap_or(0) / 1000,
             default_agent_id: default,
             agents: agents
@@ -235,16 +232,6 @@ impl Gateway {
                 "heldBytes": self.held, "queuedBytes": self.queued,
                 "runBytes": self.runs.bytes(), "maxBytes": self.memory_max,
             },
-        })
-    }
-
-    /// `channels.status`: none are built yet, and that is what it says.
-    pub(in crate::gateway) fn channels_status(&self) -> Value {
-        json!({
-            "ts": self.now.wall_ms, "channelOrder": [], "channelLabels": {},
-            "channelDetailLabels": {}, "channelSystemImages": {}, "channelMeta": [],
-            "channels": {}, "channelAccounts": {}, "channelDefaultAccountId": {},
-            "statusIssues": [], "eventLoop": self.event_loop(),
         })
     }
 

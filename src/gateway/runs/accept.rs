@@ -46,6 +46,10 @@ pub(in crate::gateway) struct NewRun {
     pub(in crate::gateway) digest: [u8; 32],
     /// It is a heartbeat: nobody said anything.
     pub(in crate::gateway) beat: Option<Beat>,
+    /// Where its answer goes, if it came by a channel; the journal has it too.
+    pub(in crate::gateway) origin: Option<Value>,
+    /// Whoever wrote it owns this gateway.
+    pub(in crate::gateway) sender_is_owner: bool,
     /// What it does when its session is busy; `None` leaves it to the configuration.
     pub(in crate::gateway) mode: Option<QueueMode>,
 }
@@ -67,6 +71,8 @@ impl NewRun {
             timeout_ms: None,
             client: None,
             digest: [0; 32],
+            origin: None,
+            sender_is_owner: true,
             beat: None,
             mode: None,
         }
@@ -164,6 +170,7 @@ impl Gateway {
             timeout_ms,
             machine: None,
             digest: new.digest,
+            origin: new.origin,
             answers: Vec::new(),
             accepted_ms: now_ms,
             started_ms: now_ms,
@@ -205,7 +212,10 @@ impl Gateway {
         }
         if new.cause_is_journalled() {
             let digest = crate::wire::hash::hex(&new.digest);
-            let work = json!({"sessionKey": new.key, "message": message, "digest": digest});
+            let mut work = json!({"sessionKey": new.key, "message": message, "digest": digest});
+            if let Some(origin) = &new.origin {
+                work["origin"] = origin.clone();
+            }
             self.runs.journal.accept(self.disk.as_mut(), &new.id, work).map_err(disk_error)?;
             self.runs.unsynced = true;
         }
@@ -287,7 +297,7 @@ fn user_message(new: &NewRun, now_ms: u64) -> Option<Value> {
         Value::Array(parts)
     };
     let key = format!("{}:user", new.id);
-    let mut own = json!({"senderIsOwner": true, "idempotencyKey": key});
+    let mut own = json!({"senderIsOwner": new.sender_is_owner, "idempotencyKey": key});
     if new.beat == Some(Beat::Poll) {
         mark_poll(&mut own);
     }

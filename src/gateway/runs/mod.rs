@@ -57,6 +57,8 @@ pub(super) enum Cause {
     Session,
     /// `/v1/chat/completions` on this connection.
     Http(ConnId),
+    /// A person, by a chat channel.
+    Channel,
     /// Nobody's message: a conversation is made shorter.
     Compaction,
 }
@@ -69,6 +71,7 @@ impl Cause {
             Self::Agent => "agent",
             Self::Session => "session",
             Self::Http(_) => "http",
+            Self::Channel => "channel",
             Self::Compaction => "compaction",
         }
     }
@@ -94,6 +97,8 @@ pub(super) struct Active {
     timeout_ms: u64,
     pub(super) machine: Option<Run>,
     digest: [u8; 32],
+    /// Where its answer goes, if it came by a channel.
+    pub(super) origin: Option<Value>,
     /// Clients that get the second response, and under which request id.
     pub(super) answers: Vec<(ConnId, String)>,
     pub(super) accepted_ms: u64,
@@ -466,10 +471,18 @@ impl Gateway {
             }
             self.session_ended(&run, outcome, ended_ms);
         }
+        let said = run.machine.as_ref().map(|machine| machine.text().to_owned());
+        let place = run.origin.clone();
         self.end_told(&mut run, outcome, kept, fx);
         for rider in riders {
             if let Some(mut rider) = self.runs.active.remove(&rider) {
                 self.runs.count(&mut rider, 0);
+                if let Some(origin) = rider.origin.take() {
+                    // Who spoke elsewhere hears the answer there, too.
+                    let answer = said.clone().filter(|_| is_elsewhere(place.as_ref(), &origin));
+                    let whose = (rider.id.as_str(), rider.agent.as_str());
+                    self.channel_run_over(whose, &origin, outcome, answer, fx);
+                }
                 self.end_told(&mut rider, outcome, kept, fx);
             }
         }
@@ -507,6 +520,10 @@ impl Gateway {
         }
         self.answer_waits(&run.id, &wait, fx);
         self.hook_over(run, outcome, fx);
+        if let Some(origin) = run.origin.take() {
+            let answer = run.machine.as_ref().map(|machine| machine.text().to_owned());
+            self.channel_run_over((&run.id, &run.agent), &origin, outcome, answer, fx);
+        }
         self.cron_over(run, outcome, fx);
         self.heartbeat_over(run, outcome, fx);
         if !matches!(run.cause, Cause::Http(_)) {
@@ -610,6 +627,14 @@ impl Active {
         let machine = self.machine.as_ref().and_then(Run::due);
         [machine, self.voice.due()].into_iter().flatten().min()
     }
+}
+
+/// Whether two messages came from different conversations.
+fn is_elsewhere(first: Option<&Value>, other: &Value) -> bool {
+    let same = |first: &Value| {
+        ["channel", "account", "to"].iter().all(|name| first.get(name) == other.get(name))
+    };
+    !first.is_some_and(same)
 }
 
 fn retry(mut error: ErrorShape) -> ErrorShape {

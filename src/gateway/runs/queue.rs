@@ -56,6 +56,12 @@ impl Gateway {
         });
         match new.cause {
             Cause::Chat => new.mode.or(stored).unwrap_or(self.config.messages.queue.mode),
+            Cause::Channel => {
+                let queue = &self.config.messages;
+                let name = new.origin.as_ref().and_then(|it| it.get("channel")?.as_str());
+                let own = name.and_then(|name| queue.queue_by_channel.get(name).copied());
+                stored.or(own).unwrap_or(queue.queue.mode)
+            }
             _ => new.mode.unwrap_or(QueueMode::Followup),
         }
     }

@@ -34,9 +34,17 @@ impl Gateway {
                 kept &= self.append_message(&key, &id, message).is_ok();
             }
             if let Some(answer) = &written.answer {
+                if let Some(origin) = work.get("origin") {
+                    // Its answer may not have been given to the channel any more.
+                    let text = text_of(answer.get("content").unwrap_or(&Value::Null));
+                    self.settle_origin(&id, origin, &text);
+                }
                 self.remember_answer(&id, &work, answer);
             } else {
                 let why = written.why();
+                if let Some(origin) = work.get("origin") {
+                    self.settle_origin(&id, origin, &format!("⚠️ {why}; please ask again"));
+                }
                 kept &= self.append_message(&key, &id, &notice(&id, &why, now_ms)).is_ok();
                 self.remember_notice(&id, &work, &why);
                 log::warn!(target: "gateway",

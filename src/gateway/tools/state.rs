@@ -42,21 +42,31 @@ impl Gateway {
         self.tool_done(number, Output { details: Some(details), ..Output::text(card) });
     }
 
-    /// `message`: says something in a channel. Channels come and go with the configuration, so
-    /// the answer is of this moment.
+    /// `message`: says something in a channel; the outbound journal sees to it from then on.
     pub(super) fn message_tool(&mut self, number: u64) {
         let Some(calling) = self.tools.get(number) else { return };
-        let named = match calling.args.text(&["channel"]) {
-            Ok(named) => named.unwrap_or("?").to_owned(),
-            Err(error) => return self.tool_done(number, Output::error(error)),
+        let key = calling.key.clone();
+        let word = |names: &[&str]| match calling.args.text(names) {
+            Ok(text) => Ok(text.unwrap_or_default().to_owned()),
+            Err(error) => Err(error),
         };
-        self.tool_done(
-            number,
-            Output::error(format!(
-                "no channel \"{named}\" is connected to this gateway; answer in this conversation \
-             instead, or ask the operator to configure channels.{named}"
-            )),
-        );
+        let words = (word(&["channel"]), word(&["target", "to"]), word(&["message"]));
+        let (channel, target, message) = match words {
+            (Ok(channel), Ok(target), Ok(message)) => (channel, target, message),
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
+                return self.tool_done(number, Output::error(error));
+            }
+        };
+        if message.trim().is_empty() {
+            return self.tool_done(number, Output::error("message is empty"));
+        }
+        let id = format!("tool-{}", self.uuid());
+        let spec = json!({"channel": channel, "to": target});
+        let output = match self.announce_by_channel(&id, &spec, &key, &message) {
+            Ok(()) => Output::text(format!("Handed to {channel} for {target} ({id}).")),
+            Err(why) => Output::error(format!("{why}; or answer in this conversation instead")),
+        };
+        self.tool_done(number, output);
     }
 
     /// What a person or a model reads of a session.

@@ -1,0 +1,155 @@
+//! The life of an IRC account on the rig.
+
+use super::*;
+use crate::channels::rig::Rig;
+use crate::channels::{ChatKind, Retry};
+use serde_json::{Value, json};
+
+fn rig(more: Value) -> Rig {
+    let mut value = json!({"host": "h", "nick": "bot", "channels": ["#a", "b"]});
+    for (key, own) in more.as_object().expect("object") {
+        value[key] = own.clone();
+    }
+    let mut rig = Rig::new(&KIND, value);
+    rig.start();
+    rig
+}
+
+fn live(more: Value) -> (Rig, SockId) {
+    let mut rig = rig(more);
+    let sock = rig.tcp("h", 6697, true);
+    rig.opened(sock);
+    rig.said(sock);
+    rig.hears(sock, ":srv 001 bot :Welcome\r\n");
+    assert_eq!(rig.state(), &State::Connected);
+    (rig, sock)
+}
+
+#[test]
+fn it_registers_and_joins() {
+    let mut rig = rig(json!({"password": "pw", "nickserv": {"password": "ns"}}));
+    let sock = rig.tcp("h", 6697, true);
+    assert_eq!(rig.state(), &State::Connecting);
+    rig.opened(sock);
+    assert_eq!(rig.said(sock), "PASS :pw\r\nNICK bot\r\nUSER bot 0 * :OpenClaw\r\n");
+    rig.hears(sock, "PING :x\r\n:srv 433 * bot :in use\r\n");
+    assert_eq!(rig.said(sock), "PONG :x\r\nNICK bot_\r\n");
+    rig.hears(sock, ":srv 001 bot_ :Wel");
+    rig.hears(sock, "come\r\n");
+    assert_eq!(rig.said(sock), "PRIVMSG NickServ :IDENTIFY ns\r\nJOIN #a\r\nJOIN #b\r\n");
+    assert_eq!((rig.state(), &*rig.me.name), (&State::Connected, "bot_"));
+}
+
+#[test]
+fn sasl_plain_goes_before_the_welcome_and_its_refusal_rests() {
+    let mut rig = rig(json!({"sasl": {"password": "pw"}, "tls": false, "port": 7000}));
+    let sock = rig.tcp("h", 7000, false);
+    rig.opened(sock);
+    assert!(rig.said(sock).starts_with("CAP REQ :sasl\r\nNICK"));
+    rig.hears(sock, ":s CAP * ACK :sasl\r\nAUTHENTICATE +\r\n");
+    let login = base64(b"bot\0bot\0pw");
+    assert_eq!(rig.said(sock), format!("AUTHENTICATE PLAIN\r\nAUTHENTICATE {login}\r\n"));
+    rig.hears(sock, ":s 903 bot :ok\r\n");
+    assert_eq!(rig.said(sock), "CAP END\r\n");
+    rig.hears(sock, ":s 904 bot :failed\r\n");
+    let State::Refused { why } = rig.state() else { panic!("{:?}", rig.state()) };
+    assert!(why.contains("sasl.password"), "{why}");
+    assert_eq!(rig.let_go(sock), Some(1000));
+    rig.after_ms(3_600_000);
+    assert!(rig.effects.is_empty(), "it rests");
+}
+
+#[test]
+fn messages_come_in_and_ctcp_does_not() {
+    let (mut rig, sock) = live(json!({}));
+    rig.hears(sock, ":Al!u@host PRIVMSG #A :bot: hi \u{2}there\u{2}\r\n");
+    let message = rig.message().expect("a message");
+    assert_eq!((message.chat.kind, &*message.chat.id), (ChatKind::Group, "#a"));
+    assert_eq!((&*message.text, message.mentioned), ("hi there", true));
+    assert_eq!((&*message.sender.ids[0], &*message.to.chat), ("al!u@host", "#A"));
+    rig.hears(sock, ":Al!u@host PRIVMSG #a :robots are fine\r\n");
+    assert!(!rig.message().expect("a message").mentioned);
+    rig.hears(sock, ":Al!u@host PRIVMSG bot :hello\r\n");
+    let direct = rig.message().expect("a message");
+    assert_eq!((direct.chat.kind, &*direct.to.chat), (ChatKind::Direct, "Al!u@host"));
+    rig.hears(sock, ":Al!u@host PRIVMSG bot :\u{1}VERSION\u{1}\r\n");
+    rig.hears(sock, ":Al!u@host NOTICE bot :hm\r\n:bot!x@y PRIVMSG #a :mine\r\n");
+    assert_eq!(rig.message(), None);
+}
+
+#[test]
+fn a_pong_is_the_receipt_and_lines_keep_their_pace() {
+    let (mut rig, sock) = live(json!({"channels": []}));
+    rig.said(sock);
+    let id = rig.send("#a", "one\ntwo");
+    assert_eq!(rig.said(sock), "PRIVMSG #a :one\r\nPRIVMSG #a :two\r\nPING :r1\r\n");
+    assert_eq!(rig.outcome(), None);
+    rig.hears(sock, ":s PONG s :r1\r\n");
+    assert_eq!(rig.outcome().expect("sent").0, id);
+    rig.send("#a", &"x\n".repeat(8));
+    assert_eq!(rig.said(sock).lines().count(), 2, "the burst is used up");
+    rig.after_ms(limits::IRC_LINE_EVERY_MS * 3);
+    assert_eq!(rig.said(sock).lines().count(), 3);
+    rig.after_ms(limits::IRC_LINE_EVERY_MS * 9);
+    assert!(rig.said(sock).ends_with("PING :r2\r\n"));
+    rig.hears(sock, ":s 404 bot #a :Cannot send\r\n:s PONG s :r2\r\n");
+    let (_, outcome) = rig.outcome().expect("settled");
+    assert_eq!(outcome.expect_err("refused").retry, Retry::No);
+}
+
+#[test]
+fn a_lost_connection_gives_messages_back_and_comes_again() {
+    let (mut rig, sock) = live(json!({}));
+    rig.send("#a", "hi");
+    rig.closed(sock, None, "reset");
+    let (_, outcome) = rig.outcome().expect("given back");
+    assert_eq!(outcome.expect_err("not sent").retry, Retry::Later);
+    assert!(matches!(rig.state(), State::Waiting { .. }));
+    rig.send("#a", "later");
+    assert!(rig.outcome().expect("refused").1.is_err());
+    rig.after_ms(limits::CHANNEL_BACKOFF_MS);
+    rig.tcp("h", 6697, true);
+}
+
+#[test]
+fn a_half_open_connection_is_noticed() {
+    let (mut rig, sock) = live(json!({}));
+    rig.said(sock);
+    rig.after_ms(limits::IRC_PING_MS);
+    assert!(rig.said(sock).contains("PING :alive"));
+    rig.after_ms(limits::IRC_PONG_MS);
+    assert_eq!(rig.let_go(sock), Some(0));
+    assert!(matches!(rig.state(), State::Waiting { .. }));
+}
+
+#[test]
+fn an_answer_goes_to_the_person_and_not_to_the_nick() {
+    let (mut rig, sock) = live(json!({"channels": []}));
+    rig.send("al!u@host", "hi");
+    assert_eq!(rig.said(sock), "USERHOST al\r\n");
+    rig.hears(sock, ":s 302 bot :al=+v@elsewhere\r\n");
+    let (_, outcome) = rig.outcome().expect("settled");
+    assert!(outcome.expect_err("refused").what.contains("somebody else"));
+    rig.send("al!u@host", "hi");
+    rig.said(sock);
+    rig.hears(sock, ":s 302 bot :Al=+u@host\r\n");
+    assert!(rig.said(sock).starts_with("PRIVMSG al :hi\r\n"));
+}
+
+#[test]
+fn what_is_missing_is_named_with_the_command() {
+    let of = |value: Value| Irc::new(&Account::new("irc", "default", value)).map(|_| ());
+    let error = of(json!({"nick": "n"})).expect_err("no host");
+    assert!(error.contains("openclaw config set channels.irc.host"), "{error}");
+    assert!(of(json!({"host": "h", "nick": "a b"})).is_err());
+    assert!(target("a b").is_err() && target("").is_err() && target("@al").is_ok());
+    assert_eq!(target("channel:#x").expect("a target"), Address::chat("#x"));
+}
+
+#[test]
+fn a_line_without_end_is_no_irc_server() {
+    let (mut rig, sock) = live(json!({}));
+    rig.hears(sock, &"x".repeat(limits::IRC_LINE + 1));
+    assert_eq!(rig.let_go(sock), Some(0));
+    assert!(matches!(rig.state(), State::Waiting { .. }));
+}

@@ -1,0 +1,539 @@
+//! Messages of people on their way in.
+//!
+//! ```text
+//!   Inbound --known already?--> acknowledged
+//!      | judged: dropped, overheard (context for later), or a pairing code is sent
+//!      v
+//!   journal inbox.jsonl --> Accepted, acknowledged --> put together with its burst
+//!      --> command, or run (whose journal has it from then on) --> done
+//! ```
+//!
+//! The id of a run is made of the message's, so that a message that the journal brings back after
+//! a crash finds its own run and is not answered twice.
+
+use super::super::Gateway;
+use super::super::commands::{Call, Command, Name, Outcome};
+use super::super::runs::{Cause, NewRun, Repeated, digest};
+use super::super::timers::Timer;
+use super::outbound::{Delivery, Origin};
+use super::pairing::{Asked, Pending};
+use super::recent::Recent;
+use super::{LiveId, speak};
+use crate::agent::tools::regex::Regex;
+use crate::channels::access::{Rules, Verdict};
+use crate::channels::port::ChannelInput;
+use crate::channels::{ChatKind, Inbound, routing};
+use crate::driver::{ConnId, Effects, Time};
+use crate::limits;
+use crate::store::Disk;
+use crate::store::journal::Journal;
+use crate::wire::hash::{hex, sha256};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::Path;
+
+/// No connection: a command that came by a channel.
+const NOBODY: ConnId = ConnId { slot: u32::MAX, generation: u32::MAX };
+
+/// An accepted message, as the journal has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Entry {
+    channel: String,
+    account: String,
+    message: Inbound,
+}
+
+/// A burst of one sender, until it is quiet for a moment.
+struct Burst {
+    entries: Vec<(String, Entry)>,
+    due: Time,
+    /// How often no run could be begun.
+    tries: u32,
+}
+
+/// Accepted messages that are no run yet.
+pub(super) struct Inbox {
+    journal: Journal,
+    seen: Recent,
+    unfinished: Vec<(String, Value)>,
+    bursts: BTreeMap<String, Burst>,
+    /// What a group said that was not for the bot: name and text, by conversation.
+    overheard: BTreeMap<String, VecDeque<(String, String)>>,
+}
+
+impl Inbox {
+    /// Replays the journal.
+    ///
+    /// # Errors
+    /// When a file cannot be read; the text names it.
+    pub(super) fn open(disk: &mut dyn Disk, journals: &Path) -> io::Result<Self> {
+        let path = journals.join("inbox.jsonl");
+        let (journal, unfinished) = Journal::open(disk, path.clone()).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
+        let seen = Recent::open(disk, journals.join("inbox-seen.txt"))?;
+        let (bursts, overheard) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { journal, seen, unfinished, bursts, overheard })
+    }
+
+    /// When the next burst is over.
+    pub(super) fn due(&self) -> Option<Time> {
+        self.bursts.values().map(|burst| burst.due).min()
+    }
+}
+
+fn conversation(channel: &str, account: &str, message: &Inbound) -> String {
+    let thread = message.chat.thread.as_deref().unwrap_or_default();
+    format!("{channel}\u{1f}{account}\u{1f}{}\u{1f}{thread}", message.chat.id)
+}
+
+impl Gateway {
+    /// An account gave up a message: settled in this turn, one way or the other.
+    pub(super) fn channel_message(&mut self, id: LiveId, message: Inbound, fx: &mut Effects) {
+        let token = message.token;
+        let kept = self.take_message(id, message, fx);
+        self.channel_on(id, ChannelInput::Accepted { token, kept }, fx);
+    }
+
+    fn take_message(&mut self, id: LiveId, message: Inbound, fx: &mut Effects) -> bool {
+        let now_ms = self.now.wall_ms;
+        let Some(live) = self.channels.live.get_mut(&id) else { return false };
+        live.seen.inbound = Some(now_ms);
+        let (channel, account) = (live.kind.id, live.account.id.clone());
+        let text = format!("{}\u{1f}{}", conversation(channel, &account, &message), message.id);
+        let mut key = hex(&sha256(text.as_bytes()));
+        key.truncate(32);
+        if self.channels.inbox.seen.has(&key) {
+            return true;
+        }
+        match self.judge_message(id, &message) {
+            Verdict::Pass => {}
+            Verdict::Drop(why) => {
+                let line = format!("a message was dropped: {why}");
+                speak::say(log::Level::Info, channel, &account, &line);
+                return true;
+            }
+            Verdict::Overhear => {
+                self.overhear(id, &message);
+                return true;
+            }
+            Verdict::Pair => {
+                self.ask_pairing(id, &message, fx);
+                return true;
+            }
+        }
+        let entry = Entry { channel: channel.to_owned(), account, message };
+        let work = serde_json::to_value(&entry).unwrap_or_default();
+        if let Err(error) = self.channels.inbox.journal.accept(self.disk.as_mut(), &key, work) {
+            log::error!(target: "store", "a message of {channel} was not accepted: {error}");
+            return false;
+        }
+        if let Err(error) = self.channels.inbox.seen.insert(self.disk.as_mut(), &key) {
+            log::error!(target: "store", "inbox-seen.txt: {error}");
+        }
+        self.put_together(key, entry, fx);
+        true
+    }
+
+    fn judge_message(&self, id: LiveId, message: &Inbound) -> Verdict {
+        let Some(live) = self.channels.live.get(&id) else { return Verdict::Drop("no account") };
+        let agent = self.route_of(live.kind.id, &live.account.id, message).agent;
+        let rules = Rules {
+            kind: live.kind,
+            account: &live.account,
+            config: &self.config,
+            paired: self.channels.pairing.allowed(live.kind.id, &live.account.id),
+            meant: &|text| self.is_meant(&agent, text),
+        };
+        rules.judge(message)
+    }
+
+    /// Whether a text matches a mention pattern of an agent.
+    fn is_meant(&self, agent: &str, text: &str) -> bool {
+        let configured = &self.config.messages.mention_patterns;
+        if !configured.is_empty() {
+            let matches = |pattern: &String| {
+                Regex::new(pattern, true).is_ok_and(|regex| regex.is_match(text))
+            };
+            return configured.iter().any(matches);
+        }
+        let name = self.config.agents.agent(agent).and_then(|agent| agent.name.as_deref());
+        let Some(name) = name.map(str::trim).filter(|name| name.chars().count() > 1) else {
+            return false;
+        };
+        let (text, name) = (text.to_lowercase(), name.to_lowercase());
+        text.match_indices(&name).any(|(at, _)| {
+            let before = text.get(..at).and_then(|front| front.chars().next_back());
+            let after = text.get(at + name.len()..).and_then(|rest| rest.chars().next());
+            !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+        })
+    }
+
+    fn route_of(&self, channel: &str, account: &str, message: &Inbound) -> routing::Route {
+        let section = self.config.chat.channels.get(channel).unwrap_or(&Value::Null);
+        let live = self.channels.find(channel, account).and_then(|id| self.channels.get(id));
+        let accounts = crate::channels::find(channel)
+            .map(|kind| crate::channels::account::accounts(kind, section, self.config.env.all()))
+            .unwrap_or_default();
+        let default = crate::channels::account::default_id(section, &accounts);
+        let default = default.unwrap_or_else(|| account.to_owned());
+        let topic = live.and_then(|live| (live.kind.group)(&live.account, &message.chat).agent);
+        routing::route(&self.config, channel, account, &default, message, topic.as_deref())
+    }
+
+    fn overhear(&mut self, id: LiveId, message: &Inbound) {
+        let Some(live) = self.channels.live.get(&id) else { return };
+        let said = live.account.number("historyLimit").or(self.config.messages.group_history);
+        let most = said.map_or(limits::CHANNEL_HISTORY, |n| usize::try_from(n).unwrap_or(0));
+        let most = most.min(limits::CHANNEL_HISTORY);
+        let key = conversation(live.kind.id, &live.account.id, message);
+        let all = &mut self.channels.inbox.overheard;
+        if all.len() >= limits::CHANNEL_HISTORIES && !all.contains_key(&key) {
+            all.pop_first();
+        }
+        let list = all.entry(key).or_default();
+        let text: String = message.text.chars().take(limits::CHANNEL_HISTORY_CHARS).collect();
+        list.push_back((message.sender.name.clone().unwrap_or_default(), text));
+        while list.len() > most {
+            list.pop_front();
+        }
+    }
+
+    fn ask_pairing(&mut self, id: LiveId, message: &Inbound, fx: &mut Effects) {
+        let now_ms = self.now.wall_ms;
+        let Some(live) = self.channels.live.get(&id) else { return };
+        let Some(first) = message.sender.ids.first() else { return };
+        let (kind, account) = (live.kind, live.account.id.clone());
+        let ask = Pending {
+            channel: kind.id.to_owned(),
+            account_id: account.clone(),
+            id: (kind.normal)(first),
+            code: String::new(),
+            created_at_ms: now_ms,
+            last_seen_at_ms: now_ms,
+            to: message.to.clone(),
+            name: message.sender.name.clone(),
+        };
+        let shown = ask.id.clone();
+        let (disk, entropy) = (self.disk.as_mut(), self.entropy.as_mut());
+        match self.channels.pairing.ask(disk, entropy, now_ms, ask) {
+            Asked::Waits => {}
+            Asked::Full => {
+                let line = "three people wait for pairing already: another was ignored";
+                speak::say(log::Level::Warn, kind.id, &account, line);
+            }
+            Asked::New(code) => {
+                let line = format!(
+                    "somebody asks to be let in: openclaw pairing approve {} {code}",
+                    kind.id
+                );
+                speak::say(log::Level::Info, kind.id, &account, &line);
+                let text = format!(
+                    "OpenClaw: access not configured.\n\nYour {} id: {shown}\n\n\
+                     Pairing code: {code}\n\nAsk the bot owner to approve with:\n\
+                     openclaw pairing approve {} {code}",
+                    kind.label, kind.id
+                );
+                let delivery = Delivery::notice(
+                    format!("pair-{code}-{now_ms}"),
+                    (kind.id, &account),
+                    message.to.clone(),
+                    text,
+                    now_ms,
+                );
+                self.deliver(delivery, fx);
+            }
+        }
+    }
+
+    /// A message waits until its sender is quiet; most wait for nothing.
+    fn put_together(&mut self, key: String, entry: Entry, fx: &mut Effects) {
+        let messages = &self.config.messages;
+        let own = messages.debounce_by_channel.get(&entry.channel).copied();
+        let pause = own.unwrap_or(messages.debounce_ms);
+        let alone = !entry.message.media.is_empty() || entry.message.text.starts_with('/');
+        let sender = entry.message.sender.ids.first().cloned().unwrap_or_default();
+        let place = conversation(&entry.channel, &entry.account, &entry.message);
+        let name = format!("{place}\u{1f}{sender}");
+        if pause == 0 || alone {
+            // What came before it is not overtaken.
+            if let Some(burst) = self.channels.inbox.bursts.remove(&name) {
+                self.dispatch_burst(name.clone(), burst, fx);
+            }
+            let burst = Burst { entries: vec![(key, entry)], due: self.now.time, tries: 0 };
+            return self.dispatch_burst(name, burst, fx);
+        }
+        let due = self.now.time.after_ms(pause);
+        let empty = || Burst { entries: Vec::new(), due, tries: 0 };
+        let burst = self.channels.inbox.bursts.entry(name).or_insert_with(empty);
+        burst.entries.push((key, entry));
+        burst.due = due;
+        self.timers.arm(due, Timer::Outbox);
+    }
+
+    /// Bursts that are over.
+    pub(super) fn inbox_due(&mut self, fx: &mut Effects) {
+        let now = self.now.time;
+        let due: Vec<String> = self
+            .channels
+            .inbox
+            .bursts
+            .iter()
+            .filter(|(_, burst)| burst.due <= now)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in due {
+            if let Some(burst) = self.channels.inbox.bursts.remove(&name) {
+                self.dispatch_burst(name, burst, fx);
+            }
+        }
+        if let Some(due) = self.channels.inbox.due() {
+            self.timers.arm(due, Timer::Outbox);
+        }
+    }
+
+    /// What an earlier life accepted and did not begin.
+    pub(super) fn resume_inbox(&mut self, fx: &mut Effects) {
+        for (key, work) in std::mem::take(&mut self.channels.inbox.unfinished) {
+            match serde_json::from_value::<Entry>(work) {
+                Ok(entry) => self.put_together(key, entry, fx),
+                Err(error) => {
+                    log::error!(target: "store", "inbox.jsonl: {key}: {error}; given up");
+                    self.inbox_done(&[key]);
+                }
+            }
+        }
+    }
+
+    fn inbox_done(&mut self, keys: &[String]) {
+        for key in keys {
+            if let Err(error) = self.channels.inbox.journal.done(self.disk.as_mut(), key) {
+                log::error!(target: "store", "inbox.jsonl: {error}");
+            }
+        }
+    }
+
+    /// Begins what a burst asks for: a command, a run, or one run an agent of a broadcast group.
+    fn dispatch_burst(&mut self, name: String, burst: Burst, fx: &mut Effects) {
+        let keys: Vec<String> = burst.entries.iter().map(|(key, _)| key.clone()).collect();
+        let Some((first, entry)) = burst.entries.first().cloned() else { return };
+        let mut message = entry.message.clone();
+        let texts: Vec<&str> =
+            burst.entries.iter().map(|(_, entry)| entry.message.text.as_str()).collect();
+        message.text = texts.join("\n");
+        message.mentioned |= burst.entries.iter().any(|(_, entry)| entry.message.mentioned);
+        if let Some((_, last)) = burst.entries.last() {
+            message.id.clone_from(&last.message.id);
+        }
+        let names = (entry.channel.as_str(), entry.account.as_str());
+        let routes = match message.chat.kind {
+            ChatKind::Direct => Vec::new(),
+            _ => routing::broadcast(&self.config, names, &message, |agent| {
+                self.is_meant(agent, &message.text)
+            }),
+        };
+        let routes = match routes.is_empty() {
+            true => vec![self.route_of(names.0, names.1, &message)],
+            false => routes,
+        };
+        for (at, route) in routes.into_iter().enumerate() {
+            let run_id = match at {
+                0 => format!("ch-{first}"),
+                at => format!("ch-{first}-{at}"),
+            };
+            if self.begin_message((&entry, burst.tries), &message, route, run_id, fx) {
+                continue;
+            }
+            // Too many runs, or the gateway leaves: the journal keeps it.
+            let due = self.now.time.after_ms(limits::CHANNEL_RETRY_MS);
+            let empty = || Burst { entries: Vec::new(), due, tries: burst.tries + 1 };
+            let waiting = self.channels.inbox.bursts.entry(name).or_insert_with(empty);
+            waiting.entries.extend(burst.entries);
+            self.timers.arm(due, Timer::Outbox);
+            return;
+        }
+        self.inbox_done(&keys);
+        self.save_soon();
+    }
+
+    /// False when it has to wait.
+    fn begin_message(
+        &mut self,
+        (entry, tries): (&Entry, u32),
+        message: &Inbound,
+        route: routing::Route,
+        run_id: String,
+        fx: &mut Effects,
+    ) -> bool {
+        if self.leaving.is_some() {
+            return false;
+        }
+        let origin = Origin {
+            channel: entry.channel.clone(),
+            account: entry.account.clone(),
+            to: message.to.clone(),
+            message: message.id.clone(),
+            kind: message.chat.kind,
+            acked: false,
+        };
+        let digest = digest("channel", &route.key, &message.text, None);
+        if !matches!(self.repeated(&run_id, digest), Repeated::No) {
+            return true;
+        }
+        let (may, owner) = self.rights(entry, message);
+        let command = Command::read(&message.text).filter(|_| may && self.text_commands(message));
+        let mut text = message.text.clone();
+        if let Some(command) = command {
+            match self.channel_command(command, &origin, &route, &run_id, digest, &text, fx) {
+                None => return true,
+                Some(rest) => text = rest,
+            }
+        }
+        let said = self.with_context(entry, message, &text);
+        let now_ms = self.now.wall_ms;
+        let place = json!({"channel": entry.channel, "to": message.to, "accountId": entry.account});
+        let new = NewRun {
+            message: Some(said),
+            digest,
+            origin: serde_json::to_value(&origin).ok(),
+            sender_is_owner: owner,
+            ..NewRun::new(run_id.clone(), Cause::Channel, route.key.clone(), route.agent.clone())
+        };
+        match self.accept_run(new) {
+            Ok(_) => {
+                if let Some(entry) = self.sessions.get_mut(&route.key) {
+                    entry.set("lastChannel", place["channel"].clone());
+                    entry.set("lastTo", place["to"]["chat"].clone());
+                    entry.set("lastAccountId", place["accountId"].clone());
+                    entry.set("lastThreadId", place["to"]["thread"].clone());
+                    entry.set("chatType", json!(message.chat.kind.as_str()));
+                }
+                self.begin_ack(&origin, message, &route.agent, fx);
+                self.channels.outbox.typing.insert(run_id, (origin, self.now.time));
+                self.timers.arm(self.now.time, Timer::Outbox);
+                true
+            }
+            Err(_) if tries < limits::CHANNEL_TRIES => false,
+            Err(error) => {
+                let text = format!("⚠️ {}", error.message);
+                let notice = Delivery::notice(
+                    run_id,
+                    (&origin.channel, &origin.account),
+                    origin.to.clone(),
+                    text,
+                    now_ms,
+                );
+                self.deliver(notice, fx);
+                true
+            }
+        }
+    }
+
+    fn text_commands(&self, message: &Inbound) -> bool {
+        message.command || self.config.chat.commands.get("text") != Some(&Value::Bool(false))
+    }
+
+    /// Whether the sender may give commands, and is an owner.
+    fn rights(&self, entry: &Entry, message: &Inbound) -> (bool, bool) {
+        let id = self.channels.find(&entry.channel, &entry.account);
+        let Some(live) = id.and_then(|id| self.channels.get(id)) else { return (false, false) };
+        let rules = Rules {
+            kind: live.kind,
+            account: &live.account,
+            config: &self.config,
+            paired: self.channels.pairing.allowed(live.kind.id, &live.account.id),
+            meant: &|_| false,
+        };
+        (rules.may_command(message), rules.is_owner(&message.sender))
+    }
+
+    /// What the model reads: what was said since, what is answered, who speaks in a group, what
+    /// came with it.
+    fn with_context(&mut self, entry: &Entry, message: &Inbound, text: &str) -> String {
+        let mut out = String::new();
+        let place = conversation(&entry.channel, &entry.account, message);
+        if let Some(said) = self.channels.inbox.overheard.remove(&place)
+            && !said.is_empty()
+        {
+            out.push_str("[Chat messages since your last reply - for context]\n");
+            for (name, text) in said {
+                out.push_str(&format!("{name}: {text}\n"));
+            }
+            out.push_str("\n[Current message - respond to this]\n");
+        }
+        let name = message.sender.name.as_deref().filter(|_| message.chat.kind != ChatKind::Direct);
+        if let Some(name) = name {
+            out.push_str(&format!("{name}: "));
+        }
+        out.push_str(text);
+        if let Some(quote) = &message.reply_to {
+            let whom = quote.sender.as_deref().unwrap_or("an earlier message");
+            let text: String = quote.text.chars().take(limits::CHANNEL_QUOTE_CHARS).collect();
+            out.push_str(&format!("\n\n[Replying to {whom} id:{}]\n{text}\n[/Replying]", quote.id));
+        }
+        for media in &message.media {
+            let kind = media.mime.as_deref().unwrap_or("file");
+            let name = media.name.as_deref().unwrap_or("without a name");
+            out.push_str(&format!("\n[Attached: {name} ({kind})]"));
+        }
+        out
+    }
+
+    /// Obeys a command; `None` when that was all, else what is left for the model.
+    #[expect(clippy::too_many_arguments, reason = "each says something else")]
+    fn channel_command(
+        &mut self,
+        command: Command<'_>,
+        origin: &Origin,
+        route: &routing::Route,
+        run_id: &str,
+        digest: [u8; 32],
+        said: &str,
+        fx: &mut Effects,
+    ) -> Option<String> {
+        let call = Call {
+            conn: NOBODY,
+            request: "",
+            key: route.key.clone(),
+            agent: route.agent.clone(),
+            run_id: run_id.to_owned(),
+            digest,
+            said,
+        };
+        let text = match command.name {
+            Name::Stop => {
+                let stopped = self.abort_session(&route.key, None, fx).run_ids.len();
+                match stopped {
+                    0 => "⚙️ Nothing was running.".to_owned(),
+                    1 => "⚙️ Stopped 1 run.".to_owned(),
+                    n => format!("⚙️ Stopped {n} runs."),
+                }
+            }
+            Name::Whoami => {
+                format!("You write by {} in {}.", origin.channel, origin.to.chat)
+            }
+            _ => match self.obey_channel(command, &call, fx) {
+                Ok(Outcome::Go(rest)) => return Some(rest),
+                Ok(Outcome::Say(text)) => {
+                    self.answer_command(&call, &text, true, fx);
+                    text
+                }
+                Ok(Outcome::Fresh(text)) => {
+                    self.answer_command(&call, &text, false, fx);
+                    text
+                }
+                Ok(Outcome::Compact(_)) => {
+                    "⚠️ /compact works in the control page: openclaw dashboard".to_owned()
+                }
+                Err(error) => format!("⚠️ {}", error.message),
+            },
+        };
+        let now_ms = self.now.wall_ms;
+        let names = (origin.channel.as_str(), origin.account.as_str());
+        let answer = Delivery::notice(run_id.to_owned(), names, origin.to.clone(), text, now_ms);
+        self.deliver(answer, fx);
+        None
+    }
+}

@@ -1,0 +1,744 @@
+//! Messages on their way out: journalled, in order within a conversation, one piece at a time.
+//!
+//! ```text
+//!   deliver --> outbox.jsonl --> line of the conversation --account connected--> piece --> Sent
+//!                  ^  piece n + 1 ----------------------------------------------------+
+//!                  +-- Failed: later, after so many ms, or never
+//!   all pieces sent --> remembered in outbox-sent.txt --> journal done --> who waits is answered
+//! ```
+//!
+//! A delivery that was remembered is never made again, whoever asks; so an answer whose run a
+//! crash left half closed goes out once. A piece that was begun and not settled when the process
+//! died is sent again, marked so ([`Outgoing::again`]): whether it arrived nobody can tell, and
+//! a lost answer is worse than a repeated one.
+
+use super::super::Gateway;
+use super::super::timers::Timer;
+use super::recent::Recent;
+use super::{LiveId, speak};
+use crate::agent::run::Outcome;
+use crate::channels::port::ChannelInput;
+use crate::channels::{Act, Address, Attachment, ChatKind, Failure, Inbound, Outgoing, Retry};
+use crate::channels::{State, text};
+use crate::driver::{ConnId, Effects, Time};
+use crate::limits;
+use crate::protocol::error::ErrorShape;
+use crate::store::Disk;
+use crate::store::journal::Journal;
+use crate::wire::hash::{hex, sha256};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::Path;
+
+/// Where a run came from, and so where its answer goes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(in crate::gateway) struct Origin {
+    pub(super) channel: String,
+    pub(super) account: String,
+    pub(super) to: Address,
+    /// The message that is answered.
+    pub(super) message: String,
+    pub(super) kind: ChatKind,
+    /// A reaction says that it was seen.
+    pub(super) acked: bool,
+}
+
+/// A message to be delivered, as the journal has it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(in crate::gateway) struct Delivery {
+    pub(in crate::gateway) id: String,
+    pub(in crate::gateway) channel: String,
+    pub(in crate::gateway) account: String,
+    pub(in crate::gateway) to: Address,
+    /// Markdown.
+    pub(in crate::gateway) text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::gateway) reply_to: Option<String>,
+    /// Public addresses of pictures and files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::gateway) media: Vec<String>,
+    #[serde(default)]
+    pub(in crate::gateway) as_file: bool,
+    #[serde(default)]
+    pub(in crate::gateway) silent: bool,
+    #[serde(default)]
+    pub(in crate::gateway) extra: Value,
+    pub(in crate::gateway) created_ms: u64,
+    /// The next piece.
+    #[serde(default)]
+    piece: usize,
+    /// An attempt at it was begun.
+    #[serde(default)]
+    begun: bool,
+    #[serde(default)]
+    attempts: u32,
+}
+
+impl Delivery {
+    /// A short text of our own.
+    pub(in crate::gateway) fn notice(
+        id: String,
+        (channel, account): (&str, &str),
+        to: Address,
+        text: String,
+        created_ms: u64,
+    ) -> Self {
+        let (channel, account) = (channel.to_owned(), account.to_owned());
+        Self { id, channel, account, to, text, created_ms, ..Self::default() }
+    }
+
+    fn line(&self) -> Line {
+        (self.channel.clone(), self.account.clone(), self.to.clone())
+    }
+}
+
+/// A conversation.
+type Line = (String, String, Address);
+
+/// A delivery under way.
+struct Open {
+    delivery: Delivery,
+    /// Rendered and plain; made when it is first looked at, for the account's limits.
+    pieces: Option<Vec<(String, String)>>,
+    due: Time,
+    /// The account has the piece.
+    flying: Option<LiveId>,
+    messages: Vec<String>,
+}
+
+/// A client that waits for a delivery.
+#[derive(Debug, Clone)]
+pub(in crate::gateway) struct Wait {
+    pub(in crate::gateway) conn: ConnId,
+    pub(in crate::gateway) request: String,
+    /// It asked by `message.action`.
+    pub(in crate::gateway) action: bool,
+}
+
+/// Who waits for an act.
+#[derive(Debug, Clone)]
+pub(super) enum ActWait {
+    /// Nobody.
+    Nobody,
+    /// A client.
+    Rpc { conn: ConnId, request: String },
+}
+
+/// Everything that is to be delivered.
+pub(in crate::gateway) struct Outbox {
+    journal: Journal,
+    sent: Recent,
+    open: BTreeMap<String, Open>,
+    lines: BTreeMap<Line, VecDeque<String>>,
+    waits: BTreeMap<String, Vec<Wait>>,
+    /// Runs whose conversations show that an answer is being written, and when next.
+    pub(super) typing: BTreeMap<String, (Origin, Time)>,
+    /// Deliveries that were given up, for status.
+    pub(super) given_up: u64,
+}
+
+impl Outbox {
+    /// Replays the journal.
+    ///
+    /// # Errors
+    /// When a file cannot be read; the text names it.
+    pub(super) fn open(disk: &mut dyn Disk, journals: &Path) -> io::Result<Self> {
+        let path = journals.join("outbox.jsonl");
+        let (journal, unfinished) = Journal::open(disk, path.clone()).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
+        let sent = Recent::open(disk, journals.join("outbox-sent.txt"))?;
+        let mut outbox = Self {
+            journal,
+            sent,
+            open: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            typing: BTreeMap::new(),
+            given_up: 0,
+        };
+        for (id, work) in unfinished {
+            match serde_json::from_value::<Delivery>(work) {
+                Ok(delivery) if !outbox.sent.has(&id) => outbox.stand(delivery),
+                Ok(_) => {
+                    let _ = outbox.journal.done(disk, &id);
+                }
+                Err(error) => {
+                    log::error!(target: "store", "outbox.jsonl: {id}: {error}; given up");
+                    let _ = outbox.journal.done(disk, &id);
+                }
+            }
+        }
+        Ok(outbox)
+    }
+
+    fn stand(&mut self, delivery: Delivery) {
+        self.lines.entry(delivery.line()).or_default().push_back(delivery.id.clone());
+        let open =
+            Open { pieces: None, due: Time(0), flying: None, messages: Vec::new(), delivery };
+        self.open.insert(open.delivery.id.clone(), open);
+    }
+
+    /// Takes a delivery on, once.
+    ///
+    /// # Errors
+    /// When the disk refuses, or too many wait.
+    fn accept(&mut self, disk: &mut dyn Disk, delivery: Delivery) -> Result<bool, String> {
+        if self.sent.has(&delivery.id) || self.open.contains_key(&delivery.id) {
+            return Ok(false);
+        }
+        if self.open.len() >= limits::CHANNEL_OUTBOX {
+            return Err(format!("{} messages wait to be delivered already", self.open.len()));
+        }
+        let work = serde_json::to_value(&delivery).unwrap_or_default();
+        self.journal
+            .accept(disk, &delivery.id, work)
+            .map_err(|error| format!("the message could not be written: {error}"))?;
+        self.stand(delivery);
+        Ok(true)
+    }
+
+    /// What an account had in hand is to be sent by its next life.
+    pub(super) fn give_back(&mut self, id: LiveId) {
+        for open in self.open.values_mut().filter(|open| open.flying == Some(id)) {
+            open.flying = None;
+        }
+    }
+
+    /// How many wait, of all or of one account.
+    pub(in crate::gateway) fn waiting(&self, channel: &str, account: &str) -> usize {
+        let ours =
+            |open: &&Open| open.delivery.channel == channel && open.delivery.account == account;
+        self.open.values().filter(ours).count()
+    }
+}
+
+/// The id of a piece, as the account hears it.
+fn piece_id(id: &str, piece: usize) -> String {
+    format!("{id}#{piece}")
+}
+
+impl Gateway {
+    /// Takes a delivery on; a repeated id is the first one.
+    pub(in crate::gateway) fn deliver(&mut self, delivery: Delivery, fx: &mut Effects) {
+        if let Err(why) = self.try_deliver(delivery, fx) {
+            log::error!(target: "channels", "an answer is lost: {why}");
+        }
+    }
+
+    /// The same, with the reason when it is not taken; true when it is new.
+    pub(in crate::gateway) fn try_deliver(
+        &mut self,
+        delivery: Delivery,
+        fx: &mut Effects,
+    ) -> Result<bool, String> {
+        let new = self.channels.outbox.accept(self.disk.as_mut(), delivery)?;
+        self.save_soon();
+        // Whoever leaves leaves it to the next life: nobody would hear its receipt.
+        if self.leaving.is_none() {
+            self.pump_outbox(fx);
+        }
+        Ok(new)
+    }
+
+    /// Takes a delivery on; it leaves in a turn of its own.
+    ///
+    /// # Errors
+    /// When the disk refuses, or too many wait.
+    pub(super) fn queue_delivery(&mut self, delivery: Delivery) -> Result<(), String> {
+        self.channels.outbox.accept(self.disk.as_mut(), delivery)?;
+        self.save_soon();
+        self.timers.arm(self.now.time, Timer::Outbox);
+        Ok(())
+    }
+
+    /// Takes a delivery on for a client that waits for its end; false when it is over already.
+    pub(super) fn accept_waiting(
+        &mut self,
+        delivery: Delivery,
+        wait: Wait,
+        fx: &mut Effects,
+    ) -> Result<bool, String> {
+        let id = delivery.id.clone();
+        self.channels.outbox.accept(self.disk.as_mut(), delivery)?;
+        if !self.channels.outbox.open.contains_key(&id) {
+            return Ok(false);
+        }
+        self.channels.outbox.waits.entry(id).or_default().push(wait);
+        self.save_soon();
+        self.pump_outbox(fx);
+        Ok(true)
+    }
+
+    /// Gives every account what it may send now.
+    pub(super) fn pump_outbox(&mut self, fx: &mut Effects) {
+        let mut next: Option<Time> = None;
+        let lines: Vec<Line> = self.channels.outbox.lines.keys().cloned().collect();
+        for line in lines {
+            while let Some(id) = self.channels.outbox.lines.get(&line).and_then(VecDeque::front) {
+                let id = id.clone();
+                match self.advance(&id, fx) {
+                    Some(Step::Again) => {}
+                    Some(Step::At(due)) => {
+                        next = Some(next.map_or(due, |next: Time| next.min(due)));
+                        break;
+                    }
+                    None => break,
+                }
+            }
+        }
+        if let Some(due) = next {
+            self.timers.arm(due, Timer::Outbox);
+        }
+    }
+
+    /// The deliveries', bursts' and typing's time.
+    pub(in crate::gateway) fn outbox_due(&mut self, fx: &mut Effects) {
+        self.start_channels(fx);
+        self.inbox_due(fx);
+        self.pump_outbox(fx);
+        self.show_typing(fx);
+    }
+
+    /// One step of the first of a line.
+    fn advance(&mut self, id: &str, fx: &mut Effects) -> Option<Step> {
+        let now = self.now;
+        let outbox = &mut self.channels.outbox;
+        let open = outbox.open.get_mut(id)?;
+        if open.flying.is_some() {
+            return None;
+        }
+        let age = now.wall_ms.saturating_sub(open.delivery.created_ms);
+        if age > limits::CHANNEL_OUTBOX_TTL_MS {
+            let failure = Failure::permanent("it waited for a day");
+            self.delivery_over(id, Err(failure), fx);
+            return Some(Step::Again);
+        }
+        if open.due > now.time {
+            return Some(Step::At(open.due));
+        }
+        let name = (open.delivery.channel.as_str(), open.delivery.account.as_str());
+        let kind = crate::channels::find(name.0)?;
+        let live_id = self.channels.by_name.get(&(kind.id, name.1.to_owned())).copied()?;
+        let live = self.channels.live.get(&live_id)?;
+        if !live.running || live.state != State::Connected {
+            return None;
+        }
+        let outbox = &mut self.channels.outbox;
+        let open = outbox.open.get_mut(id)?;
+        let pieces = open.pieces.get_or_insert_with(|| {
+            let limit = live.account.number("textChunkLimit").and_then(|n| usize::try_from(n).ok());
+            let mode = live.account.text("streaming.chunkMode");
+            let newline = mode.or(live.account.text("chunkMode")) == Some("newline");
+            let mut pieces = text::for_channel(kind, &open.delivery.text, limit, newline);
+            if pieces.is_empty() && !open.delivery.media.is_empty() {
+                pieces.push((String::new(), String::new()));
+            }
+            pieces
+        });
+        let at = open.delivery.piece;
+        let Some((rendered, plain)) = pieces.get(at).cloned() else {
+            let result = match at {
+                0 => Err(Failure::permanent("nothing is left of the text to send")),
+                _ => Ok(()),
+            };
+            self.delivery_over(id, result, fx);
+            return Some(Step::Again);
+        };
+        let last = at + 1 == pieces.len();
+        let again = std::mem::replace(&mut open.delivery.begun, true);
+        open.delivery.attempts += 1;
+        let delivery = open.delivery.clone();
+        let piece = piece_id(id, at);
+        let mut nonce = hex(&sha256(piece.as_bytes()));
+        nonce.truncate(24);
+        let mode = live.account.text("replyToMode").unwrap_or("all");
+        let reply = match mode {
+            "off" => None,
+            "first" => delivery.reply_to.clone().filter(|_| at == 0),
+            _ => delivery.reply_to.clone(),
+        };
+        let media = match last {
+            true => delivery.media.iter().map(|url| attachment(url, delivery.as_file)).collect(),
+            false => Vec::new(),
+        };
+        open.flying = Some(live_id);
+        let work = serde_json::to_value(&delivery).unwrap_or_default();
+        if let Err(error) = outbox.journal.accept(self.disk.as_mut(), id, work) {
+            // It is in the journal as it was before, so nothing is lost by sending it.
+            log::error!(target: "store", "outbox.jsonl: {error}");
+        }
+        let message = Outgoing {
+            id: piece,
+            nonce,
+            again,
+            to: delivery.to,
+            text: rendered,
+            plain,
+            reply_to: reply,
+            media,
+            silent: delivery.silent,
+            extra: delivery.extra,
+        };
+        self.channel_on(live_id, ChannelInput::Send(&message), fx);
+        None
+    }
+
+    /// A piece was sent.
+    pub(super) fn piece_sent(
+        &mut self,
+        live: LiveId,
+        piece: &str,
+        mut messages: Vec<String>,
+        fx: &mut Effects,
+    ) {
+        let now_ms = self.now.wall_ms;
+        let Some(id) = self.flying(live, piece) else { return };
+        if let Some(live) = self.channels.live.get_mut(&live) {
+            live.seen.outbound = Some(now_ms);
+        }
+        let outbox = &mut self.channels.outbox;
+        let Some(open) = outbox.open.get_mut(&id) else { return };
+        open.flying = None;
+        open.messages.append(&mut messages);
+        open.delivery.piece += 1;
+        open.delivery.begun = false;
+        open.delivery.attempts = 0;
+        let done = open.pieces.as_ref().is_none_or(|all| open.delivery.piece >= all.len());
+        if done {
+            self.delivery_over(&id, Ok(()), fx);
+        } else {
+            let work = serde_json::to_value(&open.delivery).unwrap_or_default();
+            if let Err(error) = outbox.journal.accept(self.disk.as_mut(), &id, work) {
+                log::error!(target: "store", "outbox.jsonl: {error}");
+            }
+        }
+        self.timers.arm(self.now.time, Timer::Outbox);
+    }
+
+    /// The delivery whose piece an account has in hand.
+    fn flying(&self, live: LiveId, piece: &str) -> Option<String> {
+        let (id, number) = piece.rsplit_once('#')?;
+        let open = self.channels.outbox.open.get(id)?;
+        let ours = open.flying == Some(live) && open.delivery.piece.to_string() == number;
+        ours.then(|| id.to_owned())
+    }
+
+    /// A piece was not sent.
+    pub(super) fn piece_failed(
+        &mut self,
+        live: LiveId,
+        piece: &str,
+        failure: &Failure,
+        fx: &mut Effects,
+    ) {
+        let now = self.now.time;
+        let Some(id) = self.flying(live, piece) else { return };
+        let connected =
+            self.channels.live.get(&live).is_some_and(|live| live.state == State::Connected);
+        let Some(open) = self.channels.outbox.open.get_mut(&id) else { return };
+        open.flying = None;
+        match failure.retry {
+            Retry::No => return self.delivery_over(&id, Err(failure.clone()), fx),
+            Retry::After(ms) => {
+                open.delivery.attempts = open.delivery.attempts.saturating_sub(1);
+                open.delivery.begun = false;
+                open.due = now.after_ms(ms.clamp(1, limits::CHANNEL_OUTBOX_TTL_MS));
+            }
+            Retry::Later if !connected => {
+                // It waits for the connection, which is no fault of the message.
+                open.delivery.attempts = open.delivery.attempts.saturating_sub(1);
+                open.due = now;
+            }
+            Retry::Later if open.delivery.attempts >= limits::CHANNEL_ATTEMPTS => {
+                return self.delivery_over(&id, Err(failure.clone()), fx);
+            }
+            Retry::Later => {
+                let doubled = 1_000u64 << open.delivery.attempts.min(10);
+                open.due = now.after_ms(doubled);
+            }
+        }
+        let due = open.due;
+        self.timers.arm(due, Timer::Outbox);
+    }
+
+    /// A delivery is over: first durable, then told.
+    fn delivery_over(&mut self, id: &str, result: Result<(), Failure>, fx: &mut Effects) {
+        let outbox = &mut self.channels.outbox;
+        let Some(open) = outbox.open.remove(id) else { return };
+        if let Some(line) = outbox.lines.get_mut(&open.delivery.line()) {
+            line.retain(|other| other != id);
+            if line.is_empty() {
+                outbox.lines.remove(&open.delivery.line());
+            }
+        }
+        let disk = self.disk.as_mut();
+        let kept = outbox.sent.insert(disk, id).and_then(|()| outbox.journal.done(disk, id));
+        if let Err(error) = kept {
+            log::error!(target: "store", "outbox: {error}");
+        }
+        let (channel, account) = (&open.delivery.channel, &open.delivery.account);
+        if let Err(failure) = &result {
+            outbox.given_up += 1;
+            let line = format!("a message was not delivered: {}", failure.what);
+            speak::say(log::Level::Error, channel, account, &line);
+            if let Some(id) = self.channels.find(channel, account)
+                && let Some(live) = self.channels.live.get_mut(&id)
+            {
+                live.seen.error = Some(line);
+            }
+        }
+        for wait in self.channels.outbox.waits.remove(id).unwrap_or_default() {
+            match &result {
+                Ok(()) => {
+                    let answer = receipt(&open.delivery, &open.messages, wait.action);
+                    self.respond_ok(wait.conn, &wait.request, &answer, fx);
+                }
+                Err(failure) => {
+                    let error = ErrorShape::unavailable(failure.what.clone());
+                    self.respond_error(wait.conn, &wait.request, &error, fx);
+                }
+            }
+        }
+        self.timers.arm(self.now.time, Timer::Outbox);
+    }
+
+    /// A run is over: its answer goes where its message came from.
+    pub(in crate::gateway) fn channel_run_over(
+        &mut self,
+        (run_id, agent): (&str, &str),
+        origin: &Value,
+        outcome: &Outcome,
+        answer: Option<String>,
+        fx: &mut Effects,
+    ) {
+        self.channels.outbox.typing.remove(run_id);
+        let Ok(origin) = serde_json::from_value::<Origin>(origin.clone()) else { return };
+        let text = match outcome {
+            // It was said to another run, whose answer is the answer.
+            Outcome::Done(_) => answer.unwrap_or_default(),
+            Outcome::Aborted("rpc") => String::new(),
+            Outcome::Aborted(why) => format!("⚠️ This was not answered: {why}."),
+            Outcome::Failed(_) | Outcome::TimedOut(_) => {
+                let why = super::super::runs::outcome_text(outcome);
+                match answer.filter(|text| !text.trim().is_empty()) {
+                    Some(text) => format!("{text}\n\n⚠️ {why}"),
+                    None => format!("⚠️ {why}"),
+                }
+            }
+        };
+        self.answer_origin(run_id, agent, &origin, &text, fx);
+    }
+
+    /// What a crash left of a run that came by a channel.
+    pub(in crate::gateway) fn settle_origin(&mut self, run_id: &str, origin: &Value, text: &str) {
+        let Ok(origin) = serde_json::from_value::<Origin>(origin.clone()) else { return };
+        let delivery = self.reply(run_id, &origin, text.to_owned());
+        if let Err(why) = self.channels.outbox.accept(self.disk.as_mut(), delivery) {
+            log::error!(target: "channels", "an answer is lost: {why}");
+        }
+    }
+
+    fn reply(&self, run_id: &str, origin: &Origin, text: String) -> Delivery {
+        Delivery {
+            id: run_id.to_owned(),
+            channel: origin.channel.clone(),
+            account: origin.account.clone(),
+            to: origin.to.clone(),
+            text,
+            reply_to: Some(origin.message.clone()),
+            created_ms: self.now.wall_ms,
+            ..Delivery::default()
+        }
+    }
+
+    fn answer_origin(
+        &mut self,
+        run_id: &str,
+        agent: &str,
+        origin: &Origin,
+        text: &str,
+        fx: &mut Effects,
+    ) {
+        let text = text.trim();
+        let silent = matches!(text, "" | "NO_REPLY" | "HEARTBEAT_OK");
+        if !silent {
+            let text = match self.response_prefix(agent, origin) {
+                Some(prefix) => format!("{prefix} {text}"),
+                None => text.to_owned(),
+            };
+            let delivery = self.reply(run_id, origin, text);
+            self.deliver(delivery, fx);
+        }
+        if origin.acked && self.config.messages.remove_ack {
+            self.react(origin, "", true, fx);
+        }
+    }
+
+    /// `responsePrefix`: the account's, the channel's, everybody's; an empty one is none.
+    fn response_prefix(&self, agent: &str, origin: &Origin) -> Option<String> {
+        let live = self.channels.find(&origin.channel, &origin.account);
+        let own = live.and_then(|id| self.channels.get(id)).and_then(|live| {
+            live.account.get("responsePrefix").and_then(Value::as_str).map(str::to_owned)
+        });
+        let prefix = own.or_else(|| self.config.messages.response_prefix.clone())?;
+        let name = || self.config.agents.agent(agent).and_then(|agent| agent.name.clone());
+        let prefix = match prefix.as_str() {
+            "auto" => format!("[{}]", name().unwrap_or_else(|| agent.to_owned())),
+            prefix => prefix.replace("{identity.name}", &name().unwrap_or_default()),
+        };
+        (!prefix.trim().is_empty()).then_some(prefix)
+    }
+
+    /// The reaction that says a message was seen: `messages.ackReaction` and its scope.
+    pub(super) fn begin_ack(
+        &mut self,
+        origin: &Origin,
+        message: &Inbound,
+        _agent: &str,
+        fx: &mut Effects,
+    ) {
+        let Some(id) = self.channels.find(&origin.channel, &origin.account) else { return };
+        let Some(live) = self.channels.live.get(&id) else { return };
+        if !live.kind.caps.reactions {
+            return;
+        }
+        let own = live.account.get("ackReaction").and_then(Value::as_str).map(str::to_owned);
+        let emoji = own.or_else(|| self.config.messages.ack_reaction.clone());
+        let emoji = emoji.unwrap_or_else(|| "👀".to_owned());
+        let group = message.chat.kind != ChatKind::Direct;
+        let meant = message.mentioned || message.reply_to.as_ref().is_some_and(|it| it.of_us);
+        let wanted = match self.config.messages.ack_scope.as_deref().unwrap_or("group-mentions") {
+            "all" => true,
+            "direct" => !group,
+            "group-all" => group,
+            "group-mentions" => group && meant,
+            _ => false,
+        };
+        if wanted && !emoji.is_empty() {
+            self.react(origin, &emoji, false, fx);
+        }
+    }
+
+    fn react(&mut self, origin: &Origin, emoji: &str, remove: bool, fx: &mut Effects) {
+        let Some(id) = self.channels.find(&origin.channel, &origin.account) else { return };
+        let act = Act::React {
+            to: origin.to.clone(),
+            message: origin.message.clone(),
+            emoji: emoji.to_owned(),
+            remove,
+        };
+        self.act(id, &act, ActWait::Nobody, fx);
+    }
+
+    /// Asks an account for an act.
+    pub(super) fn act(&mut self, id: LiveId, act: &Act, wait: ActWait, fx: &mut Effects) {
+        let number = self.channels.number();
+        let Some(live) = self.channels.live.get_mut(&id) else { return };
+        if live.acts.len() >= limits::CHANNEL_ACTS {
+            return self.act_told(&wait, Err(Failure::later("too many acts wait")), fx);
+        }
+        live.acts.insert(number, wait);
+        self.channel_on(id, ChannelInput::Act { id: number, act }, fx);
+    }
+
+    /// An act is over.
+    pub(super) fn act_over(
+        &mut self,
+        id: LiveId,
+        number: u64,
+        result: Result<Value, Failure>,
+        fx: &mut Effects,
+    ) {
+        let wait = self.channels.live.get_mut(&id).and_then(|live| live.acts.remove(&number));
+        if let Some(wait) = wait {
+            self.act_told(&wait, result, fx);
+        }
+    }
+
+    fn act_told(&mut self, wait: &ActWait, result: Result<Value, Failure>, fx: &mut Effects) {
+        let ActWait::Rpc { conn, request } = wait else { return };
+        match result {
+            Ok(Value::Object(mut answer)) => {
+                answer.entry("ok").or_insert(json!(true));
+                self.respond_ok(*conn, request, &Value::Object(answer), fx);
+            }
+            Ok(_) => self.respond_ok(*conn, request, &json!({"ok": true}), fx),
+            Err(failure) => {
+                let error = match failure.retry {
+                    Retry::No => ErrorShape::invalid(failure.what),
+                    Retry::Later | Retry::After(_) => ErrorShape::unavailable(failure.what),
+                };
+                self.respond_error(*conn, request, &error, fx);
+            }
+        }
+    }
+
+    /// Runs go on: their conversations show it.
+    fn show_typing(&mut self, fx: &mut Effects) {
+        let now = self.now.time;
+        let mut next: Option<Time> = None;
+        let mut show = Vec::new();
+        let runs = &self.runs;
+        self.channels.outbox.typing.retain(|run, _| runs.by_id(run).is_some());
+        for (origin, due) in self.channels.outbox.typing.values_mut() {
+            if *due <= now {
+                show.push(origin.clone());
+                *due = now.after_ms(limits::CHANNEL_TYPING_MS);
+            }
+            next = Some(next.map_or(*due, |next| next.min(*due)));
+        }
+        for origin in show {
+            let Some(id) = self.channels.find(&origin.channel, &origin.account) else { continue };
+            let can = self
+                .channels
+                .live
+                .get(&id)
+                .is_some_and(|live| live.kind.caps.typing && live.state == State::Connected);
+            if can {
+                self.act(id, &Act::Typing { to: origin.to }, ActWait::Nobody, fx);
+            }
+        }
+        if let Some(due) = next {
+            self.timers.arm(due, Timer::Outbox);
+        }
+    }
+}
+
+enum Step {
+    /// Look at the line once more.
+    Again,
+    /// Not before then.
+    At(Time),
+}
+
+fn attachment(url: &str, as_file: bool) -> Attachment {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+    let mime = match name.rsplit('.').next().map(str::to_ascii_lowercase).as_deref() {
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("gif") => "image/gif",
+        Some("webp") => "image/webp",
+        Some("mp4") => "video/mp4",
+        Some("mp3") => "audio/mpeg",
+        Some("ogg" | "oga") => "audio/ogg",
+        Some("pdf") => "application/pdf",
+        _ => "application/octet-stream",
+    };
+    Attachment { url: Some(url.to_owned()), bytes: None, mime: mime.to_owned(), name, as_file }
+}
+
+/// What a client hears of a delivery.
+fn receipt(delivery: &Delivery, messages: &[String], action: bool) -> Value {
+    let mut value = json!({
+        "runId": delivery.id, "messageId": messages.first(), "channel": delivery.channel,
+        "chatId": delivery.to.chat, "messageIds": messages,
+    });
+    if action {
+        value["ok"] = json!(true);
+    }
+    value
+}

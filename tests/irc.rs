@@ -1,0 +1,288 @@
+//! Channels end to end, by a scripted IRC server: a message in, a run, its answer out; who may
+//! write; what a crash leaves; what an edit of the configuration touches.
+
+mod common;
+
+use common::provider::Provider;
+use common::socket::Socket;
+use common::{Gateway, Home, PATIENCE};
+use serde_json::json;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+/// The server's side of one connection.
+struct Peer {
+    lines: BufReader<TcpStream>,
+}
+
+impl Peer {
+    fn say(&mut self, line: &str) {
+        self.lines.get_mut().write_all(format!("{line}\r\n").as_bytes()).expect("it reads");
+    }
+
+    /// The next line that is no PING or USERHOST; those are answered as a server does.
+    fn line(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            let n = self.lines.read_line(&mut line).expect("a line in time");
+            assert!(n > 0, "the gateway closed");
+            let line = line.trim_end().to_owned();
+            if let Some(token) = line.strip_prefix("PING ") {
+                let answer = format!(":srv PONG srv {token}");
+                self.say(&answer);
+            } else if let Some(nick) = line.strip_prefix("USERHOST ") {
+                let answer = format!(":srv 302 bot :{nick}=+u@host");
+                self.say(&answer);
+            } else {
+                return line;
+            }
+        }
+    }
+
+    /// Until a line holds this.
+    fn hears(&mut self, what: &str) -> String {
+        loop {
+            let line = self.line();
+            if line.contains(what) {
+                return line;
+            }
+        }
+    }
+}
+
+struct Server {
+    listener: TcpListener,
+    port: u16,
+}
+
+impl Server {
+    fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("it").port();
+        Self { listener, port }
+    }
+
+    /// The next connection, welcomed.
+    fn accept(&self) -> Peer {
+        self.listener.set_nonblocking(true).expect("it");
+        let end = Instant::now() + PATIENCE;
+        let stream = loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(_) if Instant::now() < end => std::thread::yield_now(),
+                Err(error) => panic!("nobody connects: {error}"),
+            }
+        };
+        stream.set_nonblocking(false).expect("it");
+        stream.set_read_timeout(Some(PATIENCE)).expect("it");
+        let mut peer = Peer { lines: BufReader::new(stream) };
+        peer.hears("USER ");
+        peer.say(":srv 001 bot :Welcome");
+        peer
+    }
+
+    /// Nobody connects for a moment.
+    fn is_left_alone(&self) -> bool {
+        let end = Instant::now() + Duration::from_millis(300);
+        while Instant::now() < end {
+            if self.listener.accept().is_ok() {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        true
+    }
+}
+
+fn irc(port: u16, more: &str) -> String {
+    format!("host: '127.0.0.1', port: {port}, tls: false, nick: 'bot', {more}")
+}
+
+fn config(provider: &Provider, channels: &str) -> String {
+    provider.config(&format!("channels: {{{channels}}}"))
+}
+
+fn start(home: &Home) -> Gateway {
+    home.start("")
+}
+
+#[test]
+fn a_message_gets_its_answer_and_twice_only_where_it_was_sent_twice() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let own = irc(server.port, "allowFrom: ['al!u@host'], channels: ['#a'], groups: {'#a': {}}");
+    home.configure(&config(&provider, &format!("irc: {{{own}}}")));
+    let gateway = start(&home);
+    let mut peer = server.accept();
+    assert_eq!(peer.line(), "JOIN #a");
+    peer.say(":al!u@host PRIVMSG bot :hello there");
+    assert!(peer.hears("PRIVMSG al ").contains("hello there"));
+    peer.say(":al!u@host PRIVMSG #a :not for you");
+    peer.say(":eve!x@y PRIVMSG #a :bot: and me?");
+    peer.say(":al!u@host PRIVMSG #a :bot: in the room");
+    assert!(peer.hears("al: in the room").starts_with("PRIVMSG #a "));
+    let said = provider.rest();
+    assert!(said.iter().all(|asked| !asked.said().contains("and me?")));
+    assert!(said.iter().any(|asked| asked.said().contains("al: not for you")), "as context");
+    let status = home.ask(gateway.port, "channels status --probe --json");
+    let status: serde_json::Value = serde_json::from_str(&status.out).expect("JSON");
+    let row = &status["channelAccounts"]["irc"][0];
+    assert_eq!((&row["connected"], &row["probe"]["ok"]), (&json!(true), &json!(true)), "{row}");
+    assert!(row["lastInboundAt"].is_u64() && row["lastOutboundAt"].is_u64(), "{row}");
+}
+
+#[test]
+fn a_stranger_gets_a_code_and_after_its_approval_an_answer() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    home.configure(&config(&provider, &format!("irc: {{{}}}", irc(server.port, ""))));
+    let gateway = start(&home);
+    let mut peer = server.accept();
+    peer.say(":al!u@host PRIVMSG bot :let me in");
+    let line = peer.hears("openclaw pairing approve irc");
+    let code = line.rsplit(' ').next().expect("a code").to_owned();
+    assert_eq!(code.len(), 8, "{line}");
+    let list = home.ask(gateway.port, "pairing list irc");
+    assert!(list.out.contains("al!u@host"), "{list:?}");
+    assert!(!list.out.contains(&code), "the code is theirs: {list:?}");
+    let wrong = home.ask(gateway.port, "pairing approve irc AAAAAAAA");
+    assert!(wrong.code != 0 && wrong.err.contains("no longer exists"), "{wrong:?}");
+    let done = home.ask(gateway.port, &format!("pairing approve irc {code}"));
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.out.contains("Command owner now: irc:al!u@host"), "{done:?}");
+    peer.say(":al!u@host PRIVMSG bot :now then");
+    assert!(peer.hears("now then").starts_with("PRIVMSG al "));
+    peer.say(":al!u@host PRIVMSG bot :/status");
+    assert!(peer.hears("OpenClaw").starts_with("PRIVMSG al "));
+}
+
+#[test]
+fn what_is_sent_while_away_waits_and_an_edit_reconnects_one_account() {
+    let (home, one, two) = (Home::new(), Server::new(), Server::new());
+    let provider = Provider::echo();
+    let accounts = |nick: &str, allow: &str| {
+        let (one, two) = (irc(one.port, ""), irc(two.port, ""));
+        let two = two.replace("'bot'", nick);
+        format!("irc: {{accounts: {{a: {{{one}}}, b: {{{two} allowFrom: [{allow}]}}}}}}")
+    };
+    home.configure(&config(&provider, &accounts("'bot'", "")));
+    let gateway = start(&home);
+    let (mut a, b) = (one.accept(), two.accept());
+    drop(b);
+    let mut socket = Socket::connect(gateway.port);
+    let sent = json!({
+        "to": "#x", "channel": "irc", "accountId": "b", "message": "**later**",
+        "idempotencyKey": "k1",
+    });
+    let id = socket.request("send", &sent);
+    let mut b = two.accept();
+    assert_eq!(b.hears("PRIVMSG"), "PRIVMSG #x :later");
+    b.say(":srv PONG srv :none");
+    let answer = loop_until(&mut b, &mut socket, &id);
+    assert_eq!((&answer["runId"], &answer["channel"]), (&json!("k1"), &json!("irc")), "{answer}");
+    // Once more with the same key: it was delivered.
+    let again = socket.call("send", &sent).expect("an answer");
+    assert_eq!(again["deduplicated"], true, "{again}");
+    // A live key reconnects nobody, a lasting one only its own account.
+    home.configure(&config(&provider, &accounts("'bot'", "'al!u@host'")));
+    assert!(two.is_left_alone());
+    home.configure(&config(&provider, &accounts("'bott'", "'al!u@host'")));
+    two.accept();
+    assert!(one.is_left_alone());
+    a.say("PING :still");
+    assert_eq!(a.line(), "PONG :still");
+}
+
+/// Answers PINGs until the response is there.
+fn loop_until(peer: &mut Peer, socket: &mut Socket, id: &str) -> serde_json::Value {
+    let stream = peer.lines.get_ref().try_clone().expect("it");
+    stream.set_read_timeout(Some(Duration::from_millis(20))).expect("it");
+    let end = Instant::now() + PATIENCE;
+    let mut line = String::new();
+    while Instant::now() < end {
+        let _ = peer.lines.read_line(&mut line);
+        if let Some(token) = line.trim_end().strip_prefix("PING ") {
+            let answer = format!(":srv PONG srv {token}");
+            peer.say(&answer);
+            break;
+        }
+        if line.ends_with('\n') {
+            line.clear();
+        }
+    }
+    stream.set_read_timeout(Some(PATIENCE)).expect("it");
+    socket.response(id).expect("sent")
+}
+
+#[test]
+fn a_killed_gateway_answers_what_it_had_accepted_exactly_once() {
+    let (home, server) = (Home::new(), Server::new());
+    let (provider, go) = common::provider::patient();
+    let own = irc(server.port, "dmPolicy: 'open', allowFrom: ['*']");
+    home.configure(&config(&provider, &format!("irc: {{{own}}}")));
+    let gateway = start(&home);
+    let mut peer = server.accept();
+    peer.say(":al!u@host PRIVMSG bot :think about it");
+    provider.asked();
+    drop(gateway);
+    drop(go);
+    drop(peer);
+    let _gateway = start(&home);
+    let mut peer = server.accept();
+    let notice = peer.hears("PRIVMSG al ");
+    assert!(notice.contains("stopped before this was answered"), "{notice}");
+    peer.say(":al!u@host PRIVMSG bot :/whoami");
+    let next = peer.hears("PRIVMSG al ");
+    assert!(next.contains("You write by irc"), "nothing between: {next}");
+}
+
+#[test]
+fn status_tells_good_misconfigured_and_unreachable_apart() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let dead = Server::new();
+    let unreachable = dead.port;
+    drop(dead);
+    let accounts = format!(
+        "irc: {{accounts: {{good: {{{}}}, bad: {{nick: 'x'}}, gone: {{{}}}}}}}",
+        irc(server.port, ""),
+        irc(unreachable, "")
+    );
+    home.configure(&config(&provider, &accounts));
+    let gateway = start(&home);
+    let mut peer = server.accept();
+    peer.say("PING :ready");
+    assert_eq!(peer.line(), "PONG :ready");
+    let status = home.ask(gateway.port, "channels status --probe");
+    let line = |name: &str| {
+        let lines: Vec<&str> = status.out.lines().collect();
+        let start = format!("- IRC {name}:");
+        let at = lines.iter().position(|line| line.starts_with(&start));
+        let found = &lines[at.unwrap_or_else(|| panic!("{status:?}"))..];
+        let end = found.iter().skip(1).position(|line| line.starts_with(['-', '!']));
+        let words: Vec<&str> =
+            found[..end.map_or(found.len(), |end| end + 1)].iter().map(|it| it.trim()).collect();
+        words.join(" ")
+    };
+    assert!(line("good").contains("connected, healthy, works"), "{}", line("good"));
+    assert!(line("bad").contains("not configured"), "{}", line("bad"));
+    assert!(line("bad").contains("config set channels.irc.accounts.bad.host"), "{}", line("bad"));
+    assert!(line("gone").contains("reconnecting"), "{}", line("gone"));
+    assert!(line("gone").contains("no connection"), "{}", line("gone"));
+    let stopped = home.ask(
+        gateway.port,
+        "gateway call channels.stop --params {\"channel\":\"irc\",\"accountId\":\"good\"}",
+    );
+    assert_eq!(stopped.code, 0, "{stopped:?}");
+    peer.hears("QUIT");
+}
+
+#[test]
+fn skip_channels_starts_none() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    home.configure(&config(&provider, &format!("irc: {{{}}}", irc(server.port, ""))));
+    let mut command = home.command("gateway --port 0");
+    let gateway = Gateway::start(command.env("OPENCLAW_SKIP_CHANNELS", "1"));
+    server.listener.set_nonblocking(true).expect("it");
+    assert!(server.is_left_alone());
+    let status = home.ask(gateway.port, "channels status");
+    assert!(status.out.contains("skipped"), "{status:?}");
+}
