@@ -650,6 +650,77 @@ pub const CHANNEL_HTTP_MS: u64 = 30_000;
 pub const CHANNEL_HTTP_ANSWER: usize = 1024 * 1024;
 /// Bytes of a webhook's body: services send one event, or a batch of a few.
 pub const CHANNEL_HOOK: usize = 1024 * 1024;
+/// Pictures and files of one message that are fetched.
+pub const CHANNEL_MEDIA: usize = 10;
+
+/// First pause before Slack is asked again, as the reference has it.
+pub const SLACK_BACKOFF_MS: u64 = 2_000;
+/// Longest such pause.
+pub const SLACK_BACKOFF_MAX_MS: u64 = 30_000;
+/// A WebSocket of Slack's must have greeted by then.
+pub const SLACK_HELLO_MS: u64 = 15_000;
+/// A live one is pinged so often.
+pub const SLACK_PING_MS: u64 = 15_000;
+/// A ping must be answered within this; the reference's own value.
+pub const SLACK_PONG_MS: u64 = 15_000;
+/// A socket whose successor is live is closed after this, if Slack does not.
+pub const SLACK_GOING_MS: u64 = 10_000;
+/// Messages looked through for one that an earlier attempt may have posted.
+pub const SLACK_LOOK: usize = 50;
+/// The bytes of one file must have reached Slack by then.
+pub const SLACK_UPLOAD_MS: u64 = 120_000;
+
+/// How long Telegram holds an empty poll, seconds.
+pub const TELEGRAM_POLL_S: u64 = 30;
+/// How much later than that a poll is given up.
+pub const TELEGRAM_POLL_GRACE_MS: u64 = 15_000;
+/// Bytes of one answer to a poll: a hundred long messages.
+pub const TELEGRAM_POLL_ANSWER: usize = 4 * 1024 * 1024;
+/// Updates of one poll, and requests of a webhook that wait for each other; the Bot API's most.
+pub const TELEGRAM_UPDATES: usize = 100;
+/// Pause after a 409: the other poller's window, and a little.
+pub const TELEGRAM_CONFLICT_MS: u64 = 35_000;
+/// First pause before Telegram is asked again.
+pub const TELEGRAM_BACKOFF_MS: u64 = 1_000;
+/// Longest such pause.
+pub const TELEGRAM_BACKOFF_MAX_MS: u64 = 60_000;
+/// UTF-16 units of a caption; longer words follow as a message of their own.
+pub const TELEGRAM_CAPTION: usize = 1024;
+/// Bytes of a button's value.
+pub const TELEGRAM_CALLBACK: usize = 64;
+/// Commands of a menu; the Bot API's most.
+pub const TELEGRAM_COMMANDS: usize = 100;
+/// Chats that rest at once; more are asked and say so again.
+pub const TELEGRAM_RESTS: usize = 256;
+/// A file must have reached Telegram by then.
+pub const TELEGRAM_UPLOAD_MS: u64 = 120_000;
+
+/// First pause before Discord is asked again.
+pub const DISCORD_BACKOFF_MS: u64 = 1_000;
+/// Longest such pause.
+pub const DISCORD_BACKOFF_MAX_MS: u64 = 60_000;
+/// Pause before a session that was live goes on over another socket.
+pub const DISCORD_AGAIN_MS: u64 = 500;
+/// A socket of Discord's must have said hello by then.
+pub const DISCORD_HELLO_MS: u64 = 20_000;
+/// Between two identifies: one in five seconds is allowed.
+pub const DISCORD_IDENTIFY_MS: u64 = 5_500;
+/// Dispatches that wait for the look-up of a channel; more come again by a resume.
+pub const DISCORD_QUEUE: usize = 256;
+/// Channels and threads that are known; others are looked up when somebody speaks there.
+pub const DISCORD_ROOMS: usize = 4_096;
+/// Direct channels that are known.
+pub const DISCORD_DIRECT: usize = 1_024;
+/// Routes that rest at once.
+pub const DISCORD_RESTS: usize = 256;
+/// Commands whose first answer is awaited.
+pub const DISCORD_AWAITED: usize = 64;
+/// Commands of the menu; Discord's most.
+pub const DISCORD_COMMANDS: usize = 100;
+/// Bytes of one answer of its API.
+pub const DISCORD_ANSWER: usize = 2 * 1024 * 1024;
+/// Files must have reached Discord by then.
+pub const DISCORD_UPLOAD_MS: u64 = 120_000;
 
 /// Until a channel's socket is open, name look-up and handshakes included.
 pub const CHANNEL_DIAL_MS: u64 = 30_000;

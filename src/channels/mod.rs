@@ -103,12 +103,16 @@
 pub mod access;
 pub mod account;
 pub mod backoff;
+pub mod discord;
 pub mod irc;
+pub mod menu;
 pub mod outgoing;
 pub mod port;
 #[doc(hidden)]
 pub mod rig;
 pub mod routing;
+pub mod slack;
+pub mod telegram;
 pub mod text;
 
 pub use account::Account;
@@ -358,7 +362,7 @@ pub struct Inbound {
 }
 
 /// Every channel of this build, by id.
-pub static KINDS: &[&Kind] = &[&irc::KIND];
+pub static KINDS: &[&Kind] = &[&discord::KIND, &irc::KIND, &slack::KIND, &telegram::KIND];
 
 /// The one with this id or target prefix.
 pub fn find(id: &str) -> Option<&'static Kind> {

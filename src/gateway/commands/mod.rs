@@ -271,6 +271,12 @@ mod tests {
     }
 
     #[test]
+    fn services_show_the_same_menu() {
+        let own: Vec<(&str, &str)> = COMMANDS.iter().map(|row| (row.words[0], row.about)).collect();
+        assert_eq!(own, crate::channels::menu::COMMANDS);
+    }
+
+    #[test]
     fn words_are_unique_and_the_catalog_has_all() {
         let mut words: Vec<&str> = COMMANDS.iter().flat_map(|row| row.words).copied().collect();
         let all = words.len();

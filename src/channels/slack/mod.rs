@@ -1,0 +1,727 @@
+//! Slack: Socket Mode, or the Events API by webhook; answers by the Web API.
+//!
+//! ```text
+//!   Start --> auth.test --> who we are
+//!                |  mode http ----> listen on webhookPath: signed requests only ---+
+//!                |  mode socket --> [socket]: a ticket, a socket, `hello` ---------+--> [events]
+//!                |                                                                        |
+//!                |   envelope or request acknowledged once the message is kept <--- inbound
+//!   Send --> [web] chat.postMessage (files: upload, upload, complete) --> sent with its `ts`
+//! ```
+//!
+//! * An envelope is acknowledged in the turn in which its message became durable, so well within
+//!   Slack's three seconds; what is nothing for us at once; what the disk refused never, and Slack
+//!   brings it again.
+//! * A piece that may have been posted by an earlier attempt is looked for by its nonce, which
+//!   every message carries as metadata, before it is posted again.
+//! * A method that was told to wait (429) rests for as long as was said; nothing asks it before.
+//! * Errors that only the operator mends (token, scope, Socket Mode switched off) refuse the
+//!   account; all others are tried again.
+//!
+//! Sources: Slack's "Using Socket Mode", "Events API", "Verifying requests", "Rate limits".
+
+mod events;
+mod mrkdwn;
+mod socket;
+mod web;
+
+#[cfg(test)]
+mod slack_tests;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{
+    Account, Act, Address, Backoff, Caps, Channel, ChannelInput, ChannelOut, Failure, HookId,
+    HookRequest, Inbound, Kind, Me, Outgoing, ReqId, SockId, State,
+};
+use crate::driver::{Now, Time};
+use crate::limits;
+use crate::wire::url::query_value;
+use events::Who;
+use socket::{Link, Told};
+use web::{Call, Refused, Rests};
+
+/// The row of [`super::KINDS`].
+pub static KIND: Kind = Kind {
+    id: "slack",
+    label: "Slack",
+    detail: "Slack Bot",
+    prefixes: &[],
+    caps: Caps {
+        direct: true,
+        group: true,
+        threads: true,
+        reply: true,
+        reactions: true,
+        edit: true,
+        delete: true,
+        typing: false,
+        media: true,
+        polls: false,
+        buttons: true,
+        native_commands: true,
+    },
+    text_limit: 8000,
+    length: |text| text.chars().count(),
+    render: super::text::mrkdwn,
+    live_keys: &["channels", "thread", "unfurlLinks", "unfurlMedia", "allowBots", "slashCommand"],
+    not_inherited: &["botToken", "appToken", "userToken", "signingSecret", "webhookPath"],
+    file_keys: &[],
+    env_keys: &[
+        ("botToken", "SLACK_BOT_TOKEN"),
+        ("appToken", "SLACK_APP_TOKEN"),
+        ("signingSecret", "SLACK_SIGNING_SECRET"),
+    ],
+    credentials: &["botToken"],
+    build: |account| Slack::new(account).map(|slack| Box::new(slack) as Box<dyn Channel>),
+    target,
+    normal: events::normal,
+    group: events::rules,
+};
+
+/// `channel:C…`, `user:U…`, `<@U…>`, `<#C…>` or a bare id; `:thread:<ts>` may follow.
+fn target(text: &str) -> Result<Address, String> {
+    let (chat, thread) = match text.split_once(":thread:") {
+        Some((chat, thread)) => (chat, Some(thread.trim().to_owned())),
+        None => (text, None),
+    };
+    let chat = events::normal(chat);
+    let known = chat.starts_with(['C', 'G', 'D', 'U', 'W'])
+        // A name of a room may look like an id, but for the digits.
+        && chat.contains(|c: char| c.is_ascii_digit())
+        && chat.chars().all(|c| c.is_ascii_alphanumeric());
+    match known {
+        true => Ok(Address { chat, thread }),
+        false => {
+            Err("a Slack target is channel:<C…> or user:<U…>, by id, never by name".to_owned())
+        }
+    }
+}
+
+/// How Slack's events come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// By our own WebSocket.
+    Socket,
+    /// By requests to our port.
+    Http,
+}
+
+/// What is to be acknowledged when a message is durable.
+#[derive(Debug)]
+enum Owed {
+    /// An envelope of this socket.
+    Envelope(SockId, String),
+    /// A request.
+    Hook(HookId),
+}
+
+/// Whose answer a request waits for.
+#[derive(Debug)]
+enum Job {
+    /// `auth.test` of the start.
+    Hello,
+    /// `auth.test` of a probe.
+    Probe(u64),
+    /// `apps.connections.open`.
+    Ticket,
+    /// `chat.postMessage`: the delivery.
+    Post(&'static str, String),
+    /// Whether a piece was posted before.
+    Look(Box<Outgoing>),
+    /// A conversation with a person, for a file.
+    Open(Box<Outgoing>),
+    /// An upload, file by file.
+    Upload(Box<Upload>),
+    /// An act.
+    Act(&'static str, u64),
+}
+
+/// Where an upload stands.
+#[derive(Debug)]
+struct Upload {
+    message: Outgoing,
+    /// Which attachment.
+    at: usize,
+    /// Files that Slack has: `{id, title}`.
+    files: Vec<Value>,
+    /// The last step is under way.
+    completing: bool,
+    /// The bytes of the present file are under way.
+    sending: bool,
+}
+
+/// One account.
+struct Slack {
+    account: Account,
+    mode: Mode,
+    bot: String,
+    app: String,
+    signing: String,
+    path: String,
+    api: String,
+    me: Option<Who>,
+    link: Link,
+    backoff: Backoff,
+    /// When to begin anew.
+    retry: Option<Time>,
+    /// Refused or stopped: nothing is begun.
+    resting: bool,
+    jobs: BTreeMap<ReqId, Job>,
+    rests: Rests,
+    owed: BTreeMap<u64, Owed>,
+    tokens: u64,
+}
+
+impl Slack {
+    fn new(account: &Account) -> Result<Self, String> {
+        let path = &account.path;
+        let mode = match account.text("mode").unwrap_or("socket") {
+            "socket" => Mode::Socket,
+            "http" => Mode::Http,
+            other => {
+                return Err(format!(
+                    "{path}.mode is \"{other}\"; this gateway has \"socket\" and \"http\": \
+                     openclaw config set {path}.mode socket"
+                ));
+            }
+        };
+        let need = |key: &str, what: &str| {
+            account.text(key).map(str::to_owned).ok_or_else(|| account.missing(key, what))
+        };
+        let bot = need("botToken", "the bot token, xoxb-…")?;
+        let mut app = String::new();
+        let mut signing = String::new();
+        match mode {
+            Mode::Socket => {
+                app = need("appToken", "the app-level token, xapp-…, scope connections:write")?;
+            }
+            Mode::Http => signing = need("signingSecret", "the app's signing secret")?,
+        }
+        for (key, token, prefix) in [("botToken", &bot, "xoxb-"), ("appToken", &app, "xapp-")] {
+            if !token.is_empty() && !token.starts_with(prefix) {
+                return Err(format!(
+                    "{path}.{key} does not begin with {prefix}: copy the right one from \
+                     api.slack.com/apps"
+                ));
+            }
+        }
+        let api = account.text("apiUrl").unwrap_or("https://slack.com/api");
+        Ok(Self {
+            mode,
+            bot,
+            app,
+            signing,
+            path: account.text("webhookPath").unwrap_or("/slack/events").to_owned(),
+            api: api.trim_end_matches('/').to_owned(),
+            me: None,
+            link: Link::default(),
+            backoff: Backoff::new(limits::SLACK_BACKOFF_MS, limits::SLACK_BACKOFF_MAX_MS),
+            retry: None,
+            resting: false,
+            jobs: BTreeMap::new(),
+            rests: Rests::default(),
+            owed: BTreeMap::new(),
+            tokens: 0,
+            account: account.clone(),
+        })
+    }
+
+    fn ask(&mut self, call: &Call, job: Job, out: &mut ChannelOut) {
+        let token = if matches!(job, Job::Ticket) { &self.app } else { &self.bot };
+        let req = out.http(call.request(&self.api, token));
+        self.jobs.insert(req, job);
+    }
+
+    /// Begins, or goes on where it stopped.
+    fn begin(&mut self, out: &mut ChannelOut) {
+        self.retry = None;
+        if self.me.is_none() {
+            let asked = self.jobs.values().any(|job| matches!(job, Job::Hello));
+            if !asked {
+                out.status(State::Connecting);
+                self.ask(&Call::new("auth.test"), Job::Hello, out);
+            }
+        } else if self.mode == Mode::Socket && self.link.wants_ticket() {
+            self.link.ticket = true;
+            if !self.link.is_live() {
+                out.status(State::Connecting);
+            }
+            self.ask(&Call::new("apps.connections.open"), Job::Ticket, out);
+        }
+    }
+
+    /// Something failed that a later try may mend.
+    fn wait(&mut self, now: Now, why: String, at_least_ms: u64, out: &mut ChannelOut) {
+        let pause = self.backoff.next_ms(out.random()).max(at_least_ms);
+        let until = now.time.after_ms(pause);
+        self.retry = Some(until);
+        // A second socket that does not come is no trouble as long as the first one lives.
+        if !self.link.is_live() {
+            out.status(State::Waiting { until, why });
+        }
+    }
+
+    fn refuse(&mut self, why: String, out: &mut ChannelOut) {
+        self.resting = true;
+        self.retry = None;
+        self.link.close_all(out);
+        out.status(State::Refused { why });
+    }
+
+    /// A step towards being connected failed.
+    fn begin_failed(&mut self, now: Now, method: &'static str, no: Refused, out: &mut ChannelOut) {
+        match no.error.as_deref() {
+            Some(error) if web::is_fatal(error) => self.refuse(web::refusal(method, error), out),
+            _ => {
+                let at_least = match no.failure.retry {
+                    super::Retry::After(ms) => ms,
+                    _ => 0,
+                };
+                self.wait(now, no.failure.what, at_least, out);
+            }
+        }
+    }
+
+    fn on_answer(&mut self, now: Now, job: Job, result: Answer, out: &mut ChannelOut) {
+        match job {
+            Job::Hello => match web::read("auth.test", result) {
+                Ok(document) => {
+                    self.known(&document, out);
+                    match self.mode {
+                        Mode::Socket => self.begin(out),
+                        Mode::Http => {
+                            self.backoff.reset();
+                            out.listen(&self.path);
+                            out.status(State::Connected);
+                        }
+                    }
+                }
+                Err(no) => self.begin_failed(now, "auth.test", no, out),
+            },
+            Job::Ticket => {
+                self.link.ticket = false;
+                match web::read("apps.connections.open", result) {
+                    Ok(document) => match document.get("url").and_then(Value::as_str) {
+                        Some(url) => self.link.open(now, url, out),
+                        None => self.wait(now, "Slack gave no address".to_owned(), 0, out),
+                    },
+                    Err(no) => self.begin_failed(now, "apps.connections.open", no, out),
+                }
+            }
+            Job::Probe(id) => out.probed(
+                id,
+                web::read("auth.test", result).map_err(|no| no.failure.what).map(|document| {
+                    let said = |key: &str| document.get(key).cloned().unwrap_or_default();
+                    json!({
+                        "bot": {"id": said("user_id"), "name": said("user")},
+                        "team": {"id": said("team_id"), "name": said("team")},
+                    })
+                }),
+            ),
+            Job::Post(method, id) => match self.heard(now, method, result) {
+                Ok(document) => {
+                    let ts = document.get("ts").or_else(|| document.get("message_ts"));
+                    let ts = ts.and_then(Value::as_str).map(str::to_owned);
+                    out.sent(&id, ts.into_iter().collect());
+                }
+                Err(failure) => out.send_failed(&id, failure),
+            },
+            Job::Look(message) => match self.heard(now, look_method(&message), result) {
+                Ok(document) => match web::found(&document, &message.nonce) {
+                    Some(ts) => out.sent(&message.id, vec![ts]),
+                    None => self.post(now, *message, out),
+                },
+                // Without the right to read, posting twice is better than losing an answer.
+                Err(Failure { retry: super::Retry::No, .. }) => self.post(now, *message, out),
+                Err(failure) => out.send_failed(&message.id, failure),
+            },
+            Job::Open(mut message) => match self.heard(now, OPEN, result) {
+                Ok(document) => {
+                    let id = document.get("channel").and_then(|it| it.get("id")?.as_str());
+                    match id {
+                        Some(id) => {
+                            message.to.chat = id.to_owned();
+                            self.post(now, *message, out);
+                        }
+                        None => {
+                            let what = "conversations.open: Slack named no conversation";
+                            out.send_failed(&message.id, Failure::permanent(what));
+                        }
+                    }
+                }
+                Err(failure) => out.send_failed(&message.id, failure),
+            },
+            Job::Upload(upload) => self.uploaded(now, *upload, result, out),
+            Job::Act(method, id) => {
+                let done = self.heard(now, method, result).map(|mut document| {
+                    if let Some(fields) = document.as_object_mut() {
+                        fields.remove("response_metadata");
+                    }
+                    document
+                });
+                // What is there already, or gone already, is as it was wanted.
+                out.acted(
+                    id,
+                    done.or_else(|failure| match DONE.iter().any(|it| failure.what.contains(it)) {
+                        true => Ok(json!({"ok": true})),
+                        false => Err(failure),
+                    }),
+                );
+            }
+        }
+    }
+
+    /// Reads an answer; a method that must wait rests, a fatal error is the queue's to report.
+    fn heard(&mut self, now: Now, method: &'static str, result: Answer) -> Result<Value, Failure> {
+        web::read(method, result).map_err(|no| {
+            if let super::Retry::After(ms) = no.failure.retry {
+                self.rests.rest(now.time, method, ms);
+            }
+            no.failure
+        })
+    }
+
+    fn known(&mut self, document: &Value, out: &mut ChannelOut) {
+        let said = |key: &str| document.get(key).and_then(Value::as_str).map(str::to_owned);
+        let who = Who {
+            user: said("user_id").unwrap_or_default(),
+            bot: said("bot_id"),
+            team: said("team_id").unwrap_or_default(),
+            name: said("user").unwrap_or_default(),
+        };
+        out.me(Me {
+            id: who.user.clone(),
+            name: who.name.clone(),
+            more: json!({"teamId": who.team, "team": said("team")}),
+        });
+        self.me = Some(who);
+    }
+
+    fn send(&mut self, now: Now, message: &Outgoing, out: &mut ChannelOut) {
+        if self.me.is_none() || self.resting {
+            out.send_failed(&message.id, Failure::later("not connected to Slack"));
+            return;
+        }
+        let private =
+            message.to.thread.as_deref().is_some_and(|it| it.starts_with(events::EPHEMERAL));
+        // What only one person saw is in no history, and a person's id is no conversation.
+        let findable = !private && message.to.chat.starts_with(['C', 'G', 'D']);
+        if message.again && findable {
+            let call = web::look(&message.to.chat, thread_of(message));
+            self.ask(&call, Job::Look(Box::new(message.clone())), out);
+        } else {
+            self.post(now, message.clone(), out);
+        }
+    }
+
+    fn post(&mut self, now: Now, message: Outgoing, out: &mut ChannelOut) {
+        if message.media.iter().any(|it| it.bytes.is_some()) {
+            self.upload(now, message, out);
+            return;
+        }
+        let thread = thread_of(&message).map(str::to_owned);
+        let unfurl =
+            (self.account.flag("unfurlLinks").unwrap_or(false), self.account.flag("unfurlMedia"));
+        let call = web::post(&message, thread.as_deref(), unfurl);
+        if let Some(ms) = self.rests.left(now.time, call.method) {
+            out.send_failed(&message.id, Failure::after(ms, "Slack asked for a pause"));
+            return;
+        }
+        self.ask(&call, Job::Post(call.method, message.id), out);
+    }
+
+    fn upload(&mut self, now: Now, message: Outgoing, out: &mut ChannelOut) {
+        if message.to.chat.starts_with(['U', 'W']) {
+            let call = Call::new(OPEN).with("users", &*message.to.chat);
+            self.ask(&call, Job::Open(Box::new(message)), out);
+            return;
+        }
+        let upload =
+            Upload { message, at: 0, files: Vec::new(), completing: false, sending: false };
+        self.next_file(now, upload, out);
+    }
+
+    /// Asks for a place for the next file, or gives all of them to the conversation.
+    fn next_file(&mut self, now: Now, mut upload: Upload, out: &mut ChannelOut) {
+        let media = &upload.message.media;
+        while media.get(upload.at).is_some_and(|it| it.bytes.is_none()) {
+            upload.at = upload.at.saturating_add(1);
+        }
+        upload.sending = false;
+        let call = match media.get(upload.at) {
+            Some(file) => {
+                let length = file.bytes.as_ref().map_or(0, |bytes| bytes.len());
+                Call::new(PLACE)
+                    .with("filename", if file.name.is_empty() { "file" } else { &*file.name })
+                    .with("length", length.to_string())
+            }
+            None => {
+                upload.completing = true;
+                Call::new(COMPLETE)
+                    .with("files", Value::Array(upload.files.clone()).to_string())
+                    .with("channel_id", &*upload.message.to.chat)
+                    .maybe("thread_ts", thread_of(&upload.message))
+                    .maybe("initial_comment", Some(&*upload.message.text).filter(|t| !t.is_empty()))
+            }
+        };
+        if let Some(ms) = self.rests.left(now.time, call.method) {
+            let failure = Failure::after(ms, "Slack asked for a pause");
+            out.send_failed(&upload.message.id, failure);
+            return;
+        }
+        self.ask(&call, Job::Upload(Box::new(upload)), out);
+    }
+
+    fn uploaded(&mut self, now: Now, mut upload: Upload, result: Answer, out: &mut ChannelOut) {
+        let id = upload.message.id.clone();
+        if upload.sending {
+            // The place for the bytes is no method: it answers 200 and a word.
+            match result {
+                Ok(answer) if answer.status == 200 => {
+                    upload.at = upload.at.saturating_add(1);
+                    self.next_file(now, upload, out);
+                }
+                Ok(answer) => {
+                    let what = format!("Slack's file server answers {}", answer.status);
+                    out.send_failed(&id, Failure::later(what));
+                }
+                Err(trouble) => out.send_failed(&id, Failure::later(trouble.what)),
+            }
+            return;
+        }
+        let method = if upload.completing { COMPLETE } else { PLACE };
+        let document = match self.heard(now, method, result) {
+            Ok(document) => document,
+            Err(failure) => {
+                out.send_failed(&id, failure);
+                return;
+            }
+        };
+        if upload.completing {
+            out.sent(&id, shared(&document));
+            return;
+        }
+        let said = |key: &str| document.get(key).and_then(Value::as_str);
+        let file = upload.message.media.get(upload.at);
+        let (Some(url), Some(file_id), Some(file)) = (said("upload_url"), said("file_id"), file)
+        else {
+            out.send_failed(&id, Failure::later(format!("{PLACE}: no place for the file")));
+            return;
+        };
+        let name = if file.name.is_empty() { "file" } else { &*file.name };
+        upload.files.push(json!({"id": file_id, "title": name}));
+        let mut request =
+            super::HttpRequest::new("POST", url).header("Content-Type", "application/octet-stream");
+        request.body = file.bytes.as_ref().map(|bytes| bytes.to_vec()).unwrap_or_default();
+        request.timeout_ms = limits::SLACK_UPLOAD_MS;
+        upload.sending = true;
+        let req = out.http(request);
+        self.jobs.insert(req, Job::Upload(Box::new(upload)));
+    }
+
+    fn act(&mut self, now: Now, id: u64, act: &Act, out: &mut ChannelOut) {
+        let (call, group) = match web::act(act) {
+            Ok(found) => found,
+            Err(failure) => return out.acted(id, Err(failure)),
+        };
+        if self.account.flag(&format!("actions.{group}")) == Some(false) {
+            let path = &self.account.path;
+            let what = format!("{path}.actions.{group} is false: openclaw config set it to true");
+            return out.acted(id, Err(Failure::permanent(what)));
+        }
+        if self.resting || self.me.is_none() {
+            return out.acted(id, Err(Failure::later("not connected to Slack")));
+        }
+        if let Some(ms) = self.rests.left(now.time, call.method) {
+            return out.acted(id, Err(Failure::after(ms, "Slack asked for a pause")));
+        }
+        self.ask(&call, Job::Act(call.method, id), out);
+    }
+
+    /// Gives up what a payload says, and says what is owed for it; `None` when it says nothing.
+    fn take(&mut self, kind: &str, payload: &Value, id: &str) -> Option<Inbound> {
+        let me = self.me.as_ref()?;
+        match kind {
+            "events_api" => events::event(&self.account, me, &self.bot, payload),
+            "slash_commands" => events::command(&self.account, payload, id),
+            "interactive" => events::action(payload, id),
+            _ => None,
+        }
+    }
+
+    fn give_up(&mut self, mut message: Inbound, owed: Owed, out: &mut ChannelOut) {
+        // Messages are settled in the turn in which they are given up: this never grows.
+        debug_assert!(self.owed.len() <= limits::CHANNEL_MEDIA);
+        self.tokens = self.tokens.wrapping_add(1);
+        message.token = self.tokens;
+        self.owed.insert(self.tokens, owed);
+        out.inbound(message);
+    }
+
+    fn accepted(&mut self, token: u64, kept: bool, out: &mut ChannelOut) {
+        match self.owed.remove(&token) {
+            Some(Owed::Envelope(sock, id)) if kept => socket::acknowledge(sock, &id, out),
+            Some(Owed::Hook(hook)) => match kept {
+                true => out.answer(hook, 200, "text/plain", Vec::new()),
+                false => out.answer(hook, 503, "text/plain", Vec::new()),
+            },
+            _ => {}
+        }
+    }
+
+    fn on_hook(&mut self, now: Now, hook: HookId, request: &HookRequest, out: &mut ChannelOut) {
+        let header = |name: &str| request.headers.only(name).unwrap_or_default();
+        let (at, sign) = (header("x-slack-request-timestamp"), header("x-slack-signature"));
+        if request.method != "POST" {
+            return out.answer(hook, 405, "text/plain", b"POST only".to_vec());
+        }
+        if !web::is_signed(&self.signing, now, at, sign, &request.body) {
+            out.log(log::Level::Warn, "a request without Slack's signature was refused");
+            return out.answer(hook, 401, "text/plain", b"not signed by Slack".to_vec());
+        }
+        let form = header("content-type").starts_with("application/x-www-form-urlencoded");
+        let (kind, payload) = match form {
+            true => posted(&request.body),
+            false => ("events_api", serde_json::from_slice(&request.body).ok()),
+        };
+        let Some(payload) = payload else {
+            return out.answer(hook, 400, "text/plain", b"not understood".to_vec());
+        };
+        if let Some(challenge) = payload.get("challenge").and_then(Value::as_str) {
+            return out.answer(hook, 200, "text/plain", challenge.as_bytes().to_vec());
+        }
+        match self.take(kind, &payload, "hook") {
+            Some(message) => self.give_up(message, Owed::Hook(hook), out),
+            None => out.answer(hook, 200, "text/plain", Vec::new()),
+        }
+    }
+
+    fn on_told(&mut self, now: Now, told: Told, out: &mut ChannelOut) {
+        match told {
+            Told::Nothing => {}
+            Told::Live => {
+                self.backoff.reset();
+                self.retry = None;
+                out.status(State::Connected);
+            }
+            // The present socket will end: its successor comes first.
+            Told::Renew => self.begin(out),
+            Told::Lost(why) => self.wait(now, why, 0, out),
+            Told::Hopeless(why) => self.refuse(why, out),
+            Told::Envelope { sock, id, kind, payload } => match self.take(&kind, &payload, &id) {
+                Some(message) => self.give_up(message, Owed::Envelope(sock, id), out),
+                None => socket::acknowledge(sock, &id, out),
+            },
+        }
+    }
+}
+
+type Answer = Result<super::Answered, super::Trouble>;
+
+const OPEN: &str = "conversations.open";
+const PLACE: &str = "files.getUploadURLExternal";
+const COMPLETE: &str = "files.completeUploadExternal";
+
+/// Errors that say that nothing was left to do.
+const DONE: [&str; 3] = ["already_reacted", "no_reaction", "already_pinned"];
+
+/// The thread of a piece: its own, or the one that its answer opens.
+fn thread_of(message: &Outgoing) -> Option<&str> {
+    let own = message.to.thread.as_deref();
+    own.or_else(|| message.reply_to.as_deref().map(|id| id.rsplit(':').next().unwrap_or(id)))
+        .filter(|thread| thread.starts_with(events::EPHEMERAL) || thread.contains('.'))
+}
+
+fn look_method(message: &Outgoing) -> &'static str {
+    web::look(&message.to.chat, thread_of(message)).method
+}
+
+/// The messages by which files were shared.
+fn shared(document: &Value) -> Vec<String> {
+    let files = document.get("files").and_then(Value::as_array).map(Vec::as_slice);
+    let first = files.unwrap_or_default().first();
+    let Some(shares) = first.and_then(|file| file.get("shares")?.as_object()) else {
+        return Vec::new();
+    };
+    shares
+        .values()
+        .filter_map(Value::as_object)
+        .flat_map(|rooms| rooms.values())
+        .filter_map(|list| list.get(0)?.get("ts")?.as_str().map(str::to_owned))
+        .collect()
+}
+
+/// A form: a slash command, or `payload=` of a pressed button.
+fn posted(body: &[u8]) -> (&'static str, Option<Value>) {
+    let Ok(text) = std::str::from_utf8(body) else { return ("", None) };
+    if let Some(payload) = query_value(text, "payload") {
+        return ("interactive", serde_json::from_str(&payload).ok());
+    }
+    let pairs = crate::wire::url::query_pairs(text);
+    let fields = |pairs: Vec<(String, String)>| {
+        Value::Object(pairs.into_iter().map(|(key, value)| (key, Value::String(value))).collect())
+    };
+    ("slash_commands", pairs.map(fields))
+}
+
+impl Channel for Slack {
+    fn on(&mut self, now: Now, input: ChannelInput<'_>, out: &mut ChannelOut) {
+        match input {
+            ChannelInput::Start => {
+                self.resting = false;
+                self.begin(out);
+            }
+            ChannelInput::Stop => {
+                self.resting = true;
+                self.retry = None;
+                for req in std::mem::take(&mut self.jobs).into_keys() {
+                    out.cancel(req);
+                }
+                self.link.close_all(out);
+                out.status(State::Stopped);
+            }
+            ChannelInput::Wake => {
+                let told = self.link.wake(now, out);
+                self.on_told(now, told, out);
+                if self.retry.is_some_and(|retry| retry <= now.time) && !self.resting {
+                    self.begin(out);
+                }
+            }
+            ChannelInput::Configured(account) => self.account = account.clone(),
+            ChannelInput::Http { req, result } => {
+                if let Some(job) = self.jobs.remove(&req) {
+                    self.on_answer(now, job, result, out);
+                }
+            }
+            ChannelInput::Text { sock, text } => {
+                let told = self.link.text(now, sock, &text, out);
+                self.on_told(now, told, out);
+            }
+            ChannelInput::Failed { sock, trouble } => {
+                let told = self.link.failed(sock, &trouble);
+                self.on_told(now, told, out);
+            }
+            ChannelInput::Closed { sock, gone } => {
+                let told = self.link.closed(sock, &gone);
+                self.on_told(now, told, out);
+            }
+            ChannelInput::Pong { sock } => self.link.pong(now, sock),
+            ChannelInput::Hook { hook, request } => self.on_hook(now, hook, request, out),
+            ChannelInput::Accepted { token, kept } => self.accepted(token, kept, out),
+            ChannelInput::Send(message) => self.send(now, message, out),
+            ChannelInput::Act { id, act } => self.act(now, id, act, out),
+            ChannelInput::Probe { id } => {
+                self.ask(&Call::new("auth.test"), Job::Probe(id), out);
+            }
+            ChannelInput::Opened { .. } | ChannelInput::Bytes { .. } => {}
+            ChannelInput::Binary { .. } => {}
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        [self.retry, self.link.deadline()].into_iter().flatten().min()
+    }
+}

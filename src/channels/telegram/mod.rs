@@ -1,0 +1,771 @@
+//! Telegram: the Bot API, by long poll or webhook.
+//!
+//! ```text
+//!   Start --> getMe --> [poll]    deleteWebhook --> getUpdates(offset) <----------------+
+//!                |                                       | updates, in order            |
+//!                |                     getFile (of a file) --> inbound --> all settled -+
+//!                |                                             offset kept, then asked on
+//!                +----> [webhook] setWebhook --> requests with our secret --> inbound --> 200
+//!   Send --> sendMessage (HTML), sendPhoto, ... --> sent with the message's number
+//! ```
+//!
+//! * One poller a token: nothing else ever calls `getUpdates`. Where Telegram says 409, another
+//!   program polls; ours closes, waits out the other's window ([`limits::TELEGRAM_CONFLICT_MS`])
+//!   and opens again. A probe asks `getMe`, which disturbs nobody.
+//! * The offset moves on when every message before it is durable, is kept before it is shown to
+//!   Telegram, and so no update is lost or, with the journal's memory, answered twice.
+//! * What the disk refused is not acknowledged: polling goes on from there after a pause, and a
+//!   webhook is told 503.
+//! * A chat that was told to wait (429) is left alone for that long.
+//! * The Bot API has no idempotency key and shows a bot no history: a piece whose answer got lost
+//!   is sent again, since a reply too many is better than none.
+//!
+//! Source: core.telegram.org/bots/api.
+
+mod api;
+mod updates;
+
+#[cfg(test)]
+mod telegram_tests;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde_json::{Value, json};
+
+use super::{
+    Account, Act, Address, Answered, Backoff, Caps, Channel, ChannelInput, ChannelOut, ChatKind,
+    Failure, HookId, HookRequest, Inbound, Kind, Me, Outgoing, ReqId, Retry, State, Trouble, text,
+};
+use crate::driver::{Now, Time};
+use crate::limits;
+use crate::wire::hash::constant_time_eq_digest;
+use api::{Call, Style};
+use updates::{Update, Who};
+
+/// The row of [`super::KINDS`].
+pub static KIND: Kind = Kind {
+    id: "telegram",
+    label: "Telegram",
+    detail: "Telegram Bot",
+    prefixes: &["tg"],
+    caps: Caps {
+        direct: true,
+        group: true,
+        threads: true,
+        reply: true,
+        reactions: true,
+        edit: true,
+        delete: true,
+        typing: true,
+        media: true,
+        polls: true,
+        buttons: true,
+        native_commands: true,
+    },
+    text_limit: 4096,
+    length: text::utf16,
+    render: text::html,
+    live_keys: &["capabilities", "linkPreview"],
+    not_inherited: &["botToken", "tokenFile", "webhookUrl", "webhookSecret", "webhookPath"],
+    file_keys: &[("tokenFile", "botToken")],
+    env_keys: &[("botToken", "TELEGRAM_BOT_TOKEN")],
+    credentials: &["botToken"],
+    build: |account| Telegram::new(account).map(|it| Box::new(it) as Box<dyn Channel>),
+    target,
+    normal,
+    group: updates::rules,
+};
+
+/// `123`, `-100123`, `-100123:topic:42`, `@channel`.
+fn target(text: &str) -> Result<Address, String> {
+    let text = text.trim();
+    let text = ["telegram:", "tg:", "group:", "user:"]
+        .iter()
+        .fold(text, |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
+    let (chat, thread) = match text.split_once(":topic:").or_else(|| text.split_once(':')) {
+        Some((chat, topic)) => (chat, Some(topic.to_owned())),
+        None => (text, None),
+    };
+    let name =
+        |text: &str| text.len() > 4 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let known = chat.parse::<i64>().is_ok() || chat.strip_prefix('@').is_some_and(name);
+    let topic = thread.as_deref().is_none_or(|topic| topic.parse::<u32>().is_ok());
+    match known && topic {
+        true => Ok(Address { chat: chat.to_owned(), thread }),
+        false => Err("a Telegram target is a numeric chat id, with :topic:<n> for a topic, or \
+                      @channel"
+            .to_owned()),
+    }
+}
+
+/// A number without prefix; names keep their `@`, lower case.
+fn normal(id: &str) -> String {
+    let id = id.trim();
+    let id = id.strip_prefix("telegram:").or_else(|| id.strip_prefix("tg:")).unwrap_or(id);
+    id.to_ascii_lowercase()
+}
+
+/// Whose answer a request waits for.
+#[derive(Debug)]
+enum Job {
+    /// `getMe` of the start.
+    Hello,
+    /// `deleteWebhook` before the first poll.
+    Clear,
+    /// `setWebhook`.
+    Hook,
+    /// `getUpdates`.
+    Poll,
+    /// `getFile` of the update in front.
+    File,
+    /// `setMyCommands`: the menu's digest.
+    Menu(String),
+    /// An answered button: nobody waits.
+    Nothing,
+    /// A probe.
+    Probe(u64),
+    /// A piece, call by call.
+    Send(Box<Sending>),
+    /// An act.
+    Act(u64),
+}
+
+/// A piece on its way.
+#[derive(Debug)]
+struct Sending {
+    id: String,
+    /// The chat, for its pauses.
+    chat: String,
+    /// The text without markup, for when Telegram does not understand ours.
+    plain: String,
+    calls: VecDeque<Call>,
+    /// Numbers of what was sent.
+    sent: Vec<String>,
+}
+
+/// An update that is not settled yet.
+#[derive(Debug)]
+enum Step {
+    /// Waits for its turn.
+    Waiting,
+    /// Its file is looked up.
+    Looking,
+    /// Given up under this token.
+    Given(u64),
+    /// Settled, or nothing for us; false when the disk refused it.
+    Done(bool),
+}
+
+/// One update of a poll, or of a request.
+#[derive(Debug)]
+struct Pending {
+    number: i64,
+    update: Option<Update>,
+    step: Step,
+    hook: Option<HookId>,
+}
+
+/// One account.
+struct Telegram {
+    account: Account,
+    token: String,
+    root: String,
+    hook: Option<(String, String, String)>,
+    me: Option<Who>,
+    backoff: Backoff,
+    retry: Option<Time>,
+    resting: bool,
+    cleared: bool,
+    offset: i64,
+    /// Digest of the menu that Telegram has.
+    menu: Option<String>,
+    polling: Option<ReqId>,
+    queue: VecDeque<Pending>,
+    jobs: BTreeMap<ReqId, Job>,
+    /// Chats that must rest.
+    rests: BTreeMap<String, Time>,
+    tokens: u64,
+}
+
+impl Telegram {
+    fn new(account: &Account) -> Result<Self, String> {
+        let token = account
+            .text("botToken")
+            .ok_or_else(|| account.missing("botToken", "the token from @BotFather"))?;
+        let path = &account.path;
+        let shaped = token.split_once(':').is_some_and(|(id, rest)| {
+            id.bytes().all(|byte| byte.is_ascii_digit())
+                && !id.is_empty()
+                && rest.len() >= 8
+                && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        });
+        if !shaped {
+            return Err(format!(
+                "{path}.botToken does not look like a bot token (123456:ABC…): take it from \
+                 @BotFather"
+            ));
+        }
+        let hook = match account.text("webhookUrl") {
+            None => None,
+            Some(url) => {
+                let secret = account.text("webhookSecret").ok_or_else(|| {
+                    account.missing("webhookSecret", "it proves that a request is Telegram's")
+                })?;
+                let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+                if secret.len() > 256 || !secret.bytes().all(allowed) {
+                    return Err(format!(
+                        "{path}.webhookSecret may have A-Z, a-z, 0-9, _ and -, at most 256 of them"
+                    ));
+                }
+                let at = account.text("webhookPath").unwrap_or("/telegram-webhook");
+                Some((url.to_owned(), secret.to_owned(), at.to_owned()))
+            }
+        };
+        let root = account.text("apiRoot").unwrap_or("https://api.telegram.org");
+        // An offset counts for the bot it came from, and for no other.
+        let bot = token.split(':').next().unwrap_or_default();
+        let kept = account.kept.get("bot").and_then(Value::as_str) == Some(bot);
+        let offset = account.kept.get("offset").and_then(Value::as_i64).filter(|_| kept);
+        let menu = account.kept.get("menu").and_then(Value::as_str).filter(|_| kept);
+        Ok(Self {
+            token: token.to_owned(),
+            root: root.trim_end_matches('/').to_owned(),
+            hook,
+            me: None,
+            backoff: Backoff::new(limits::TELEGRAM_BACKOFF_MS, limits::TELEGRAM_BACKOFF_MAX_MS),
+            retry: None,
+            resting: false,
+            cleared: false,
+            offset: offset.unwrap_or(0),
+            menu: menu.map(str::to_owned),
+            polling: None,
+            queue: VecDeque::new(),
+            jobs: BTreeMap::new(),
+            rests: BTreeMap::new(),
+            tokens: 0,
+            account: account.clone(),
+        })
+    }
+
+    fn ask(&mut self, call: &Call, job: Job, out: &mut ChannelOut) -> ReqId {
+        let mut request = call.request(&self.root, &self.token, out.random());
+        if matches!(job, Job::Poll) {
+            request.timeout_ms = limits::TELEGRAM_POLL_S
+                .saturating_mul(1000)
+                .saturating_add(limits::TELEGRAM_POLL_GRACE_MS);
+            request.max_bytes = limits::TELEGRAM_POLL_ANSWER;
+        }
+        request.proxy = self.account.text("proxy").map(str::to_owned);
+        let req = out.http(request);
+        self.jobs.insert(req, job);
+        req
+    }
+
+    /// Begins, or goes on where it stopped.
+    fn begin(&mut self, out: &mut ChannelOut) {
+        self.retry = None;
+        let busy = |job: &Job| matches!(job, Job::Hello | Job::Clear | Job::Hook);
+        if self.resting || self.jobs.values().any(busy) {
+            return;
+        }
+        if self.me.is_none() {
+            out.status(State::Connecting);
+            self.ask(&Call::new("getMe", json!({})), Job::Hello, out);
+        } else if !self.cleared {
+            let call = match &self.hook {
+                None => Call::new("deleteWebhook", json!({"drop_pending_updates": false})),
+                Some((url, secret, _)) => Call::new(
+                    "setWebhook",
+                    json!({"url": url, "secret_token": secret, "allowed_updates": updates::WANTED}),
+                ),
+            };
+            let job = if self.hook.is_none() { Job::Clear } else { Job::Hook };
+            self.ask(&call, job, out);
+        } else {
+            self.poll(out);
+        }
+    }
+
+    fn poll(&mut self, out: &mut ChannelOut) {
+        let ready = self.hook.is_none() && self.polling.is_none() && self.queue.is_empty();
+        if !ready || self.resting || self.retry.is_some() {
+            return;
+        }
+        let call = Call::new(
+            "getUpdates",
+            json!({
+                "offset": self.offset,
+                "timeout": limits::TELEGRAM_POLL_S,
+                "limit": limits::TELEGRAM_UPDATES,
+                "allowed_updates": updates::WANTED,
+            }),
+        );
+        self.polling = Some(self.ask(&call, Job::Poll, out));
+    }
+
+    fn wait(&mut self, now: Now, why: String, at_least_ms: u64, out: &mut ChannelOut) {
+        let pause = self.backoff.next_ms(out.random()).max(at_least_ms);
+        let until = now.time.after_ms(pause);
+        self.retry = Some(until);
+        out.status(State::Waiting { until, why });
+    }
+
+    /// A step towards being connected, or a poll, failed.
+    fn begin_failed(&mut self, now: Now, no: api::Refused, out: &mut ChannelOut) {
+        match no.code {
+            401 | 403 | 404 => {
+                self.resting = true;
+                out.status(State::Refused { why: no.failure.what });
+            }
+            409 => {
+                // A webhook that somebody set meanwhile is a 409 as well.
+                self.cleared = false;
+                let why = format!("another program takes this bot's messages: {}", no.failure.what);
+                self.wait(now, why, limits::TELEGRAM_CONFLICT_MS, out);
+            }
+            _ => {
+                let at_least = match no.failure.retry {
+                    Retry::After(ms) => ms,
+                    _ => 0,
+                };
+                self.wait(now, no.failure.what, at_least, out);
+            }
+        }
+    }
+
+    fn on_answer(&mut self, now: Now, job: Job, result: Answer, out: &mut ChannelOut) {
+        match job {
+            Job::Hello => match api::read("getMe", result) {
+                Ok(user) => {
+                    self.known(&user, out);
+                    self.begin(out);
+                }
+                Err(no) => self.begin_failed(now, no, out),
+            },
+            Job::Clear | Job::Hook => {
+                let by_hook = matches!(job, Job::Hook);
+                let method = if by_hook { "setWebhook" } else { "deleteWebhook" };
+                match api::read(method, result) {
+                    Ok(_) => {
+                        self.cleared = true;
+                        if let Some((_, _, path)) = &self.hook {
+                            out.listen(path);
+                            self.backoff.reset();
+                        }
+                        out.status(State::Connected);
+                        self.show_menu(out);
+                        self.poll(out);
+                    }
+                    Err(no) => self.begin_failed(now, no, out),
+                }
+            }
+            Job::Poll => {
+                self.polling = None;
+                match api::read("getUpdates", result) {
+                    Ok(list) => self.polled(now, &list, out),
+                    Err(no) => self.begin_failed(now, no, out),
+                }
+            }
+            Job::File => {
+                self.looked_up(result, out);
+                self.advance(now, out);
+            }
+            Job::Menu(digest) => match api::read("setMyCommands", result) {
+                Ok(_) => {
+                    self.menu = Some(digest);
+                    self.keep(out);
+                }
+                // Without a menu the commands still work.
+                Err(no) => out.log(log::Level::Warn, no.failure.what),
+            },
+            Job::Nothing => {}
+            Job::Probe(id) => out.probed(
+                id,
+                api::read("getMe", result).map_err(|no| no.failure.what).map(|user| {
+                    let said = |key: &str| user.get(key).cloned().unwrap_or_default();
+                    let groups = user.get("can_read_all_group_messages").cloned();
+                    json!({"bot": {
+                        "id": said("id"),
+                        "username": said("username"),
+                        "canReadAllGroupMessages": groups.unwrap_or_default(),
+                    }})
+                }),
+            ),
+            Job::Send(sending) => self.went(now, *sending, result, out),
+            Job::Act(id) => {
+                let result = api::read("telegram", result).map_err(|no| no.failure);
+                out.acted(
+                    id,
+                    match result {
+                        Err(failure) if failure.what.contains("message is not modified") => {
+                            Ok(json!({"ok": true}))
+                        }
+                        Ok(done) => Ok(acted(&done)),
+                        Err(failure) => Err(failure),
+                    },
+                );
+            }
+        }
+    }
+
+    fn known(&mut self, user: &Value, out: &mut ChannelOut) {
+        let id = user.get("id").and_then(Value::as_i64).unwrap_or_default();
+        let username = user.get("username").and_then(Value::as_str).unwrap_or_default();
+        out.me(Me {
+            id: id.to_string(),
+            name: username.to_owned(),
+            more: json!({"username": username}),
+        });
+        self.me = Some(Who { id, username: username.to_owned() });
+    }
+
+    /// The commands in Telegram's own menu, when they are not there yet.
+    fn show_menu(&mut self, out: &mut ChannelOut) {
+        if self.account.get("commands.native").and_then(Value::as_bool) == Some(false) {
+            return;
+        }
+        let own = super::menu::COMMANDS
+            .iter()
+            .map(|(name, about)| json!({"command": name, "description": about}));
+        let more = self.account.get("customCommands").and_then(Value::as_array);
+        let more = more.map(Vec::as_slice).unwrap_or_default().iter().filter_map(|command| {
+            let name = command.get("command")?.as_str()?.trim_start_matches('/').to_lowercase();
+            let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            let known = !name.is_empty() && name.len() <= 32 && name.chars().all(fits);
+            let about = command.get("description")?.as_str()?;
+            known.then(|| json!({"command": name, "description": about}))
+        });
+        let list: Vec<Value> = own.chain(more).take(limits::TELEGRAM_COMMANDS).collect();
+        let list = Value::Array(list);
+        let digest =
+            crate::wire::hash::hex(&crate::wire::hash::sha256(list.to_string().as_bytes()));
+        if self.menu.as_ref() != Some(&digest) {
+            self.ask(
+                &Call::new("setMyCommands", json!({"commands": list})),
+                Job::Menu(digest),
+                out,
+            );
+        }
+    }
+
+    fn keep(&self, out: &mut ChannelOut) {
+        let bot = self.token.split(':').next().unwrap_or_default();
+        out.keep(json!({"bot": bot, "offset": self.offset, "menu": self.menu}));
+    }
+
+    fn polled(&mut self, now: Now, list: &Value, out: &mut ChannelOut) {
+        self.backoff.reset();
+        let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        for update in list {
+            // Without a number it could never be acknowledged.
+            let Some(number) = update.get("update_id").and_then(Value::as_i64) else { continue };
+            self.enqueue(number, update, None);
+        }
+        self.advance(now, out);
+    }
+
+    fn enqueue(&mut self, number: i64, update: &Value, hook: Option<HookId>) {
+        let me = self.me.clone().unwrap_or_default();
+        let update = updates::read(&self.account, &me, update);
+        self.queue.push_back(Pending { number, update, step: Step::Waiting, hook });
+    }
+
+    /// Goes through the queue in order as far as it can, settles it when all of it is done, and
+    /// polls on.
+    fn advance(&mut self, now: Now, out: &mut ChannelOut) {
+        for at in 0..self.queue.len() {
+            let Some(pending) = self.queue.get_mut(at) else { break };
+            match pending.step {
+                Step::Looking => return,
+                Step::Given(_) | Step::Done(_) => {}
+                Step::Waiting => {
+                    let Some(update) = pending.update.as_mut() else {
+                        pending.step = Step::Done(true);
+                        continue;
+                    };
+                    if let Some(file) = update.file.as_ref() {
+                        let call = Call::new("getFile", json!({"file_id": file.id}));
+                        pending.step = Step::Looking;
+                        self.ask(&call, Job::File, out);
+                        return;
+                    }
+                    self.tokens = self.tokens.wrapping_add(1);
+                    let mut message: Inbound = std::mem::take(&mut update.message);
+                    message.token = self.tokens;
+                    pending.step = Step::Given(self.tokens);
+                    out.inbound(message);
+                }
+            }
+        }
+        if self.queue.iter().all(|pending| matches!(pending.step, Step::Done(_))) {
+            self.settle(now, out);
+        }
+    }
+
+    /// The file of an update, or a word in its place.
+    fn looked_up(&mut self, result: Answer, out: &mut ChannelOut) {
+        let waits = |pending: &&mut Pending| matches!(pending.step, Step::Looking);
+        let Some(pending) = self.queue.iter_mut().find(waits) else { return };
+        pending.step = Step::Waiting;
+        let Some(update) = pending.update.as_mut() else { return };
+        let Some(file) = update.file.take() else { return };
+        match api::read("getFile", result) {
+            Ok(found) => {
+                let path = found.get("file_path").and_then(Value::as_str).unwrap_or_default();
+                let mut media = file.media;
+                media.url = format!("{}/file/bot{}/{path}", self.root, self.token);
+                update.message.media.push(media);
+            }
+            Err(no) => {
+                // The Bot API gives no file over 20 MB. The words of the message still count.
+                let what = no.failure.what;
+                out.log(log::Level::Warn, format!("a file could not be looked up: {what}"));
+                let note = "[a file came with this that could not be fetched]";
+                let text = &mut update.message.text;
+                if !text.is_empty() {
+                    text.push('\n');
+                }
+                text.push_str(note);
+            }
+        }
+    }
+
+    fn accepted(&mut self, now: Now, token: u64, kept: bool, out: &mut ChannelOut) {
+        let given = |it: &&mut Pending| matches!(it.step, Step::Given(own) if own == token);
+        let Some(pending) = self.queue.iter_mut().find(given) else { return };
+        pending.step = Step::Done(kept);
+        let callback = pending.update.take().and_then(|update| update.callback);
+        if let Some(id) = callback.filter(|_| kept) {
+            let call = Call::new("answerCallbackQuery", json!({"callback_query_id": id}));
+            self.ask(&call, Job::Nothing, out);
+        }
+        self.advance(now, out);
+    }
+
+    /// Everything in the queue is done: acknowledges as much as is durable.
+    fn settle(&mut self, now: Now, out: &mut ChannelOut) {
+        let mut refused = false;
+        let before = self.offset;
+        for pending in std::mem::take(&mut self.queue) {
+            let kept = matches!(pending.step, Step::Done(true));
+            match pending.hook {
+                Some(hook) if kept => out.answer(hook, 200, "text/plain", Vec::new()),
+                Some(hook) => out.answer(hook, 503, "text/plain", Vec::new()),
+                None => {
+                    refused |= !kept;
+                    if !refused {
+                        self.offset = self.offset.max(pending.number.saturating_add(1));
+                    }
+                }
+            }
+        }
+        if self.offset != before {
+            self.keep(out);
+        }
+        if refused {
+            let why = "a message could not be kept: the disk of the state directory refused it";
+            self.wait(now, why.to_owned(), 0, out);
+            return;
+        }
+        if self.cleared && self.hook.is_none() && self.retry.is_none() && !self.resting {
+            out.status(State::Connected);
+        }
+        self.poll(out);
+    }
+
+    fn on_hook(&mut self, now: Now, hook: HookId, request: &HookRequest, out: &mut ChannelOut) {
+        let Some((_, secret, _)) = &self.hook else {
+            return out.answer(hook, 404, "text/plain", Vec::new());
+        };
+        let shown = request.headers.only("x-telegram-bot-api-secret-token").unwrap_or_default();
+        if request.method != "POST" {
+            return out.answer(hook, 405, "text/plain", b"POST only".to_vec());
+        }
+        if !constant_time_eq_digest(secret.as_bytes(), shown.as_bytes()) {
+            out.log(log::Level::Warn, "a request without the webhook's secret was refused");
+            return out.answer(hook, 401, "text/plain", b"not sent by Telegram".to_vec());
+        }
+        let update: Option<Value> = serde_json::from_slice(&request.body).ok();
+        let number = update.as_ref().and_then(|update| update.get("update_id")?.as_i64());
+        let (Some(update), Some(number)) = (update, number) else {
+            return out.answer(hook, 400, "text/plain", b"no update".to_vec());
+        };
+        if self.queue.len() >= limits::TELEGRAM_UPDATES {
+            return out.answer(hook, 503, "text/plain", Vec::new());
+        }
+        self.enqueue(number, &update, Some(hook));
+        self.advance(now, out);
+    }
+
+    fn send(&mut self, now: Now, message: &Outgoing, out: &mut ChannelOut) {
+        if self.me.is_none() || self.resting {
+            out.send_failed(&message.id, Failure::later("not connected to Telegram"));
+            return;
+        }
+        if self.account.flag("actions.sendMessage") == Some(false) {
+            let what = format!("{}.actions.sendMessage is false", self.account.path);
+            return out.send_failed(&message.id, Failure::permanent(what));
+        }
+        let kind = match message.to.chat.starts_with(['-', '@']) {
+            true => ChatKind::Group,
+            false => ChatKind::Direct,
+        };
+        let style = Style {
+            no_preview: self.account.flag("linkPreview") == Some(false),
+            buttons: updates::buttons(&self.account, kind),
+        };
+        let sending = Sending {
+            id: message.id.clone(),
+            chat: message.to.chat.clone(),
+            plain: message.plain.clone(),
+            calls: api::send(message, style).into(),
+            sent: Vec::new(),
+        };
+        self.next_call(now, sending, out);
+    }
+
+    fn next_call(&mut self, now: Now, sending: Sending, out: &mut ChannelOut) {
+        let Some(call) = sending.calls.front().cloned() else {
+            return out.sent(&sending.id, sending.sent);
+        };
+        if let Some(until) = self.rests.get(&sending.chat).filter(|until| **until > now.time) {
+            let left = until.ms_since(now.time).max(1);
+            let failure = Failure::after(left, "Telegram asked for a pause in this chat");
+            return out.send_failed(&sending.id, failure);
+        }
+        self.ask(&call, Job::Send(Box::new(sending)), out);
+    }
+
+    fn went(&mut self, now: Now, mut sending: Sending, result: Answer, out: &mut ChannelOut) {
+        let method = sending.calls.front().map_or("send", |call| call.method);
+        match api::read(method, result) {
+            Ok(message) => {
+                let number = message.get("message_id").and_then(Value::as_i64);
+                let chat = message.get("chat").and_then(|chat| chat.get("id")?.as_i64());
+                if let Some(number) = number {
+                    let chat = chat.map_or_else(|| sending.chat.clone(), |chat| chat.to_string());
+                    sending.sent.push(format!("{chat}:{number}"));
+                }
+                sending.calls.pop_front();
+                self.next_call(now, sending, out);
+            }
+            Err(no) => {
+                if let Retry::After(ms) = no.failure.retry {
+                    self.rests.retain(|_, until| *until > now.time);
+                    if self.rests.len() < limits::TELEGRAM_RESTS {
+                        self.rests.insert(sending.chat.clone(), now.time.after_ms(ms));
+                    }
+                }
+                if no.code == 400 && mended(&mut sending, &no.failure.what) {
+                    return self.next_call(now, sending, out);
+                }
+                // Part of it arrived: sending all of it again would say that part twice.
+                if !sending.sent.is_empty() && no.failure.retry == Retry::No {
+                    out.log(log::Level::Warn, no.failure.what);
+                    return out.sent(&sending.id, sending.sent);
+                }
+                out.send_failed(&sending.id, no.failure);
+            }
+        }
+    }
+
+    fn act(&mut self, now: Now, id: u64, act: &Act, out: &mut ChannelOut) {
+        let (call, group) = match api::act(act) {
+            Ok(found) => found,
+            Err(failure) => return out.acted(id, Err(failure)),
+        };
+        let off = |key: &str| self.account.flag(&format!("actions.{key}")) == Some(false);
+        if off(group) || group == "poll" && off("sendMessage") {
+            let what = format!("{}.actions.{group} is false", self.account.path);
+            return out.acted(id, Err(Failure::permanent(what)));
+        }
+        if self.me.is_none() || self.resting {
+            return out.acted(id, Err(Failure::later("not connected to Telegram")));
+        }
+        let chat = call.params.get("chat_id").map(Value::to_string).unwrap_or_default();
+        let chat = chat.trim_matches('"').to_owned();
+        if let Some(until) = self.rests.get(&chat).filter(|until| **until > now.time) {
+            let left = until.ms_since(now.time).max(1);
+            return out.acted(id, Err(Failure::after(left, "Telegram asked for a pause")));
+        }
+        self.ask(&call, Job::Act(id), out);
+    }
+}
+
+type Answer = Result<Answered, Trouble>;
+
+/// What an act has to tell: the numbers of what it made.
+fn acted(done: &Value) -> Value {
+    let of = |key: &str| done.get(key).cloned();
+    match (of("message_id"), of("message_thread_id")) {
+        (Some(message), _) => {
+            let poll = done.get("poll").and_then(|poll| poll.get("id").cloned());
+            json!({"ok": true, "messageId": message.to_string(), "pollId": poll})
+        }
+        (None, Some(topic)) => json!({"ok": true, "topicId": topic, "name": of("name")}),
+        _ => json!({"ok": true}),
+    }
+}
+
+/// Changes the call in front so that Telegram may take it: without markup that it does not
+/// understand, without a topic that is gone. False when there is nothing to change.
+fn mended(sending: &mut Sending, why: &str) -> bool {
+    let plain = sending.plain.clone();
+    let Some(call) = sending.calls.front_mut() else { return false };
+    if why.contains("can't parse entities") && call.params.remove("parse_mode").is_some() {
+        for key in ["text", "caption"] {
+            if let Some(text) = call.params.get_mut(key) {
+                *text = json!(plain);
+            }
+        }
+        return true;
+    }
+    let gone = why.contains("message thread not found");
+    gone && call.params.remove("message_thread_id").is_some()
+}
+
+impl Channel for Telegram {
+    fn on(&mut self, now: Now, input: ChannelInput<'_>, out: &mut ChannelOut) {
+        match input {
+            ChannelInput::Start => {
+                self.resting = false;
+                self.begin(out);
+            }
+            ChannelInput::Stop => {
+                self.resting = true;
+                self.retry = None;
+                self.polling = None;
+                for req in std::mem::take(&mut self.jobs).into_keys() {
+                    out.cancel(req);
+                }
+                for hook in self.queue.drain(..).filter_map(|pending| pending.hook) {
+                    out.answer(hook, 503, "text/plain", Vec::new());
+                }
+                out.status(State::Stopped);
+            }
+            ChannelInput::Wake => {
+                if self.retry.is_some_and(|retry| retry <= now.time) {
+                    self.begin(out);
+                }
+            }
+            ChannelInput::Configured(account) => self.account = account.clone(),
+            ChannelInput::Http { req, result } => {
+                if let Some(job) = self.jobs.remove(&req) {
+                    self.on_answer(now, job, result, out);
+                }
+            }
+            ChannelInput::Hook { hook, request } => self.on_hook(now, hook, request, out),
+            ChannelInput::Accepted { token, kept } => self.accepted(now, token, kept, out),
+            ChannelInput::Send(message) => self.send(now, message, out),
+            ChannelInput::Act { id, act } => self.act(now, id, act, out),
+            ChannelInput::Probe { id } => {
+                self.ask(&Call::new("getMe", json!({})), Job::Probe(id), out);
+            }
+            _ => {}
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.retry
+    }
+}
