@@ -283,6 +283,7 @@ impl Walk {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a failed walk shows how far it came")]
 fn the_runbook_is_typed_from_top_to_bottom() {
     let typed: Vec<(usize, String)> = blocks(&readme(), "## Start", "## Limits")
         .into_iter()
