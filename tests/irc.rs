@@ -318,3 +318,19 @@ fn a_channel_is_added_and_spoken_through_by_the_command_line() {
     });
     assert_eq!(asked.code, 0, "{asked:?}");
 }
+
+#[test]
+fn a_heartbeat_reaches_the_channel_that_it_names() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let text = config(&provider, &format!("irc: {{{}}}", irc(server.port, "channels: ['#a']")));
+    let beat = "defaults: {heartbeat: {every: '1s', target: 'irc', to: '#a', prompt: 'the oven'}, ";
+    home.configure(&text.replacen("defaults: {", beat, 1));
+    let gateway = start(&home);
+    let mut peer = server.accept();
+    assert!(peer.hears("PRIVMSG #a").contains("the oven"));
+    peer.answers_a_ping();
+    let mut socket = Socket::connect(gateway.port);
+    let event = socket.event(|frame| frame["event"] == "heartbeat")["payload"].clone();
+    assert_eq!((&event["status"], &event["channel"]), (&json!("sent"), &json!("irc")), "{event}");
+    assert_eq!(event["to"], "#a");
+}

@@ -32,6 +32,10 @@ pub struct Heartbeat {
     pub prompt: String,
     /// `owner`, `last`, `none` or the name of a channel.
     pub target: String,
+    /// Where in the channel; `None` is where somebody last wrote.
+    pub to: Option<String>,
+    /// By which account of the channel; `None` is its default one.
+    pub account: Option<String>,
     /// The session; `None` is the agent's main one.
     pub session: Option<String>,
     /// Every beat begins with an empty transcript, in a session of its own.
@@ -52,6 +56,8 @@ impl Default for Heartbeat {
             model: None,
             prompt: PROMPT.to_owned(),
             target: "owner".to_owned(),
+            to: None,
+            account: None,
             session: None,
             isolated_session: false,
             light_context: false,
@@ -142,6 +148,8 @@ pub(super) fn resolve(own: &Value, shared: &Value, turn_seconds: Option<u64>) ->
         model: text("model"),
         prompt: text("prompt").unwrap_or(unset.prompt),
         target: text("target").unwrap_or(unset.target),
+        to: text("to"),
+        account: text("accountId"),
         session: text("session").filter(|key| key != "main"),
         isolated_session: flag("isolatedSession"),
         light_context: flag("lightContext"),

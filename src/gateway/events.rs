@@ -164,7 +164,8 @@ impl Gateway {
                 self.events.by_key.remove(key);
                 let config = self.config.clone();
                 let by = config.agents.heartbeat(agent);
-                self.heartbeats.began(&id, Beat::Wake, by, now_ms);
+                let route = self.beat_route(key, by);
+                self.heartbeats.began(&id, Beat::Wake, by, route, now_ms);
                 return Ok((outcome, Some(id)));
             }
             Err(error) => log::warn!(target: "hooks",

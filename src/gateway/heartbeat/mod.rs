@@ -73,8 +73,17 @@ struct Slot {
 struct Beating {
     beat: Beat,
     target: String,
+    route: Option<Route>,
     ack_max_chars: usize,
     began_ms: u64,
+}
+
+/// Where the answer of a beat goes.
+pub(super) struct Route {
+    /// The session that knows who last wrote.
+    session: String,
+    /// As an announcement says it: `channel`, `to`, `accountId`.
+    place: Value,
 }
 
 /// Every agent's rhythm, and what runs of it.
@@ -104,10 +113,18 @@ impl Default for Heartbeats {
 
 impl Heartbeats {
     /// A run is a heartbeat of this kind, by these settings.
-    pub(super) fn began(&mut self, run: &str, beat: Beat, by: &Heartbeat, now_ms: u64) {
+    pub(super) fn began(
+        &mut self,
+        run: &str,
+        beat: Beat,
+        by: &Heartbeat,
+        route: Option<Route>,
+        now_ms: u64,
+    ) {
         let beating = Beating {
             beat,
             target: by.target.clone(),
+            route,
             ack_max_chars: by.ack_max_chars,
             began_ms: now_ms,
         };
@@ -199,7 +216,7 @@ impl Gateway {
             nothing_asked: self.nothing_asked(agent),
             busy: self.runs.is_busy(agent),
             events: self.events.wait_for(&key),
-            no_route: wants_route(&by.target),
+            no_route: wants_route(&by.target) && self.beat_route(&key, by).is_none(),
         };
         match decide(facts) {
             Verdict::Quiet => log::debug!(target: "heartbeat", "{agent} is left in peace"),
@@ -241,7 +258,10 @@ impl Gateway {
             ..NewRun::new(id.clone(), Cause::Agent, run_key, agent.to_owned())
         };
         match self.accept_run(new) {
-            Ok(_) => self.heartbeats.began(&id, Beat::Poll, by, now_ms),
+            Ok(_) => {
+                let route = self.beat_route(key, by);
+                self.heartbeats.began(&id, Beat::Poll, by, route, now_ms);
+            }
             Err(error) => self.fail_heartbeat(Beat::Poll, &error.message, fx),
         }
     }
@@ -306,13 +326,9 @@ impl Gateway {
                 Reply::Ok => event["status"] = json!("ok-token"),
                 Reply::Say(text) => {
                     let preview: String = text.chars().take(limits::HEARTBEAT_PREVIEW).collect();
-                    event["status"] = json!("skipped");
                     event["preview"] = json!(preview);
                     event["hasMedia"] = json!(false);
-                    event["reason"] = json!(undelivered(&was.target));
-                    if event["reason"] == "no-route" {
-                        event["message"] = json!(NO_ROUTE);
-                    }
+                    self.tell_person(run, &was, &text, &mut event);
                 }
             }
         } else {
@@ -329,6 +345,56 @@ impl Gateway {
             event["status"].as_str().unwrap_or_default(),
             event["reason"].as_str().unwrap_or_default());
         self.tell_heartbeat(event, fx);
+    }
+
+    /// Where the answer of a beat goes: what the target names, else who last wrote to the session.
+    pub(super) fn beat_route(&self, session: &str, by: &Heartbeat) -> Option<Route> {
+        let entry = self.sessions.get(session);
+        let last = |name: &str| entry.and_then(|entry| entry.word(name));
+        let (channel, to) = match (by.target.as_str(), last("lastChannel"), last("lastTo")) {
+            ("none", ..) => return None,
+            ("owner" | "last", Some(_), Some(_)) => ("last", by.to.as_deref()),
+            ("owner" | "last", ..) => return None,
+            (channel, known, to) => {
+                crate::channels::find(channel)?;
+                (channel, by.to.as_deref().or(to.filter(|_| known == Some(channel))))
+            }
+        };
+        let mut place = json!({"channel": channel});
+        for (name, value) in [("to", to), ("accountId", by.account.as_deref())] {
+            if let Some(value) = value {
+                place[name] = json!(value);
+            }
+        }
+        Some(Route { session: session.to_owned(), place })
+    }
+
+    /// What a beat has to say goes to a person, if one is known.
+    fn tell_person(&mut self, run: &Active, was: &Beating, text: &str, event: &mut Value) {
+        event["status"] = json!("skipped");
+        let Some(route) = &was.route else {
+            event["reason"] = json!(undelivered(&was.target));
+            if event["reason"] == "no-route" {
+                event["message"] = json!(NO_ROUTE);
+            }
+            return;
+        };
+        let id = format!("beat-{}", run.id);
+        match self.announce_by_channel(&id, &route.place, &route.session, text) {
+            Ok(()) => {
+                event["status"] = json!("sent");
+                event["indicatorType"] = json!("alert");
+                for name in ["channel", "to", "accountId"] {
+                    if let Some(value) = route.place.get(name).filter(|value| *value != "last") {
+                        event[name] = value.clone();
+                    }
+                }
+            }
+            Err(why) => {
+                event["reason"] = json!("no-target");
+                event["message"] = json!(why);
+            }
+        }
     }
 
     /// A heartbeat that did not come to be.
@@ -359,12 +425,12 @@ impl Gateway {
     }
 }
 
-/// Whether a beat is only worth asking when a channel has somebody to tell; none is built.
+/// Whether a beat is only worth asking when a channel has somebody to tell.
 pub(super) fn wants_route(target: &str) -> bool {
     matches!(target, "owner" | "last")
 }
 
-/// Why an answer went to nobody: no channel is built that could carry it.
+/// Why an answer went to nobody.
 fn undelivered(target: &str) -> &'static str {
     match target {
         "none" => "target-none",
