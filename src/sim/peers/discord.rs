@@ -533,6 +533,10 @@ impl Fake for Discord {
                 }
             }
             "again" => self.again(act["count"].as_u64().unwrap_or(1) as usize),
+            "stranger" => {
+                self.limits.forget();
+                self.hasty = false;
+            }
             "budget" => self.remaining = act["remaining"].as_u64().unwrap_or(0),
             "muteAcks" => self.mute_acks = act["count"].as_u64().unwrap_or(1),
             "revoke" => self.token = "revoked".to_owned(),
