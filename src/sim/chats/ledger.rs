@@ -6,7 +6,7 @@ use crate::sim::check::Invariant;
 use crate::sim::peers::fake::Posted;
 use std::collections::BTreeMap;
 
-/// An answer is on its way for less than this.
+/// A request, and its answer, are on their way for less than this.
 const TRAVEL_MS: u64 = 200;
 /// Discord remembers a nonce so long.
 const NONCE_MS: u64 = 120_000;
@@ -35,8 +35,10 @@ impl World {
             if !POSTS.contains(&&*post.method) {
                 continue;
             }
-            let on_its_way =
-                |broken: &Time| *broken >= post.at && broken.ms_since(post.at) <= TRAVEL_MS;
+            // Broken just before: the request was on its way already.
+            let on_its_way = |broken: &Time| {
+                broken.ms_since(post.at).max(post.at.ms_since(*broken)) <= TRAVEL_MS
+            };
             let lost = desk.doubtful.contains(&at) || self.net.breaks.iter().any(on_its_way);
             match notes.said.iter().find(|(_, said)| post.text.contains(&said.word)) {
                 Some((_, said)) => {

@@ -54,7 +54,7 @@ pub enum Which {
 }
 
 /// Everything is answered and quiet for so long: nothing comes any more.
-const QUIET_MS: u64 = 150_000;
+const QUIET_MS: u64 = 60_000;
 /// After the last step: what is not answered then never will be.
 const PATIENCE_MS: u64 = 40 * 60_000;
 
@@ -262,6 +262,7 @@ impl World {
         let mut core = Some(self.start()?);
         let mut over: Option<Time> = None;
         let mut quiet: Option<Time> = None;
+        let mut looked: Option<Time> = None;
         loop {
             let turn = match &mut core {
                 Some(core) => self.net.turn(core, &mut self.checks),
@@ -300,6 +301,10 @@ impl World {
                 continue;
             }
             let begin = *over.get_or_insert(now);
+            if looked.is_some_and(|at: Time| now.ms_since(at) < 1_000) {
+                continue;
+            }
+            looked = Some(now);
             let idle = core.as_ref().map(Gateway::idle).unwrap_or_default();
             let busy = idle.runs + idle.deliveries;
             if busy > 0 || self.ledger().unanswered().is_some() {

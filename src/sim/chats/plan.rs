@@ -37,6 +37,16 @@ pub enum Step {
     Deed(Deed),
 }
 
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Say(said) => write!(f, "{}", said.act),
+            Self::Act(act) => write!(f, "{act}"),
+            Self::Deed(deed) => write!(f, "{deed:?}"),
+        }
+    }
+}
+
 /// A message of somebody.
 #[derive(Debug, Clone)]
 pub struct Said {
@@ -199,6 +209,8 @@ pub struct Crowd {
     fake: Shared,
     plan: std::vec::IntoIter<(Time, Step)>,
     notes: Rc<RefCell<Notes>>,
+    /// Steps that were made, for the report of a failure.
+    done: Vec<(Time, Step)>,
     /// The first message of each channel of Slack: what a thread hangs on.
     first: BTreeMap<String, Value>,
 }
@@ -206,7 +218,7 @@ pub struct Crowd {
 impl Crowd {
     /// A crowd that carries out a plan at a fake.
     pub fn new(fake: Shared, plan: Plan, notes: Rc<RefCell<Notes>>) -> Self {
-        Self { fake, plan: plan.into_iter(), notes, first: BTreeMap::new() }
+        Self { fake, plan: plan.into_iter(), notes, done: Vec::new(), first: BTreeMap::new() }
     }
 
     fn say(&mut self, now: Time, said: Said) {
@@ -237,6 +249,7 @@ impl Peer for Crowd {
             }
             let Some((_, step)) = self.plan.next() else { break };
             io.rouse = true;
+            self.done.push((now, step.clone()));
             match step {
                 Step::Say(said) => self.say(now, said),
                 Step::Act(act) => {
@@ -256,6 +269,10 @@ impl Peer for Crowd {
     }
 
     fn state(&self) -> String {
-        format!("a crowd with {} steps left", self.plan.as_slice().len())
+        let mut all = format!("a crowd with {} steps left", self.plan.as_slice().len());
+        for (at, step) in &self.done {
+            all.push_str(&format!("\n    {:.6} {step}", at.0 as f64 / 1e6));
+        }
+        all
     }
 }

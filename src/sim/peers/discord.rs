@@ -526,7 +526,9 @@ impl Fake for Discord {
                 let channel = self.channel(act);
                 return Ok(json!({"channel": channel.to_string()}));
             }
-            "hold" => self.held = Some(Vec::new()),
+            "hold" => {
+                self.held.get_or_insert_with(Vec::new);
+            }
             "release" => {
                 for (name, what) in self.held.take().unwrap_or_default().into_iter().rev() {
                     self.dispatch(&name, what);

@@ -327,7 +327,9 @@ impl Fake for Slack {
                     self.queue(now, Delivery::new("events_api", event));
                 }
             }
-            "hold" => self.held = Some(Vec::new()),
+            "hold" => {
+                self.held.get_or_insert_with(Vec::new);
+            }
             "release" => {
                 for delivery in self.held.take().unwrap_or_default().into_iter().rev() {
                     self.queue(now, delivery);
