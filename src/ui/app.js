@@ -282,6 +282,8 @@ function stateChanged(state, detail) {
 	if (state === "open") {
 		opened();
 	} else if (state === "pairing") {
+		// Who loads the page anew meanwhile need not type the secret again.
+		if (!device.kept()) device.keep(app.client.credentials, false);
 		pairing(detail);
 	} else if (state === "refused") {
 		const wasDevice = app.client.credentials.kind === "device";

@@ -41,11 +41,11 @@ export function mount(view, app) {
 		const { probe } = row;
 		return h("div.body",
 			h("div.row", dot(kind), h("strong", row.name ?? row.accountId), tag(word, kind), h("span.grow"),
-				app.has("channels.start") && !row.running && button(t("start"), act("channels.start"), "small"),
-				app.has("channels.stop") && row.running && button(t("stop"), act("channels.stop"), "small danger")),
+				app.has("channels.start") && channel !== "webchat" && !row.running && button(t("start"), act("channels.start"), "small"),
+				app.has("channels.stop") && channel !== "webchat" && row.running && button(t("stop"), act("channels.stop"), "small danger")),
 			facts([
-				[t("last_in"), when(row.lastInboundAt)], [t("last_out"), when(row.lastOutboundAt)],
-				[t("last_error"), row.lastError && h("span.bad-text", row.lastError)],
+				[t("name"), row.bot?.username], [t("last_in"), when(row.lastInboundAt)], [t("last_out"), when(row.lastOutboundAt)],
+				[t("last_error"), row.lastError && h("span.bad-text", row.lastError)], [t("queue"), row.queued || null],
 				[t("probe"), probe && (probe.ok ? tag(probe.elapsedMs ? t("answers_in", probe.elapsedMs) : t("good"), "good") : h("span.bad-text", probe.error ?? t("failed")))],
 			]),
 		);

@@ -84,7 +84,7 @@ export function mount(view, app) {
 			approvals: app.approvals.size,
 			pairings: app.pairings,
 			modelConfigured: app.hello.snapshot?.sessionDefaults?.modelConfigured,
-			channels: channels ? Object.keys(channels.channels ?? {}).length : undefined,
+			channels: channels ? Object.keys(channels.channels ?? {}).filter((id) => id !== "webchat").length : undefined,
 			sessions: status.sessions?.count,
 		});
 		keep(next, steps.length

@@ -276,6 +276,46 @@ const steps = {
     await page.context().close();
   },
 
+  /** Channels as a gateway with some would tell of them: its answers are put in on the way. */
+  async channels() {
+    const page = await open({}, false);
+    const asked = [];
+    let running = true;
+    const answers = {
+      "channels.status": () => ({
+        channelOrder: ["telegram"], channelLabels: { telegram: "Telegram" }, channels: { telegram: {} },
+        channelAccounts: { telegram: [{ accountId: "home", enabled: true, configured: true, running, connected: running, lastInboundAt: Date.now() - 60_000, lastError: running ? null : "401 Unauthorized", probe: { ok: true, elapsedMs: 12 } }] },
+      }),
+      "channels.stop": () => ((running = false), { ok: true }),
+      "channels.pairing.list": () => ({ accounts: [], requests: asked.includes("channels.pairing.approve") ? [] : [{ requestId: "r1", channel: "telegram", channelLabel: "Telegram", accountId: "home", senderId: "77", senderLabel: "Ann", createdAt: new Date().toISOString(), lastSeenAt: "", expiresAt: "", notifySupported: true }] }),
+      "channels.pairing.approve": () => ({ requestId: "r1", senderId: "77" }),
+    };
+    await page.routeWebSocket(() => true, (socket) => {
+      const server = socket.connectToServer();
+      socket.onMessage((text) => {
+        const { id, method } = JSON.parse(text);
+        if (!answers[method]) return server.send(text);
+        asked.push(method);
+        return socket.send(JSON.stringify({ type: "res", id, ok: true, payload: answers[method]() }));
+      });
+      server.onMessage((text) => {
+        const frame = JSON.parse(text);
+        if (frame.payload?.type === "hello-ok") frame.payload.features.methods.push("channels.start", ...Object.keys(answers));
+        socket.send(JSON.stringify(frame));
+      });
+    });
+    await page.goto(`${url}/channels#token=${secret}`);
+    await approveIfAsked(page);
+    await page.getByText("answers in 12 ms").waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByText("401 Unauthorized").waitFor();
+    await page.getByRole("button", { name: "Start" }).waitFor();
+    await page.getByRole("button", { name: "Approve" }).click();
+    await page.getByText("Nobody waits.").waitFor();
+    hold(`asked: ${asked}`, asked.includes("channels.stop") && asked.includes("channels.pairing.approve"));
+    await page.context().close();
+  },
+
   async units() {
     const page = await open({ bypassCSP: true }, false);
     const { count, failed } = await page.evaluate(units, url);

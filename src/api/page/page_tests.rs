@@ -5,7 +5,7 @@ fn head(line: &str, more: &str) -> Head {
     let mut server = Server::new();
     server.push(format!("{line} HTTP/1.1\r\nHost: pi:18789\r\n{more}\r\n").as_bytes());
     match server.next() {
-        Some(Event::Head(head)) => *Box::new(head),
+        Some(Event::Head(head)) => head,
         other => panic!("{other:?}"),
     }
 }

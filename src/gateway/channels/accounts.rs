@@ -17,9 +17,15 @@ use std::rc::Rc;
 impl Gateway {
     /// Every account of the configuration, and what earlier lives left. Called once.
     pub(in crate::gateway) fn open_channels(&mut self) {
-        self.timers.arm(self.now.time, Timer::Outbox);
-        if self.config.gateway.channel_health_minutes > 0 {
-            self.arm_health();
+        let channels = &self.config.chat.channels;
+        let any = KINDS.iter().any(|kind| {
+            let section = channels.get(kind.id).unwrap_or(&Value::Null);
+            !accounts(kind, section, self.config.env.all()).is_empty()
+        });
+        match any || self.channels.has_work() {
+            true => self.timers.arm(self.now.time, Timer::Outbox),
+            // Without channels nothing wakes the loop; an edit may bring some.
+            false => self.channels_started = true,
         }
     }
 
@@ -71,6 +77,9 @@ impl Gateway {
             self.read_files(kind, &mut account);
             match self.channels.by_name.get(&name).copied() {
                 None => {
+                    if !std::mem::replace(&mut self.channels.watched, true) {
+                        self.arm_health();
+                    }
                     let id = self.add_account(kind, account);
                     self.start_account(id, fx);
                 }
@@ -279,6 +288,10 @@ impl Gateway {
     }
 
     fn arm_health(&mut self) {
+        if self.config.gateway.channel_health_minutes == 0 {
+            self.channels.watched = false;
+            return;
+        }
         let minutes = self.config.gateway.channel_health_minutes.max(1);
         let ms = minutes.saturating_mul(60_000);
         self.timers.arm(self.now.time.after_ms(ms), Timer::ChannelHealth);
@@ -289,6 +302,7 @@ impl Gateway {
     pub(in crate::gateway) fn channel_health_due(&mut self, fx: &mut Effects) {
         let gateway = &self.config.gateway;
         if gateway.channel_health_minutes == 0 {
+            self.channels.watched = false;
             return;
         }
         let (stale_ms, most) = (

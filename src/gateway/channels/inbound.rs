@@ -78,6 +78,11 @@ impl Inbox {
         Ok(Self { journal, seen, unfinished, bursts, overheard })
     }
 
+    /// Something was accepted and is no run yet.
+    pub(super) fn has_work(&self) -> bool {
+        !self.unfinished.is_empty()
+    }
+
     /// When the next burst is over.
     pub(super) fn due(&self) -> Option<Time> {
         self.bursts.values().map(|burst| burst.due).min()

@@ -118,6 +118,8 @@ pub(super) struct Channels {
     by_name: BTreeMap<(&'static str, String), LiveId>,
     dials: BTreeMap<DialId, (LiveId, SockId)>,
     next: u64,
+    /// The health monitor's timer is armed.
+    watched: bool,
     pub(super) outbox: Outbox,
     inbox: Inbox,
     pairing: Pairing,
@@ -142,11 +144,17 @@ impl Channels {
             by_name: BTreeMap::new(),
             dials: BTreeMap::new(),
             next: 1,
+            watched: false,
             outbox: Outbox::open(disk, &journals)?,
             inbox: Inbox::open(disk, &journals)?,
             pairing: Pairing::open(disk, &dir)?,
             dir,
         })
+    }
+
+    /// An earlier life left messages, either way.
+    fn has_work(&self) -> bool {
+        self.inbox.has_work() || self.outbox.has_work()
     }
 
     /// The account a dial is for.

@@ -200,6 +200,11 @@ impl Outbox {
         Ok(true)
     }
 
+    /// Something waits to be delivered.
+    pub(super) fn has_work(&self) -> bool {
+        !self.open.is_empty()
+    }
+
     /// What an account had in hand is to be sent by its next life.
     pub(super) fn give_back(&mut self, id: LiveId) {
         for open in self.open.values_mut().filter(|open| open.flying == Some(id)) {
