@@ -24,7 +24,9 @@
 //! | `halfOpen` | the same | they stay open and nothing moves any more |
 //!
 //! `stranger`, which each carries out itself, says that whoever comes next remembers nothing:
-//! pauses that were asked for are not held against it. Everything else is the platform's own; its module head lists it.
+//! pauses that were asked for are not held against it.
+//!
+//! Everything else is the platform's own; its module head lists it.
 
 use crate::driver::Time;
 use crate::wire::http::Head;
