@@ -1,7 +1,7 @@
 //! Every input that was ever worth keeping, through the functions that `fuzz/` calls, as an
 //! ordinary test: seeds by hand, what the fuzzer found to reach new code, and every crash.
 
-use openclaw_gateway::{agent, api, config, gateway, protocol, sessions, wire};
+use openclaw_gateway::{agent, api, channels, config, gateway, protocol, sessions, wire};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ macro_rules! target {
     };
 }
 
-const TARGETS: [Target; 23] = [
+const TARGETS: [Target; 26] = [
     target!("certificate": wire::der::fuzz),
     target!("chunked_body": wire::http::body::fuzz),
     target!("cidr": wire::cidr::fuzz),
@@ -32,6 +32,9 @@ const TARGETS: [Target; 23] = [
     target!("gateway": gateway::fuzz),
     target!("hash_text": wire::hash::fuzz, wire::text::fuzz),
     target!("hook_request": api::hooks::fuzz),
+    target!("irc_line": channels::irc::fuzz),
+    target!("channel_text": channels::text::fuzz),
+    target!("channel_events": channels::fuzz::fuzz),
     target!("http_request": wire::http::server::fuzz),
     target!("http_second": wire::http::second::fuzz),
     target!("http_response": wire::http::client::fuzz),

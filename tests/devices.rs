@@ -555,7 +555,9 @@ fn the_command_line_lists_approves_rotates_and_clears() {
     let lost = home.ask(port, "qr");
     assert!(lost.code != 0 && lost.err.contains("gateway.bind"), "{lost:?}");
     let people = home.ask(port, "pairing list telegram");
-    assert!(people.code != 0 && people.err.contains("openclaw devices"), "{people:?}");
+    assert!(people.code == 0 && people.out.contains("nobody waits"), "{people:?}");
+    let nobody = home.ask(port, "pairing list smoke");
+    assert!(nobody.code != 0 && nobody.err.contains("smoke"), "{nobody:?}");
 }
 
 #[test]

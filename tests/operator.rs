@@ -189,7 +189,7 @@ fn two_gateways_run_by_the_manuals_own_lines() {
     let shell = |line: &str| {
         let mut command = Command::new("bash");
         command
-            .args(["--norc", "-c", &format!("{line}")])
+            .args(["--norc", "-c", line])
             .env_clear()
             .env("HOME", &home.0)
             .env("PATH", &path)

@@ -53,7 +53,7 @@ const LINES: &[(&str, Does)] = &[
     // Verify
     ("openclaw gateway status", Ends(0, &["Runtime: running", "RPC probe: ok"])),
     ("openclaw health", Ends(0, &["Gateway: ok"])),
-    ("openclaw status", Ends(0, &["answers", "Agents: main (default)"])),
+    ("openclaw status", Ends(0, &["OpenClaw status", "Agents: main (default)"])),
     ("openclaw logs --follow", Follows("listening on ws://")),
     ("openclaw agent --message \"hello\"", Ends(0, &["hello"])),
     ("curl -s http://127.0.0.1:18789/readyz", Ends(0, &["\"ready\":true"])),
@@ -283,6 +283,7 @@ impl Walk {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a failed walk shows how far it came")]
 fn the_runbook_is_typed_from_top_to_bottom() {
     let typed: Vec<(usize, String)> = blocks(&readme(), "## Start", "## Limits")
         .into_iter()

@@ -165,6 +165,14 @@ impl Run {
         }
     }
 
+    /// A run that begins once more in this turn of its model: its rounds go on being counted, and
+    /// no call gets a name that one of an earlier round had.
+    #[must_use]
+    pub fn at_round(mut self, round: u32) -> Self {
+        self.rounds = round.max(1);
+        self
+    }
+
     /// What the model said in this turn so far.
     pub fn text(&self) -> &str {
         &self.text

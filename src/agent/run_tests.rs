@@ -334,6 +334,12 @@ fn every_call_has_an_id_of_its_own() {
     bench.connect();
     bench.answer("", &[("call_1_1", "ours", "{}"), ("x", "ours", "{}"), ("new", "ours", "{}")]);
     assert_eq!(ids(&bench), ["call_2_0", "call_2_1", "new"]);
+    // Begun once more behind a compaction, which took the earlier calls out of what it is shown.
+    let mut bench = Bench::new(true);
+    bench.run = Bench::new(true).run.at_round(7);
+    bench.connect();
+    bench.answer("", &[("", "ours", "{}")]);
+    assert_eq!(ids(&bench), ["call_7_0"]);
     // More than a turn may have are left out.
     let mut bench = Bench::new(true);
     bench.connect();

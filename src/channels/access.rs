@@ -302,9 +302,10 @@ mod tests {
 
     #[test]
     fn direct_messages_follow_their_policy() {
+        type Want = fn(&Verdict) -> bool;
         let message = said(ChatKind::Direct, "u1", "U1");
         let drop = |verdict: &Verdict| matches!(verdict, Verdict::Drop(_));
-        let table: [(Value, &[&str], fn(&Verdict) -> bool); 11] = [
+        let table: [(Value, &[&str], Want); 11] = [
             (json!({}), &[], |it| *it == Verdict::Pair),
             (json!({}), &["u1"], |it| *it == Verdict::Pass),
             (json!({"allowFrom": ["u1"]}), &[], |it| *it == Verdict::Pass),

@@ -104,6 +104,7 @@ pub mod access;
 pub mod account;
 pub mod backoff;
 pub mod discord;
+pub mod fuzz;
 pub mod irc;
 pub mod menu;
 pub mod outgoing;

@@ -262,12 +262,13 @@ fn emphasis(rest: &str, before: char, style: &Style, depth: usize) -> Option<(St
     let end = body.match_indices(sign).map(|(at, _)| at).find(|at| {
         let inner = body.get(..*at).unwrap_or_default();
         let after = body.get(at + sign.len()..).and_then(|it| it.chars().next());
-        let single = sign.len() == 1;
+        let in_word = sign.starts_with('_') && after.is_some_and(word);
+        let doubled = after == sign.chars().next() || inner.ends_with(sign);
         !inner.is_empty()
             && !inner.ends_with(char::is_whitespace)
             && !inner.ends_with('\\')
-            && !(sign.starts_with('_') && after.is_some_and(word))
-            && !(single && (after == sign.chars().next() || inner.ends_with(sign)))
+            && !in_word
+            && (sign.len() > 1 || !doubled)
     })?;
     let inner = inline(body.get(..end)?, style, depth + 1);
     Some((format!("{open}{inner}{close}"), sign.len() + end + sign.len()))

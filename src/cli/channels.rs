@@ -257,7 +257,7 @@ pub fn logs(args: &Args) -> Result<u8, Failed> {
         let word = |key: &str| record.get(key).and_then(Value::as_str).unwrap_or_default();
         let message = record.get("message").and_then(Value::as_str).unwrap_or(text);
         let subsystem = if word("subsystem").is_empty() { &prefix } else { word("subsystem") };
-        out::line(&out::foreign(&format!("{} {subsystem} {message}", word("time")).trim()));
+        out::line(&out::foreign(format!("{} {subsystem} {message}", word("time")).trim()));
     }
     if ours.is_empty() {
         out::line("no lines of channels in the log yet");

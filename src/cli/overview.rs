@@ -85,13 +85,13 @@ fn find(args: &Args) -> Result<Found, Failed> {
 fn ask(args: &Args, target: &Target) -> Result<Seen, Trouble> {
     let timeout = client::timeout(args);
     let deep = args.has("deep") || args.has("all");
-    let mut seen = Seen::default();
     // Older gateways have no such page; only a missing gateway is a failure here.
-    seen.startup = match target.get("/startupz", timeout) {
+    let startup = match target.get("/startupz", timeout) {
         Ok((200, body)) => serde_json::from_slice(&body).unwrap_or_default(),
         Err(trouble @ Trouble::NoGateway(_)) => return Err(trouble),
         Ok(_) | Err(_) => Value::Null,
     };
+    let mut seen = Seen { startup, ..Seen::default() };
     let began = Instant::now();
     let mut session = Session::open(target, CLI, &["operator.read"], timeout)?;
     seen.latency_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -328,8 +328,8 @@ fn usage(page: &mut Page, seen: &Seen) {
 
 /// The gateway's own row of the presence list: name, address, version, system.
 fn own_row(presence: &Value) -> Value {
-    let own = presence.as_array().into_iter().flatten();
-    let own = own.filter(|row| row.get("mode").and_then(Value::as_str) == Some("gateway")).next();
+    let mut rows = presence.as_array().into_iter().flatten();
+    let own = rows.find(|row| row.get("mode").and_then(Value::as_str) == Some("gateway"));
     own.map_or(Value::Null, |row| {
         json!({
             "host": row.get("host"), "ip": row.get("ip"), "version": row.get("version"),

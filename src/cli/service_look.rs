@@ -67,12 +67,10 @@ fn expected(found: &Found, paths: &Paths, loaded: &Loaded) -> Result<Wanted, Fai
     // installation; only where the gateway lives counts.
     let shell = std::mem::take(&mut wanted.env);
     wanted.env = environment::carried(&found.written.env);
-    for name in ["OPENCLAW_HOME"] {
-        match shell.get(name) {
-            Some(value) => wanted.env.insert(name.to_owned(), value.clone()),
-            None => wanted.env.remove(name),
-        };
-    }
+    match shell.get("OPENCLAW_HOME") {
+        Some(home) => wanted.env.insert("OPENCLAW_HOME".to_owned(), home.clone()),
+        None => wanted.env.remove("OPENCLAW_HOME"),
+    };
     wanted.port = found
         .written
         .port()

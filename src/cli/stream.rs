@@ -102,6 +102,11 @@ fn open(target: &Target, deadline: Instant) -> Result<TcpStream, Trouble> {
     let mut last = "the name has no address".to_owned();
     for address in addresses {
         match TcpStream::connect_timeout(&address, left(deadline, "a connection")?) {
+            // A port of the ephemeral range where nobody listens may meet itself: the system gave
+            // this very port to our own end.
+            Ok(stream) if stream.local_addr().is_ok_and(|own| own == address) => {
+                "connection refused".clone_into(&mut last);
+            }
             Ok(stream) => {
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);

@@ -351,9 +351,9 @@ impl Discord {
                     let own = |it: &&mut Pending| it.number == number && it.given.is_none();
                     if let Some(it) = self.queue.iter_mut().find(own) {
                         it.given = Some(self.tokens);
-                        it.interaction = interaction;
+                        it.interaction = interaction.map(|it| *it);
                     }
-                    out.inbound(message);
+                    out.inbound(*message);
                 }
             }
         }
@@ -397,13 +397,14 @@ impl Discord {
                 out.log(log::Level::Debug, "an interaction that is none of ours");
                 return Understood::Nothing;
             };
-            return Understood::Message(interaction.message.clone(), Some(interaction));
+            let message = Box::new(interaction.message.clone());
+            return Understood::Message(message, Some(Box::new(interaction)));
         }
         if guild.is_some() && room.is_none() {
             return Understood::Look(channel.to_owned());
         }
         match events::message(&self.account, &me, data, room) {
-            Some(message) => Understood::Message(message, None),
+            Some(message) => Understood::Message(Box::new(message), None),
             None => Understood::Nothing,
         }
     }
@@ -706,7 +707,7 @@ enum Understood {
     /// Its channel must be looked up first.
     Look(String),
     /// A message.
-    Message(Inbound, Option<Interaction>),
+    Message(Box<Inbound>, Option<Box<Interaction>>),
 }
 
 type Answer = Result<Answered, Trouble>;

@@ -440,7 +440,8 @@ impl Irc {
                 self.again(now, "the server did not welcome us in time", out);
             }
             Phase::Live(live) => {
-                if !live.wake(now, out) {
+                let there = live.wake(now, out);
+                if !there {
                     out.abort(live.sock);
                     self.again(now, "the server does not answer our PING any more", out);
                 }

@@ -743,10 +743,8 @@ impl Channel for Telegram {
                 }
                 out.status(State::Stopped);
             }
-            ChannelInput::Wake => {
-                if self.retry.is_some_and(|retry| retry <= now.time) {
-                    self.begin(out);
-                }
+            ChannelInput::Wake if self.retry.is_some_and(|retry| retry <= now.time) => {
+                self.begin(out);
             }
             ChannelInput::Configured(account) => self.account = account.clone(),
             ChannelInput::Http { req, result } => {

@@ -67,7 +67,7 @@ fn said(number: i64, text: &str) -> Value {
 
 fn in_group(number: i64, text: &str) -> Value {
     let mut update = said(number, text);
-    update["message"]["chat"] = json!({"id": -100_5, "type": "supergroup", "title": "Crew"});
+    update["message"]["chat"] = json!({"id": -1005, "type": "supergroup", "title": "Crew"});
     update
 }
 
@@ -307,7 +307,7 @@ fn a_pressed_button_is_a_message_and_is_answered() {
     let (mut rig, poll) = polling();
     let pressed = json!({"update_id": 1, "callback_query": {"id": "cb1", "data": "/approve 1 yes",
         "from": {"id": 77, "first_name": "Ann"},
-        "message": {"message_id": 3, "chat": {"id": -100_5, "type": "supergroup"}}}});
+        "message": {"message_id": 3, "chat": {"id": -1005, "type": "supergroup"}}}});
     rig.answers(poll, 200, &ok(json!([pressed.clone()])));
     let message = rig.message().expect("pressed");
     assert_eq!(

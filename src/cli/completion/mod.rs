@@ -30,24 +30,24 @@ pub(super) enum Shell {
     Bash,
     Zsh,
     Fish,
-    PowerShell,
+    Pwsh,
 }
 
 impl Shell {
-    const ALL: [Self; 4] = [Self::Bash, Self::Zsh, Self::Fish, Self::PowerShell];
+    const ALL: [Self; 4] = [Self::Bash, Self::Zsh, Self::Fish, Self::Pwsh];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Bash => "bash",
             Self::Zsh => "zsh",
             Self::Fish => "fish",
-            Self::PowerShell => "powershell",
+            Self::Pwsh => "powershell",
         }
     }
 
     const fn extension(self) -> &'static str {
         match self {
-            Self::PowerShell => "ps1",
+            Self::Pwsh => "ps1",
             other => other.name(),
         }
     }
@@ -58,7 +58,7 @@ impl Shell {
             Self::Bash => bash::script(&nodes),
             Self::Zsh => zsh::script(&nodes),
             Self::Fish => fish::script(&nodes),
-            Self::PowerShell => powershell::script(&nodes),
+            Self::Pwsh => powershell::script(&nodes),
         }
     }
 
@@ -67,9 +67,9 @@ impl Shell {
         let named = |name: &str| Self::ALL.into_iter().find(|shell| shell.name() == name);
         let by_variable = || {
             let file = Path::new(variable?).file_name()?.to_str()?;
-            if file == "pwsh" { Some(Self::PowerShell) } else { named(file) }
+            if file == "pwsh" { Some(Self::Pwsh) } else { named(file) }
         };
-        let usual = if cfg!(windows) { Self::PowerShell } else { Self::Zsh };
+        let usual = if cfg!(windows) { Self::Pwsh } else { Self::Zsh };
         args.value("shell").and_then(named).or_else(by_variable).unwrap_or(usual)
     }
 }

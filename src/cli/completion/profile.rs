@@ -23,10 +23,10 @@ pub fn path(shell: Shell, env: &BTreeMap<String, String>, home: &Path) -> PathBu
             None => home.join(".zshrc"),
         },
         Shell::Fish => home.join(".config/fish/config.fish"),
-        Shell::PowerShell if cfg!(windows) => {
+        Shell::Pwsh if cfg!(windows) => {
             home.join("Documents/PowerShell/Microsoft.PowerShell_profile.ps1")
         }
-        Shell::PowerShell => home.join(".config/powershell/Microsoft.PowerShell_profile.ps1"),
+        Shell::Pwsh => home.join(".config/powershell/Microsoft.PowerShell_profile.ps1"),
     }
 }
 
@@ -42,7 +42,7 @@ pub fn source_line(shell: Shell, cached: &Path) -> String {
             let path = fish::quoted(&path);
             format!("test -f {path}; and source {path}")
         }
-        Shell::PowerShell => {
+        Shell::Pwsh => {
             let path = path.replace('\'', "''");
             format!("if (Test-Path -LiteralPath '{path}') {{ . '{path}' }}")
         }
@@ -52,7 +52,7 @@ pub fn source_line(shell: Shell, cached: &Path) -> String {
 /// What to type to have it at once.
 pub fn reload(shell: Shell, profile: &Path) -> String {
     let profile = profile.display();
-    if shell == Shell::PowerShell { format!(". '{profile}'") } else { format!("source {profile}") }
+    if shell == Shell::Pwsh { format!(". '{profile}'") } else { format!("source {profile}") }
 }
 
 /// The file with our line in it, in place of older ones; `None` when it stands there already, or
@@ -150,6 +150,6 @@ mod tests {
         let line = source_line(Shell::Bash, path);
         assert!(line.contains(r"'/a b/it'\''s/$x/openclaw.bash'"), "{line}");
         assert!(source_line(Shell::Fish, path).contains(r"'/a b/it\'s/$x/openclaw.bash'"));
-        assert!(source_line(Shell::PowerShell, path).contains("'/a b/it''s/$x/openclaw.bash'"));
+        assert!(source_line(Shell::Pwsh, path).contains("'/a b/it''s/$x/openclaw.bash'"));
     }
 }

@@ -40,7 +40,7 @@ pub fn check(here: &Here<'_>) -> Vec<Finding> {
     };
     let quick = Duration::from_millis(limits::DOCTOR_PROBE_MS);
     let answer = probing::look(&target, PROBE, &[], quick).map(|seen| seen.version());
-    let nobody = matches!(answer, Ok(_)) || !target.local;
+    let nobody = answer.is_ok() || !target.local;
     let wanted = || Some(SocketAddr::new(target.url.host.parse().ok()?, target.url.port));
     let port = if nobody { Vec::new() } else { wanted().map(port::holders).unwrap_or_default() };
     judge(&Seen {

@@ -212,7 +212,12 @@ impl Outbox {
         }
     }
 
-    /// How many wait, of all or of one account.
+    /// How many wait, of all accounts.
+    pub(in crate::gateway) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How many wait, of one account.
     pub(in crate::gateway) fn waiting(&self, channel: &str, account: &str) -> usize {
         let ours =
             |open: &&Open| open.delivery.channel == channel && open.delivery.account == account;
@@ -359,12 +364,8 @@ impl Gateway {
         let piece = piece_id(id, at);
         let mut nonce = hex(&sha256(piece.as_bytes()));
         nonce.truncate(24);
-        let mode = live.account.text("replyToMode").unwrap_or("all");
-        let reply = match mode {
-            "off" => None,
-            "first" => delivery.reply_to.clone().filter(|_| at == 0),
-            _ => delivery.reply_to.clone(),
-        };
+        let first_only = live.account.text("replyToMode") == Some("first");
+        let reply = delivery.reply_to.clone().filter(|_| at == 0 || !first_only);
         let media = match last {
             true => delivery.media.iter().map(|url| attachment(url, delivery.as_file)).collect(),
             false => Vec::new(),
@@ -547,13 +548,17 @@ impl Gateway {
     }
 
     fn reply(&self, run_id: &str, origin: &Origin, text: String) -> Delivery {
+        // What somebody asks for by name is an answer in any case; ours are as the account says.
+        let live = self.channels.find(&origin.channel, &origin.account);
+        let mode = live.and_then(|id| self.channels.get(id)?.account.text("replyToMode"));
+        let seen = matches!(mode, Some("first" | "all" | "batched"));
         Delivery {
             id: run_id.to_owned(),
             channel: origin.channel.clone(),
             account: origin.account.clone(),
             to: origin.to.clone(),
             text,
-            reply_to: Some(origin.message.clone()),
+            reply_to: seen.then(|| origin.message.clone()),
             created_ms: self.now.wall_ms,
             ..Delivery::default()
         }

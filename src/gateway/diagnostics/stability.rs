@@ -128,7 +128,7 @@ fn summary(events: &[&Event]) -> Value {
     let mut whole = Map::new();
     whole.insert("byType".to_owned(), json!(by_type));
     let pressed = of("diagnostic.memory.pressure").count();
-    let latest = of("diagnostic.memory.sample").last();
+    let latest = of("diagnostic.memory.sample").next_back();
     if latest.is_some() || pressed > 0 {
         let most = |name: &str| {
             of("diagnostic.memory.sample").filter_map(|event| event.number(name)).max()

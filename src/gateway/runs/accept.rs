@@ -182,6 +182,7 @@ impl Gateway {
             tools_used: Vec::new(),
             spare: None,
             compacted: false,
+            round: 1,
             begun: false,
             armed: Armed::default(),
             dial: None,

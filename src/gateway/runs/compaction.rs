@@ -362,7 +362,7 @@ impl Gateway {
             return false;
         }
         run.ask = Some(spare);
-        run.machine = None;
+        run.round = run.machine.take().map_or(run.round, |machine| machine.rounds());
         self.runs.running -= 1;
         self.begin_ready();
         self.speak_compaction(run, json!({"phase": "start"}), fx);

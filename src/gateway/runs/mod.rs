@@ -117,6 +117,8 @@ pub(super) struct Active {
     spare: Option<Ask>,
     /// Its conversation was made shorter for it, or could not be.
     compacted: bool,
+    /// The turn of its model in which it begins once more.
+    round: u32,
     /// Its beginning was told.
     begun: bool,
     armed: Armed,
@@ -285,7 +287,8 @@ impl Gateway {
         let deadline = self.now.time.after_ms(run.timeout_ms);
         let may_restart = !matches!(run.cause, Cause::Http(_));
         let candidates = run.candidates.clone();
-        run.machine = Some(Run::new(ask, candidates, deadline, may_restart));
+        let machine = Run::new(ask, candidates, deadline, may_restart).at_round(run.round);
+        run.machine = Some(machine);
         if let Some(entry) = self.sessions.get_mut(&run.key).filter(|_| run.keep) {
             entry.status = Some("running".to_owned());
             entry.started_at = Some(run.started_ms);

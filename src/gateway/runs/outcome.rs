@@ -98,7 +98,17 @@ impl Gateway {
     ) -> Value {
         let now_ms = self.now.wall_ms;
         let Some(machine) = &run.machine else {
-            return notice(&run.id, "cancelled before it began", now_ms);
+            // Before its first turn, or while its conversation was made shorter: then it may
+            // have heard others, who have no answer of their own.
+            let why = match run.begun {
+                true => "cancelled while its conversation was made shorter",
+                false => "cancelled before it began",
+            };
+            let mut message = notice(&run.id, why, now_ms);
+            if !answers.is_empty() {
+                message["__openclaw"]["answers"] = json!(answers);
+            }
+            return message;
         };
         // Calls in a turn that did not end well were never begun, perhaps not even whole.
         let (mut text, calls) = match outcome {
