@@ -40,6 +40,14 @@ impl Peer {
         }
     }
 
+    /// The receipt of a message is the answer to the ping behind it.
+    fn answers_a_ping(&mut self) {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("a line in time");
+        let token = line.trim_end().strip_prefix("PING ").expect("a ping");
+        self.say(&format!(":srv PONG srv {token}"));
+    }
+
     /// Until a line holds this.
     fn hears(&mut self, what: &str) -> String {
         loop {
@@ -285,4 +293,28 @@ fn skip_channels_starts_none() {
     assert!(server.is_left_alone());
     let status = home.ask(gateway.port, "channels status");
     assert!(status.out.contains("skipped"), "{status:?}");
+}
+
+/// The README's first lines of this section, but for the server's address.
+#[test]
+fn a_channel_is_added_and_spoken_through_by_the_command_line() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    home.configure(&provider.config("env: {}"));
+    let gateway = start(&home);
+    let line = format!(
+        "channels add --channel irc --host 127.0.0.1 --port {} --no-tls --nick claw --channels #home",
+        server.port
+    );
+    let added = home.run(&line);
+    assert_eq!(added.code, 0, "{added:?}");
+    let mut peer = server.accept();
+    assert_eq!(peer.line(), "JOIN #home", "the running gateway took it over");
+    let line = "message send --channel irc --target #home -m hello";
+    let asked = std::thread::scope(|scope| {
+        let sends = scope.spawn(|| home.ask(gateway.port, line));
+        assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG #home :hello");
+        peer.answers_a_ping();
+        sends.join().expect("it ran")
+    });
+    assert_eq!(asked.code, 0, "{asked:?}");
 }

@@ -1,6 +1,7 @@
 //! Worlds by seed: the gateway over a simulated network, clock and disk.
 
 use openclaw_gateway::gateway::Faults;
+use openclaw_gateway::sim::chats::Which;
 use openclaw_gateway::sim::{Invariant, Report, Scenario, run};
 
 /// `SIM_SEED=n` runs one seed, `SIM_SEEDS=n` that many.
@@ -64,6 +65,21 @@ fn a_disk_that_is_full() {
 #[test]
 fn agents_that_beat() {
     every_seed(32, Scenario::Beats);
+}
+
+#[test]
+fn chats_by_telegram() {
+    every_seed(256, Scenario::Chats(Which::Telegram));
+}
+
+#[test]
+fn chats_by_discord() {
+    every_seed(256, Scenario::Chats(Which::Discord));
+}
+
+#[test]
+fn chats_by_slack() {
+    every_seed(256, Scenario::Chats(Which::Slack));
 }
 
 /// How many turns a conversation takes that nothing interrupts.

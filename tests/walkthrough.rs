@@ -53,7 +53,7 @@ const LINES: &[(&str, Does)] = &[
     // Verify
     ("openclaw gateway status", Ends(0, &["Runtime: running", "RPC probe: ok"])),
     ("openclaw health", Ends(0, &["Gateway: ok"])),
-    ("openclaw status", Ends(0, &["answers", "Agents: main (default)"])),
+    ("openclaw status", Ends(0, &["OpenClaw status", "Agents: main (default)"])),
     ("openclaw logs --follow", Follows("listening on ws://")),
     ("openclaw agent --message \"hello\"", Ends(0, &["hello"])),
     ("curl -s http://127.0.0.1:18789/readyz", Ends(0, &["\"ready\":true"])),

@@ -707,6 +707,7 @@ pub struct Idle {
     pub run_bytes: usize,
     pub exchanges: usize,
     pub tools: usize,
+    pub deliveries: usize,
 }
 
 impl Idle {
@@ -733,6 +734,7 @@ impl Gateway {
             run_bytes: self.runs.bytes(),
             exchanges: self.exchanges.len(),
             tools: self.tools.len(),
+            deliveries: self.channels.outbox.len(),
         }
     }
 }

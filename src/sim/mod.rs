@@ -14,6 +14,7 @@
 //! random comes from the seed: `SIM_SEED=n cargo test --test sim` runs one seed of every
 //! scenario again, byte for byte.
 
+pub mod chats;
 pub mod check;
 pub mod disk;
 pub mod kept;

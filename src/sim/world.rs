@@ -1,5 +1,6 @@
 //! One world: who lives in it, how it goes, and what must be true when it ends.
 
+use super::chats::{self, Which};
 use super::check::{Checks, Invariant, Message};
 use super::disk::SimDisk;
 use super::kept::Kept;
@@ -43,6 +44,8 @@ pub enum Scenario {
     DiskFull,
     /// An agent beats all the time, in its main session or in one of its own.
     Beats,
+    /// People write by a chat platform, and everything else goes wrong.
+    Chats(Which),
 }
 
 /// A world that kept every promise.
@@ -77,6 +80,21 @@ pub struct Failure {
     time: Time,
     last: Vec<String>,
     states: Vec<String>,
+}
+
+impl Failure {
+    /// One that shows in this network.
+    pub(super) fn seen(
+        seed: u64,
+        scenario: Scenario,
+        invariant: Invariant,
+        what: String,
+        net: &Net,
+    ) -> Box<Self> {
+        let (turn, time) = (net.turns, net.now);
+        let (last, states) = (net.trace.lines(), net.states());
+        Box::new(Self { invariant, what, seed, scenario, turn, time, last, states })
+    }
 }
 
 impl std::fmt::Display for Failure {
@@ -309,6 +327,9 @@ fn provide(scenario: Scenario, rng: &mut Rng) -> (bool, super::net::Provide) {
 /// # Errors
 /// The first promise that was broken.
 pub fn run(seed: u64, scenario: Scenario, faults: Faults) -> Result<Report, Box<Failure>> {
+    if let Scenario::Chats(which) = scenario {
+        return chats::run(seed, which);
+    }
     let mut rng = Rng::new(seed ^ 0x0C1A_0000);
     let disk = SimDisk::new();
     let mut checks = Checks::new(disk.clone());
@@ -329,16 +350,7 @@ pub fn run(seed: u64, scenario: Scenario, faults: Faults) -> Result<Report, Box<
     let broken = broken.or_else(|| world.checks.failure.take());
     let World { net, checks, .. } = world;
     match broken {
-        Some((invariant, what)) => Err(Box::new(Failure {
-            invariant,
-            what,
-            seed,
-            scenario,
-            turn: net.turns,
-            time: net.now,
-            last: net.trace.lines(),
-            states: net.states(),
-        })),
+        Some((invariant, what)) => Err(Failure::seen(seed, scenario, invariant, what, &net)),
         None => Ok(Report {
             trace: net.trace.hash,
             turns: net.turns,

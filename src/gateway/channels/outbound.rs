@@ -212,7 +212,12 @@ impl Outbox {
         }
     }
 
-    /// How many wait, of all or of one account.
+    /// How many wait, of all accounts.
+    pub(in crate::gateway) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// How many wait, of one account.
     pub(in crate::gateway) fn waiting(&self, channel: &str, account: &str) -> usize {
         let ours =
             |open: &&Open| open.delivery.channel == channel && open.delivery.account == account;

@@ -139,6 +139,8 @@ pub struct Net {
     dying: Vec<u32>,
     listening: bool,
     leaving: Option<(Option<u8>, Time)>,
+    /// When connections broke with whatever was on its way.
+    pub breaks: Vec<Time>,
 }
 
 /// Unix time at the start of every world.
@@ -167,6 +169,7 @@ impl Net {
             dying: Vec::new(),
             listening: true,
             leaving: None,
+            breaks: Vec::new(),
         }
     }
 
@@ -190,6 +193,27 @@ impl Net {
     /// SIGTERM then, or SIGUSR1.
     pub fn signal(&mut self, at: Time, restart: bool) {
         self.at(at, Happening::Signal(restart));
+    }
+
+    /// The process is gone, and nothing of it is left but what was flushed; another may begin.
+    pub fn killed(&mut self) {
+        self.breaks.push(self.now);
+        self.fx = Effects::new();
+        self.dirty.clear();
+        self.dying.clear();
+        self.dials.clear();
+        self.forbidden.clear();
+        self.over.clear();
+        self.leaving = None;
+        self.listening = true;
+        let of_process = |what: &Happening| {
+            use Happening::{Broken, Child, Dialed, Late, Signal};
+            matches!(what, Dialed(..) | Late(..) | Child(..) | Signal(_) | Broken(_))
+        };
+        self.heap.retain(|Reverse((.., what))| !of_process(what));
+        for index in 0..self.slots.len() as u32 {
+            self.remove(index);
+        }
     }
 
     /// Every peer, for the end of the world.
@@ -560,6 +584,7 @@ impl Net {
     }
 
     fn reset<C: Core>(&mut self, link: usize, now: Now, core: &mut C) {
+        self.breaks.push(self.now);
         let it = &mut self.links[link];
         it.gone = true;
         it.up.clear();

@@ -526,13 +526,19 @@ impl Fake for Discord {
                 let channel = self.channel(act);
                 return Ok(json!({"channel": channel.to_string()}));
             }
-            "hold" => self.held = Some(Vec::new()),
+            "hold" => {
+                self.held.get_or_insert_with(Vec::new);
+            }
             "release" => {
                 for (name, what) in self.held.take().unwrap_or_default().into_iter().rev() {
                     self.dispatch(&name, what);
                 }
             }
             "again" => self.again(act["count"].as_u64().unwrap_or(1) as usize),
+            "stranger" => {
+                self.limits.forget();
+                self.hasty = false;
+            }
             "budget" => self.remaining = act["remaining"].as_u64().unwrap_or(0),
             "muteAcks" => self.mute_acks = act["count"].as_u64().unwrap_or(1),
             "revoke" => self.token = "revoked".to_owned(),

@@ -23,6 +23,9 @@
 //! | `end` | the same | ends our direction of them |
 //! | `halfOpen` | the same | they stay open and nothing moves any more |
 //!
+//! `stranger`, which each carries out itself, says that whoever comes next remembers nothing:
+//! pauses that were asked for are not held against it.
+//!
 //! Everything else is the platform's own; its module head lists it.
 
 use crate::driver::Time;
@@ -207,6 +210,10 @@ pub struct Desk {
     pub broken: Vec<String>,
     /// What was posted, in order.
     pub posted: Vec<Posted>,
+    /// Of them, those whose answers got lost or come late, by their place in the list.
+    pub doubtful: BTreeSet<usize>,
+    /// What people said and the platform itself will not deliver any more.
+    pub forgotten: Vec<String>,
     /// Unix time when [`Time`] was zero.
     pub wall_zero_ms: u64,
     /// Connections that stand, and what they are used for.

@@ -56,6 +56,8 @@ struct Message {
     text: String,
     thread: Option<String>,
     reactions: Vec<String>,
+    /// What the client hung on it for itself.
+    metadata: Value,
 }
 
 #[derive(Debug, Default)]
@@ -177,6 +179,7 @@ impl Slack {
             text: text.clone(),
             thread: thread.clone(),
             reactions: Vec::new(),
+            metadata: Value::Null,
         };
         self.channels.entry(channel.clone()).or_default().messages.insert(ts.clone(), message);
         let kind = match channel.chars().next() {
@@ -324,13 +327,16 @@ impl Fake for Slack {
                     self.queue(now, Delivery::new("events_api", event));
                 }
             }
-            "hold" => self.held = Some(Vec::new()),
+            "hold" => {
+                self.held.get_or_insert_with(Vec::new);
+            }
             "release" => {
                 for delivery in self.held.take().unwrap_or_default().into_iter().rev() {
                     self.queue(now, delivery);
                 }
             }
             "warn" | "refresh" | "disable" => self.disconnect(now, act),
+            "stranger" => self.waits.until.clear(),
             "eventsApi" => self.verify(now, act["url"].as_str().unwrap_or_default()),
             "revoke" => self.revoked = act["revoked"].as_bool().unwrap_or(true),
             other => return Err(format!("no such act: {other}")),

@@ -653,6 +653,11 @@ impl Fake for Telegram {
                 self.chats.entry(to).or_default().kind = "supergroup".to_owned();
                 json!({ "to": to })
             }
+            "stranger" => {
+                self.wait = None;
+                self.chats.values_mut().for_each(|chat| chat.wait = None);
+                Value::Null
+            }
             "revoke" => {
                 self.revoked = act["revoked"].as_bool().unwrap_or(true);
                 Value::Null

@@ -313,6 +313,10 @@ impl Discord {
             return held.push((event.to_owned(), what));
         }
         let names: Vec<String> = self.sessions.keys().cloned().collect();
+        if self.sessions.values().all(|session| session.over) {
+            // Discord keeps nothing for those who are not there.
+            self.desk.forgotten.extend(what["content"].as_str().map(str::to_owned));
+        }
         for name in names {
             self.dispatch_to(&name, event, &what);
         }
@@ -367,6 +371,8 @@ impl Discord {
         if let Some(session) = self.sessions.get_mut(&name) {
             session.over = true;
             session.conn = None;
+            let said = session.log.iter().filter_map(|(_, event)| event["d"]["content"].as_str());
+            self.desk.forgotten.extend(said.map(str::to_owned));
         }
     }
 

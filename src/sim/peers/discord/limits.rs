@@ -69,6 +69,12 @@ impl Limits {
         Self::headers(answer, &name, most, 0, seconds * 1000)
     }
 
+    /// The client was told nothing.
+    pub fn forget(&mut self) {
+        self.wait = None;
+        self.buckets.values_mut().for_each(|bucket| bucket.wait = None);
+    }
+
     fn headers(answer: Answer, name: &str, most: u64, left: u64, ms: u64) -> Answer {
         answer
             .with("X-RateLimit-Limit", &most.to_string())

@@ -183,7 +183,13 @@ impl Session {
             Some(Woe::Slow(seconds)) => self.late = seconds,
             None => {}
         }
-        match fake.asked(now, self.conn, asked) {
+        let before = fake.desk().posted.len();
+        let reply = fake.asked(now, self.conn, asked);
+        if self.lose || self.late > 0 {
+            let desk = fake.desk();
+            desk.doubtful.extend(before..desk.posted.len());
+        }
+        match reply {
             Reply::Now(answer) => self.answer(now, answer, io),
             Reply::Later => {}
         }

@@ -187,7 +187,10 @@ impl Slack {
 
     /// An envelope that nobody acknowledged comes again, if its kind does.
     fn failed(&mut self, now: Time, delivery: Delivery, reason: &'static str) {
-        let Some(wait) = RETRIES_MS.get(delivery.attempt) else { return };
+        let Some(wait) = RETRIES_MS.get(delivery.attempt) else {
+            let text = delivery.payload["event"]["text"].as_str().unwrap_or_default();
+            return self.desk.forgotten.push(text.to_owned());
+        };
         if delivery.kind == "events_api" {
             let attempt = delivery.attempt + 1;
             self.waiting.push_back(Delivery {

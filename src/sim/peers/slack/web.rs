@@ -218,6 +218,7 @@ impl Slack {
             text: text.to_owned(),
             thread,
             reactions: Vec::new(),
+            metadata: Value::Null,
         };
         let known = self.channels.entry(channel.to_owned()).or_default();
         known.messages.insert(ts.clone(), message);
@@ -234,6 +235,10 @@ impl Slack {
             self.desk.broke(format!("thread {thread} of {channel} has no first message"));
         }
         let ts = self.say(now, &channel, &text, thread.clone());
+        let known = self.channels.get_mut(&channel).and_then(|it| it.messages.get_mut(&ts));
+        if let Some(message) = known {
+            message.metadata = args.value("metadata");
+        }
         self.note(now, "chat.postMessage", &channel, &ts, &text, args);
         let mut message = json!({
             "type": "message", "user": Self::BOT, "bot_id": "BFAKE", "text": text, "ts": ts,
@@ -303,6 +308,7 @@ impl Slack {
     fn history(&self, args: &Args, replies: bool) -> Done {
         let channel = self.known(args)?;
         let thread = args.text("ts");
+        let whole = args.flag("include_all_metadata");
         let messages = self.channels.get(&channel).into_iter().flat_map(|it| &it.messages);
         let wanted = |ts: &str, message: &Message| match (&thread, replies) {
             (Some(thread), true) => ts == thread || message.thread.as_ref() == Some(thread),
@@ -310,7 +316,14 @@ impl Slack {
         };
         let mut found: Vec<Value> = messages
             .filter(|(ts, message)| wanted(ts, message))
-            .map(|(ts, it)| json!({"type": "message", "user": it.user, "text": it.text, "ts": ts}))
+            .map(|(ts, it)| {
+                let mut shown =
+                    json!({"type": "message", "user": it.user, "text": it.text, "ts": ts});
+                if whole && !it.metadata.is_null() {
+                    shown["metadata"] = it.metadata.clone();
+                }
+                shown
+            })
             .collect();
         // History is newest first, replies oldest first.
         if !replies {

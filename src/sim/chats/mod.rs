@@ -1,0 +1,321 @@
+//! Worlds of chats: the gateway with one account of a platform, and the platform's fake.
+//!
+//! ```text
+//!   [plan] people write; requests fail; connections break, fall silent, end; events come twice
+//!      |   or in another order; the file is edited; the process is killed, ended, re-executed
+//!      v
+//!   fake <--net--> gateway, life after life on one disk
+//!      |
+//!      +-- what was posted --> [ledger]: each message answered, where it was written, once
+//! ```
+//!
+//! Once, as far as the platform lets one know: on Telegram an answer may come again when the
+//! first one's receipt got lost (nobody can ask whether it arrived); on Discord when it took
+//! longer than Discord remembers a nonce; on Slack never. What the platform itself will not
+//! deliver any more (a session of Discord's that ended, an event of Slack's that failed four
+//! times) is owed an answer only if the gateway had accepted it.
+
+mod ledger;
+mod plan;
+
+use super::check::{Checks, Invariant};
+use super::disk::SimDisk;
+use super::net::{EPOCH_MS, Knobs, Net, Turn};
+use super::peers::fake::{Shared, perform};
+use super::peers::platforms::{DISCORD_TOKEN, Platforms, SLACK_TOKENS, TELEGRAM_TOKEN};
+use super::peers::provider::{Provider, Way};
+use super::rng::Rng;
+use super::world::{Failure, Report, Scenario};
+use crate::auth::Credentials;
+use crate::config::load::{Source, load};
+use crate::config::paths::{Flags, Paths};
+use crate::config::secrets::Resolved;
+use crate::config::{AuthMode, Config};
+use crate::driver::{Core, Effects, Input, Now, Time};
+use crate::gateway::{Gateway, Host, NotLoaded, Reloaded, Setup};
+use crate::store::Disk;
+use plan::{Crowd, Deed, Notes};
+use serde_json::json;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// A platform that has a fake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// By long poll.
+    Telegram,
+    /// By its gateway.
+    Discord,
+    /// By Socket Mode.
+    Slack,
+}
+
+/// Everything is answered and quiet for so long: nothing comes any more.
+const QUIET_MS: u64 = 60_000;
+/// After the last step: what is not answered then never will be.
+const PATIENCE_MS: u64 = 40 * 60_000;
+
+/// The file as it is edited: `lasting` keys need a new connection, `live` ones do not.
+fn text(which: Which, lasting: u64, live: bool) -> String {
+    let account = match which {
+        Which::Telegram => json!({
+            "botToken": TELEGRAM_TOKEN, "groups": {"*": {"requireMention": false}},
+            "mediaMaxMb": 5 + lasting, "linkPreview": live,
+        }),
+        Which::Discord => json!({
+            "token": DISCORD_TOKEN, "mediaMaxMb": 5 + lasting,
+            "guilds": {"*": {"requireMention": false, "channels": {}}}, "allowBots": live,
+        }),
+        Which::Slack => json!({
+            "botToken": SLACK_TOKENS.0, "appToken": SLACK_TOKENS.1, "mediaMaxMb": 5 + lasting,
+            "channels": {"*": {"requireMention": false}}, "unfurlLinks": live,
+        }),
+    };
+    let mut section = json!({"dmPolicy": "open", "allowFrom": ["*"], "groupPolicy": "open"});
+    if let (Some(section), Some(account)) = (section.as_object_mut(), account.as_object()) {
+        section.extend(account.clone());
+    }
+    let name = match which {
+        Which::Telegram => "telegram",
+        Which::Discord => "discord",
+        Which::Slack => "slack",
+    };
+    json!({
+        "gateway": {"mode": "local", "auth": {"mode": "none"}},
+        "agents": {"defaults": {"model": "local/echo"}},
+        "channels": {name: section},
+    })
+    .to_string()
+}
+
+/// The disk, as the configuration is read from it.
+struct OnDisk(SimDisk);
+
+impl Source for OnDisk {
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        match self.0.read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        }
+    }
+
+    fn digest(&self, _: &[u8]) -> String {
+        "digest".to_owned()
+    }
+}
+
+fn paths() -> Paths {
+    let env = BTreeMap::from([("HOME".to_owned(), "/h".to_owned())]);
+    Paths::resolve(&env, &Flags::default()).unwrap_or_else(|error| panic!("paths: {error}"))
+}
+
+fn read(disk: &SimDisk) -> Result<Rc<Config>, NotLoaded> {
+    let env = BTreeMap::from([("HOME".to_owned(), "/h".to_owned())]);
+    load(&OnDisk(disk.clone()), &env, &paths())
+        .map(|loaded| loaded.config)
+        .map_err(|error| NotLoaded::from(&error))
+}
+
+fn credentials() -> Credentials {
+    Credentials::new(AuthMode::None, None, None)
+}
+
+fn boot(disk: &SimDisk, rng: Rng, now: Now) -> Result<Gateway, String> {
+    let config = read(disk).map_err(|why| why.to_string())?;
+    let source = disk.clone();
+    let reload = move |_: Option<&str>, _: &Resolved| -> Result<Reloaded, NotLoaded> {
+        let config = read(&source)?;
+        let files = vec![paths().config_path];
+        Ok(Reloaded { config, credentials: credentials(), files, moves: None })
+    };
+    let setup = Setup {
+        config,
+        credentials: credentials(),
+        reload: Some(Box::new(reload)),
+        resolved: Resolved::default(),
+        host: Host {
+            name: "sim".to_owned(),
+            address: None,
+            platform: "linux",
+            pid: 1,
+            port: 18_789,
+            listening: vec![([127, 0, 0, 1], 18_789).into()],
+            interfaces: || Some(Vec::new()),
+            vitals: || None,
+        },
+        state_dir: PathBuf::from("/state"),
+        log_path: PathBuf::from("/state/log.jsonl"),
+        disk: Box::new(disk.clone()),
+        entropy: Box::new(rng),
+    };
+    Gateway::new(setup, now).map_err(|error| error.to_string())
+}
+
+/// Nobody: between two lives.
+struct Nobody;
+
+impl Core for Nobody {
+    fn on(&mut self, _: Now, _: Input<'_>, _: &mut Effects) {}
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+fn knobs(rng: &mut Rng) -> Knobs {
+    Knobs {
+        chunk: rng.pick(&[64, 700, 1500, 65_536]),
+        latency_us: rng.pick(&[(0, 0), (1, 300), (50, 40_000)]),
+        socket: rng.pick(&[700, 65_536, 65_536]),
+        split_at: None,
+        resets: rng.pick(&[0, 0, 0, 10]),
+        late: 50,
+        bad_dials: rng.pick(&[0, 0, 10]),
+    }
+}
+
+struct World {
+    which: Which,
+    fake: Shared,
+    net: Net,
+    checks: Checks,
+    rng: Rng,
+    notes: Rc<RefCell<Notes>>,
+    /// Edits of the file that need a new connection, and the key that does not.
+    edits: (u64, bool),
+}
+
+type Broken = (Invariant, String);
+
+/// Lives one world from its seed.
+///
+/// # Errors
+/// The first promise that was broken.
+pub fn run(seed: u64, which: Which) -> Result<Report, Box<Failure>> {
+    let mut rng = Rng::new(seed ^ 0xC4A7_0000);
+    let disk = SimDisk::new();
+    let platforms = Rc::new(Platforms::new(&mut rng, EPOCH_MS));
+    let fake: Shared = match which {
+        Which::Telegram => platforms.telegram.clone(),
+        Which::Discord => platforms.discord.clone(),
+        Which::Slack => platforms.slack.clone(),
+    };
+    let dialled = Rc::clone(&platforms);
+    let provide = move |rng: &mut Rng, target: &_| {
+        dialled
+            .dial(target)
+            .unwrap_or_else(|| Box::new(Provider::new(rng.fork(), Way::Normal, 0, 0)))
+    };
+    let start = Time(rng.below(1 << 40));
+    let mut net = Net::new(rng.fork(), knobs(&mut rng), start, Box::new(provide));
+    for clock in platforms.clocks() {
+        net.attend(clock);
+    }
+    let notes = Rc::new(RefCell::new(Notes::default()));
+    let plan = plan::plan(which, start.after_ms(rng.range(0, 12_000)), &mut rng);
+    net.attend(Box::new(Crowd::new(fake.clone(), plan, Rc::clone(&notes))));
+    let checks = Checks::new(disk);
+    let mut world = World { which, fake, net, checks, rng, notes, edits: (0, false) };
+    let lived = world.live();
+    let broken = world.checks.failure.take().or(lived.err());
+    let World { net, notes, .. } = world;
+    match broken {
+        Some((invariant, what)) => {
+            Err(Failure::seen(seed, Scenario::Chats(which), invariant, what, &net))
+        }
+        None => Ok(Report {
+            trace: net.trace.hash,
+            turns: net.turns,
+            end: net.now,
+            acked: notes.borrow().said.len(),
+            ends: 0,
+            responses: 0,
+            peak: 0,
+        }),
+    }
+}
+
+impl World {
+    fn write(&mut self) -> Result<(), Broken> {
+        let text = text(self.which, self.edits.0, self.edits.1);
+        let mut disk = self.checks.disk.clone();
+        disk.replace(&paths().config_path, text.as_bytes())
+            .map_err(|error| (Invariant::Live, format!("the file: {error}")))
+    }
+
+    fn start(&mut self) -> Result<Gateway, Broken> {
+        let now = self.net.clocks();
+        // It remembers no pause that it was asked for.
+        let act = json!({"act": "stranger"});
+        perform(&mut *self.fake.borrow_mut(), now.time, &act)
+            .map_err(|what| (Invariant::Seam, what))?;
+        boot(&self.checks.disk, self.rng.fork(), now)
+            .map_err(|why| (Invariant::Live, format!("no start: {why}")))
+    }
+
+    /// The whole story.
+    fn live(&mut self) -> Result<(), Broken> {
+        self.write()?;
+        let mut core = Some(self.start()?);
+        let mut over: Option<Time> = None;
+        let mut quiet: Option<Time> = None;
+        let mut looked: Option<Time> = None;
+        loop {
+            let turn = match &mut core {
+                Some(core) => self.net.turn(core, &mut self.checks),
+                None => self.net.turn(&mut Nobody, &mut self.checks),
+            };
+            if self.checks.failure.is_some() {
+                return Ok(());
+            }
+            let now = self.net.now;
+            if let Turn::Left(_) = turn {
+                self.checks.leaving = None;
+                self.net.killed();
+                core = Some(self.start()?);
+            }
+            let deeds = std::mem::take(&mut self.notes.borrow_mut().deeds);
+            for deed in deeds {
+                match deed {
+                    Deed::Kill => {
+                        core = None;
+                        self.checks.leaving = None;
+                        self.net.killed();
+                    }
+                    Deed::Rise if core.is_none() => core = Some(self.start()?),
+                    Deed::Rise => {}
+                    Deed::Terminate | Deed::Restart if core.is_none() => {}
+                    Deed::Terminate => self.net.signal(now, false),
+                    Deed::Restart => self.net.signal(now, true),
+                    Deed::Edit(lasting) => {
+                        self.edits.0 += u64::from(lasting);
+                        self.edits.1 ^= true;
+                        self.write()?;
+                    }
+                }
+            }
+            if !self.notes.borrow().over {
+                continue;
+            }
+            let begin = *over.get_or_insert(now);
+            if looked.is_some_and(|at: Time| now.ms_since(at) < 1_000) {
+                continue;
+            }
+            looked = Some(now);
+            let idle = core.as_ref().map(Gateway::idle).unwrap_or_default();
+            let busy = idle.runs + idle.deliveries;
+            if busy > 0 || self.ledger().unanswered().is_some() {
+                quiet = None;
+                if now.ms_since(begin) > PATIENCE_MS {
+                    self.ledger().settle()?;
+                    return Err((Invariant::Live, format!("never at rest: {idle:?}")));
+                }
+            } else if now.ms_since(*quiet.get_or_insert(now)) > QUIET_MS {
+                return self.ledger().settle();
+            }
+        }
+    }
+}
