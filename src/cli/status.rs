@@ -1,7 +1,7 @@
 //! `openclaw gateway status`: the machine (who holds the state directory and the port), the
 //! service manager, then a probe of the port.
 //!
-//! A small frame: [`Found`] is what was found out, `status_show.rs` says it, the service manager
+//! A small frame: `Found` is what was found out, `status_show.rs` says it, the service manager
 //! is asked by [`super::service_look`]. It stays useful when the configuration is damaged, when
 //! nothing runs and when somebody else holds the port.
 

@@ -281,7 +281,7 @@ fn span(text: &str) -> Option<u64> {
     Some(if total == 0 { u64::MAX } else { total })
 }
 
-/// What `systemctl show` says of a unit: its answer to [`super::control::look`].
+/// What `systemctl show` says of a unit: its answer to [`look`](super::control::Control::look).
 pub fn shown(answer: &str) -> BTreeMap<String, String> {
     let pairs = answer.lines().filter_map(|line| line.split_once('='));
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
