@@ -7,6 +7,7 @@ use common::socket::{Socket, params};
 use common::{Gateway, Home};
 use openclaw_gateway::wire::ws::Message;
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt as _;
 
 fn start(home: &Home) -> Gateway {
     home.configure(&config(&[], "primary: 'local/echo'", ""));
@@ -521,8 +522,14 @@ fn no_planted_secret_leaves_by_any_operation() {
     }
     let config = &said[2];
     assert!(config.contains("__OPENCLAW_REDACTED__"), "{config}");
+    // The configuration and its copy are where the secrets were planted, for the owner's eyes.
+    let planted = home.state().join("openclaw.json");
+    let copy = home.state().join("openclaw.json.last-good");
+    assert_eq!(std::fs::read(&copy).unwrap(), std::fs::read(&planted).unwrap());
+    let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "{mode:o}");
     for file in walk(&home.state()) {
-        if !file.ends_with("openclaw.json") {
+        if file != planted && file != copy {
             let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
             assert!(!text.contains("canary-"), "{file:?}");
         }

@@ -97,7 +97,7 @@ fn label(key: &Key) -> String {
 fn hint(key: &Key) -> Value {
     let mut hint = json!({"label": label(key), "advanced": key.pattern.matches('.').count() > 2});
     let help = match key.status {
-        Status::Acted => key.advice.to_owned(),
+        Status::Acted => key.help().to_owned(),
         Status::Accepted => format!("Accepted, but not acted on: {}.", key.reason()),
         Status::Security(_) => format!("Refused until it is acted on: {}.", key.advice),
     };
@@ -223,6 +223,8 @@ mod tests {
         assert_eq!(port["schema"]["type"], "integer");
         assert_eq!(port["schema"]["maximum"], 65_535);
         assert_eq!(port["children"], json!([]));
+        assert!(port["hint"]["help"].as_str().is_some_and(|help| help.contains("port")), "{port}");
+        assert_eq!(hints()["gateway.port"], port["hint"]);
         for path in ["models.providers.mine.models[3].id", "models.providers.*.models[].id"] {
             let found = lookup(path).expect(path);
             assert_eq!(found["hintPath"], "models.providers.*.models[].id");

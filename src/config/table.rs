@@ -17,6 +17,7 @@
 
 use crate::wire::json5::Step;
 
+mod help;
 mod keys;
 mod reasons;
 
@@ -176,6 +177,11 @@ impl Key {
             _ if !self.advice.is_empty() => self.advice,
             Status::Accepted | Status::Security(_) => reasons::of(self.pattern),
         }
+    }
+
+    /// What it does, or the advice of its row; empty where neither says more than its name.
+    pub fn help(&self) -> &'static str {
+        if self.advice.is_empty() { help::of(self.pattern) } else { self.advice }
     }
 
     /// The last part of the pattern: a key, `*` or `[]`.

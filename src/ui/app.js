@@ -2,7 +2,7 @@
 
 import { Client } from "./client.js";
 import * as device from "./device.js";
-import { button, card, code, dot, field, h, icon, notice, noticePlace, put } from "./dom.js";
+import { button, code, dot, h, icon, notice, noticePlace, put } from "./dom.js";
 import { chooseLanguage, language, t } from "./words.js";
 
 const BASE = document.documentElement.dataset.base ?? "";
@@ -57,13 +57,18 @@ function switches() {
 	];
 }
 
+/** Before there is a frame: one card in the middle, and where notices appear. */
+function atDoor(props, ...children) {
+	put(root, h("main.door", props, h("div", brand(), children)), noticePlace());
+}
+
 function brand() {
 	return h("div.brand", h("span.mark", icon("channels")), "OpenClaw");
 }
 
 // --- sign in
 
-function door(problem, kind = "") {
+function door(problem) {
 	leave();
 	let how = device.kept()?.kind ?? "token";
 	if (how === "device") how = "token";
@@ -87,27 +92,21 @@ function door(problem, kind = "") {
 		event.preventDefault();
 		begin({ kind: how, secret: secret.value.trim() }, remember.checked);
 	};
-	put(
-		root,
-		h("main.door",
-			h("div",
-				brand(),
-				h(
-					"form",
-					{ class: "card", onsubmit: enter },
-					h("div.body",
-						h("h1", t("signin")),
-						problem && h("div", { class: `alert ${kind}`, role: "alert" }, problem),
-						kinds,
-						h("label.field", label, secret, help),
-						h("label.check", remember, t("remember")),
-						h("button.button.primary", { type: "submit" }, t("signin")),
-					),
-				),
-				h("div.foot", switches()),
+	atDoor(
+		{},
+		h(
+			"form",
+			{ class: "card", onsubmit: enter },
+			h("div.body",
+				h("h1", t("signin")),
+				problem && h("div.alert", { role: "alert" }, problem),
+				kinds,
+				h("label.field", label, secret, help),
+				h("label.check", remember, t("remember")),
+				h("button.button.primary", { type: "submit" }, t("signin")),
 			),
 		),
-		noticePlace(),
+		h("div.foot", switches()),
 	);
 	secret.focus();
 }
@@ -116,26 +115,18 @@ function pairing(error) {
 	const id = error.details.requestId;
 	if (document.querySelector(`[data-request="${CSS.escape(id)}"]`)) return;
 	leave();
-	put(
-		root,
-		h(
-			"main",
-			{ class: "door", "data-request": id },
-			h("div",
-				brand(),
-				h("section.card",
-					h("div.body",
-						h("h1", t("pairing")),
-						h("p", t("pairing_text")),
-						code(`openclaw devices approve ${id}`),
-						h("p.soft.small", { role: "status" }, h("span.pulse"), " ", t("pairing_waits")),
-						h("p.soft.small", error.message),
-						button(t("cancel"), signOut),
-					),
-				),
+	atDoor(
+		{ "data-request": id },
+		h("section.card",
+			h("div.body",
+				h("h1", t("pairing")),
+				h("p", t("pairing_text")),
+				code(`openclaw devices approve ${id}`),
+				h("p.soft.small", { role: "status" }, h("span.pulse"), " ", t("pairing_waits")),
+				h("p.soft.small", error.message),
+				button(t("cancel"), signOut),
 			),
 		),
-		noticePlace(),
 	);
 }
 
@@ -298,8 +289,8 @@ function stateChanged(state, detail) {
 		if (state === "waiting") {
 			put(parts.banner, h("div.banner", t(detail.restarting ? "restarting" : "lost", Math.ceil(detail.ms / 1000)), button(t("now"), () => app.client.connect(), "small")));
 		}
-	} else if (state === "waiting" && !document.querySelector(".door")) {
-		put(root, h("main.door", h("div", brand(), h("p.soft", { role: "status" }, t("unreachable", location.host)))), noticePlace());
+	} else if (state === "waiting" && !document.querySelector("main.door")) {
+		atDoor({}, h("p.soft", { role: "status" }, t("unreachable", location.host)));
 	}
 }
 

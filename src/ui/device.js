@@ -57,11 +57,6 @@ export async function identity() {
 	return made;
 }
 
-/** Forgets the identity: the next sign-in is another device. */
-export function forgetIdentity() {
-	return stored("readwrite", (store) => store.delete("key")).catch(() => {});
-}
-
 /** The text that a device signs at a connect, payload v3. */
 export function signedText(device, params, challenge) {
 	const plain = (text) => (text ?? "").trim().toLowerCase();

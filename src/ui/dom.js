@@ -203,8 +203,8 @@ export function prompt(title, label, value, action) {
 }
 
 /** One form field under its label. */
-export function field(label, input, help) {
-	return h("label.field", h("span", label), input, help && h("small", help));
+export function field(label, ...inputs) {
+	return h("label.field", h("span", label), inputs);
 }
 
 export function select(options, value, onchange, label) {
@@ -238,7 +238,7 @@ const locale = () => document.documentElement.lang || "en";
 
 export function number(value) {
 	if (typeof value !== "number" || !Number.isFinite(value)) return "–";
-	return value >= 10_000 ? new Intl.NumberFormat(locale(), { notation: "compact", maximumFractionDigits: 1 }).format(value) : new Intl.NumberFormat(locale()).format(value);
+	return new Intl.NumberFormat(locale(), value >= 10_000 ? { notation: "compact", maximumFractionDigits: 1 } : {}).format(value);
 }
 
 export function money(value) {

@@ -10,7 +10,7 @@ export class Json5Error extends Error {
 }
 
 const DEPTH = 64;
-const SPACE = /[\s\uFEFF\u00A0\u2028\u2029]/;
+const SPACE = /\s/;
 
 /** Reads JSON5; throws Json5Error with the line, from 1. */
 export function parse(text) {

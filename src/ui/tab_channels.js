@@ -9,7 +9,7 @@ export function stateOf(row) {
 	if (row.configured === false) return ["idle", t("not_configured")];
 	if (row.lastError && !row.connected) return ["bad", t("failed")];
 	if (row.connected) return ["good", t("connected_short")];
-	return row.running ? ["warn", t("running")] : ["idle", t("stopped_state")];
+	return row.running ? ["warn", t("running")] : ["idle", t("stopped")];
 }
 
 export function mount(view, app) {

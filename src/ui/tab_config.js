@@ -68,7 +68,8 @@ export function mount(view, app) {
 		draw();
 	}
 
-	const hintOf = (key) => hints[key.path.join(".")];
+	// What every channel has is described once.
+	const hintOf = ({ path }) => hints[path.join(".")] ?? hints[["channels", "*", ...path.slice(2)].join(".")];
 
 	function draw() {
 		for (const one of modes) one.setAttribute("aria-pressed", String(one.dataset.mode === mode));
@@ -100,7 +101,7 @@ export function mount(view, app) {
 				search.value = "";
 				draw();
 			} }, hints[name]?.label ?? name))),
-			h("section.card", { "aria-label": word || section }, fitting.length ? fitting.slice(0, 300).map(line) : empty(t("no_keys_found"))),
+			h("section.card", { "aria-label": word || section }, !word && h("p.help.about", hints[section]?.help), fitting.length ? fitting.slice(0, 300).map(line) : empty(t("no_keys_found"))),
 		));
 	}
 
@@ -185,7 +186,7 @@ export function mount(view, app) {
 		if (mode === "raw") return diffLines(file.raw ?? "", text).map(([sign, line]) => h("span", { class: { "-": "minus", "+": "plus" }[sign] ?? "" }, `${sign === "=" ? " " : sign} ${line}`));
 		return [...changes.values()].flatMap(([path, value]) => {
 			const before = at(file.parsed, path);
-			const secret = isSecret(hints[path.join(".")], before);
+			const secret = isSecret(hintOf({ path }), before);
 			return [h("span", path.join(".")), h("span.minus", `- ${shown(before)}`), h("span.plus", `+ ${secret && value !== undefined ? "***" : shown(value)}`)];
 		});
 	}

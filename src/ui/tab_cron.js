@@ -18,6 +18,8 @@ export function scheduleText(schedule) {
 	return h("code", `${schedule?.expr ?? schedule?.kind ?? ""}${schedule?.tz ? ` (${schedule.tz})` : ""}`);
 }
 
+const outcome = (word) => tag(word, { ok: "good", error: "bad" }[word]);
+
 export function mount(view, app) {
 	const head = h("div.body");
 	const list = h("div");
@@ -43,7 +45,7 @@ export function mount(view, app) {
 			h("div", h("strong", job.displayName ?? job.name), " ", !job.enabled && tag(t("disabled")), h("div.soft.small", (job.payload?.message ?? job.payload?.text ?? job.payload?.kind ?? "").slice(0, 140))),
 			scheduleText(job.schedule),
 			when(job.enabled && (job.nextRunAtMs ?? state.nextRunAtMs)),
-			h("div", when(state.lastRunAtMs), " ", state.lastStatus && tag(state.lastStatus, state.lastStatus === "ok" ? "good" : state.lastStatus === "error" ? "bad" : "idle"), state.lastError && h("div.bad-text.small", state.lastError)),
+			h("div", when(state.lastRunAtMs), " ", state.lastStatus && outcome(state.lastStatus), state.lastError && h("div.bad-text.small", state.lastError)),
 			h("div.row", button(t("run_now"), act("cron.run", { mode: "force" }, "enqueued"), "small"), button(t(job.enabled ? "disable" : "enable"), act("cron.update", { patch: { enabled: !job.enabled } }), "small"), button(t("history"), () => runs(job), "small"),
 				button(t("remove"), async () => (await confirm(t("remove"), job.name, t("remove"))) && act("cron.remove", {})(), "small danger")),
 		];
@@ -51,7 +53,7 @@ export function mount(view, app) {
 
 	async function runs(job) {
 		const answer = await app.call("cron.runs", { id: job.id, limit: 30 });
-		const rows = (answer.entries ?? []).map((entry) => [when(entry.runAtMs ?? entry.ts), tag(entry.status ?? entry.action ?? "", entry.status === "ok" ? "good" : entry.status === "error" ? "bad" : "idle"), span(entry.durationMs), (entry.error ?? entry.summary ?? "").slice(0, 300)]);
+		const rows = (answer.entries ?? []).map((entry) => [when(entry.runAtMs ?? entry.ts), outcome(entry.status ?? entry.action ?? ""), span(entry.durationMs), (entry.error ?? entry.summary ?? "").slice(0, 300)]);
 		await dialog(`${t("history")}: ${job.name}`, (close) => [table(t("history"), [t("last_run"), t("state"), "ms", t("result")], rows, t("no_runs")), h("div.actions", button(t("close"), () => close(null)))]);
 	}
 
@@ -78,7 +80,7 @@ export function mount(view, app) {
 				value.value = { every: "1h", at: "", cron: "0 9 * * 1-5" }[next];
 				help.textContent = t({ every: "every_help", at: "at_help", cron: "expression_help" }[next]);
 			})),
-			h("label.field", h("span", t("schedule")), value, help),
+			field(t("schedule"), value, help),
 			field(t("time_zone"), zone),
 			field(t("what"), what),
 			h("div.actions", button(t("cancel"), () => close(null)), h("button.button.primary", t("add"))),

@@ -10,7 +10,7 @@ export function mount(view, app) {
 	const mine = app.client.device.id;
 	let closed = false;
 	put(view, h("div.page",
-		card(t("pending_devices"), [button(t("refresh"), load, "small"), app.has("device.pair.setupCode") && button(t("invite"), invite, "small")], pending),
+		card(t("pending_devices"), [button(t("refresh"), load, "small"), app.has("device.pair.setupCode") && button(t("door_setup"), invite, "small")], pending),
 		card(t("paired"), null, paired),
 		card(t("nodes"), null, nodes),
 	));
@@ -92,7 +92,7 @@ export function mount(view, app) {
 
 	async function invite() {
 		const made = await app.call("device.pair.setupCode", {});
-		await dialog(t("invite"), (close) => [h("p", t("invite_text")), code(made.setupCode), h("div.actions", button(t("close"), () => close(null)))]);
+		await dialog(t("door_setup"), (close) => [h("p", t("invite_text")), code(made.setupCode), h("div.actions", button(t("close"), () => close(null)))]);
 	}
 
 	const told = (error) => put(pending, empty(error.message));

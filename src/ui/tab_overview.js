@@ -47,6 +47,8 @@ export function mount(view, app) {
 		return values;
 	}
 
+	const count = (name, value) => plot(t(name), sample(name, value), number(value));
+
 	async function look() {
 		const began = performance.now();
 		const status = await app.call("status", {});
@@ -74,8 +76,8 @@ export function mount(view, app) {
 			plot(t("uptime"), [], span(status.uptimeMs)),
 			late === undefined ? plot(t("round_trip"), sample("trip", trip), `${trip.toFixed(1)} ms`) : plot(t("lateness"), sample("late", late), `${late.toFixed(1)} ms`),
 			plot(t("memory"), sample("memory", memory), bytes(memory)),
-			plot(t("connections"), sample("connections", status.connections?.clients ?? app.presence.length), number(status.connections?.clients ?? app.presence.length)),
-			plot(t("runs"), sample("runs", status.tasks?.active ?? 0), number(status.tasks?.active ?? 0)),
+			count("connections", status.connections?.clients ?? app.presence.length),
+			count("runs", status.tasks?.active ?? 0),
 			plot(t("tokens"), costs?.daily?.map((day) => day.totalTokens) ?? [], number(today?.totalTokens ?? 0)),
 			plot(t("cost"), costs?.daily?.map((day) => day.totalCost) ?? [], money(today?.totalCost ?? 0)),
 		);

@@ -19,7 +19,7 @@ pub(super) fn of(pattern: &str) -> &'static str {
     rules.max_by_key(|(rule, _)| rule.len()).map_or("", |(_, reason)| reason)
 }
 
-fn common(pattern: &str) -> Cow<'_, str> {
+pub(super) fn common(pattern: &str) -> Cow<'_, str> {
     for scope in ["agents.defaults.", "agents.list[].", "agents.entries.*."] {
         if let Some(rest) = pattern.strip_prefix(scope) {
             return match rest.strip_prefix("tools.") {
