@@ -70,7 +70,11 @@ fn room(which: Which, rng: &mut Rng) -> (String, Value, bool) {
             0 => ("7".to_owned(), json!({"chat": 7}), false),
             1 => ("8".to_owned(), json!({"chat": 8}), false),
             2 => ("-1005".to_owned(), json!({"chat": -1005, "from": 7}), false),
-            _ => ("-1006".to_owned(), json!({"chat": -1006, "from": 9, "topic": 42}), false),
+            _ => {
+                let topic = rng.pick(&[42, 43]);
+                let act = json!({"chat": -1006, "from": 9, "topic": topic});
+                ("-1006".to_owned(), act, false)
+            }
         },
         Which::Discord => match rng.below(3) {
             0 => ("700".to_owned(), json!({"channel": 700, "from": 7}), false),
