@@ -82,6 +82,15 @@ fn chats_by_slack() {
     every_seed(256, Scenario::Chats(Which::Slack));
 }
 
+/// A look that was told to wait forgot that it looked: the answer came twice.
+#[test]
+fn chats_that_found_something() {
+    if std::env::var_os("SIM_SEED").is_none() {
+        lived(553, Scenario::Chats(Which::Slack));
+        lived(261, Scenario::Chats(Which::Discord));
+    }
+}
+
 /// How many turns a conversation takes that nothing interrupts.
 fn turns(seed: u64, scenario: fn(u64) -> Scenario) -> u64 {
     lived(seed, scenario(u64::MAX)).turns

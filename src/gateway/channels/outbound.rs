@@ -105,6 +105,8 @@ struct Open {
     due: Time,
     /// The account has the piece.
     flying: Option<LiveId>,
+    /// Whether an attempt before the present one may have arrived.
+    again: bool,
     messages: Vec<String>,
 }
 
@@ -176,8 +178,14 @@ impl Outbox {
 
     fn stand(&mut self, delivery: Delivery) {
         self.lines.entry(delivery.line()).or_default().push_back(delivery.id.clone());
-        let open =
-            Open { pieces: None, due: Time(0), flying: None, messages: Vec::new(), delivery };
+        let open = Open {
+            pieces: None,
+            due: Time(0),
+            flying: None,
+            again: false,
+            messages: Vec::new(),
+            delivery,
+        };
         self.open.insert(open.delivery.id.clone(), open);
     }
 
@@ -359,6 +367,7 @@ impl Gateway {
         };
         let last = at + 1 == pieces.len();
         let again = std::mem::replace(&mut open.delivery.begun, true);
+        open.again = again;
         open.delivery.attempts += 1;
         let delivery = open.delivery.clone();
         let piece = piece_id(id, at);
@@ -450,7 +459,8 @@ impl Gateway {
             Retry::No => return self.delivery_over(&id, Err(failure.clone()), fx),
             Retry::After(ms) => {
                 open.delivery.attempts = open.delivery.attempts.saturating_sub(1);
-                open.delivery.begun = false;
+                // This attempt did not arrive; one before it still may have.
+                open.delivery.begun = open.again;
                 open.due = now.after_ms(ms.clamp(1, limits::CHANNEL_OUTBOX_TTL_MS));
             }
             Retry::Later if !connected => {

@@ -99,8 +99,9 @@ impl Limits {
         }
         self.wait.take_if(|(_, until)| *until <= now);
         for (said, until) in [self.wait, bucket.wait].into_iter().flatten() {
-            if now.ms_since(said) > FLIGHT_MS {
-                let early = until.ms_since(now);
+            // What it says has no more than milliseconds.
+            let early = until.ms_since(now);
+            if now.ms_since(said) > FLIGHT_MS && early > 0 {
                 broken.push(format!("{path}: {early} ms before its rate limit resets"));
             }
         }
