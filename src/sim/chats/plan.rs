@@ -183,7 +183,7 @@ fn mishap(which: Which, at: Time, rng: &mut Rng, plan: &mut Plan) {
             let end = at.after_ms(rng.range(200, 4_000));
             plan.push((end, Step::Act(json!({"act": "release"}))));
         }
-        7 | 8 | 9 => {
+        7..=9 => {
             let kill = soon(rng, 900);
             plan.push((kill, Step::Deed(Deed::Kill)));
             let rise = kill.after_ms(rng.pick(&[100, 300, 2_000, 9_000]));
