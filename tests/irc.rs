@@ -334,3 +334,23 @@ fn a_heartbeat_reaches_the_channel_that_it_names() {
     assert_eq!((&event["status"], &event["channel"]), (&json!("sent"), &json!("irc")), "{event}");
     assert_eq!(event["to"], "#a");
 }
+
+#[test]
+fn a_token_is_good_for_one_account() {
+    let (home, provider) = (Home::new(), Provider::echo());
+    // Nobody answers there; that two accounts share a token is known before.
+    let root = "apiRoot: 'http://127.0.0.1:1', botToken: '1:ABCDEFGH'";
+    let own = format!("telegram: {{accounts: {{a: {{{root}}}, b: {{{root}}}}}}}");
+    home.configure(&config(&provider, &own));
+    let gateway = start(&home);
+    let status = home.ask(gateway.port, "channels status --json");
+    let status: serde_json::Value = serde_json::from_str(&status.out).expect("JSON");
+    let rows = status["channelAccounts"]["telegram"].as_array().expect("rows");
+    assert_ne!(rows[0]["healthState"], "blocked", "{rows:?}");
+    assert_eq!(rows[1]["healthState"], "blocked");
+    let why = rows[1]["lastError"].as_str().expect("a reason");
+    assert!(
+        why.contains("accounts.b.botToken is the one of channels.telegram.accounts.a"),
+        "{why}"
+    );
+}

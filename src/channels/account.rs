@@ -168,8 +168,11 @@ pub fn normal_id(id: &str) -> String {
 }
 
 /// Every account of a channel in the order of their ids, `default` first; none when the channel
-/// is not in the configuration and not in the environment.
+/// is not in the configuration: a token in the environment alone may be another program's.
 pub fn accounts(kind: &Kind, section: &Value, env: &BTreeMap<String, String>) -> Vec<Account> {
+    if section.is_null() {
+        return Vec::new();
+    }
     let base = section.as_object().cloned().unwrap_or_default();
     let named = base.get("accounts").and_then(Value::as_object).cloned().unwrap_or_default();
     let mut own = base.clone();
@@ -278,7 +281,8 @@ mod tests {
         assert_eq!(ids(&json!({"host": "h", "accounts": {"a": {}}})), ["default", "a"]);
         assert_eq!(ids(&json!({"accounts": {"a": {}, "default": {}}})), ["default", "a"]);
         let env = BTreeMap::from([("RIG_HOST".to_owned(), " h ".to_owned())]);
-        let found = accounts(&KIND, &Value::Null, &env);
+        assert!(accounts(&KIND, &Value::Null, &env).is_empty(), "nothing asks for the channel");
+        let found = accounts(&KIND, &json!({}), &env);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].text("host"), Some("h"));
     }

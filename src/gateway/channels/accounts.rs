@@ -176,12 +176,22 @@ impl Gateway {
         }
         let kept = self.read_kept(id);
         let now_ms = self.now.wall_ms;
+        let twin = self.twin_of(id);
         let live = self.channels.live.get_mut(&id)?;
         if live.running {
             return None;
         }
         if !live.account.enabled() {
             return Some("disabled");
+        }
+        if let Some((key, other)) = twin {
+            let own = &live.account.path;
+            let why = format!(
+                "{own}.{key} is the one of {other} too, and a token is good for one account: \
+                 give it its own, or openclaw config set {own}.enabled false"
+            );
+            self.channel_state(id, State::Refused { why }, fx);
+            return Some("not configured");
         }
         live.by_hand = false;
         if live.account.kept.is_null() {
@@ -200,6 +210,22 @@ impl Gateway {
                 None
             }
         }
+    }
+
+    /// A running account of the same service with the same token: its key, and where the other
+    /// stands. Two would take each other's messages.
+    fn twin_of(&self, id: LiveId) -> Option<(&'static str, String)> {
+        let own = self.channels.live.get(&id)?;
+        let mut tokens =
+            own.kind.credentials.iter().filter(|key| own.kind.not_inherited.contains(key));
+        tokens.find_map(|key| {
+            let token = own.account.get(key)?;
+            let mut others = self.channels.live.iter().filter(|(other, live)| {
+                **other != id && live.running && live.kind.id == own.kind.id
+            });
+            let twin = others.find(|(_, live)| live.account.get(key) == Some(token))?;
+            Some((*key, twin.1.account.path.clone()))
+        })
     }
 
     /// Stops an account: it says goodbye, and nothing of it goes on.
