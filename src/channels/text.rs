@@ -382,11 +382,14 @@ impl Cutter {
             Some(open) => Some(open.clone()),
             None => fence(line).map(|(mark, _)| (line.to_owned(), mark.to_owned())),
         };
-        if self.fits(line) {
+        // A line that opens code wants room for what closes it as well.
+        let opens = next.as_ref().filter(|_| self.open.is_none());
+        let close = opens.map_or(0, |(_, mark)| mark.len() + 1);
+        if self.fits(line, close) {
             self.put(line);
         } else {
             self.cut_back();
-            if !self.fits(line) {
+            if !self.fits(line, close) {
                 self.flush();
             }
             self.long(line);
@@ -394,11 +397,11 @@ impl Cutter {
         self.open = next;
     }
 
-    /// Whether a line has room in the piece, with what closes the code it may be in.
-    fn fits(&self, line: &str) -> bool {
+    /// Whether a line has room in the piece, with what closes the code it may be in, and `more`.
+    fn fits(&self, line: &str, more: usize) -> bool {
         let gap = usize::from(!self.piece.is_empty());
         let close = self.open.as_ref().map_or(0, |(_, mark)| mark.len() + 1);
-        (self.length)(&self.piece) + gap + (self.length)(line) + close <= self.limit
+        (self.length)(&self.piece) + gap + (self.length)(line) + close + more <= self.limit
     }
 
     fn put(&mut self, line: &str) {
@@ -443,7 +446,7 @@ impl Cutter {
     /// A line, in parts if it has to be.
     fn long(&mut self, line: &str) {
         let mut rest = line;
-        while !self.fits(rest) {
+        while !self.fits(rest, 0) {
             let close = self.open.as_ref().map_or(0, |(_, mark)| mark.len() + 1);
             let gap = usize::from(!self.piece.is_empty());
             let used = (self.length)(&self.piece) + gap + close;
