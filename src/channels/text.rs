@@ -380,7 +380,10 @@ impl Cutter {
         let next = match &self.open {
             Some((_, mark)) if closes(line, mark) => None,
             Some(open) => Some(open.clone()),
-            None => fence(line).map(|(mark, _)| (line.to_owned(), mark.to_owned())),
+            // A line that is too long to stand at the head of every piece opens nothing.
+            None => fence(line)
+                .filter(|_| (self.length)(line) <= self.limit / 2)
+                .map(|(mark, _)| (line.to_owned(), mark.to_owned())),
         };
         // A line that opens code wants room for what closes it as well.
         let opens = next.as_ref().filter(|_| self.open.is_none());
