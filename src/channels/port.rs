@@ -188,6 +188,40 @@ impl HttpRequest {
         self
     }
 
+    /// With a form (RFC 7578): fields with the media type of their text, if it is to be said, and
+    /// files. `boundary` is random, so that it stands in none of them.
+    #[must_use]
+    pub fn form(
+        mut self,
+        boundary: u64,
+        fields: &[(&str, Option<&str>, &str)],
+        files: &[(&str, &str, &[u8])],
+    ) -> Self {
+        let mark = format!("openclaw{boundary:016x}");
+        let disposition =
+            |name: &str| format!("--{mark}\r\nContent-Disposition: form-data; name=\"{name}\"");
+        let mut body = Vec::new();
+        for (name, mime, text) in fields {
+            let mime = mime.map(|mime| format!("\r\nContent-Type: {mime}")).unwrap_or_default();
+            let part = format!("{}{mime}\r\n\r\n{text}\r\n", disposition(name));
+            body.extend_from_slice(part.as_bytes());
+        }
+        for (name, file, bytes) in files {
+            let odd = |c: char| c.is_control() || "\"\\".contains(c);
+            let shown: String = file.chars().map(|c| if odd(c) { '_' } else { c }).collect();
+            let head = format!(
+                "{}; filename=\"{shown}\"\r\nContent-Type: application/octet-stream\r\n\r\n",
+                disposition(name)
+            );
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(bytes);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{mark}--\r\n").as_bytes());
+        self.body = body;
+        self.header("Content-Type", format!("multipart/form-data; boundary={mark}"))
+    }
+
     /// With a JSON body.
     #[must_use]
     pub fn json(mut self, body: &Value) -> Self {

@@ -50,28 +50,15 @@ impl Call {
                 body => request.json(body),
             };
         }
-        let mark = format!("openclaw{boundary:016x}");
-        let mut body = format!(
-            "--{mark}\r\nContent-Disposition: form-data; name=\"payload_json\"\r\n\
-             Content-Type: application/json\r\n\r\n{}\r\n",
-            self.body
-        )
-        .into_bytes();
-        for (at, (name, bytes)) in self.files.iter().enumerate() {
-            let odd = |c: char| c.is_control() || "\"\\".contains(c);
-            let shown: String = name.chars().map(|c| if odd(c) { '_' } else { c }).collect();
-            let head = format!(
-                "--{mark}\r\nContent-Disposition: form-data; name=\"files[{at}]\"; \
-                 filename=\"{shown}\"\r\nContent-Type: application/octet-stream\r\n\r\n"
-            );
-            body.extend_from_slice(head.as_bytes());
-            body.extend_from_slice(bytes);
-            body.extend_from_slice(b"\r\n");
-        }
-        body.extend_from_slice(format!("--{mark}--\r\n").as_bytes());
-        request.body = body;
+        let names: Vec<String> = (0..self.files.len()).map(|at| format!("files[{at}]")).collect();
+        let files: Vec<(&str, &str, &[u8])> = names
+            .iter()
+            .zip(&self.files)
+            .map(|(name, (file, bytes))| (&**name, &**file, bytes.as_slice()))
+            .collect();
         request.timeout_ms = limits::DISCORD_UPLOAD_MS;
-        request.header("Content-Type", format!("multipart/form-data; boundary={mark}"))
+        let payload = self.body.to_string();
+        request.form(boundary, &[("payload_json", Some("application/json"), &payload)], &files)
     }
 }
 

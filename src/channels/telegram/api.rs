@@ -34,28 +34,13 @@ impl Call {
         let Some((name, file_name, bytes)) = &self.file else {
             return request.json(&Value::Object(self.params.clone()));
         };
-        let mark = format!("openclaw{boundary:016x}");
-        let mut body = Vec::with_capacity(bytes.len().saturating_add(1024));
-        for (key, value) in &self.params {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let head =
-                format!("--{mark}\r\nContent-Disposition: form-data; name=\"{key}\"\r\n\r\n");
-            body.extend([head.as_bytes(), text.as_bytes(), b"\r\n"].concat());
-        }
-        let shown: String = file_name
-            .chars()
-            .map(|c| if c.is_control() || "\"\\".contains(c) { '_' } else { c })
-            .collect();
-        let head = format!(
-            "--{mark}\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"{shown}\"\r\n\
-             Content-Type: application/octet-stream\r\n\r\n"
-        );
-        body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(bytes);
-        body.extend_from_slice(format!("\r\n--{mark}--\r\n").as_bytes());
-        request.body = body;
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let fields: Vec<(&str, String)> =
+            self.params.iter().map(|(key, value)| (&**key, text(value))).collect();
+        let fields: Vec<(&str, Option<&str>, &str)> =
+            fields.iter().map(|(key, value)| (*key, None, &**value)).collect();
         request.timeout_ms = limits::TELEGRAM_UPLOAD_MS;
-        request.header("Content-Type", format!("multipart/form-data; boundary={mark}"))
+        request.form(boundary, &fields, &[(*name, file_name, bytes.as_slice())])
     }
 }
 
