@@ -103,6 +103,7 @@
 pub mod access;
 pub mod account;
 pub mod backoff;
+pub mod bounds;
 pub mod discord;
 pub mod fuzz;
 pub mod irc;
@@ -126,6 +127,7 @@ pub use port::{
 
 use crate::driver::{Now, Time};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One account on one service, as a state machine.
 pub trait Channel {
@@ -224,6 +226,8 @@ pub struct GroupRules {
     pub open: bool,
     /// `enabled`.
     pub enabled: Option<bool>,
+    /// `groupPolicy` of this group alone.
+    pub policy: Option<String>,
     /// `requireMention`.
     pub require_mention: Option<bool>,
     /// `allowFrom`: who may speak to it there.
@@ -232,6 +236,8 @@ pub struct GroupRules {
     pub roles: Vec<String>,
     /// `systemPrompt`, outer ones first.
     pub prompts: Vec<String>,
+    /// The settings themselves, narrowest first: [`bounds`] reads tools and skills of them.
+    pub scopes: Vec<Value>,
     /// `agentId` of a topic or room.
     pub agent: Option<String>,
 }

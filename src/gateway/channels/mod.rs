@@ -14,6 +14,7 @@
 //! found under another's number.
 
 mod accounts;
+mod bounds;
 mod inbound;
 mod outbound;
 mod pairing;
