@@ -12,7 +12,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Sends a line.
+    /// Says a line.
     pub fn say(&mut self, line: &str) {
         self.lines.get_mut().write_all(format!("{line}\r\n").as_bytes()).expect("it reads");
     }
@@ -55,7 +55,7 @@ impl Peer {
     }
 }
 
-/// The server.
+/// A scripted IRC server.
 pub struct Server {
     /// Where it listens.
     pub listener: TcpListener,
@@ -64,7 +64,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it.
+    /// On a free port.
     pub fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("it").port();
@@ -103,7 +103,7 @@ impl Server {
     }
 }
 
-/// The keys of an account on it.
+/// Keys of an account of it.
 pub fn irc(port: u16, more: &str) -> String {
     format!("host: '127.0.0.1', port: {port}, tls: false, nick: 'bot', {more}")
 }
