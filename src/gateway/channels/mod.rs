@@ -17,6 +17,7 @@ mod accounts;
 mod inbound;
 mod outbound;
 mod pairing;
+mod place;
 mod recent;
 mod rpc;
 mod sockets;
@@ -24,6 +25,7 @@ mod speak;
 mod status;
 #[cfg(test)]
 mod storm_tests;
+mod unasked;
 
 use super::Gateway;
 use super::exchange::ExchangeId;
@@ -41,7 +43,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(super) use outbound::Origin;
+pub(super) use place::{Wanted, kind_of_target};
 pub(super) use status::Probing;
+pub(super) use unasked::{Delivered, Sending, is_unasked, with_status};
 
 /// The number of an account's life; never used twice.
 pub(super) type LiveId = u64;
