@@ -43,6 +43,8 @@
 //!   a [`Backoff`]. One that only the operator can mend (token refused): [`State::Refused`] with
 //!   a sentence that ends in what to do; the account then rests until its keys change or
 //!   somebody starts it.
+//! * A [`ChannelInput::Audit`] is answered by [`ChannelOut::audited`]: whether the bot may read and
+//!   write in the conversations that the configuration names, see [`audit`].
 //! * Text arrives rendered by [`Kind::render`] and cut at [`Kind::text_limit`]: one piece a send.
 //! * Who may write and whether the bot was meant is decided outside ([`access`]); the channel
 //!   only reports ids that never change in [`Sender::ids`] and names that may in
@@ -102,6 +104,7 @@
 
 pub mod access;
 pub mod account;
+pub mod audit;
 pub mod backoff;
 pub mod bounds;
 pub mod discord;

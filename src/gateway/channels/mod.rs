@@ -91,6 +91,8 @@ pub(super) struct Seen {
     pub(super) transport: Option<u64>,
     pub(super) error: Option<String>,
     pub(super) probe: Option<(u64, Result<Value, String>)>,
+    /// The last audit's report; null when there was nothing to ask about.
+    pub(super) audit: Value,
     pub(super) attempts: u64,
     /// Restarts by the health monitor, when.
     pub(super) revived: Vec<u64>,
@@ -274,6 +276,7 @@ impl Gateway {
             }
             ChannelEffect::Acted { id: act, result } => self.act_over(id, act, result, fx),
             ChannelEffect::Probed { id: probe, result } => self.probe_over(id, probe, result, fx),
+            ChannelEffect::Audited { id: audit, report } => self.audit_over(id, audit, report, fx),
             ChannelEffect::Status(state) => self.channel_state(id, state, fx),
             ChannelEffect::Me(me) => {
                 if let Some(live) = self.channels.live.get_mut(&id) {
