@@ -16,9 +16,11 @@
 mod accounts;
 mod bounds;
 mod inbound;
+mod judging;
 mod outbound;
 mod pairing;
 mod place;
+mod private;
 mod recent;
 mod rpc;
 mod sockets;
@@ -44,6 +46,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(super) use inbound::NOBODY;
 pub(super) use outbound::Origin;
 pub(super) use place::{Wanted, kind_of_target};
 pub(super) use status::Probing;
