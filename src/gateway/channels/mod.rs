@@ -14,11 +14,14 @@
 //! found under another's number.
 
 mod accounts;
+pub(crate) mod dead;
+mod dead_rpc;
 mod inbound;
 mod outbound;
 mod pairing;
 mod place;
 mod recent;
+mod rests;
 mod rpc;
 mod sockets;
 mod speak;
@@ -35,6 +38,7 @@ use crate::channels::{Account, Channel, Kind, State};
 use crate::driver::{ConnId, DialId, Effects, Time};
 use crate::wire::http::Client;
 use crate::wire::ws::Receiver;
+use dead::DeadLetters;
 use inbound::Inbox;
 use outbound::Outbox;
 use pairing::Pairing;
@@ -128,6 +132,7 @@ pub(super) struct Channels {
     pub(super) outbox: Outbox,
     inbox: Inbox,
     pairing: Pairing,
+    dead: DeadLetters,
 }
 
 impl Channels {
@@ -153,6 +158,7 @@ impl Channels {
             outbox: Outbox::open(disk, &journals)?,
             inbox: Inbox::open(disk, &journals)?,
             pairing: Pairing::open(disk, &dir)?,
+            dead: DeadLetters::open(disk, &dir)?,
             dir,
         })
     }
