@@ -7,6 +7,7 @@
 pub mod device;
 pub mod http;
 pub mod provider;
+pub mod service;
 pub mod socket;
 
 use std::io::{BufRead, BufReader};

@@ -15,6 +15,7 @@
 
 mod accounts;
 mod inbound;
+mod media;
 mod outbound;
 mod pairing;
 mod recent;
@@ -122,6 +123,7 @@ pub(super) struct Channels {
     watched: bool,
     pub(super) outbox: Outbox,
     inbox: Inbox,
+    fetches: media::Fetches,
     pairing: Pairing,
 }
 
@@ -147,6 +149,7 @@ impl Channels {
             watched: false,
             outbox: Outbox::open(disk, &journals)?,
             inbox: Inbox::open(disk, &journals)?,
+            fetches: media::Fetches::default(),
             pairing: Pairing::open(disk, &dir)?,
             dir,
         })
@@ -267,6 +270,9 @@ impl Gateway {
                 self.piece_failed(id, &delivery, &failure, fx);
             }
             ChannelEffect::Acted { id: act, result } => self.act_over(id, act, result, fx),
+            ChannelEffect::Located { id: file, result } => {
+                self.file_located(id, file, result, fx);
+            }
             ChannelEffect::Probed { id: probe, result } => self.probe_over(id, probe, result, fx),
             ChannelEffect::Status(state) => self.channel_state(id, state, fx),
             ChannelEffect::Me(me) => {
