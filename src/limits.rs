@@ -760,6 +760,8 @@ pub const CHANNEL_RECENT: usize = 4_096;
 pub const CHANNEL_OUTBOX: usize = 1_024;
 /// How long a message waits for its channel: an answer of yesterday helps nobody.
 pub const CHANNEL_OUTBOX_TTL_MS: u64 = 86_400_000;
+/// How long the answer to a request waits for its delivery: less than command lines wait.
+pub const DELIVERY_TOLD_MS: u64 = 20_000;
 /// Attempts at one piece while its account is connected.
 pub const CHANNEL_ATTEMPTS: u32 = 8;
 /// Between two tries to begin a run for a message while the gateway has no room.

@@ -446,6 +446,7 @@ impl Gateway {
             message: message.id.clone(),
             kind: message.chat.kind,
             acked: false,
+            unasked: false,
         };
         let digest = digest("channel", &route.key, &message.text, None);
         if !matches!(self.repeated(&run_id, digest), Repeated::No) {

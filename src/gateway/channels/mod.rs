@@ -18,6 +18,7 @@ mod inbound;
 mod media;
 mod outbound;
 mod pairing;
+mod place;
 mod recent;
 mod rpc;
 mod sockets;
@@ -25,6 +26,7 @@ mod speak;
 mod status;
 #[cfg(test)]
 mod storm_tests;
+mod unasked;
 
 use super::Gateway;
 use super::exchange::ExchangeId;
@@ -42,7 +44,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(super) use outbound::Origin;
+pub(super) use place::{Wanted, kind_of_target};
 pub(super) use status::Probing;
+pub(super) use unasked::{Delivered, Sending, is_unasked, with_status};
 
 /// The number of an account's life; never used twice.
 pub(super) type LiveId = u64;
