@@ -782,7 +782,9 @@ pub const CHANNEL_HISTORY_CHARS: usize = 1_000;
 pub const CHANNEL_QUOTE_CHARS: usize = 2_000;
 /// Between two signs that an answer is being written.
 pub const CHANNEL_TYPING_MS: u64 = 5_000;
-/// All probes of one `channels.status` together.
+/// Conversations of an account that one audit asks about.
+pub const CHANNEL_AUDIT: usize = 50;
+/// All probes and audits of one `channels.status` together.
 pub const CHANNEL_PROBE_MS: u64 = 10_000;
 /// An account that has been connecting for so long is stuck.
 pub const CHANNEL_STUCK_MS: u64 = 300_000;

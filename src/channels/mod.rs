@@ -45,6 +45,8 @@
 //!   somebody starts it.
 //! * A file of an accepted message is asked for by [`ChannelInput::Locate`], perhaps more than
 //!   once and perhaps in another life; each is answered by one [`ChannelOut::located`].
+//! * A [`ChannelInput::Audit`] is answered by [`ChannelOut::audited`]: whether the bot may read and
+//!   write in the conversations that the configuration names, see [`audit`].
 //! * Text arrives rendered by [`Kind::render`] and cut at [`Kind::text_limit`]: one piece a send.
 //! * Who may write and whether the bot was meant is decided outside ([`access`]); the channel
 //!   only reports ids that never change in [`Sender::ids`] and names that may in
@@ -104,7 +106,9 @@
 
 pub mod access;
 pub mod account;
+pub mod audit;
 pub mod backoff;
+pub mod bounds;
 pub mod discord;
 pub mod fuzz;
 pub mod irc;
@@ -128,6 +132,7 @@ pub use port::{
 
 use crate::driver::{Now, Time};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One account on one service, as a state machine.
 pub trait Channel {
@@ -228,6 +233,8 @@ pub struct GroupRules {
     pub open: bool,
     /// `enabled`.
     pub enabled: Option<bool>,
+    /// `groupPolicy` of this group alone.
+    pub policy: Option<String>,
     /// `requireMention`.
     pub require_mention: Option<bool>,
     /// `allowFrom`: who may speak to it there.
@@ -236,6 +243,8 @@ pub struct GroupRules {
     pub roles: Vec<String>,
     /// `systemPrompt`, outer ones first.
     pub prompts: Vec<String>,
+    /// The settings themselves, narrowest first: [`bounds`] reads tools and skills of them.
+    pub scopes: Vec<Value>,
     /// `agentId` of a topic or room.
     pub agent: Option<String>,
 }

@@ -83,6 +83,7 @@ pub struct Rig {
     acted: VecDeque<(u64, Result<Value, Failure>)>,
     probed: VecDeque<(u64, Result<Value, String>)>,
     located: VecDeque<(u64, Result<Located, Failure>)>,
+    audited: VecDeque<(u64, Value)>,
     sends: u64,
 }
 
@@ -122,6 +123,7 @@ impl Rig {
             acted: VecDeque::new(),
             probed: VecDeque::new(),
             located: VecDeque::new(),
+            audited: VecDeque::new(),
             sends: 0,
         }
     }
@@ -150,6 +152,7 @@ impl Rig {
                 ChannelEffect::Acted { id, result } => self.acted.push_back((id, result)),
                 ChannelEffect::Probed { id, result } => self.probed.push_back((id, result)),
                 ChannelEffect::Located { id, result } => self.located.push_back((id, result)),
+                ChannelEffect::Audited { id, report } => self.audited.push_back((id, report)),
                 ChannelEffect::Log(..) => {}
                 other => self.effects.push_back(other),
             }
@@ -381,6 +384,11 @@ impl Rig {
     /// What became of the next probe that is over.
     pub fn probed(&mut self) -> Option<(u64, Result<Value, String>)> {
         self.probed.pop_front()
+    }
+
+    /// The next audit that ended: its number and report.
+    pub fn audited(&mut self) -> Option<(u64, Value)> {
+        self.audited.pop_front()
     }
 }
 

@@ -19,7 +19,9 @@ use super::outbound::{Delivery, Origin};
 use super::pairing::{Asked, Pending};
 use super::recent::Recent;
 use super::{LiveId, speak};
+use crate::agent::Ask;
 use crate::agent::tools::regex::Regex;
+use crate::agent::turn::Turn;
 use crate::channels::access::{Rules, Verdict};
 use crate::channels::port::ChannelInput;
 use crate::channels::{ChatKind, Inbound, Media, routing};
@@ -461,6 +463,10 @@ impl Gateway {
                 Some(rest) => text = rest,
             }
         }
+        let names = (entry.channel.as_str(), entry.account.as_str());
+        let bounds = self.bounds_of_message(names, &route.agent, message);
+        let prompts = self.prompts_of(names, message);
+        let ask = Ask { turns: prompts.into_iter().map(Turn::System).collect(), ..Ask::default() };
         let mut said = self.with_context(entry, message, &text);
         let (files, images) = self.files_for_model(&message.media);
         said.push_str(&files);
@@ -472,10 +478,13 @@ impl Gateway {
             digest,
             origin: serde_json::to_value(&origin).ok(),
             sender_is_owner: owner,
+            bounds: Some(bounds),
+            ask,
             ..NewRun::new(run_id.clone(), Cause::Channel, route.key.clone(), route.agent.clone())
         };
         match self.accept_run(new) {
             Ok(_) => {
+                self.keep_place(&route.key, names, message);
                 if let Some(entry) = self.sessions.get_mut(&route.key) {
                     entry.set("lastChannel", place["channel"].clone());
                     entry.set("lastTo", place["to"]["chat"].clone());

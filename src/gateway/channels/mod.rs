@@ -14,6 +14,7 @@
 //! found under another's number.
 
 mod accounts;
+mod bounds;
 mod inbound;
 mod media;
 mod outbound;
@@ -91,6 +92,8 @@ pub(super) struct Seen {
     pub(super) transport: Option<u64>,
     pub(super) error: Option<String>,
     pub(super) probe: Option<(u64, Result<Value, String>)>,
+    /// The last audit's report; null when there was nothing to ask about.
+    pub(super) audit: Value,
     pub(super) attempts: u64,
     /// Restarts by the health monitor, when.
     pub(super) revived: Vec<u64>,
@@ -279,6 +282,7 @@ impl Gateway {
                 self.file_located(id, file, result, fx);
             }
             ChannelEffect::Probed { id: probe, result } => self.probe_over(id, probe, result, fx),
+            ChannelEffect::Audited { id: audit, report } => self.audit_over(id, audit, report, fx),
             ChannelEffect::Status(state) => self.channel_state(id, state, fx),
             ChannelEffect::Me(me) => {
                 if let Some(live) = self.channels.live.get_mut(&id) {
