@@ -188,6 +188,25 @@ fn status_tells_good_misconfigured_and_unreachable_apart() {
 }
 
 #[test]
+fn an_audit_names_the_room_that_lets_the_bot_not_in() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let own = irc(server.port, "channels: ['#in', '#out']");
+    home.configure(&config(&provider, &format!("irc: {{{own}}}")));
+    let gateway = start(&home);
+    let mut peer = server.accept();
+    assert_eq!(peer.hears("JOIN"), "JOIN #in");
+    peer.say(":bot!u@host JOIN #in");
+    peer.say(":srv 474 bot #out :Cannot join channel (+b)");
+    peer.say("PING :heard");
+    assert_eq!(peer.hears("PONG"), "PONG :heard");
+    let status = home.ask(gateway.port, "channels status --probe");
+    let told = status.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("works, audit failed"), "{status:?}");
+    assert!(told.contains("#out: not in the room (Cannot join channel (+b))"), "{status:?}");
+    assert!(!told.contains("#in: not"), "{status:?}");
+}
+
+#[test]
 fn skip_channels_starts_none() {
     let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
     home.configure(&config(&provider, &format!("irc: {{{}}}", irc(server.port, ""))));

@@ -14,9 +14,11 @@
 //! found under another's number.
 
 mod accounts;
+mod bounds;
 pub(crate) mod dead;
 mod dead_rpc;
 mod inbound;
+mod media;
 mod outbound;
 mod pairing;
 mod place;
@@ -94,6 +96,8 @@ pub(super) struct Seen {
     pub(super) transport: Option<u64>,
     pub(super) error: Option<String>,
     pub(super) probe: Option<(u64, Result<Value, String>)>,
+    /// The last audit's report; null when there was nothing to ask about.
+    pub(super) audit: Value,
     pub(super) attempts: u64,
     /// Restarts by the health monitor, when.
     pub(super) revived: Vec<u64>,
@@ -131,6 +135,7 @@ pub(super) struct Channels {
     watched: bool,
     pub(super) outbox: Outbox,
     inbox: Inbox,
+    fetches: media::Fetches,
     pairing: Pairing,
     dead: DeadLetters,
 }
@@ -157,6 +162,7 @@ impl Channels {
             watched: false,
             outbox: Outbox::open(disk, &journals)?,
             inbox: Inbox::open(disk, &journals)?,
+            fetches: media::Fetches::default(),
             pairing: Pairing::open(disk, &dir)?,
             dead: DeadLetters::open(disk, &dir)?,
             dir,
@@ -278,7 +284,11 @@ impl Gateway {
                 self.piece_failed(id, &delivery, &failure, fx);
             }
             ChannelEffect::Acted { id: act, result } => self.act_over(id, act, result, fx),
+            ChannelEffect::Located { id: file, result } => {
+                self.file_located(id, file, result, fx);
+            }
             ChannelEffect::Probed { id: probe, result } => self.probe_over(id, probe, result, fx),
+            ChannelEffect::Audited { id: audit, report } => self.audit_over(id, audit, report, fx),
             ChannelEffect::Status(state) => self.channel_state(id, state, fx),
             ChannelEffect::Me(me) => {
                 if let Some(live) = self.channels.live.get_mut(&id) {

@@ -37,6 +37,7 @@ use crate::agent::run::{Candidate, Outcome, Run, RunEvent};
 use crate::agent::tools::loops::LoopGuard;
 use crate::agent::turn::{self, Turn};
 use crate::agent::{Ask, Usage, value_bytes};
+use crate::channels::bounds::Bounds;
 use crate::driver::{ConnId, DialError, DialId, Effects, Time};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
@@ -107,6 +108,8 @@ pub(super) struct Active {
     pub(super) voice: super::voice::Voice,
     mode: QueueMode,
     standing: queue::Standing,
+    /// What it is held to beside its agent's policies.
+    pub(super) bounds: Bounds,
     /// The model's turn whose tools work.
     turn: Option<tooling::ToolTurn>,
     /// Whether its model turns in circles, and what is said when the run ends for it.
@@ -275,6 +278,7 @@ impl Gateway {
             self.tell_events(&run.key, &mut ask.turns);
         }
         ask.house_tools = self.house_tools(&run);
+        ask.skills.clone_from(&run.bounds.skills);
         let Active { key, agent, candidates, .. } = run.as_mut();
         self.prepare(key, agent, candidates, &mut ask);
         run.asked = ask.bytes();
