@@ -15,6 +15,7 @@ use super::super::Gateway;
 use super::super::commands::{Call, Command, Name, Outcome};
 use super::super::runs::{Asker, Cause, NewRun, Repeated, TOO_SMALL, digest};
 use super::super::timers::Timer;
+use super::dead::Letter;
 use super::outbound::{Delivery, Origin};
 use super::pairing::{Asked, Pending};
 use super::recent::Recent;
@@ -24,7 +25,7 @@ use crate::agent::turn::Turn;
 use crate::channels::access::Verdict;
 use crate::channels::pairs::Pairs;
 use crate::channels::port::ChannelInput;
-use crate::channels::{ChatKind, Inbound, Sender, context, routing};
+use crate::channels::{ChatKind, Inbound, Media, Sender, context, routing};
 use crate::driver::{ConnId, Effects, Time};
 use crate::limits;
 use crate::store::Disk;
@@ -52,11 +53,33 @@ pub(super) struct Entry {
 }
 
 /// A burst of one sender, until it is quiet for a moment.
-struct Burst {
+pub(super) struct Burst {
     entries: Vec<(String, Entry)>,
     due: Time,
     /// How often no run could be begun.
     tries: u32,
+}
+
+impl Burst {
+    /// Channel and account.
+    pub(super) fn names(&self) -> Option<(&str, &str)> {
+        self.entries.first().map(|(_, entry)| (entry.channel.as_str(), entry.account.as_str()))
+    }
+
+    pub(super) fn is_command(&self) -> bool {
+        self.entries.first().is_some_and(|(_, entry)| entry.message.text.starts_with('/'))
+    }
+
+    /// A file of it is not here and was not given up.
+    pub(super) fn has_files_to_fetch(&self) -> bool {
+        let mut all = self.entries.iter().flat_map(|(_, entry)| &entry.message.media);
+        all.any(|media| media.got.is_none())
+    }
+
+    /// The files of each message.
+    pub(super) fn all_media_mut(&mut self) -> impl Iterator<Item = &mut Vec<Media>> {
+        self.entries.iter_mut().map(|(_, entry)| &mut entry.message.media)
+    }
 }
 
 /// What was said to others.
@@ -75,6 +98,8 @@ pub(super) struct Inbox {
     pub(super) overheard: BTreeMap<String, VecDeque<Overheard>>,
     /// Bots that answer each other.
     pub(super) pairs: Pairs,
+    /// Albums of which a part was let in.
+    albums: VecDeque<String>,
 }
 
 impl Inbox {
@@ -89,8 +114,8 @@ impl Inbox {
         })?;
         let seen = Recent::open(disk, journals.join("inbox-seen.txt"))?;
         let (bursts, overheard) = (BTreeMap::new(), BTreeMap::new());
-        let pairs = Pairs::default();
-        Ok(Self { journal, seen, unfinished, bursts, overheard, pairs })
+        let (pairs, albums) = (Pairs::default(), VecDeque::new());
+        Ok(Self { journal, seen, unfinished, bursts, overheard, pairs, albums })
     }
 
     /// Something was accepted and is no run yet.
@@ -107,6 +132,12 @@ impl Inbox {
 pub(super) fn conversation(channel: &str, account: &str, message: &Inbound) -> String {
     let thread = message.chat.thread.as_deref().unwrap_or_default();
     format!("{channel}\u{1f}{account}\u{1f}{}\u{1f}{thread}", message.chat.id)
+}
+
+/// A burst's name without its album: what one person says in one place stays in order.
+pub(super) fn line_of(name: &str) -> &str {
+    let album = name.match_indices('\u{1f}').nth(4);
+    album.map_or(name, |(at, _)| name.get(..at).unwrap_or(name))
 }
 
 impl Gateway {
@@ -130,8 +161,23 @@ impl Gateway {
         }
         let mut message = message;
         message.mentioned |= self.takes_part(id, &message);
+        let album = message.album.as_ref().map(|album| {
+            let sender = message.sender.ids.first().cloned().unwrap_or_default();
+            format!("{}\u{1f}{sender}\u{1f}{album}", conversation(channel, &account, &message))
+        });
         match self.judge_message(id, &message) {
-            Verdict::Pass => {}
+            Verdict::Pass => {
+                let albums = &mut self.channels.inbox.albums;
+                if let Some(album) = album.filter(|album| !albums.contains(album)) {
+                    albums.push_back(album);
+                    if albums.len() > limits::CHANNEL_ALBUMS {
+                        albums.pop_front();
+                    }
+                }
+            }
+            // The words stand below one part of an album, and the bot is named in them.
+            Verdict::Overhear
+                if album.is_some_and(|album| self.channels.inbox.albums.contains(&album)) => {}
             Verdict::Drop(why) => {
                 let line = format!("a message was dropped: {why}");
                 speak::say(log::Level::Info, channel, &account, &line);
@@ -214,7 +260,21 @@ impl Gateway {
         let alone = !entry.message.media.is_empty() || entry.message.text.starts_with('/');
         let sender = entry.message.sender.ids.first().cloned().unwrap_or_default();
         let place = conversation(&entry.channel, &entry.account, &entry.message);
-        let name = format!("{place}\u{1f}{sender}");
+        let mut name = format!("{place}\u{1f}{sender}");
+        let (mut pause, mut alone) = (pause, alone);
+        if let Some(album) = &entry.message.album {
+            // Its parts come as messages of their own, one right behind the other.
+            name.push_str(&format!("\u{1f}{album}"));
+            (pause, alone) = (limits::CHANNEL_ALBUM_MS, false);
+        }
+        // An album is whole when something else is said, and waits for nothing said before it.
+        let own = |other: &&String| **other != name && line_of(other) == line_of(&name);
+        let others: Vec<String> = self.channels.inbox.bursts.keys().filter(own).cloned().collect();
+        for other in others {
+            if let Some(burst) = self.channels.inbox.bursts.remove(&other) {
+                self.dispatch_burst(other, burst, fx);
+            }
+        }
         if pause == 0 || alone {
             // What came before it is not overtaken.
             if let Some(burst) = self.channels.inbox.bursts.remove(&name) {
@@ -233,6 +293,7 @@ impl Gateway {
 
     /// Bursts that are over.
     pub(super) fn inbox_due(&mut self, fx: &mut Effects) {
+        self.files_due(fx);
         let now = self.now.time;
         let due: Vec<String> = self
             .channels
@@ -274,13 +335,16 @@ impl Gateway {
     }
 
     /// Begins what a burst asks for: a command, a run, or one run an agent of a broadcast group.
-    fn dispatch_burst(&mut self, name: String, burst: Burst, fx: &mut Effects) {
+    pub(super) fn dispatch_burst(&mut self, name: String, burst: Burst, fx: &mut Effects) {
+        let Some(burst) = self.hold_burst(&name, burst, fx) else { return };
         let keys: Vec<String> = burst.entries.iter().map(|(key, _)| key.clone()).collect();
         let Some((first, entry)) = burst.entries.first().cloned() else { return };
         let mut message = entry.message.clone();
-        let texts: Vec<&str> =
-            burst.entries.iter().map(|(_, entry)| entry.message.text.as_str()).collect();
+        let texts = burst.entries.iter().map(|(_, entry)| entry.message.text.as_str());
+        let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
         message.text = texts.join("\n");
+        let files = burst.entries.iter().flat_map(|(_, entry)| entry.message.media.iter().cloned());
+        message.media = files.collect();
         message.mentioned |= burst.entries.iter().any(|(_, entry)| entry.message.mentioned);
         if let Some((_, last)) = burst.entries.last() {
             message.id.clone_from(&last.message.id);
@@ -370,11 +434,14 @@ impl Gateway {
             prompts.push(ONLY_BY_TOOL.to_owned());
         }
         let ask = Ask { turns: prompts.into_iter().map(Turn::System).collect(), ..Ask::default() };
-        let said = self.with_context(entry, message, &text);
+        let mut said = self.with_context(entry, message, &text);
+        let (files, images) = self.files_for_model(&message.media);
+        said.push_str(&files);
         let now_ms = self.now.wall_ms;
         let place = json!({"channel": entry.channel, "to": message.to, "accountId": entry.account});
         let new = NewRun {
             message: Some(said),
+            images,
             digest,
             model: self.model_of(names.0, &route.key, message),
             origin: own_origin,
@@ -403,6 +470,7 @@ impl Gateway {
             Err(_) if tries < limits::CHANNEL_TRIES => false,
             Err(_) if quiet => true,
             Err(error) => {
+                self.bury(entry, &run_id, &error.message);
                 let text = format!("⚠️ {}", error.message);
                 let notice = Delivery::notice(
                     run_id,
@@ -448,6 +516,44 @@ impl Gateway {
         context::direct_turns(&live.account, &peers)
     }
 
+    /// Keeps a message for which no run could be begun.
+    fn bury(&mut self, entry: &Entry, run: &str, why: &str) {
+        let now_ms = self.now.wall_ms;
+        let letter = Letter {
+            id: run.trim_start_matches("ch-").to_owned(),
+            direction: "inbound".to_owned(),
+            channel_id: entry.channel.clone(),
+            account_id: entry.account.clone(),
+            lane: entry.message.chat.id.clone(),
+            reason: why.to_owned(),
+            attempts: limits::CHANNEL_TRIES,
+            received_at: entry.message.sent_ms,
+            failed_at: now_ms,
+            resubmits: 0,
+            payload: serde_json::to_value(entry).unwrap_or_default(),
+        };
+        if let Err(error) = self.channels.dead.add(self.disk.as_mut(), &letter) {
+            log::error!(target: "store", "dead-letters.jsonl: {error}");
+        }
+    }
+
+    /// Takes a message that was given up on once more, under a key of its own: its run is
+    /// another one.
+    ///
+    /// # Errors
+    /// When the record is none, or the disk refuses.
+    pub(super) fn take_again(&mut self, letter: &Letter, fx: &mut Effects) -> Result<(), String> {
+        let entry = serde_json::from_value::<Entry>(letter.payload.clone());
+        let entry = entry.map_err(|error| format!("its record is damaged: {error}"))?;
+        let key = format!("{}~{}", letter.id, self.now.wall_ms);
+        let journal = &mut self.channels.inbox.journal;
+        journal
+            .accept(self.disk.as_mut(), &key, letter.payload.clone())
+            .map_err(|error| format!("it could not be written: {error}"))?;
+        self.put_together(key, entry, fx);
+        Ok(())
+    }
+
     fn text_commands(&self, message: &Inbound) -> bool {
         message.command || self.config.chat.commands.get("text") != Some(&Value::Bool(false))
     }
@@ -465,11 +571,6 @@ impl Gateway {
             let whom = quote.sender.as_deref().unwrap_or("an earlier message");
             let text: String = quote.text.chars().take(limits::CHANNEL_QUOTE_CHARS).collect();
             out.push_str(&format!("\n\n[Replying to {whom} id:{}]\n{text}\n[/Replying]", quote.id));
-        }
-        for media in &message.media {
-            let kind = media.mime.as_deref().unwrap_or("file");
-            let name = media.name.as_deref().unwrap_or("without a name");
-            out.push_str(&format!("\n[Attached: {name} ({kind})]"));
         }
         out
     }

@@ -15,13 +15,17 @@
 
 mod accounts;
 mod bounds;
+pub(crate) mod dead;
+mod dead_rpc;
 mod inbound;
 mod judging;
+mod media;
 mod outbound;
 mod pairing;
 mod place;
 mod private;
 mod recent;
+mod rests;
 mod rpc;
 mod sockets;
 mod speak;
@@ -38,6 +42,7 @@ use crate::channels::{Account, Channel, Kind, State};
 use crate::driver::{ConnId, DialId, Effects, Time};
 use crate::wire::http::Client;
 use crate::wire::ws::Receiver;
+use dead::DeadLetters;
 use inbound::Inbox;
 use outbound::Outbox;
 use pairing::Pairing;
@@ -133,7 +138,9 @@ pub(super) struct Channels {
     watched: bool,
     pub(super) outbox: Outbox,
     inbox: Inbox,
+    fetches: media::Fetches,
     pairing: Pairing,
+    dead: DeadLetters,
 }
 
 impl Channels {
@@ -158,7 +165,9 @@ impl Channels {
             watched: false,
             outbox: Outbox::open(disk, &journals)?,
             inbox: Inbox::open(disk, &journals)?,
+            fetches: media::Fetches::default(),
             pairing: Pairing::open(disk, &dir)?,
+            dead: DeadLetters::open(disk, &dir)?,
             dir,
         })
     }
@@ -278,6 +287,9 @@ impl Gateway {
                 self.piece_failed(id, &delivery, &failure, fx);
             }
             ChannelEffect::Acted { id: act, result } => self.act_over(id, act, result, fx),
+            ChannelEffect::Located { id: file, result } => {
+                self.file_located(id, file, result, fx);
+            }
             ChannelEffect::Probed { id: probe, result } => self.probe_over(id, probe, result, fx),
             ChannelEffect::Audited { id: audit, report } => self.audit_over(id, audit, report, fx),
             ChannelEffect::Status(state) => self.channel_state(id, state, fx),
