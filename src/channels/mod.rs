@@ -104,6 +104,7 @@ pub mod access;
 pub mod account;
 pub mod backoff;
 pub mod discord;
+pub mod draft;
 pub mod fuzz;
 pub mod irc;
 pub mod menu;
@@ -202,6 +203,8 @@ pub struct Caps {
     pub edit: bool,
     /// It can take back what it said.
     pub delete: bool,
+    /// A message that may have been sent is found by its nonce instead of being sent twice.
+    pub finds: bool,
     /// It shows that it types.
     pub typing: bool,
     /// It sends pictures and files.

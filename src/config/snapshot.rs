@@ -82,6 +82,9 @@ pub struct Chat {
     pub commands: Value,
     /// Section `accessGroups`.
     pub access_groups: Value,
+    /// What `agents.defaults` (`defaults`), an agent (`agents.<id>`) and `session` say of how
+    /// replies are written.
+    pub replies: Value,
 }
 
 impl std::fmt::Debug for Chat {

@@ -14,6 +14,7 @@
 //! found under another's number.
 
 mod accounts;
+mod drafts;
 mod inbound;
 mod outbound;
 mod pairing;
@@ -24,6 +25,7 @@ mod speak;
 mod status;
 #[cfg(test)]
 mod storm_tests;
+mod streaming;
 
 use super::Gateway;
 use super::exchange::ExchangeId;
@@ -121,6 +123,7 @@ pub(super) struct Channels {
     /// The health monitor's timer is armed.
     watched: bool,
     pub(super) outbox: Outbox,
+    pub(super) streams: streaming::Streams,
     inbox: Inbox,
     pairing: Pairing,
 }
@@ -146,6 +149,7 @@ impl Channels {
             next: 1,
             watched: false,
             outbox: Outbox::open(disk, &journals)?,
+            streams: streaming::Streams::default(),
             inbox: Inbox::open(disk, &journals)?,
             pairing: Pairing::open(disk, &dir)?,
             dir,

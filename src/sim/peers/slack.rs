@@ -319,6 +319,13 @@ impl Fake for Slack {
             "message" => return Ok(self.incoming(now, act)),
             "slash" | "press" => return Ok(self.interactive(now, act)),
             "event" => self.happened(now, act["event"].clone()),
+            // Somebody deletes a message of ours.
+            "erase" => {
+                let (channel, ts) = (act["channel"].as_str(), act["ts"].as_str());
+                let known = self.channels.get_mut(channel.unwrap_or_default());
+                let message = known.and_then(|it| it.messages.remove(ts.unwrap_or_default()));
+                return Ok(json!({"erased": message.is_some()}));
+            }
             "again" => {
                 let count = act["count"].as_u64().unwrap_or(1) as usize;
                 let from = self.old.len().saturating_sub(count);
