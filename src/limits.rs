@@ -742,6 +742,8 @@ pub const CHANNEL_RECENT: usize = 4_096;
 pub const CHANNEL_OUTBOX: usize = 1_024;
 /// How long a message waits for its channel: an answer of yesterday helps nobody.
 pub const CHANNEL_OUTBOX_TTL_MS: u64 = 86_400_000;
+/// How long the answer to a request waits for its delivery: less than command lines wait.
+pub const DELIVERY_TOLD_MS: u64 = 20_000;
 /// Attempts at one piece while its account is connected.
 pub const CHANNEL_ATTEMPTS: u32 = 8;
 /// Between two tries to begin a run for a message while the gateway has no room.
@@ -779,7 +781,9 @@ pub const DRAFT_FIRST_MS: u64 = 1_500;
 pub const DRAFT_LINES: usize = 32;
 /// Blocks of one answer: more go out with its end.
 pub const DRAFT_BLOCKS: u32 = 200;
-/// All probes of one `channels.status` together.
+/// Conversations of an account that one audit asks about.
+pub const CHANNEL_AUDIT: usize = 50;
+/// All probes and audits of one `channels.status` together.
 pub const CHANNEL_PROBE_MS: u64 = 10_000;
 /// An account that has been connecting for so long is stuck.
 pub const CHANNEL_STUCK_MS: u64 = 300_000;

@@ -43,6 +43,8 @@
 //!   a [`Backoff`]. One that only the operator can mend (token refused): [`State::Refused`] with
 //!   a sentence that ends in what to do; the account then rests until its keys change or
 //!   somebody starts it.
+//! * A [`ChannelInput::Audit`] is answered by [`ChannelOut::audited`]: whether the bot may read and
+//!   write in the conversations that the configuration names, see [`audit`].
 //! * Text arrives rendered by [`Kind::render`] and cut at [`Kind::text_limit`]: one piece a send.
 //! * Who may write and whether the bot was meant is decided outside ([`access`]); the channel
 //!   only reports ids that never change in [`Sender::ids`] and names that may in
@@ -102,7 +104,9 @@
 
 pub mod access;
 pub mod account;
+pub mod audit;
 pub mod backoff;
+pub mod bounds;
 pub mod discord;
 pub mod draft;
 pub mod fuzz;
@@ -127,6 +131,7 @@ pub use port::{
 
 use crate::driver::{Now, Time};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One account on one service, as a state machine.
 pub trait Channel {
@@ -227,6 +232,8 @@ pub struct GroupRules {
     pub open: bool,
     /// `enabled`.
     pub enabled: Option<bool>,
+    /// `groupPolicy` of this group alone.
+    pub policy: Option<String>,
     /// `requireMention`.
     pub require_mention: Option<bool>,
     /// `allowFrom`: who may speak to it there.
@@ -235,6 +242,8 @@ pub struct GroupRules {
     pub roles: Vec<String>,
     /// `systemPrompt`, outer ones first.
     pub prompts: Vec<String>,
+    /// The settings themselves, narrowest first: [`bounds`] reads tools and skills of them.
+    pub scopes: Vec<Value>,
     /// `agentId` of a topic or room.
     pub agent: Option<String>,
 }

@@ -113,6 +113,12 @@ pub enum ChannelInput<'a> {
         /// Number of this probe.
         id: u64,
     },
+    /// Find out whether the bot may read and write where the configuration says; only while
+    /// connected. Answered by [`ChannelOut::audited`].
+    Audit {
+        /// Number of this audit.
+        id: u64,
+    },
 }
 
 /// Why a socket could not be opened or a request has no answer.
@@ -402,6 +408,13 @@ pub enum ChannelEffect {
         /// Facts, or why it does not work and what to do.
         result: Result<Value, String>,
     },
+    /// An audit is over.
+    Audited {
+        /// Its number.
+        id: u64,
+        /// [`super::audit::Audit::report`]; null when there was nothing to ask about.
+        report: Value,
+    },
     /// The account's state changed.
     Status(State),
     /// Who we are.
@@ -537,6 +550,11 @@ impl ChannelOut {
     /// A probe is over: facts, or why it does not work and what to do.
     pub fn probed(&mut self, id: u64, result: Result<Value, String>) {
         self.list.push_back(ChannelEffect::Probed { id, result });
+    }
+
+    /// An audit is over; null when there was nothing to ask about.
+    pub fn audited(&mut self, id: u64, report: Value) {
+        self.list.push_back(ChannelEffect::Audited { id, report });
     }
 
     /// The account's state changed.

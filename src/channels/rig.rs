@@ -82,6 +82,7 @@ pub struct Rig {
     sent: VecDeque<(String, Result<Vec<String>, Failure>)>,
     acted: VecDeque<(u64, Result<Value, Failure>)>,
     probed: VecDeque<(u64, Result<Value, String>)>,
+    audited: VecDeque<(u64, Value)>,
     sends: u64,
 }
 
@@ -120,6 +121,7 @@ impl Rig {
             sent: VecDeque::new(),
             acted: VecDeque::new(),
             probed: VecDeque::new(),
+            audited: VecDeque::new(),
             sends: 0,
         }
     }
@@ -147,6 +149,7 @@ impl Rig {
                 }
                 ChannelEffect::Acted { id, result } => self.acted.push_back((id, result)),
                 ChannelEffect::Probed { id, result } => self.probed.push_back((id, result)),
+                ChannelEffect::Audited { id, report } => self.audited.push_back((id, report)),
                 ChannelEffect::Log(..) => {}
                 other => self.effects.push_back(other),
             }
@@ -373,6 +376,11 @@ impl Rig {
     /// What became of the next probe that is over.
     pub fn probed(&mut self) -> Option<(u64, Result<Value, String>)> {
         self.probed.pop_front()
+    }
+
+    /// The next audit that ended: its number and report.
+    pub fn audited(&mut self) -> Option<(u64, Value)> {
+        self.audited.pop_front()
     }
 }
 

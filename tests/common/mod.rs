@@ -6,6 +6,7 @@
 #[cfg(feature = "tls")]
 pub mod device;
 pub mod http;
+pub mod irc;
 pub mod provider;
 pub mod socket;
 

@@ -259,5 +259,7 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
             .map(str::to_owned)
             .collect(),
         agent: None,
+        policy: None,
+        scopes: [room, own].into_iter().flatten().cloned().collect(),
     }
 }

@@ -17,6 +17,7 @@
 //!
 //! Source: docs.discord.com.
 
+mod audit;
 mod events;
 mod link;
 mod rest;
@@ -103,6 +104,8 @@ enum Job {
     Deferred(Option<String>),
     /// A probe.
     Probe(u64),
+    /// A call of an audit.
+    Audit(Box<audit::Check>),
     /// A channel with a person, for a piece.
     Open(Box<Outgoing>),
     /// A piece.
@@ -557,6 +560,10 @@ impl Discord {
                     json!({"bot": {"id": said("id"), "username": said("username")}})
                 }),
             ),
+            Job::Audit(mut check) => {
+                check.heard(rest::read("an audit", result));
+                self.check(now, check, out);
+            }
             Job::Open(mut message) => match rest::read("a direct channel", result) {
                 Ok(channel) => match events::text(&channel, "id") {
                     Some(id) => {
@@ -604,6 +611,17 @@ impl Discord {
                     done => json!({"ok": true, "result": done}),
                 }),
             ),
+        }
+    }
+
+    /// The next call of an audit, or its end.
+    fn check(&mut self, now: Now, mut check: Box<audit::Check>, out: &mut ChannelOut) {
+        match check.call() {
+            Some(call) => self.ask(&call, Job::Audit(check), out),
+            None => {
+                let (id, report) = check.report(now.time);
+                out.audited(id, report);
+            }
         }
     }
 
@@ -772,6 +790,13 @@ impl Channel for Discord {
             ChannelInput::Act { id, act } => self.act(now, id, act, out),
             ChannelInput::Probe { id } => {
                 self.ask(&Call::new("GET", "/users/@me", Value::Null), Job::Probe(id), out);
+            }
+            ChannelInput::Audit { id } => {
+                let me = self.me.clone().unwrap_or_default();
+                match audit::Check::new(&self.account, (id, now.time), &me) {
+                    Some(check) => self.check(now, Box::new(check), out),
+                    None => out.audited(id, Value::Null),
+                }
             }
             _ => {}
         }

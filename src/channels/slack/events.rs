@@ -242,6 +242,9 @@ pub fn normal(id: &str) -> String {
 
 /// See [`GroupRules`]; group conversations (`mpim`) are off unless `dm.groupEnabled`.
 pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
+    let own = room(account, &chat.id);
+    let all = account.get("channels").and_then(|rooms| rooms.get("*"));
+    let scopes = [own, all].into_iter().flatten().cloned().collect();
     if chat.kind == ChatKind::Group {
         let listed = account.texts("dm.groupChannels").unwrap_or_default();
         let on = account.flag("dm.groupEnabled").unwrap_or(false);
@@ -250,11 +253,10 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
             listed: on && here,
             open: true,
             enabled: Some(on && here),
+            scopes,
             ..GroupRules::default()
         };
     }
-    let own = room(account, &chat.id);
-    let all = account.get("channels").and_then(|rooms| rooms.get("*"));
     let key = |name: &str| {
         own.and_then(|room| room.get(name)).or_else(|| all.and_then(|room| room.get(name)))
     };
@@ -273,6 +275,8 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
             .map(str::to_owned)
             .collect(),
         agent: None,
+        policy: None,
+        scopes,
     }
 }
 

@@ -20,6 +20,7 @@
 //!
 //! Sources: Slack's "Using Socket Mode", "Events API", "Verifying requests", "Rate limits".
 
+mod audit;
 mod events;
 mod mrkdwn;
 mod socket;
@@ -32,6 +33,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::audit::Audit;
 use super::{
     Account, Act, Address, Backoff, Caps, Channel, ChannelInput, ChannelOut, Failure, HookId,
     HookRequest, Inbound, Kind, Me, Outgoing, ReqId, SockId, State,
@@ -126,6 +128,8 @@ enum Job {
     Hello,
     /// `auth.test` of a probe.
     Probe(u64),
+    /// `conversations.info` of an audit.
+    Audit(Box<Audit>),
     /// `apps.connections.open`.
     Ticket,
     /// `chat.postMessage`: the delivery.
@@ -286,6 +290,17 @@ impl Slack {
         }
     }
 
+    /// The next call of an audit, or its end.
+    fn check(&mut self, now: Now, one: Box<Audit>, out: &mut ChannelOut) {
+        match audit::call(&one) {
+            Some(call) => self.ask(&call, Job::Audit(one), out),
+            None => {
+                let id = one.id;
+                out.audited(id, one.report(now.time));
+            }
+        }
+    }
+
     fn on_answer(&mut self, now: Now, job: Job, result: Answer, out: &mut ChannelOut) {
         match job {
             Job::Hello => match web::read("auth.test", result) {
@@ -322,6 +337,10 @@ impl Slack {
                     })
                 }),
             ),
+            Job::Audit(mut one) => {
+                audit::heard(&mut one, web::read(audit::METHOD, result));
+                self.check(now, one, out);
+            }
             Job::Post(method, id) => match self.heard(now, method, result) {
                 Ok(document) => {
                     let ts = document.get("ts").or_else(|| document.get("message_ts"));
@@ -717,6 +736,10 @@ impl Channel for Slack {
             ChannelInput::Probe { id } => {
                 self.ask(&Call::new("auth.test"), Job::Probe(id), out);
             }
+            ChannelInput::Audit { id } => match audit::begin(&self.account, (id, now.time)) {
+                Some(one) => self.check(now, Box::new(one), out),
+                None => out.audited(id, Value::Null),
+            },
             ChannelInput::Opened { .. } | ChannelInput::Bytes { .. } => {}
             ChannelInput::Binary { .. } => {}
         }

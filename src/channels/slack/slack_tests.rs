@@ -482,7 +482,13 @@ fn stopping_leaves_nothing_open() {
 
 #[test]
 fn a_probe_asks_beside_the_connection() {
-    let (mut rig, _) = connected();
+    let (mut rig, _) = connected_with(json!({"channels": {"C1": {}}}));
+    rig.on(ChannelInput::Audit { id: 4 });
+    let (req, fields) = form(&mut rig, "conversations.info");
+    assert_eq!(fields["channel"], "C1");
+    rig.answers(req, 200, &json!({"ok": true, "channel": {"id": "C1", "is_member": true}}));
+    let (id, report) = rig.audited().expect("over");
+    assert_eq!((id, &report["ok"]), (4, &json!(true)));
     rig.on(ChannelInput::Probe { id: 5 });
     let (req, _) = form(&mut rig, "auth.test");
     rig.answers(req, 200, &me());

@@ -23,6 +23,7 @@
 //! Source: core.telegram.org/bots/api.
 
 mod api;
+mod audit;
 mod updates;
 
 #[cfg(test)]
@@ -125,6 +126,8 @@ enum Job {
     Nothing,
     /// A probe.
     Probe(u64),
+    /// A call of an audit.
+    Audit(Box<audit::Check>),
     /// A piece, call by call.
     Send(Box<Sending>),
     /// An act, and the chat it is in.
@@ -392,6 +395,10 @@ impl Telegram {
                     }})
                 }),
             ),
+            Job::Audit(mut check) => {
+                check.heard(&self.account, api::read(check.method(), result));
+                self.check(now, check, out);
+            }
             Job::Send(sending) => self.went(now, *sending, result, out),
             Job::Act(id, chat) => {
                 let result = api::read("telegram", result).map_err(|no| no.failure);
@@ -408,6 +415,19 @@ impl Telegram {
                         Err(failure) => Err(failure),
                     },
                 );
+            }
+        }
+    }
+
+    /// The next call of an audit, or its end.
+    fn check(&mut self, now: Now, check: Box<audit::Check>, out: &mut ChannelOut) {
+        match check.call() {
+            Some(call) => {
+                self.ask(&call, Job::Audit(check), out);
+            }
+            None => {
+                let (id, report) = check.report(now.time);
+                out.audited(id, report);
             }
         }
     }
@@ -767,6 +787,13 @@ impl Channel for Telegram {
             ChannelInput::Act { id, act } => self.act(now, id, act, out),
             ChannelInput::Probe { id } => {
                 self.ask(&Call::new("getMe", json!({})), Job::Probe(id), out);
+            }
+            ChannelInput::Audit { id } => {
+                let bot = self.me.as_ref().map_or(0, |me| me.id);
+                match audit::Check::new(&self.account, (id, now.time), bot) {
+                    Some(check) => self.check(now, Box::new(check), out),
+                    None => out.audited(id, Value::Null),
+                }
             }
             _ => {}
         }

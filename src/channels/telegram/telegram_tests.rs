@@ -519,11 +519,28 @@ fn a_probe_never_polls() {
     let (id, facts) = rig.probed().expect("probed");
     assert_eq!((id, &facts.expect("works")["bot"]["username"]), (4, &json!("ClawBot")));
     assert!(rig.request().is_none());
+    rig.on(ChannelInput::Audit { id: 5 });
+    assert_eq!(rig.audited(), Some((5, Value::Null)), "no group is configured");
     rig.on(ChannelInput::Stop);
     assert_eq!(rig.state(), &State::Stopped);
     let cancelled =
         rig.effects.iter().any(|it| matches!(it, crate::channels::ChannelEffect::Cancel { .. }));
     assert!(cancelled, "the poll ends with it");
+}
+
+#[test]
+fn an_audit_asks_about_the_groups_of_the_configuration() {
+    let (mut rig, _) = polling_with(json!({"groups": {"-5": {}}}));
+    rig.on(ChannelInput::Audit { id: 6 });
+    let (req, _) = asked(&mut rig, "getMe");
+    rig.answers(req, 200, &me());
+    let (req, params) = asked(&mut rig, "getChatMember");
+    assert_eq!(params, json!({"chat_id": -5, "user_id": 123_456}));
+    rig.answers(req, 400, &bad(400, "Bad Request: chat not found"));
+    let (id, report) = rig.audited().expect("over");
+    assert_eq!((id, &report["ok"]), (6, &json!(false)));
+    let error = report["groups"][0]["error"].as_str().unwrap_or_default();
+    assert!(error.contains("chat not found"), "{report}");
 }
 
 #[test]

@@ -283,6 +283,10 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
         // Who is listed nowhere is judged by groupAllowFrom.
         open: false,
         enabled: flag("enabled"),
+        policy: layers
+            .iter()
+            .find_map(|layer| layer.get("groupPolicy")?.as_str())
+            .map(str::to_owned),
         require_mention: flag("requireMention"),
         allow_from: list("allowFrom"),
         roles: Vec::new(),
@@ -293,5 +297,6 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
             .map(str::to_owned)
             .collect(),
         agent: layers.iter().find_map(|layer| layer.get("agentId")?.as_str()).map(str::to_owned),
+        scopes: layers.iter().map(|layer| (*layer).clone()).collect(),
     }
 }

@@ -19,7 +19,9 @@ use super::outbound::{Delivery, Origin};
 use super::pairing::{Asked, Pending};
 use super::recent::Recent;
 use super::{LiveId, speak};
+use crate::agent::Ask;
 use crate::agent::tools::regex::Regex;
+use crate::agent::turn::Turn;
 use crate::channels::access::{Rules, Verdict};
 use crate::channels::port::ChannelInput;
 use crate::channels::{ChatKind, Inbound, routing};
@@ -382,6 +384,7 @@ impl Gateway {
             message: message.id.clone(),
             kind: message.chat.kind,
             acked: false,
+            unasked: false,
         };
         let digest = digest("channel", &route.key, &message.text, None);
         if !matches!(self.repeated(&run_id, digest), Repeated::No) {
@@ -396,6 +399,10 @@ impl Gateway {
                 Some(rest) => text = rest,
             }
         }
+        let names = (entry.channel.as_str(), entry.account.as_str());
+        let bounds = self.bounds_of_message(names, &route.agent, message);
+        let prompts = self.prompts_of(names, message);
+        let ask = Ask { turns: prompts.into_iter().map(Turn::System).collect(), ..Ask::default() };
         let said = self.with_context(entry, message, &text);
         let now_ms = self.now.wall_ms;
         let place = json!({"channel": entry.channel, "to": message.to, "accountId": entry.account});
@@ -404,10 +411,13 @@ impl Gateway {
             digest,
             origin: serde_json::to_value(&origin).ok(),
             sender_is_owner: owner,
+            bounds: Some(bounds),
+            ask,
             ..NewRun::new(run_id.clone(), Cause::Channel, route.key.clone(), route.agent.clone())
         };
         match self.accept_run(new) {
             Ok(_) => {
+                self.keep_place(&route.key, names, message);
                 if let Some(entry) = self.sessions.get_mut(&route.key) {
                     entry.set("lastChannel", place["channel"].clone());
                     entry.set("lastTo", place["to"]["chat"].clone());

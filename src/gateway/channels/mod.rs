@@ -14,10 +14,12 @@
 //! found under another's number.
 
 mod accounts;
+mod bounds;
 mod drafts;
 mod inbound;
 mod outbound;
 mod pairing;
+mod place;
 mod recent;
 mod rpc;
 mod sockets;
@@ -26,6 +28,7 @@ mod status;
 #[cfg(test)]
 mod storm_tests;
 mod streaming;
+mod unasked;
 
 use super::Gateway;
 use super::exchange::ExchangeId;
@@ -43,7 +46,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(super) use outbound::Origin;
+pub(super) use place::{Wanted, kind_of_target};
 pub(super) use status::Probing;
+pub(super) use unasked::{Delivered, Sending, is_unasked, with_status};
 
 /// The number of an account's life; never used twice.
 pub(super) type LiveId = u64;
@@ -87,6 +93,8 @@ pub(super) struct Seen {
     pub(super) transport: Option<u64>,
     pub(super) error: Option<String>,
     pub(super) probe: Option<(u64, Result<Value, String>)>,
+    /// The last audit's report; null when there was nothing to ask about.
+    pub(super) audit: Value,
     pub(super) attempts: u64,
     /// Restarts by the health monitor, when.
     pub(super) revived: Vec<u64>,
@@ -272,6 +280,7 @@ impl Gateway {
             }
             ChannelEffect::Acted { id: act, result } => self.act_over(id, act, result, fx),
             ChannelEffect::Probed { id: probe, result } => self.probe_over(id, probe, result, fx),
+            ChannelEffect::Audited { id: audit, report } => self.audit_over(id, audit, report, fx),
             ChannelEffect::Status(state) => self.channel_state(id, state, fx),
             ChannelEffect::Me(me) => {
                 if let Some(live) = self.channels.live.get_mut(&id) {

@@ -13,9 +13,11 @@
 //! a lost answer is worse than a repeated one.
 
 use super::super::Gateway;
+use super::super::http::Completion;
 use super::super::timers::Timer;
 use super::drafts::Draft;
 use super::recent::Recent;
+use super::unasked::{Delivered, Told};
 use super::{LiveId, speak};
 use crate::agent::run::Outcome;
 use crate::channels::port::ChannelInput;
@@ -44,6 +46,9 @@ pub(in crate::gateway) struct Origin {
     pub(super) kind: ChatKind,
     /// A reaction says that it was seen.
     pub(super) acked: bool,
+    /// Nobody wrote there: the answer was wanted there by somebody else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unasked: bool,
 }
 
 /// A message to be delivered, as the journal has it.
@@ -157,6 +162,10 @@ pub(in crate::gateway) struct Outbox {
     waits: BTreeMap<String, Vec<Wait>>,
     /// Deliveries that were given up, for status.
     pub(super) given_up: u64,
+    /// Who hears what became of a run's answer, by run.
+    pub(super) told: BTreeMap<String, Told>,
+    /// Requests of hooks that will be told, until their run's delivery begins.
+    pub(super) hooks: BTreeMap<String, (Vec<ConnId>, Option<Completion>)>,
 }
 
 impl Outbox {
@@ -178,6 +187,8 @@ impl Outbox {
             waits: BTreeMap::new(),
             drafts: BTreeMap::new(),
             given_up: 0,
+            told: BTreeMap::new(),
+            hooks: BTreeMap::new(),
         };
         for (id, work) in unfinished {
             match serde_json::from_value::<Delivery>(work) {
@@ -228,6 +239,11 @@ impl Outbox {
             .map_err(|error| format!("the message could not be written: {error}"))?;
         self.stand(delivery);
         Ok(true)
+    }
+
+    /// This one waits to be delivered.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.open.contains_key(id)
     }
 
     /// Something waits to be delivered.
@@ -363,6 +379,7 @@ impl Gateway {
         self.inbox_due(fx);
         self.streams_due(fx);
         self.pump_outbox(fx);
+        self.end_waits_for_deliveries(fx);
     }
 
     /// One step of the first of a line.
@@ -593,6 +610,11 @@ impl Gateway {
                 }
             }
         }
+        let delivered = match result {
+            Ok(()) => Delivered::Sent(open.messages.len().max(1)),
+            Err(failure) => Delivered::Failed(failure, open.messages.len()),
+        };
+        self.tell_delivered(id, &delivered, fx);
         self.timers.arm(self.now.time, Timer::Outbox);
     }
 
@@ -625,8 +647,18 @@ impl Gateway {
     }
 
     /// What a crash left of a run that came by a channel.
-    pub(in crate::gateway) fn settle_origin(&mut self, run_id: &str, origin: &Value, text: &str) {
+    /// `notice`: it has no answer, and this says so.
+    pub(in crate::gateway) fn settle_origin(
+        &mut self,
+        run_id: &str,
+        origin: &Value,
+        text: &str,
+        notice: bool,
+    ) {
         let Ok(origin) = serde_json::from_value::<Origin>(origin.clone()) else { return };
+        if notice && origin.unasked {
+            return;
+        }
         let (text, begun) = self.channels.outbox.rest_of(self.disk.as_mut(), run_id, text);
         if begun && text.trim().is_empty() {
             return;
@@ -648,13 +680,12 @@ impl Gateway {
             account: origin.account.clone(),
             to: origin.to.clone(),
             text,
-            reply_to: seen.then(|| origin.message.clone()),
+            reply_to: (seen && !origin.unasked).then(|| origin.message.clone()),
             created_ms: self.now.wall_ms,
             ..Delivery::default()
         }
     }
 
-    /// `begun`: a part of it is there already.
     fn answer_origin(
         &mut self,
         (run_id, agent): (&str, &str),
@@ -662,22 +693,35 @@ impl Gateway {
         (text, begun): (&str, bool),
         fx: &mut Effects,
     ) {
-        let text = text.trim();
-        let silent = matches!(text, "" | "NO_REPLY" | "HEARTBEAT_OK");
-        if silent {
+        if let Some(delivery) = self.answer_delivery(run_id, agent, origin, (text, begun)) {
+            self.deliver(delivery, fx);
+        } else {
             self.channels.outbox.release(self.disk.as_mut(), run_id, None);
             self.timers.arm(self.now.time, Timer::Outbox);
-        } else {
-            let text = match self.response_prefix(agent, origin).filter(|_| !begun) {
-                Some(prefix) => format!("{prefix} {text}"),
-                None => text.to_owned(),
-            };
-            let delivery = self.reply(run_id, origin, text);
-            self.deliver(delivery, fx);
         }
         if origin.acked && self.config.messages.remove_ack {
             self.react(origin, "", true, fx);
         }
+    }
+
+    /// The delivery of an answer; none when it says nothing. `begun`: a part of it is there
+    /// already.
+    pub(super) fn answer_delivery(
+        &self,
+        run_id: &str,
+        agent: &str,
+        origin: &Origin,
+        (text, begun): (&str, bool),
+    ) -> Option<Delivery> {
+        let text = text.trim();
+        if matches!(text, "" | "NO_REPLY" | "HEARTBEAT_OK") {
+            return None;
+        }
+        let text = match self.response_prefix(agent, origin).filter(|_| !begun) {
+            Some(prefix) => format!("{prefix} {text}"),
+            None => text.to_owned(),
+        };
+        Some(self.reply(run_id, origin, text))
     }
 
     /// `responsePrefix`: the account's, the channel's, everybody's; an empty one is none.

@@ -30,9 +30,9 @@
 //!
 //! Acts beside those of [`fake`](super::fake): `message` (`channel`, `user`, `text`, `thread_ts`,
 //! `mention`, `file`, `extra`), `event` (any, as `event`), `slash` (`command`, `text`), `press`
-//! (`action`, `value`), `erase` (`ts`), `again` (the last `count` events, same `event_id`), `hold`, `release`
-//! (what comes in between comes in reverse), `warn` (then close), `refresh`, `disable`,
-//! `eventsApi` (`url`: verify it and send events there), `revoke`.
+//! (`action`, `value`), `erase` (`ts`), `again` (the last `count` events, same `event_id`),
+//! `hold` and `release` (what comes in between comes in reverse), `warn` (then close),
+//! `refresh`, `disable`, `eventsApi` (`url`: verify it and send events there), `revoke`.
 
 mod socket;
 mod web;
