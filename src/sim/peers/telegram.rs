@@ -32,8 +32,8 @@
 //! Acts beside those of [`fake`](super::fake): `message` (`chat`, `type`, `from`, `name`, `text`,
 //! `topic`, `reply`, `photo`, `document`, `voice`, `caption`, `extra`), `edit`, `press` (`message`,
 //! `data`), `update` (any, as `fields`), `again` (the last `count` updates once more, with their
-//! old numbers), `shuffle` (what waits changes places), `erase` (`chat`, `message`), `kick`, `migrate` (`to`), `revoke`, and
-//! `webhook` (somebody else sets one: `url`).
+//! old numbers), `shuffle` (what waits changes places), `erase` (`chat`, `message`), `kick`,
+//! `migrate` (`to`), `revoke`, and `webhook` (somebody else sets one: `url`).
 
 mod markup;
 mod methods;
