@@ -652,6 +652,22 @@ pub const CHANNEL_HTTP_ANSWER: usize = 1024 * 1024;
 pub const CHANNEL_HOOK: usize = 1024 * 1024;
 /// Pictures and files of one message that are fetched.
 pub const CHANNEL_MEDIA: usize = 10;
+/// Files of all messages that are fetched at once; the others wait their turn.
+pub const MEDIA_FETCHES: usize = 4;
+/// One file must be here by then.
+pub const MEDIA_FETCH_MS: u64 = 60_000;
+/// All files of a message must be here by then; it is answered without the others.
+pub const MEDIA_MESSAGE_MS: u64 = 120_000;
+/// How often a file is asked for.
+pub const MEDIA_TRIES: u32 = 3;
+/// Redirects from the service to where its files are.
+pub const MEDIA_REDIRECTS: u32 = 3;
+/// Files that came are kept up to so many bytes together; the oldest make room.
+pub const MEDIA_INBOUND: u64 = 512 * 1024 * 1024;
+/// Pause after which the parts of an album are one message, as the reference has it.
+pub const CHANNEL_ALBUM_MS: u64 = 500;
+/// Albums of which a later part is still let in with its first.
+pub const CHANNEL_ALBUMS: usize = 64;
 
 /// First pause before Slack is asked again, as the reference has it.
 pub const SLACK_BACKOFF_MS: u64 = 2_000;
@@ -692,6 +708,8 @@ pub const TELEGRAM_CALLBACK: usize = 64;
 pub const TELEGRAM_COMMANDS: usize = 100;
 /// Chats that rest at once; more are asked and say so again.
 pub const TELEGRAM_RESTS: usize = 256;
+/// The Bot API gives no larger file.
+pub const TELEGRAM_FILE: u64 = 20 * 1024 * 1024;
 /// A file must have reached Telegram by then.
 pub const TELEGRAM_UPLOAD_MS: u64 = 120_000;
 

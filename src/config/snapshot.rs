@@ -85,6 +85,11 @@ pub struct Chat {
     /// What `agents.defaults` (`defaults`), an agent (`agents.<id>`) and `session` say of how
     /// replies are written.
     pub replies: Value,
+    /// `agents.defaults.mediaMaxMb`: of one file, where the channel does not say.
+    pub media_max_mb: Option<f64>,
+    /// `attachments.ttlHours`: how long files that came are kept; by default until they are too
+    /// many.
+    pub media_ttl_hours: Option<f64>,
 }
 
 impl std::fmt::Debug for Chat {

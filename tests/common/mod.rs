@@ -8,6 +8,7 @@ pub mod device;
 pub mod http;
 pub mod irc;
 pub mod provider;
+pub mod service;
 pub mod socket;
 
 use std::io::{BufRead, BufReader};

@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 
 use super::{
     Account, Act, Address, Answered, Backoff, Caps, Channel, ChannelInput, ChannelOut, Failure,
-    Inbound, Kind, Me, Outgoing, ReqId, Retry, State, Trouble, text,
+    Inbound, Kind, Located, Me, Outgoing, ReqId, Retry, State, Trouble, text,
 };
 use crate::driver::{Now, Time};
 use crate::limits;
@@ -61,6 +61,7 @@ pub static KIND: Kind = Kind {
         native_commands: true,
     },
     text_limit: 2000,
+    media_max_mb: 100,
     length: text::utf16,
     render: text::discord,
     live_keys: &["guilds", "allowBots", "slashCommand"],
@@ -788,6 +789,11 @@ impl Channel for Discord {
             ChannelInput::Accepted { token, kept } => self.accepted(now, token, kept, out),
             ChannelInput::Send(message) => self.send(now, message, out),
             ChannelInput::Act { id, act } => self.act(now, id, act, out),
+            ChannelInput::Locate { id, media } => {
+                let home = crate::wire::url::same_server(&self.root, &media.url);
+                let (url, proxy) = (media.url.clone(), self.proxy());
+                out.located(id, Ok(Located { url, home, proxy, ..Located::default() }));
+            }
             ChannelInput::Probe { id } => {
                 self.ask(&Call::new("GET", "/users/@me", Value::Null), Job::Probe(id), out);
             }

@@ -59,6 +59,7 @@ pub static KIND: Kind = Kind {
         native_commands: false,
     },
     text_limit: 350,
+    media_max_mb: 20,
     length: str::len,
     render: super::text::plain,
     live_keys: &[],

@@ -67,6 +67,7 @@ pub static KIND: Kind = Kind {
         native_commands: true,
     },
     text_limit: 8000,
+    media_max_mb: 20,
     length: |text| text.chars().count(),
     render: super::text::mrkdwn,
     live_keys: &["channels", "thread", "unfurlLinks", "unfurlMedia", "allowBots", "slashCommand"],
@@ -565,7 +566,7 @@ impl Slack {
     fn take(&mut self, kind: &str, payload: &Value, id: &str) -> Option<Inbound> {
         let me = self.me.as_ref()?;
         match kind {
-            "events_api" => events::event(&self.account, me, &self.bot, payload),
+            "events_api" => events::event(&self.account, me, payload),
             "slash_commands" => events::command(&self.account, payload, id),
             "interactive" => events::action(payload, id),
             _ => None,
@@ -733,6 +734,9 @@ impl Channel for Slack {
             ChannelInput::Accepted { token, kept } => self.accepted(token, kept, out),
             ChannelInput::Send(message) => self.send(now, message, out),
             ChannelInput::Act { id, act } => self.act(now, id, act, out),
+            ChannelInput::Locate { id, media } => {
+                out.located(id, Ok(events::located(&self.account, &self.bot, media)));
+            }
             ChannelInput::Probe { id } => {
                 self.ask(&Call::new("auth.test"), Job::Probe(id), out);
             }

@@ -434,7 +434,7 @@ pub static KEYS: &[Key] = &[
     key("agents.defaults.blockStreamingBreak", Text).later(),
     key("agents.defaults.blockStreamingChunk", Open).later(),
     key("agents.defaults.blockStreamingCoalesce", Open).later(),
-    key("agents.defaults.mediaMaxMb", Number).later(),
+    key("agents.defaults.mediaMaxMb", Number),
     key("agents.defaults.imageMaxDimensionPx", Integer(1, MAX)).later(),
     key("agents.defaults.imageQuality", Text).later(),
     key("agents.defaults.typingIntervalSeconds", Integer(1, MAX)).later(),
@@ -954,7 +954,8 @@ pub static KEYS: &[Key] = &[
     key("accessGroups", Open),
     // Whole sections of doors that are not built.
     key("acp", Open).later(),
-    key("attachments", Open).later(),
+    key("attachments", Object),
+    key("attachments.ttlHours", Number),
     key("audio", Open).later(),
     key("auth", Open).later().advice("put the credential into models.providers.<id>.apiKey"),
     key("bindings", Open),

@@ -36,6 +36,7 @@ impl Gateway {
         }
         self.channels.outbox.release_left(self.disk.as_mut());
         self.fit_channels(fx);
+        self.sweep_parts();
         self.resume_inbox(fx);
         self.pump_outbox(fx);
     }
@@ -255,6 +256,7 @@ impl Gateway {
         }
         self.channels.outbox.give_back(id);
         self.channels.streams.give_back(id);
+        self.files_lost(id, fx);
         self.channel_state(id, State::Stopped, fx);
     }
 

@@ -17,6 +17,7 @@ mod accounts;
 mod bounds;
 mod drafts;
 mod inbound;
+mod media;
 mod outbound;
 mod pairing;
 mod place;
@@ -133,6 +134,7 @@ pub(super) struct Channels {
     pub(super) outbox: Outbox,
     pub(super) streams: streaming::Streams,
     inbox: Inbox,
+    fetches: media::Fetches,
     pairing: Pairing,
 }
 
@@ -159,6 +161,7 @@ impl Channels {
             outbox: Outbox::open(disk, &journals)?,
             streams: streaming::Streams::default(),
             inbox: Inbox::open(disk, &journals)?,
+            fetches: media::Fetches::default(),
             pairing: Pairing::open(disk, &dir)?,
             dir,
         })
@@ -279,6 +282,9 @@ impl Gateway {
                 self.piece_failed(id, &delivery, &failure, fx);
             }
             ChannelEffect::Acted { id: act, result } => self.act_over(id, act, result, fx),
+            ChannelEffect::Located { id: file, result } => {
+                self.file_located(id, file, result, fx);
+            }
             ChannelEffect::Probed { id: probe, result } => self.probe_over(id, probe, result, fx),
             ChannelEffect::Audited { id: audit, report } => self.audit_over(id, audit, report, fx),
             ChannelEffect::Status(state) => self.channel_state(id, state, fx),
