@@ -462,8 +462,11 @@ impl Gateway {
                 }
                 if !quiet {
                     self.begin_ack(&origin, message, &route.agent, fx);
-                    self.channels.outbox.typing.insert(run_id, (origin, self.now.time));
-                    self.timers.arm(self.now.time, Timer::Outbox);
+                    let meant = message.mentioned || message.command;
+                    // Where only the tool speaks, no draft of the answer is shown either.
+                    if !by_tool {
+                        self.begin_stream(run_id, &route.agent, origin, meant);
+                    }
                 }
                 true
             }
