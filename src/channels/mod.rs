@@ -110,6 +110,7 @@ pub mod audit;
 pub mod backoff;
 pub mod bounds;
 pub mod discord;
+pub mod enclosed;
 pub mod fuzz;
 pub mod irc;
 pub mod menu;

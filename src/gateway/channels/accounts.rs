@@ -36,6 +36,7 @@ impl Gateway {
         }
         self.fit_channels(fx);
         self.sweep_parts();
+        self.sweep_outbound();
         self.resume_inbox(fx);
         self.pump_outbox(fx);
     }

@@ -15,6 +15,7 @@
 
 mod accounts;
 mod bounds;
+mod enclose;
 mod inbound;
 mod media;
 mod outbound;
