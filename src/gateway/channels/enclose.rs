@@ -315,11 +315,23 @@ impl Gateway {
         }
     }
 
-    /// Copies whose delivery was never accepted: an earlier life died in between.
+    /// Copies that neither a delivery nor a dead letter names: an earlier life died before one was
+    /// accepted, or the letter was dismissed.
     pub(super) fn sweep_outbound(&mut self) {
         let dir = self.outbound_dir();
-        let wanted = self.channels.outbox.enclosures();
-        for name in self.disk.list(&dir).unwrap_or_default() {
+        let names = self.disk.list(&dir).unwrap_or_default();
+        if names.is_empty() {
+            return;
+        }
+        // Letters that cannot be read may name any of them.
+        let Ok(letters) = self.channels.dead.all(self.disk.as_ref()) else { return };
+        let mut wanted = self.channels.outbox.enclosures();
+        for letter in letters {
+            let media = letter.payload.get("media").cloned().unwrap_or_default();
+            let media: Vec<Enclosure> = serde_json::from_value(media).unwrap_or_default();
+            wanted.extend(media.into_iter().filter_map(Enclosure::into_path));
+        }
+        for name in names {
             let path = dir.join(name);
             if !wanted.contains(&path) {
                 let _ = self.disk.remove(&path);
@@ -329,6 +341,14 @@ impl Gateway {
 }
 
 impl Enclosure {
+    /// Where the copy lies, if it is one.
+    pub(super) fn into_path(self) -> Option<PathBuf> {
+        match self {
+            Self::Kept { path, .. } => Some(path),
+            Self::Url(_) => None,
+        }
+    }
+
     /// What the account gets.
     ///
     /// # Errors

@@ -15,6 +15,8 @@
 
 mod accounts;
 mod bounds;
+pub(crate) mod dead;
+mod dead_rpc;
 mod enclose;
 mod inbound;
 mod media;
@@ -22,6 +24,7 @@ mod outbound;
 mod pairing;
 mod place;
 mod recent;
+mod rests;
 mod rpc;
 mod sockets;
 mod speak;
@@ -38,6 +41,7 @@ use crate::channels::{Account, Channel, Kind, State};
 use crate::driver::{ConnId, DialId, Effects, Time};
 use crate::wire::http::Client;
 use crate::wire::ws::Receiver;
+use dead::DeadLetters;
 use inbound::Inbox;
 use outbound::Outbox;
 use pairing::Pairing;
@@ -134,6 +138,7 @@ pub(super) struct Channels {
     inbox: Inbox,
     fetches: media::Fetches,
     pairing: Pairing,
+    dead: DeadLetters,
 }
 
 impl Channels {
@@ -160,6 +165,7 @@ impl Channels {
             inbox: Inbox::open(disk, &journals)?,
             fetches: media::Fetches::default(),
             pairing: Pairing::open(disk, &dir)?,
+            dead: DeadLetters::open(disk, &dir)?,
             dir,
         })
     }
