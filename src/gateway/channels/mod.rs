@@ -17,6 +17,7 @@ mod accounts;
 mod bounds;
 pub(crate) mod dead;
 mod dead_rpc;
+mod drafts;
 mod enclose;
 mod inbound;
 mod media;
@@ -31,6 +32,7 @@ mod speak;
 mod status;
 #[cfg(test)]
 mod storm_tests;
+mod streaming;
 mod unasked;
 
 use super::Gateway;
@@ -135,6 +137,7 @@ pub(super) struct Channels {
     /// The health monitor's timer is armed.
     watched: bool,
     pub(super) outbox: Outbox,
+    pub(super) streams: streaming::Streams,
     inbox: Inbox,
     fetches: media::Fetches,
     pairing: Pairing,
@@ -162,6 +165,7 @@ impl Channels {
             next: 1,
             watched: false,
             outbox: Outbox::open(disk, &journals)?,
+            streams: streaming::Streams::default(),
             inbox: Inbox::open(disk, &journals)?,
             fetches: media::Fetches::default(),
             pairing: Pairing::open(disk, &dir)?,
