@@ -421,9 +421,13 @@ impl Gateway {
         let open = outbox.open.get_mut(id)?;
         let pieces = open.pieces.get_or_insert_with(|| {
             let limit = live.account.number("textChunkLimit").and_then(|n| usize::try_from(n).ok());
-            let mode = live.account.text("streaming.chunkMode");
-            let newline = mode.or(live.account.text("chunkMode")) == Some("newline");
+            let newline = live.account.text("streaming.chunkMode") == Some("newline");
             let mut pieces = text::for_channel(kind, &open.delivery.text, limit, newline);
+            if kind.id == "discord" {
+                let lines = live.account.number("maxLinesPerMessage").unwrap_or(17);
+                let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+                pieces = text::not_tall(kind, pieces, lines);
+            }
             if pieces.is_empty() && !open.delivery.media.is_empty() {
                 pieces.push((String::new(), String::new()));
             }
