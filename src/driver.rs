@@ -95,6 +95,14 @@ pub enum DialError {
     NoTls,
 }
 
+impl DialError {
+    /// Another try would end the same.
+    pub fn is_lasting(&self) -> bool {
+        use DialError::{Forbidden, NoTls, ProxyRefused, Untrusted};
+        matches!(self, Forbidden(_) | Untrusted(_) | ProxyRefused(_) | NoTls)
+    }
+}
+
 impl std::fmt::Display for DialError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

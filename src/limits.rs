@@ -652,6 +652,22 @@ pub const CHANNEL_HTTP_ANSWER: usize = 1024 * 1024;
 pub const CHANNEL_HOOK: usize = 1024 * 1024;
 /// Pictures and files of one message that are fetched.
 pub const CHANNEL_MEDIA: usize = 10;
+/// Files of all messages that are fetched at once; the others wait their turn.
+pub const MEDIA_FETCHES: usize = 4;
+/// One file must be here by then.
+pub const MEDIA_FETCH_MS: u64 = 60_000;
+/// All files of a message must be here by then; it is answered without the others.
+pub const MEDIA_MESSAGE_MS: u64 = 120_000;
+/// How often a file is asked for.
+pub const MEDIA_TRIES: u32 = 3;
+/// Redirects from the service to where its files are.
+pub const MEDIA_REDIRECTS: u32 = 3;
+/// Files that came are kept up to so many bytes together; the oldest make room.
+pub const MEDIA_INBOUND: u64 = 512 * 1024 * 1024;
+/// Pause after which the parts of an album are one message, as the reference has it.
+pub const CHANNEL_ALBUM_MS: u64 = 500;
+/// Albums of which a later part is still let in with its first.
+pub const CHANNEL_ALBUMS: usize = 64;
 
 /// First pause before Slack is asked again, as the reference has it.
 pub const SLACK_BACKOFF_MS: u64 = 2_000;
@@ -700,6 +716,8 @@ pub const TELEGRAM_PRESS_MS: u64 = 2_000;
 pub const TELEGRAM_PRESS_WAIT_MS: u64 = 8_000;
 /// ... and so many times at most: Telegram forgets it after a minute.
 pub const TELEGRAM_PRESS_TRIES: u32 = 4;
+/// The Bot API gives no larger file.
+pub const TELEGRAM_FILE: u64 = 20 * 1024 * 1024;
 /// A file must have reached Telegram by then.
 pub const TELEGRAM_UPLOAD_MS: u64 = 120_000;
 
@@ -750,6 +768,8 @@ pub const CHANNEL_RECENT: usize = 4_096;
 pub const CHANNEL_OUTBOX: usize = 1_024;
 /// How long a message waits for its channel: an answer of yesterday helps nobody.
 pub const CHANNEL_OUTBOX_TTL_MS: u64 = 86_400_000;
+/// How long the answer to a request waits for its delivery: less than command lines wait.
+pub const DELIVERY_TOLD_MS: u64 = 20_000;
 /// Attempts at one piece while its account is connected.
 pub const CHANNEL_ATTEMPTS: u32 = 8;
 /// Between two tries to begin a run for a message while the gateway has no room.
@@ -770,7 +790,9 @@ pub const CHANNEL_HISTORY_CHARS: usize = 1_000;
 pub const CHANNEL_QUOTE_CHARS: usize = 2_000;
 /// Between two signs that an answer is being written.
 pub const CHANNEL_TYPING_MS: u64 = 5_000;
-/// All probes of one `channels.status` together.
+/// Conversations of an account that one audit asks about.
+pub const CHANNEL_AUDIT: usize = 50;
+/// All probes and audits of one `channels.status` together.
 pub const CHANNEL_PROBE_MS: u64 = 10_000;
 /// An account that has been connecting for so long is stuck.
 pub const CHANNEL_STUCK_MS: u64 = 300_000;

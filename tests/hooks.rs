@@ -165,7 +165,7 @@ fn an_agent_run_is_admitted_and_its_end_can_be_waited_for() {
     for (body, what) in [
         (json!({}), "message required"),
         (json!({"message": "x", "agentId": "nope"}), "unknown agentId \"nope\""),
-        (json!({"message": "x", "channel": "telegram"}), "channel must be last"),
+        (json!({"message": "x", "channel": "telegram"}), "to required: channel needs a recipient"),
         (json!({"message": "x", "model": "no/such"}), "unknown model \"no/such\""),
         (
             json!({"message": "x", "sessionKey": "cron:x"}),

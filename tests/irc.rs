@@ -3,109 +3,13 @@
 
 mod common;
 
+use common::irc::{Peer, Server, irc};
 use common::provider::Provider;
 use common::socket::Socket;
 use common::{Gateway, Home, PATIENCE};
 use serde_json::json;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::BufRead;
 use std::time::{Duration, Instant};
-
-/// The server's side of one connection.
-struct Peer {
-    lines: BufReader<TcpStream>,
-}
-
-impl Peer {
-    fn say(&mut self, line: &str) {
-        self.lines.get_mut().write_all(format!("{line}\r\n").as_bytes()).expect("it reads");
-    }
-
-    /// The next line that is no PING or USERHOST; those are answered as a server does.
-    fn line(&mut self) -> String {
-        loop {
-            let mut line = String::new();
-            let n = self.lines.read_line(&mut line).expect("a line in time");
-            assert!(n > 0, "the gateway closed");
-            let line = line.trim_end().to_owned();
-            if let Some(token) = line.strip_prefix("PING ") {
-                let answer = format!(":srv PONG srv {token}");
-                self.say(&answer);
-            } else if let Some(nick) = line.strip_prefix("USERHOST ") {
-                let answer = format!(":srv 302 bot :{nick}=+u@host");
-                self.say(&answer);
-            } else {
-                return line;
-            }
-        }
-    }
-
-    /// The receipt of a message is the answer to the ping behind it.
-    fn answers_a_ping(&mut self) {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).expect("a line in time");
-        let token = line.trim_end().strip_prefix("PING ").expect("a ping");
-        self.say(&format!(":srv PONG srv {token}"));
-    }
-
-    /// Until a line holds this.
-    fn hears(&mut self, what: &str) -> String {
-        loop {
-            let line = self.line();
-            if line.contains(what) {
-                return line;
-            }
-        }
-    }
-}
-
-struct Server {
-    listener: TcpListener,
-    port: u16,
-}
-
-impl Server {
-    fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("it").port();
-        Self { listener, port }
-    }
-
-    /// The next connection, welcomed.
-    fn accept(&self) -> Peer {
-        self.listener.set_nonblocking(true).expect("it");
-        let end = Instant::now() + PATIENCE;
-        let stream = loop {
-            match self.listener.accept() {
-                Ok((stream, _)) => break stream,
-                Err(_) if Instant::now() < end => std::thread::yield_now(),
-                Err(error) => panic!("nobody connects: {error}"),
-            }
-        };
-        stream.set_nonblocking(false).expect("it");
-        stream.set_read_timeout(Some(PATIENCE)).expect("it");
-        let mut peer = Peer { lines: BufReader::new(stream) };
-        peer.hears("USER ");
-        peer.say(":srv 001 bot :Welcome");
-        peer
-    }
-
-    /// Nobody connects for a moment.
-    fn is_left_alone(&self) -> bool {
-        let end = Instant::now() + Duration::from_millis(300);
-        while Instant::now() < end {
-            if self.listener.accept().is_ok() {
-                return false;
-            }
-            std::thread::yield_now();
-        }
-        true
-    }
-}
-
-fn irc(port: u16, more: &str) -> String {
-    format!("host: '127.0.0.1', port: {port}, tls: false, nick: 'bot', {more}")
-}
 
 fn config(provider: &Provider, channels: &str) -> String {
     provider.config(&format!("channels: {{{channels}}}"))
@@ -281,6 +185,25 @@ fn status_tells_good_misconfigured_and_unreachable_apart() {
     );
     assert_eq!(stopped.code, 0, "{stopped:?}");
     peer.hears("QUIT");
+}
+
+#[test]
+fn an_audit_names_the_room_that_lets_the_bot_not_in() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let own = irc(server.port, "channels: ['#in', '#out']");
+    home.configure(&config(&provider, &format!("irc: {{{own}}}")));
+    let gateway = start(&home);
+    let mut peer = server.accept();
+    assert_eq!(peer.hears("JOIN"), "JOIN #in");
+    peer.say(":bot!u@host JOIN #in");
+    peer.say(":srv 474 bot #out :Cannot join channel (+b)");
+    peer.say("PING :heard");
+    assert_eq!(peer.hears("PONG"), "PONG :heard");
+    let status = home.ask(gateway.port, "channels status --probe");
+    let told = status.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("works, audit failed"), "{status:?}");
+    assert!(told.contains("#out: not in the room (Cannot join channel (+b))"), "{status:?}");
+    assert!(!told.contains("#in: not"), "{status:?}");
 }
 
 #[test]

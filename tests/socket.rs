@@ -172,18 +172,18 @@ fn parameters_are_checked_and_errors_name_them() {
         (
             "chat.send",
             json!({"sessionKey": main, "message": "x", "idempotencyKey": "k", "deliver": true}),
-            "no channel built in yet",
+            "deliver: delivery channel is required: nobody has written to this session",
         ),
         (
             "agent",
             json!({"message": "x", "idempotencyKey": "k", "deliver": true}),
-            "no channel built in yet, so the answer cannot be delivered;",
+            "pass --reply-channel and --reply-to",
         ),
         (
             "agent",
             json!({"message": "x", "idempotencyKey": "k", "deliver": true, "channel": "last",
                 "replyChannel": "telegram"}),
-            "delivered by \"telegram\";",
+            "Telegram is not configured: openclaw channels add --channel telegram",
         ),
         ("chat.history", json!({"sessionKey": main, "limit": 0}), "/limit"),
         ("chat.history", json!({"sessionKey": main, "limit": 1001}), "/limit"),

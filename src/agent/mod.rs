@@ -163,6 +163,8 @@ pub struct Ask {
     /// Ids of tool calls are made from this instead of the provider's, some of which repeat with
     /// every answer: for callers that send them back.
     pub call_ids: Option<String>,
+    /// The only skills that the prompt lists; `None` is all of the agent's.
+    pub skills: Option<Vec<String>>,
     /// Of the workspace's files the prompt has HEARTBEAT.md alone.
     pub light: bool,
     /// How much of the system prompt goes before the conversation.

@@ -17,6 +17,7 @@
 use serde_json::Value;
 
 use super::account::{Account, texts};
+use super::bounds;
 use super::{ChatKind, GroupRules, Inbound, Kind, Sender};
 use crate::config::Config;
 
@@ -54,7 +55,7 @@ impl Rules<'_> {
             return Verdict::Drop("the sender is a bot");
         }
         match message.chat.kind {
-            ChatKind::Direct => self.direct(&message.sender),
+            ChatKind::Direct => self.direct(message),
             ChatKind::Group | ChatKind::Channel => self.group(message),
         }
     }
@@ -67,14 +68,21 @@ impl Rules<'_> {
         }
     }
 
-    fn direct(&self, sender: &Sender) -> Verdict {
-        let account = self.account;
+    fn direct(&self, message: &Inbound) -> Verdict {
+        let (account, sender) = (self.account, &message.sender);
         if account.flag("dm.enabled") == Some(false) {
             return Verdict::Drop("dm.enabled is false");
         }
-        let allow = self.allow_from();
+        // What is said of this one conversation stands in the place of what is said of all.
+        let own = bounds::direct(account, &message.chat);
+        if own.is_some_and(|own| own.get("enabled") == Some(&Value::Bool(false))) {
+            return Verdict::Drop("the conversation is disabled");
+        }
+        let allow = own.and_then(|own| texts(own.get("allowFrom")?));
+        let allow = allow.unwrap_or_else(|| self.allow_from());
         let listed = self.matches(&allow, sender);
-        match self.dm_policy() {
+        let policy = own.and_then(|own| own.get("dmPolicy")?.as_str());
+        match policy.unwrap_or_else(|| self.dm_policy()) {
             "disabled" => Verdict::Drop("dmPolicy is disabled"),
             "open" | "allowlist" if listed => Verdict::Pass,
             "open" => Verdict::Drop("dmPolicy is open, but allowFrom has neither \"*\" nor them"),
@@ -103,7 +111,7 @@ impl Rules<'_> {
 
     fn group(&self, message: &Inbound) -> Verdict {
         let rules = (self.kind.group)(self.account, &message.chat);
-        let policy = self.group_policy();
+        let policy = rules.policy.as_deref().unwrap_or_else(|| self.group_policy());
         match policy {
             "disabled" => return Verdict::Drop("groupPolicy is disabled"),
             "allowlist" if !rules.listed => {
@@ -259,6 +267,7 @@ pub fn groups(account: &Account, is: impl Fn(&str) -> bool) -> GroupRules {
         require_mention: flag("requireMention"),
         allow_from: list("allowFrom"),
         prompts: prompt(own).or_else(|| prompt(all)).into_iter().collect(),
+        scopes: [own, all].into_iter().flatten().cloned().collect(),
         ..GroupRules::default()
     }
 }

@@ -43,6 +43,10 @@
 //!   a [`Backoff`]. One that only the operator can mend (token refused): [`State::Refused`] with
 //!   a sentence that ends in what to do; the account then rests until its keys change or
 //!   somebody starts it.
+//! * A file of an accepted message is asked for by [`ChannelInput::Locate`], perhaps more than
+//!   once and perhaps in another life; each is answered by one [`ChannelOut::located`].
+//! * A [`ChannelInput::Audit`] is answered by [`ChannelOut::audited`]: whether the bot may read and
+//!   write in the conversations that the configuration names, see [`audit`].
 //! * Text arrives rendered by [`Kind::render`] and cut at [`Kind::text_limit`]: one piece a send.
 //! * Who may write and whether the bot was meant is decided outside ([`access`]); the channel
 //!   only reports ids that never change in [`Sender::ids`] and names that may in
@@ -102,7 +106,9 @@
 
 pub mod access;
 pub mod account;
+pub mod audit;
 pub mod backoff;
+pub mod bounds;
 pub mod discord;
 pub mod fuzz;
 pub mod irc;
@@ -120,12 +126,13 @@ pub use account::Account;
 pub use backoff::Backoff;
 pub use outgoing::{Act, Address, Attachment, Failure, Outgoing, Retry};
 pub use port::{
-    Answered, ChannelEffect, ChannelInput, ChannelOut, Gone, HookId, HookRequest, HttpRequest, Me,
-    ReqId, SockId, State, Trouble,
+    Answered, ChannelEffect, ChannelInput, ChannelOut, Gone, HookId, HookRequest, HttpRequest,
+    Located, Me, ReqId, SockId, State, Trouble,
 };
 
 use crate::driver::{Now, Time};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One account on one service, as a state machine.
 pub trait Channel {
@@ -150,6 +157,8 @@ pub struct Kind {
     pub caps: Caps,
     /// Most that [`Kind::length`] may give for one piece of text.
     pub text_limit: usize,
+    /// Megabytes of one file either way where `mediaMaxMb` does not say.
+    pub media_max_mb: u64,
     /// How the service counts a text: characters, UTF-16 units or bytes.
     pub length: fn(&str) -> usize,
     /// Markdown as the service wants it.
@@ -224,6 +233,8 @@ pub struct GroupRules {
     pub open: bool,
     /// `enabled`.
     pub enabled: Option<bool>,
+    /// `groupPolicy` of this group alone.
+    pub policy: Option<String>,
     /// `requireMention`.
     pub require_mention: Option<bool>,
     /// `allowFrom`: who may speak to it there.
@@ -232,6 +243,8 @@ pub struct GroupRules {
     pub roles: Vec<String>,
     /// `systemPrompt`, outer ones first.
     pub prompts: Vec<String>,
+    /// The settings themselves, narrowest first: [`bounds`] reads tools and skills of them.
+    pub scopes: Vec<Value>,
     /// `agentId` of a topic or room.
     pub agent: Option<String>,
 }
@@ -296,23 +309,40 @@ pub struct Sender {
     pub is_bot: bool,
 }
 
-/// A picture or file that came with a message; fetched by the gateway after acceptance.
+/// A picture or file that came with a message; fetched by the gateway after acceptance. The
+/// journal has it, so nothing in it is secret: credentials are asked for when it is fetched
+/// ([`ChannelInput::Locate`]).
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Media {
-    /// Where it is.
+    /// Where it is; empty when the service must be asked first.
     pub url: String,
-    /// Header lines of the request: credentials.
-    pub headers: Vec<(String, String)>,
+    /// The service's own id of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Media type, if the service told.
     pub mime: Option<String>,
     /// Name, if it has one.
     pub name: Option<String>,
     /// Size the service told; not trusted.
     pub bytes: Option<u64>,
+    /// What became of it.
+    #[serde(skip)]
+    pub got: Option<Result<Stored, String>>,
 }
 
-/// Without URL and headers: both may hold a token.
+/// A file that was fetched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Where it lies.
+    pub path: std::path::PathBuf,
+    /// Media type, judged by its bytes.
+    pub mime: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Without the URL, which may hold a ticket.
 impl std::fmt::Debug for Media {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Media").field("mime", &self.mime).field("name", &self.name).finish()
@@ -356,6 +386,9 @@ pub struct Inbound {
     pub reply_to: Option<Quote>,
     /// What came with it.
     pub media: Vec<Media>,
+    /// The album that it is a part of: messages with the same one are one message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub album: Option<String>,
     /// When it was written, Unix time in milliseconds; 0 when not told.
     pub sent_ms: u64,
     /// Where an answer goes.

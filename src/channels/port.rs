@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 
-use super::{Account, Act, Failure, Inbound, Outgoing};
+use super::{Account, Act, Failure, Inbound, Media, Outgoing};
 use crate::driver::Time;
 use crate::wire::http::Headers;
 
@@ -107,10 +107,23 @@ pub enum ChannelInput<'a> {
         /// What.
         act: &'a Act,
     },
+    /// Say where a file of an accepted message is; answered by [`ChannelOut::located`].
+    Locate {
+        /// Number of this question.
+        id: u64,
+        /// The file.
+        media: &'a Media,
+    },
     /// Find out whether the account works, without disturbing its connection; answered by
     /// [`ChannelOut::probed`].
     Probe {
         /// Number of this probe.
+        id: u64,
+    },
+    /// Find out whether the bot may read and write where the configuration says; only while
+    /// connected. Answered by [`ChannelOut::audited`].
+    Audit {
+        /// Number of this audit.
         id: u64,
     },
 }
@@ -146,6 +159,29 @@ pub struct Answered {
     pub headers: Headers,
     /// All of it.
     pub body: Vec<u8>,
+}
+
+/// Where a file can be fetched now.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Located {
+    /// `http://` or `https://`; may hold a token, so it is never logged.
+    pub url: String,
+    /// Header lines: credentials. They go to this server only.
+    pub headers: Vec<(String, String)>,
+    /// The server is the one that the operator put in the place of the service (`apiRoot`), so
+    /// it may have a private address.
+    pub home: bool,
+    /// `http://[user:password@]host:port` of a proxy to go through.
+    pub proxy: Option<String>,
+    /// What it means when a page comes instead of the file.
+    pub page: Option<&'static str>,
+}
+
+/// Without URL and headers.
+impl std::fmt::Debug for Located {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Located").field("home", &self.home).finish_non_exhaustive()
+    }
 }
 
 /// A request of a channel.
@@ -395,12 +431,26 @@ pub enum ChannelEffect {
         /// What came of it.
         result: Result<Value, Failure>,
     },
+    /// Where a file is.
+    Located {
+        /// Number of the question.
+        id: u64,
+        /// Where, or why nobody knows.
+        result: Result<Located, Failure>,
+    },
     /// A probe is over.
     Probed {
         /// Its number.
         id: u64,
         /// Facts, or why it does not work and what to do.
         result: Result<Value, String>,
+    },
+    /// An audit is over.
+    Audited {
+        /// Its number.
+        id: u64,
+        /// [`super::audit::Audit::report`]; null when there was nothing to ask about.
+        report: Value,
     },
     /// The account's state changed.
     Status(State),
@@ -534,9 +584,19 @@ impl ChannelOut {
         self.list.push_back(ChannelEffect::Acted { id, result });
     }
 
+    /// Where a file is, or why it cannot be had.
+    pub fn located(&mut self, id: u64, result: Result<Located, Failure>) {
+        self.list.push_back(ChannelEffect::Located { id, result });
+    }
+
     /// A probe is over: facts, or why it does not work and what to do.
     pub fn probed(&mut self, id: u64, result: Result<Value, String>) {
         self.list.push_back(ChannelEffect::Probed { id, result });
+    }
+
+    /// An audit is over; null when there was nothing to ask about.
+    pub fn audited(&mut self, id: u64, report: Value) {
+        self.list.push_back(ChannelEffect::Audited { id, report });
     }
 
     /// The account's state changed.

@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 use super::port::{Answered, ChannelEffect, ChannelInput, ChannelOut, Gone, HookId, HookRequest};
-use super::port::{HttpRequest, Me, ReqId, SockId, State, Trouble};
+use super::port::{HttpRequest, Located, Me, ReqId, SockId, State, Trouble};
 use super::{Account, Act, Address, Caps, Channel, Failure, GroupRules, Inbound, Kind, Outgoing};
 use crate::driver::{Now, Time};
 use crate::wire::http::{Client, ClientEvent, Headers};
@@ -46,6 +46,7 @@ pub static KIND: Kind = Kind {
         native_commands: false,
     },
     text_limit: 400,
+    media_max_mb: 20,
     length: |text| text.chars().count(),
     render: str::to_owned,
     live_keys: &["mood"],
@@ -81,6 +82,8 @@ pub struct Rig {
     sent: VecDeque<(String, Result<Vec<String>, Failure>)>,
     acted: VecDeque<(u64, Result<Value, Failure>)>,
     probed: VecDeque<(u64, Result<Value, String>)>,
+    located: VecDeque<(u64, Result<Located, Failure>)>,
+    audited: VecDeque<(u64, Value)>,
     sends: u64,
 }
 
@@ -119,6 +122,8 @@ impl Rig {
             sent: VecDeque::new(),
             acted: VecDeque::new(),
             probed: VecDeque::new(),
+            located: VecDeque::new(),
+            audited: VecDeque::new(),
             sends: 0,
         }
     }
@@ -146,6 +151,8 @@ impl Rig {
                 }
                 ChannelEffect::Acted { id, result } => self.acted.push_back((id, result)),
                 ChannelEffect::Probed { id, result } => self.probed.push_back((id, result)),
+                ChannelEffect::Located { id, result } => self.located.push_back((id, result)),
+                ChannelEffect::Audited { id, report } => self.audited.push_back((id, report)),
                 ChannelEffect::Log(..) => {}
                 other => self.effects.push_back(other),
             }
@@ -369,9 +376,19 @@ impl Rig {
         self.acted.pop_front()
     }
 
+    /// Where the next file is that was asked for.
+    pub fn located(&mut self) -> Option<(u64, Result<Located, Failure>)> {
+        self.located.pop_front()
+    }
+
     /// What became of the next probe that is over.
     pub fn probed(&mut self) -> Option<(u64, Result<Value, String>)> {
         self.probed.pop_front()
+    }
+
+    /// The next audit that ended: its number and report.
+    pub fn audited(&mut self) -> Option<(u64, Value)> {
+        self.audited.pop_front()
     }
 }
 

@@ -127,12 +127,26 @@ fn show(args: &Args, answer: &Value) -> Result<u8, Failed> {
     let ok = answer.get("status").and_then(Value::as_str) == Some("ok");
     let aborted = answer.get("summary").and_then(Value::as_str) == Some("aborted");
     let ok = ok && !aborted;
+    let delivery = answer.pointer("/result/deliveryStatus");
+    let undelivered = delivery.and_then(undelivered);
+    let failed = delivery.is_some_and(|it| it.get("error") == Some(&Value::Bool(true)));
     if args.has("json") {
-        out::json(answer);
-        return Ok(u8::from(!ok));
+        let mut answer = answer.clone();
+        if let Some(delivery) = delivery {
+            answer["deliveryStatus"] = delivery.clone();
+        }
+        out::json(&answer);
+        return Ok(u8::from(!ok || failed));
     }
     for text in texts(answer) {
         out::line(&out::foreign(text));
+    }
+    match undelivered {
+        Some(what) if ok && failed => {
+            return Err(Failed::new(out::foreign(&what), "openclaw channels status --probe"));
+        }
+        Some(what) if ok => out::note(&format!("{what}; openclaw channels status")),
+        _ => {}
     }
     if ok {
         return Ok(0);
@@ -140,6 +154,18 @@ fn show(args: &Args, answer: &Value) -> Result<u8, Failed> {
     let word = |key| answer.get(key).and_then(Value::as_str).unwrap_or("unknown");
     let what = format!("the run ended without an answer: {} ({})", word("status"), word("summary"));
     Err(Failed::new(out::foreign(&what), "openclaw logs"))
+}
+
+/// What to say of an answer that has not arrived; `None` when it has, or there was none.
+fn undelivered(delivery: &Value) -> Option<String> {
+    let word = |name: &str| delivery.get(name).and_then(Value::as_str);
+    let why = word("errorMessage").or(word("reason")).unwrap_or("no reason given");
+    Some(match word("status")? {
+        "failed" => format!("the answer was not delivered: {why}"),
+        "partial_failed" => format!("only a part of the answer was delivered: {why}"),
+        "queued" => "the answer waits for its channel and will be delivered".to_owned(),
+        _ => return None,
+    })
 }
 
 fn seconds(args: &Args) -> u64 {

@@ -29,6 +29,11 @@ pub fn json(value: &Value) {
     line(&serde_json::to_string_pretty(value).unwrap_or_else(|_| "null".to_owned()));
 }
 
+/// Says something beside the output: one line on standard error.
+pub fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "openclaw: {}", foreign(line));
+}
+
 /// Text of a peer, fit for a terminal: control characters escaped, line breaks kept.
 pub fn foreign(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| escape_log(line, usize::MAX)).collect();

@@ -266,6 +266,8 @@ fn chat(root: At<'_>) -> Chat {
         broadcast: section("broadcast"),
         commands: section("commands"),
         access_groups: section("accessGroups"),
+        media_max_mb: root.get("agents").get("defaults").get("mediaMaxMb").value.as_f64(),
+        media_ttl_hours: root.get("attachments").get("ttlHours").value.as_f64(),
     }
 }
 

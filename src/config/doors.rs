@@ -247,8 +247,16 @@ pub struct HookMapping {
     pub text: Option<String>,
     /// An array of the payload: one action an element.
     pub for_each: Option<String>,
-    /// A good answer is told to the main session.
+    /// A good answer is told to the main session, or goes to `to`.
     pub deliver: bool,
+    /// The channel of `to`; `last` and nothing are that of who last wrote to the main session.
+    pub channel: Option<String>,
+    /// Template of the recipient.
+    pub to: Option<String>,
+    /// The account of the channel.
+    pub account_id: Option<String>,
+    /// Topic or thread of the recipient.
+    pub thread_id: Option<String>,
     /// Template of `provider/model`.
     pub model: Option<String>,
     /// Time for the run.
@@ -338,6 +346,10 @@ fn mapping(number: usize, at: At<'_>) -> HookMapping {
         text: text("textTemplate"),
         for_each: text("forEach"),
         deliver: at.get("deliver").flag(true),
+        channel: text("channel"),
+        to: text("to"),
+        account_id: text("accountId"),
+        thread_id: text("threadId"),
         model: text("model"),
         timeout_seconds: at.get("timeoutSeconds").number(),
         unsafe_content: at.get("allowUnsafeExternalContent").flag(false),

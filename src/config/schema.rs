@@ -142,6 +142,13 @@ fn shallow(key: &Key) -> Value {
                 "fallbacks": {"type": "array", "items": {"type": "string"}},
             },
         }]}),
+        Kind::Tools => {
+            let names = json!({"type": "array", "items": {"type": "string"}});
+            json!({
+                "type": "object", "additionalProperties": false,
+                "properties": {"allow": names, "alsoAllow": names, "deny": names},
+            })
+        }
         Kind::HttpUrl => json!({"type": "string", "pattern": "^https?://"}),
         Kind::WsUrl => json!({"type": "string", "pattern": "^wss?://"}),
         Kind::Ipv4 => json!({"type": "string", "format": "ipv4"}),

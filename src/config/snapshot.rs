@@ -82,6 +82,11 @@ pub struct Chat {
     pub commands: Value,
     /// Section `accessGroups`.
     pub access_groups: Value,
+    /// `agents.defaults.mediaMaxMb`: of one file, where the channel does not say.
+    pub media_max_mb: Option<f64>,
+    /// `attachments.ttlHours`: how long files that came are kept; by default until they are too
+    /// many.
+    pub media_ttl_hours: Option<f64>,
 }
 
 impl std::fmt::Debug for Chat {

@@ -56,6 +56,8 @@ pub enum Kind {
     Secret,
     /// `"provider/model"`, or `{ primary, fallbacks }`.
     Model,
+    /// `{ allow, alsoAllow, deny }`: names of tools.
+    Tools,
     /// An `http://` or `https://` address.
     HttpUrl,
     /// A `ws://` or `wss://` address.

@@ -1,6 +1,7 @@
 //! What the configuration says of which tools an agent has: `tools.*`, the same below an agent,
 //! and `gateway.tools`. `agent::tools::policy` decides by it.
 
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// `tools.profile`: the base of a policy.
@@ -74,6 +75,8 @@ pub struct ToolPolicy {
     pub patch_workspace_only: Option<bool>,
     /// `exec.applyPatch.allowModels`: raw ids or `provider/model`; empty is every model.
     pub patch_models: Option<Vec<String>>,
+    /// `toolsBySender`: read by `channels::bounds`, for who a sender is only a channel knows.
+    pub by_sender: Value,
     /// `loopDetection`.
     pub loops: Loops,
 }

@@ -138,6 +138,7 @@ impl Walk<'_, '_> {
                 }
             }
             (Kind::Model, TreeKind::Map(entries)) => self.model(entries),
+            (Kind::Tools, TreeKind::Map(entries)) => self.tools(entries),
             (kind, TreeKind::Leaf(value)) if fits(kind, value) => {}
             (kind, other) => self.wrong(tree.place, kind, other),
         }
@@ -201,6 +202,29 @@ impl Walk<'_, '_> {
                     self.files.warn(entry.place, &self.path, what.to_owned());
                 }
                 _ => self.error(entry.place, "unknown key; valid: primary, fallbacks".to_owned()),
+            }
+            self.path.pop();
+        }
+    }
+
+    /// `{ allow, alsoAllow, deny }`.
+    fn tools(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            self.path.push(Step::Key(entry.key.clone()));
+            match (entry.key.as_str(), &entry.value.kind) {
+                (_, TreeKind::Broken) => {}
+                ("allow" | "alsoAllow" | "deny", TreeKind::List(items)) => {
+                    for item in items {
+                        self.element(item, Kind::Texts);
+                    }
+                }
+                ("allow" | "alsoAllow" | "deny", other) => {
+                    self.wrong(entry.value.place, Kind::Texts, other);
+                }
+                _ => {
+                    let what = "unknown key; valid: allow, alsoAllow, deny";
+                    self.error(entry.place, what.to_owned());
+                }
             }
             self.path.pop();
         }
@@ -650,6 +674,7 @@ fn expected(kind: Kind) -> String {
         Kind::Name => "a string that is not empty".to_owned(),
         Kind::Texts | Kind::WordList(_) => "an array of strings".to_owned(),
         Kind::Ids => "an array of ids".to_owned(),
+        Kind::Tools => "{ allow, alsoAllow, deny }, arrays of tool names".to_owned(),
         Kind::Origins => "an array of origins".to_owned(),
         Kind::Words(words) => format!("one of {}", words.join(", ")),
         Kind::Bool => "true or false".to_owned(),

@@ -148,7 +148,7 @@ impl Gateway {
         let config = self.config.clone();
         let skills = match ask.prompt {
             prompt::Mode::None => "".into(),
-            _ => self.skills_found(agent).text,
+            _ => self.skills_found(agent, ask.skills.as_deref()).text,
         };
         let kept = self.agents.kept(agent);
         let disk = self.disk.as_ref();

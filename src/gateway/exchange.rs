@@ -14,13 +14,14 @@
 use super::Gateway;
 use super::conn::State;
 use super::timers::Timer;
-use crate::driver::{ConnId, DialError, DialId, Effect, Effects, Target};
+use crate::driver::{ConnId, DialError, DialId, Effect, Effects, Proxy, Target};
 use crate::limits;
 use crate::wire::http::client::{Client, ClientError, ClientEvent, request};
 use crate::wire::http::head::Headers;
 use crate::wire::url::{Scheme, Url, UrlError};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 /// One exchange; never used twice. Redirects keep it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,8 @@ pub(super) enum Purpose {
     Embeddings(ConnId),
     /// An image or file of a request on this connection.
     Media(ConnId),
+    /// A file that came with a message of a channel, by its number.
+    ChannelFile(u64),
     /// A request of a channel's account.
     Channel {
         /// Whose.
@@ -80,6 +83,11 @@ pub(super) struct FetchUrl {
     pub(super) redirects: u32,
     /// Which servers may be asked, the redirects' too.
     pub(super) reach: Reach,
+    /// Where to go through. The proxy finds the addresses, so nothing is known of them here and
+    /// no redirect is followed.
+    pub(super) proxy: Option<Box<Proxy>>,
+    /// The file that the body of a 200 is appended to as it comes, instead of being held.
+    pub(super) sink: Option<PathBuf>,
     pub(super) purpose: Purpose,
 }
 
@@ -90,6 +98,8 @@ pub(super) struct Reach {
     pub(super) private: bool,
     /// Hosts that may have a private address (`allowedHostnames`), exactly.
     pub(super) allowed: Vec<String>,
+    /// One server, by host and port, that may have a private address.
+    pub(super) home: Option<(String, u16)>,
     /// Hosts that are never asked (`blockedHostnames`); `*.` matches names below.
     pub(super) blocked: Vec<String>,
     /// When not empty, only these are asked (a URL allowlist); `*.` matches names below.
@@ -111,6 +121,8 @@ pub(super) struct Response {
     pub(super) status: u16,
     pub(super) headers: Headers,
     pub(super) body: Vec<u8>,
+    /// Bytes of it that went to [`FetchUrl::sink`].
+    pub(super) stored: usize,
     /// The body was longer than [`BodyBound::max`].
     pub(super) truncated: bool,
     /// Where it came from in the end; `None` for a plain exchange.
@@ -138,6 +150,8 @@ pub(super) enum ExchangeError {
     Location(UrlError),
     /// A host that the configuration blocks.
     Blocked(String),
+    /// The disk does not take the body.
+    Disk(String),
 }
 
 impl std::fmt::Display for ExchangeError {
@@ -154,6 +168,7 @@ impl std::fmt::Display for ExchangeError {
             Self::Redirects(max) => write!(f, "more than {max} redirects"),
             Self::Location(error) => write!(f, "a redirect leads nowhere: {error}"),
             Self::Blocked(host) => write!(f, "the host {host} is blocked by the configuration"),
+            Self::Disk(error) => write!(f, "the disk does not take it ({error})"),
         }
     }
 }
@@ -163,7 +178,7 @@ impl Reach {
     ///
     /// # Errors
     /// [`ExchangeError::Blocked`].
-    fn public_only(&self, host: &str) -> Result<bool, ExchangeError> {
+    fn public_only(&self, host: &str, port: u16) -> Result<bool, ExchangeError> {
         let host = host.trim_end_matches('.');
         let blocked = || Err(ExchangeError::Blocked(host.to_owned()));
         if self.blocked.iter().any(|pattern| matches_host(pattern, host)) {
@@ -173,7 +188,9 @@ impl Reach {
             return blocked();
         }
         let exact = |name: &String| name.trim_end_matches('.').eq_ignore_ascii_case(host);
-        Ok(!self.private && !self.allowed.iter().any(exact))
+        let home = |(name, at): &(String, u16)| exact(name) && *at == port;
+        let known = self.allowed.iter().any(exact) || self.home.as_ref().is_some_and(home);
+        Ok(!self.private && !known)
     }
 }
 
@@ -203,6 +220,8 @@ struct Open {
     client: Client,
     head: Option<(u16, Headers)>,
     answer: Vec<u8>,
+    /// Where the body goes instead, and how much of it went there.
+    sink: Option<(PathBuf, usize)>,
     truncated: bool,
     body: BodyBound,
     deadline: crate::driver::Time,
@@ -247,6 +266,7 @@ impl Gateway {
         match purpose {
             Purpose::Embeddings(conn) => self.embedded(conn, result, fx),
             Purpose::Media(conn) => self.media_fetched(conn, result, fx),
+            Purpose::ChannelFile(file) => self.file_fetched(file, result, fx),
             Purpose::ModelProbe { probe, target } => self.probed(probe, target, result, fx),
             Purpose::WebFetch(call) => self.web_fetched(call, result),
             Purpose::Channel { live, req } => self.channel_answered(live, req, result, fx),
@@ -278,12 +298,17 @@ impl Gateway {
         fetch: FetchUrl,
         fx: &mut Effects,
     ) -> Result<ExchangeId, ExchangeError> {
-        let FetchUrl { url, headers, plain, redirects, reach, body, timeout_ms, purpose } = fetch;
-        let target = target_of(&url, &reach)?;
+        let FetchUrl { url, headers, plain, reach, proxy, body, timeout_ms, purpose, .. } = fetch;
+        let max = if proxy.is_some() { 0 } else { fetch.redirects };
+        let mut target = target_of(&url, &reach)?;
+        target.proxy.clone_from(&proxy);
         let request = get(&url, &headers);
-        let (left, max) = (redirects, redirects);
-        let follow = Some(Box::new(Follow { url, headers, plain, left, max, reach }));
-        self.open_exchange(target, request, (body, timeout_ms), follow, purpose, fx)
+        let follow = Some(Box::new(Follow { url, headers, plain, left: max, max, reach }));
+        let id = self.open_exchange(target, request, (body, timeout_ms), follow, purpose, fx)?;
+        if let (Some(path), Some(open)) = (fetch.sink, self.exchanges.open.get_mut(&id)) {
+            open.sink = Some((path, 0));
+        }
+        Ok(id)
     }
 
     fn open_exchange(
@@ -309,6 +334,7 @@ impl Gateway {
             client: Client::new(false),
             head: None,
             answer: Vec::new(),
+            sink: None,
             truncated: false,
             body,
             deadline,
@@ -369,6 +395,7 @@ impl Gateway {
                 status,
                 headers,
                 body: open.answer,
+                stored: open.sink.map_or(0, |(_, bytes)| bytes),
                 truncated: open.truncated,
                 url: open.follow.map(|follow| follow.url),
             }),
@@ -441,8 +468,21 @@ impl Gateway {
                     }
                 }
                 Some(ClientEvent::Data(bytes)) => {
-                    let room = open.body.max.saturating_sub(open.answer.len());
-                    open.answer.extend(bytes.get(..room).unwrap_or(&bytes));
+                    let whole = open.head.as_ref().is_some_and(|(status, _)| *status == 200);
+                    let sink = open.sink.as_mut().filter(|_| whole);
+                    let held = sink.as_ref().map_or(open.answer.len(), |(_, stored)| *stored);
+                    let room = open.body.max.saturating_sub(held);
+                    let fits = bytes.get(..room).unwrap_or(&bytes);
+                    match sink {
+                        None => open.answer.extend(fits),
+                        Some((path, stored)) => match self.disk.append(path, fits) {
+                            Ok(()) => *stored += fits.len(),
+                            Err(error) => {
+                                let error = ExchangeError::Disk(error.to_string());
+                                return self.end_exchange(id, Some(error), fx);
+                            }
+                        },
+                    }
                     if bytes.len() > room {
                         open.truncated = true;
                         let error = ExchangeError::TooLarge(open.body.max);
@@ -496,7 +536,7 @@ fn target_of(url: &Url, reach: &Reach) -> Result<Target, ExchangeError> {
     if !matches!(url.scheme, Scheme::Http | Scheme::Https) {
         return Err(ExchangeError::Location(UrlError::Scheme));
     }
-    let public_only = reach.public_only(&url.host)?;
+    let public_only = reach.public_only(&url.host, url.port)?;
     let (host, port, tls) = (url.host.clone(), url.port, url.scheme.is_tls());
     Ok(Target { host, port, tls, public_only, proxy: None })
 }

@@ -42,6 +42,8 @@ impl Rig {
             timeout_ms: 5_000,
             redirects,
             reach: Reach::default(),
+            proxy: None,
+            sink: None,
             purpose: Purpose::Test(7),
         };
         self.gateway.fetch_url(fetch, &mut self.fx).expect("begun")
@@ -203,14 +205,14 @@ fn hosts_are_allowed_and_blocked_by_name() {
         blocked: list(&["Bad.example", "*.ads.example"]),
         ..Reach::default()
     };
-    assert_eq!(reach.public_only("a.example"), Ok(true));
-    assert_eq!(reach.public_only("internal.example"), Ok(false));
-    assert_eq!(reach.public_only("sub.internal.example"), Ok(true));
-    assert_eq!(reach.public_only("ads.example"), Ok(true));
+    assert_eq!(reach.public_only("a.example", 443), Ok(true));
+    assert_eq!(reach.public_only("internal.example", 443), Ok(false));
+    assert_eq!(reach.public_only("sub.internal.example", 443), Ok(true));
+    assert_eq!(reach.public_only("ads.example", 443), Ok(true));
     for host in ["bad.example", "bad.example.", "x.ads.example", "x.y.ads.example"] {
-        assert!(matches!(reach.public_only(host), Err(ExchangeError::Blocked(_))), "{host}");
+        assert!(matches!(reach.public_only(host, 443), Err(ExchangeError::Blocked(_))), "{host}");
     }
     let only = Reach { only: list(&["*.cdn.example"]), private: true, ..Reach::default() };
-    assert_eq!(only.public_only("a.cdn.example"), Ok(false));
-    assert!(only.public_only("cdn.example").is_err());
+    assert_eq!(only.public_only("a.cdn.example", 443), Ok(false));
+    assert!(only.public_only("cdn.example", 443).is_err());
 }

@@ -47,32 +47,41 @@ impl Judged {
 }
 
 impl Gateway {
-    /// The skills of an agent, looked for at most every [`limits::SKILLS_MS`].
-    pub(super) fn skills_found(&mut self, agent: &str) -> Found {
+    /// The skills of an agent, looked for at most every [`limits::SKILLS_MS`]; with a list, only
+    /// those that it names.
+    pub(super) fn skills_found(&mut self, agent: &str, only: Option<&[String]>) -> Found {
         let now = self.now.time;
         let config = Rc::clone(&self.config);
         let seen = &mut self.agents.kept(agent).skills;
         if let Some((at, of, found)) = &seen.made
+            && only.is_none()
             && now.ms_since(*at) < limits::SKILLS_MS
             && Rc::ptr_eq(of, &config)
         {
             return found.clone();
         }
         let (disk, os) = (self.disk.as_ref(), self.host.platform);
-        let all = judged(&mut seen.catalog, disk, &config, &self.state_dir, os, agent);
+        let mut all = judged(&mut seen.catalog, disk, &config, &self.state_dir, os, agent);
+        all.retain(|it| only.is_none_or(|only| only.contains(&it.skill.name)));
         let shown: Vec<&Skill> = all.iter().filter(|it| it.visible()).map(|it| &it.skill).collect();
         let chars = config.agents.skills_chars(agent).or(config.skills.prompt_chars);
         let found = Found {
             text: render(&shown, chars.unwrap_or(SKILLS_PROMPT_CHARS)).into(),
             env: all.iter().filter(|it| it.eligible()).flat_map(|it| env_of(&config, it)).collect(),
         };
-        seen.made = Some((now, config, found.clone()));
+        if only.is_none() {
+            seen.made = Some((now, config, found.clone()));
+        }
         found
     }
 
     /// What `skills.entries` has for an agent's commands: variables that nothing else sets.
-    pub(super) fn skills_env(&mut self, agent: &str) -> Vec<(String, String)> {
-        let env = self.skills_found(agent).env;
+    pub(super) fn skills_env(
+        &mut self,
+        agent: &str,
+        only: Option<&[String]>,
+    ) -> Vec<(String, String)> {
+        let env = self.skills_found(agent, only).env;
         env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect()
     }
 

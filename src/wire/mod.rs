@@ -11,6 +11,7 @@
 //! * [`cidr`]: ranges of addresses.
 //! * [`http`]: HTTP/1.1 (RFC 9110, 9112), both sides of a connection.
 //! * [`ws`]: WebSocket frames and handshake (RFC 6455).
+//! * [`sniff`]: what a file is, by its first bytes or its name.
 //! * [`sse`]: event streams (WHATWG HTML, section 9.2).
 //! * [`url`]: the few URL forms a gateway meets (RFC 3986).
 //! * [`hash`]: digests, HMAC, base64, hex, comparison in constant time.
@@ -28,6 +29,7 @@ pub mod hash;
 pub mod html;
 pub mod http;
 pub mod json5;
+pub mod sniff;
 pub mod sse;
 pub mod text;
 pub mod url;

@@ -193,6 +193,12 @@ fn why_not(authority: &str) -> UrlError {
     if parse_host_port(host).is_some() { UrlError::Port } else { UrlError::Host }
 }
 
+/// Whether two addresses name the same server: scheme, host and port.
+pub fn same_server(one: &str, other: &str) -> bool {
+    let server = |text: &str| Url::parse(text).ok().map(|url| (url.scheme, url.host, url.port));
+    server(one).is_some_and(|one| server(other) == Some(one))
+}
+
 /// Splits `host`, `host:port`, `[v6]` or `[v6]:port` (RFC 3986 section 3.2, the value of a Host
 /// header). The host comes back in lower case without brackets, IPv6 in its canonical form; a
 /// port is 1 to 65535, and an empty one (`host:`) is none. `None` for userinfo, an empty host,

@@ -6,7 +6,9 @@
 #[cfg(feature = "tls")]
 pub mod device;
 pub mod http;
+pub mod irc;
 pub mod provider;
+pub mod service;
 pub mod socket;
 
 use std::io::{BufRead, BufReader};

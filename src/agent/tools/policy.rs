@@ -50,6 +50,11 @@ pub fn permits(config: &Config, agent: &str, model: Option<ForModel<'_>>, tool: 
         && is_on(config, own, model, tool)
 }
 
+/// Whether a tool passes each of these layers, which only take away.
+pub fn within(layers: &[ToolLists], tool: &Tool) -> bool {
+    layers.iter().all(|lists| passes(lists, tool))
+}
+
 /// The profile that an agent's tools start from: its own, the global one, else `full`.
 pub fn profile_of(config: &Config, agent: &str) -> ToolProfile {
     let own = config.agents.agent(agent).and_then(|agent| agent.tools.lists.profile);

@@ -63,7 +63,7 @@ fn the_two_fixed_paths() {
         (
             "agent",
             r#"{"message": "x", "channel": "telegram"}"#,
-            r#"400 {"ok":false,"error":"channel must be last"}"#,
+            r#"400 {"ok":false,"error":"to required: channel needs a recipient"}"#,
         ),
         ("zzz", "{}", "404 Not Found"),
         ("", "{}", "404 Not Found"),

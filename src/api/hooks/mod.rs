@@ -56,8 +56,10 @@ pub struct Agent {
     pub model: Option<String>,
     /// Time for the run.
     pub timeout_seconds: Option<u64>,
-    /// A good answer is told to the main session.
+    /// A good answer is told to the main session, or goes to `place`.
     pub deliver: bool,
+    /// `{channel, to, accountId?, threadId?}` that a good answer goes to.
+    pub place: Option<Value>,
     /// Without starting a run there for it.
     pub later: bool,
     /// The message is not marked as coming from outside.
@@ -161,9 +163,7 @@ fn idempotency_key(payload: &Value, head: &Head) -> Option<String> {
 fn agent(payload: &Value, head: &Head) -> Result<Agent, Reply> {
     let message = text(payload, "message").ok_or_else(|| error(400, "message required"))?;
     let deliver = payload.get("deliver") != Some(&Value::Bool(false));
-    if deliver {
-        destination(payload)?;
-    }
+    let place = if deliver { destination(payload)? } else { None };
     let seconds = payload.get("timeoutSeconds").and_then(Value::as_f64);
     let seconds = seconds.filter(|n| (1.0..=31_536_000.0).contains(n));
     Ok(Agent {
@@ -177,6 +177,7 @@ fn agent(payload: &Value, head: &Head) -> Result<Agent, Reply> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
         timeout_seconds: seconds.map(|n| n as u64),
         deliver,
+        place,
         later: payload.get("wakeMode").and_then(Value::as_str) == Some("next-heartbeat"),
         unsafe_content: false,
         wait: payload.get("waitForCompletion") == Some(&Value::Bool(true)),
@@ -184,19 +185,57 @@ fn agent(payload: &Value, head: &Head) -> Result<Agent, Reply> {
     })
 }
 
-/// No channel is built, so nothing can be delivered to one.
-fn destination(payload: &Value) -> Result<(), Reply> {
-    for name in ["channel", "to", "accountId"] {
-        if let Some(value) = text(payload, name) {
-            let what = match (name, value.as_str()) {
-                ("channel", "last") => "channel \"last\" is not for direct hooks; leave it out",
-                ("channel", _) => "channel must be last",
-                _ => "to and accountId need a channel, and no channel is built; set deliver:false",
-            };
-            return Err(error(400, what));
+/// Where the answer of a direct hook goes: a channel and a recipient, or nowhere. Whether they
+/// exist is the gateway's to say.
+fn destination(payload: &Value) -> Result<Option<Value>, Reply> {
+    const FIELDS: [&str; 4] = ["channel", "to", "accountId", "threadId"];
+    let thread = payload.get("threadId").and_then(Value::as_i64).map(|id| id.to_string());
+    let fields = FIELDS.map(|name| text(payload, name));
+    let [channel, to, account, topic] = fields;
+    match (&channel, &to) {
+        (Some(name), _) if name == "last" => {
+            let what = "channel \"last\" is not for direct hooks: name a channel and to, or leave \
+                        both out";
+            Err(error(400, what))
+        }
+        (Some(_), None) => Err(error(400, "to required: channel needs a recipient")),
+        (None, Some(_)) => Err(error(400, "channel required: to needs a channel")),
+        (None, None) if account.is_some() => {
+            Err(error(400, "accountId needs channel and to; or set deliver:false"))
+        }
+        (None, None) => Ok(None),
+        (Some(channel), Some(to)) => Ok(Some(place(channel, to, account, topic.or(thread)))),
+    }
+}
+
+fn place(channel: &str, to: &str, account: Option<String>, thread: Option<String>) -> Value {
+    let mut place = json!({"channel": channel, "to": to});
+    for (name, value) in [("accountId", account), ("threadId", thread)] {
+        if let Some(value) = value {
+            place[name] = json!(value);
         }
     }
-    Ok(())
+    place
+}
+
+/// Where the answer of a mapped hook goes: its `to`, by its channel or the one that `last` means.
+/// Without both it is told to the main session.
+fn mapped_place(mapping: &HookMapping, to: Option<String>) -> Result<Option<Value>, Reply> {
+    let channel = mapping.channel.as_deref();
+    if !mapping.deliver {
+        return Ok(None);
+    }
+    let written = mapping.to.is_some();
+    match (channel, to) {
+        (_, None) if written => Err(error(400, "the mapping's to came out empty")),
+        (None, None) => Ok(None),
+        (Some("last"), None) => Ok(Some(json!({"channel": "last"}))),
+        (Some(_), None) => Err(error(400, "the mapping names a channel and no to")),
+        (channel, Some(to)) => {
+            let thread = mapping.thread_id.clone();
+            Ok(Some(place(channel.unwrap_or("last"), &to, mapping.account_id.clone(), thread)))
+        }
+    }
 }
 
 /// A label of one short line.
@@ -271,6 +310,7 @@ fn action(mapping: &HookMapping, view: &template::View<'_>) -> Result<Action, Re
         let agent_id = mapping.agent_id.clone();
         return Ok(Action::Wake(Wake { text, later, agent_id, session_key }));
     }
+    let place = mapped_place(mapping, fill(&mapping.to))?;
     let message = fill(&mapping.message)
         .ok_or_else(|| error(400, "hook mapping requires message: its messageTemplate is empty"))?;
     Ok(Action::Agent(Box::new(Agent {
@@ -283,6 +323,7 @@ fn action(mapping: &HookMapping, view: &template::View<'_>) -> Result<Action, Re
         model: fill(&mapping.model),
         timeout_seconds: mapping.timeout_seconds,
         deliver: mapping.deliver,
+        place,
         later: mapping.later,
         unsafe_content: mapping.unsafe_content,
         wait: false,

@@ -12,6 +12,7 @@ use crate::api::Reply;
 use crate::api::external::wrap;
 use crate::config::Media;
 use crate::wire::hash::{base64, base64_decode};
+use crate::wire::sniff;
 use crate::wire::url::{Scheme, Url};
 
 /// Something to fetch before the run can begin.
@@ -55,27 +56,13 @@ pub(super) fn source(url: &str) -> Option<Source<'_>> {
     matches!(parsed.scheme, Scheme::Http | Scheme::Https).then_some(Source::Url(url))
 }
 
-/// The type without its parameters, in lower case.
-fn essence(mime: &str) -> String {
-    mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-/// What the first bytes say.
+/// What the first bytes say, of the types that this door tells apart.
 fn sniffed(bytes: &[u8]) -> Option<&'static str> {
-    let at = |offset: usize, magic: &[u8]| {
-        bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic))
-    };
-    let brand = |name: &[u8]| at(4, b"ftyp") && at(8, name);
-    match () {
-        () if at(0, b"\x89PNG\r\n\x1a\n") => Some("image/png"),
-        () if at(0, b"\xff\xd8\xff") => Some("image/jpeg"),
-        () if at(0, b"GIF87a") || at(0, b"GIF89a") => Some("image/gif"),
-        () if at(0, b"RIFF") && at(8, b"WEBP") => Some("image/webp"),
-        () if brand(b"heic") || brand(b"heix") => Some("image/heic"),
-        () if brand(b"mif1") || brand(b"msf1") => Some("image/heif"),
-        () if at(0, b"%PDF-") => Some("application/pdf"),
-        () => None,
-    }
+    let known = ["png", "jpeg", "gif", "webp", "heic", "heif"];
+    sniff::kind(bytes).filter(|mime| {
+        let image = mime.strip_prefix("image/").is_some_and(|it| known.contains(&it));
+        image || *mime == "application/pdf"
+    })
 }
 
 fn allowed(mime: &str, media: &Media) -> Result<()> {
@@ -127,7 +114,7 @@ pub fn fetched_image(mime: Option<&str>, bytes: &[u8], media: &Media) -> Result<
 fn image_type(told: Option<&str>, bytes: &[u8], media: &Media) -> Result<String> {
     let mime = match sniffed(bytes) {
         Some(known) => known.to_owned(),
-        None => told.map(essence).unwrap_or_default(),
+        None => told.map(sniff::essence).unwrap_or_default(),
     };
     allowed(&mime, media)?;
     Ok(mime)
@@ -159,7 +146,7 @@ pub fn fetched_file(bytes: &[u8], about: About<'_>, media: &Media) -> Result<Tur
     if bytes.len() > media.max_bytes {
         return Err(too_large(bytes.len(), media));
     }
-    let told = about.mime.map(essence).filter(|mime| mime != "application/octet-stream");
+    let told = about.mime.map(sniff::essence).filter(|mime| mime != "application/octet-stream");
     let mime = match (sniffed(bytes), told) {
         (Some(known), _) => known.to_owned(),
         (None, Some(told)) => told,
@@ -173,6 +160,11 @@ pub fn fetched_file(bytes: &[u8], about: About<'_>, media: &Media) -> Result<Tur
     let charset = about.mime.and_then(charset);
     let text = text_of(bytes, charset.as_deref())
         .ok_or_else(|| invalid(400, "the file is not text in UTF-8, UTF-16 or Windows-1252"))?;
+    Ok(Turn::System(block(&text, about)))
+}
+
+/// A file's text for a model: its name and its marked text, cut at [`About::max_chars`].
+pub fn block(text: &str, about: About<'_>) -> String {
     let cut: String = text.chars().take(about.max_chars).collect();
     let name: String = about
         .name
@@ -186,7 +178,7 @@ pub fn fetched_file(bytes: &[u8], about: About<'_>, media: &Media) -> Result<Tur
     } else {
         wrap(&cut, "External", about.nonce)
     };
-    Ok(Turn::System(format!("<file name=\"{name}\">\n{body}\n</file>")))
+    format!("<file name=\"{name}\">\n{body}\n</file>")
 }
 
 fn charset(mime: &str) -> Option<String> {
@@ -198,7 +190,7 @@ fn charset(mime: &str) -> Option<String> {
 }
 
 /// Text in the encoding that is told or shown by its first bytes; `None` for what is no text.
-fn text_of(bytes: &[u8], charset: Option<&str>) -> Option<String> {
+pub fn text_of(bytes: &[u8], charset: Option<&str>) -> Option<String> {
     let utf16 = |bytes: &[u8], big: bool| {
         let units = bytes.chunks_exact(2).filter_map(|pair| <[u8; 2]>::try_from(pair).ok());
         let units: Vec<u16> = units

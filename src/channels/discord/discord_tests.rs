@@ -517,11 +517,16 @@ fn acts_and_their_switches() {
 
 #[test]
 fn stopping_keeps_the_session_and_a_probe_disturbs_nothing() {
-    let (mut rig, sock) = connected();
+    let (mut rig, sock) = connected_with(json!({"guilds": {GUILD: {"channels": {ROOM: {}}}}}));
     rig.on(ChannelInput::Probe { id: 3 });
     let (req, _) = asked(&mut rig, "GET", "/users/@me");
     rig.answers(req, 200, &json!({"id": "1", "username": "claw"}));
     assert_eq!(rig.probed().expect("probed").1.expect("works")["bot"]["username"], "claw");
+    rig.on(ChannelInput::Audit { id: 4 });
+    let (req, _) = asked(&mut rig, "GET", &format!("/guilds/{GUILD}"));
+    rig.answers(req, 404, &json!({"code": 10_004, "message": "Unknown Guild"}));
+    let (id, report) = rig.audited().expect("over");
+    assert_eq!((id, &report["channels"][0]["channelId"]), (4, &json!(ROOM)));
     rig.on(ChannelInput::Stop);
     assert_eq!(rig.let_go(sock), Some(4000));
     assert_eq!(rig.kept["session"], "s1");

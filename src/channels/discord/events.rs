@@ -142,10 +142,10 @@ fn attachments(event: &Value) -> Vec<Media> {
     let one = |file: &Value| {
         Some(Media {
             url: text(file, "url")?.to_owned(),
-            headers: Vec::new(),
             mime: text(file, "content_type").map(str::to_owned),
             name: text(file, "filename").map(str::to_owned),
             bytes: file.get("size").and_then(Value::as_u64),
+            ..Media::default()
         })
     };
     list.unwrap_or_default().iter().filter_map(one).take(limits::CHANNEL_MEDIA).collect()
@@ -259,5 +259,7 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
             .map(str::to_owned)
             .collect(),
         agent: None,
+        policy: None,
+        scopes: [room, own].into_iter().flatten().cloned().collect(),
     }
 }

@@ -17,6 +17,7 @@
 //!
 //! Source: docs.discord.com.
 
+mod audit;
 mod events;
 mod link;
 mod rest;
@@ -30,7 +31,7 @@ use serde_json::{Value, json};
 
 use super::{
     Account, Act, Address, Answered, Backoff, Caps, Channel, ChannelInput, ChannelOut, Failure,
-    Inbound, Kind, Me, Outgoing, ReqId, Retry, State, Trouble, text,
+    Inbound, Kind, Located, Me, Outgoing, ReqId, Retry, State, Trouble, text,
 };
 use crate::driver::{Now, Time};
 use crate::limits;
@@ -59,6 +60,7 @@ pub static KIND: Kind = Kind {
         native_commands: true,
     },
     text_limit: 2000,
+    media_max_mb: 100,
     length: text::utf16,
     render: text::discord,
     live_keys: &["guilds", "allowBots", "slashCommand"],
@@ -102,6 +104,8 @@ enum Job {
     Deferred(Option<String>),
     /// A probe.
     Probe(u64),
+    /// A call of an audit.
+    Audit(Box<audit::Check>),
     /// A channel with a person, for a piece.
     Open(Box<Outgoing>),
     /// A piece.
@@ -556,6 +560,10 @@ impl Discord {
                     json!({"bot": {"id": said("id"), "username": said("username")}})
                 }),
             ),
+            Job::Audit(mut check) => {
+                check.heard(rest::read("an audit", result));
+                self.check(now, check, out);
+            }
             Job::Open(mut message) => match rest::read("a direct channel", result) {
                 Ok(channel) => match events::text(&channel, "id") {
                     Some(id) => {
@@ -603,6 +611,17 @@ impl Discord {
                     done => json!({"ok": true, "result": done}),
                 }),
             ),
+        }
+    }
+
+    /// The next call of an audit, or its end.
+    fn check(&mut self, now: Now, mut check: Box<audit::Check>, out: &mut ChannelOut) {
+        match check.call() {
+            Some(call) => self.ask(&call, Job::Audit(check), out),
+            None => {
+                let (id, report) = check.report(now.time);
+                out.audited(id, report);
+            }
         }
     }
 
@@ -779,8 +798,20 @@ impl Channel for Discord {
             ChannelInput::Accepted { token, kept } => self.accepted(now, token, kept, out),
             ChannelInput::Send(message) => self.send(now, message, out),
             ChannelInput::Act { id, act } => self.act(now, id, act, out),
+            ChannelInput::Locate { id, media } => {
+                let home = crate::wire::url::same_server(&self.root, &media.url);
+                let (url, proxy) = (media.url.clone(), self.proxy());
+                out.located(id, Ok(Located { url, home, proxy, ..Located::default() }));
+            }
             ChannelInput::Probe { id } => {
                 self.ask(&Call::new("GET", "/users/@me", Value::Null), Job::Probe(id), out);
+            }
+            ChannelInput::Audit { id } => {
+                let me = self.me.clone().unwrap_or_default();
+                match audit::Check::new(&self.account, (id, now.time), &me) {
+                    Some(check) => self.check(now, Box::new(check), out),
+                    None => out.audited(id, Value::Null),
+                }
             }
             _ => {}
         }

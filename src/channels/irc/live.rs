@@ -1,8 +1,8 @@
 //! A connection that was welcomed: rooms, messages both ways, the pace of lines, liveness.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Settings;
 use super::line::{Line, Lines, is_room, is_word, lower, one_line, pieces, unformatted};
@@ -39,6 +39,8 @@ pub(super) struct Live {
     pub(super) nick: String,
     /// Our own `user@host`, as others see it: it takes room in every line.
     rooms: BTreeSet<String>,
+    /// Why a room of the configuration does not let us in.
+    denied: BTreeMap<String, String>,
     /// To be entered again then, after a kick.
     rejoin: Option<(Time, String)>,
     /// The random name of this connection, for ids.
@@ -73,6 +75,7 @@ impl Live {
             lines,
             nick,
             rooms: BTreeSet::new(),
+            denied: BTreeMap::new(),
             rejoin: None,
             name: format!("{:016x}", out.random()),
             count: 0,
@@ -125,6 +128,18 @@ impl Live {
     fn tell_me(&self, out: &mut ChannelOut) {
         let more = json!({"nick": self.nick});
         out.me(Me { id: self.nick.clone(), name: self.nick.clone(), more });
+    }
+
+    /// Whether we are in a room of the configuration, else why not and what to do.
+    pub(super) fn is_in(&self, room: &str) -> Result<Value, String> {
+        let room = lower(room);
+        match (self.rooms.contains(&room), self.denied.get(&room)) {
+            (true, _) => Ok(Value::Null),
+            (false, Some(why)) => {
+                Err(format!("not in the room ({why}); ask its operators to let the nick in"))
+            }
+            (false, None) => Err("not in the room, the server has not let us in yet".to_owned()),
+        }
     }
 
     /// The rooms we are in.
@@ -302,7 +317,9 @@ impl Live {
                 }
             }
             "JOIN" if ours => {
-                self.rooms.insert(lower(line.param(0)));
+                let room = lower(line.param(0));
+                self.denied.remove(&room);
+                self.rooms.insert(room);
             }
             "PART" if ours => {
                 self.rooms.remove(&lower(line.param(0)));
@@ -318,7 +335,7 @@ impl Live {
             "302" => self.userhost(line.last(), out),
             // The target does not exist, or does not take what we say.
             "401" | "403" | "404" | "405" | "407" | "411" | "412" | "471" | "473" | "474"
-            | "475" | "477" | "489" | "531" => self.refuse(line, out),
+            | "475" | "477" | "489" | "531" => self.refuse(line, settings, out),
             _ => {}
         }
         self.pump(now, out);
@@ -384,7 +401,7 @@ impl Live {
         out.send_failed(&flight.id, failure);
     }
 
-    fn refuse(&mut self, line: &Line, out: &mut ChannelOut) {
+    fn refuse(&mut self, line: &Line, settings: &Settings, out: &mut ChannelOut) {
         let (target, why) = (line.param(1).to_owned(), unformatted(line.last()));
         let flight = self
             .flights
@@ -398,7 +415,14 @@ impl Live {
                 flight.refused =
                     Some(if away { Failure::later(what) } else { Failure::permanent(what) });
             }
-            None => out.log(log::Level::Warn, format!("{}: {why}", unformatted(&target))),
+            None => {
+                let room = lower(&target);
+                let ours = settings.rooms.iter().any(|one| lower(one) == room);
+                if ours && !self.rooms.contains(&room) {
+                    self.denied.insert(room, why.clone());
+                }
+                out.log(log::Level::Warn, format!("{}: {why}", unformatted(&target)));
+            }
         }
     }
 

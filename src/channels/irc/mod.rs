@@ -30,8 +30,9 @@ mod tests;
 
 pub use line::fuzz;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::audit::{self, Audit};
 use super::port::{ChannelInput, ChannelOut, SockId, State};
 use super::{Account, Address, Backoff, Caps, Channel, Chat, Failure, GroupRules, Kind};
 use crate::driver::{Now, Time};
@@ -61,6 +62,7 @@ pub static KIND: Kind = Kind {
         native_commands: false,
     },
     text_limit: 350,
+    media_max_mb: 20,
     length: str::len,
     render: super::text::plain,
     live_keys: &[],
@@ -433,6 +435,21 @@ impl Channel for Irc {
                 }
                 _ => out.probed(id, Err("not connected to the server".to_owned())),
             },
+            ChannelInput::Audit { id } => {
+                let rooms = self.settings.rooms.clone();
+                let audit = Audit::new((id, now.time), audit::CHANNELS, rooms, 0);
+                let report = match (&self.phase, audit) {
+                    (Phase::Live(live), Some(mut audit)) => {
+                        while let Some(room) = audit.next() {
+                            let result = live.is_in(room);
+                            audit.found(result);
+                        }
+                        audit.report(now.time)
+                    }
+                    _ => Value::Null,
+                };
+                out.audited(id, report);
+            }
             ChannelInput::Wake => self.wake(now, out),
             _ => {}
         }

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::mrkdwn;
 use crate::channels::{
-    Account, Address, Chat, ChatKind, GroupRules, Inbound, Media, Quote, Sender,
+    Account, Address, Chat, ChatKind, GroupRules, Inbound, Located, Media, Quote, Sender,
 };
-use crate::wire::url::Url;
+use crate::wire::url::{Url, same_server};
 
 /// Who we are in the workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
 }
 
 /// An event of the Events API: a message for us, or `None` for whatever is none.
-pub fn event(account: &Account, me: &Who, token: &str, callback: &Value) -> Option<Inbound> {
+pub fn event(account: &Account, me: &Who, callback: &Value) -> Option<Inbound> {
     let event = callback.get("event")?;
     let mention = match text(event, "type")? {
         "message" => false,
@@ -90,7 +90,7 @@ pub fn event(account: &Account, me: &Who, token: &str, callback: &Value) -> Opti
             text: String::new(),
             of_us,
         }),
-        media: files(account, event, token),
+        media: files(event),
         sent_ms: moment(ts),
         to: Address { chat: channel.to_owned(), thread: reply_thread.map(str::to_owned) },
         ..Inbound::default()
@@ -172,36 +172,50 @@ fn chat_of(channel: &str, user: &str, team: Option<&str>) -> Chat {
     }
 }
 
-/// Files that can be fetched. The bot's token goes to Slack's own hosts and to nobody else.
-fn files(account: &Account, event: &Value, token: &str) -> Vec<Media> {
+/// Files that can be fetched.
+fn files(event: &Value) -> Vec<Media> {
     let list = event.get("files").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     list.iter()
         .filter(|file| !matches!(text(file, "mode"), Some("tombstone" | "hidden_by_limit")))
         .filter_map(|file| {
             let url = text(file, "url_private_download").or_else(|| text(file, "url_private"))?;
-            let headers = match of_slack(account, url) {
-                true => vec![("Authorization".to_owned(), format!("Bearer {token}"))],
-                false => Vec::new(),
-            };
             Some(Media {
                 url: url.to_owned(),
-                headers,
+                file: text(file, "id").map(str::to_owned),
                 mime: text(file, "mimetype").map(str::to_owned),
                 name: text(file, "name").map(str::to_owned),
                 bytes: file.get("size").and_then(Value::as_u64),
+                got: None,
             })
         })
         .take(crate::limits::CHANNEL_MEDIA)
         .collect()
 }
 
+/// How a file is fetched. The bot's token goes to Slack's own hosts and to nobody else.
+pub fn located(account: &Account, token: &str, media: &Media) -> Located {
+    let headers = match of_slack(account, &media.url) {
+        true => vec![("Authorization".to_owned(), format!("Bearer {token}"))],
+        false => Vec::new(),
+    };
+    Located {
+        url: media.url.clone(),
+        headers,
+        home: account.text("apiUrl").is_some_and(|api| same_server(api, &media.url)),
+        page: Some(
+            "Slack gives a page instead of the file, so the token may not read files: add the \
+             scope files:read at api.slack.com/apps, OAuth & Permissions, and reinstall the app",
+        ),
+        ..Located::default()
+    }
+}
+
 /// Whether an address is one of Slack's over TLS, or of the server that `apiUrl` puts in its place.
 fn of_slack(account: &Account, url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else { return false };
-    let placed = account.text("apiUrl").and_then(|api| Url::parse(api).ok());
-    if let Some(api) = placed {
-        return (api.scheme, &api.host, api.port) == (url.scheme, &url.host, url.port);
+    if let Some(api) = account.text("apiUrl").filter(|api| Url::parse(api).is_ok()) {
+        return same_server(api, url);
     }
+    let Ok(url) = Url::parse(url) else { return false };
     let host = url.host.trim_end_matches('.');
     let slack = ["slack.com", "slack-files.com", "slack-gov.com"];
     url.scheme.is_tls()
@@ -242,6 +256,9 @@ pub fn normal(id: &str) -> String {
 
 /// See [`GroupRules`]; group conversations (`mpim`) are off unless `dm.groupEnabled`.
 pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
+    let own = room(account, &chat.id);
+    let all = account.get("channels").and_then(|rooms| rooms.get("*"));
+    let scopes = [own, all].into_iter().flatten().cloned().collect();
     if chat.kind == ChatKind::Group {
         let listed = account.texts("dm.groupChannels").unwrap_or_default();
         let on = account.flag("dm.groupEnabled").unwrap_or(false);
@@ -250,11 +267,10 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
             listed: on && here,
             open: true,
             enabled: Some(on && here),
+            scopes,
             ..GroupRules::default()
         };
     }
-    let own = room(account, &chat.id);
-    let all = account.get("channels").and_then(|rooms| rooms.get("*"));
     let key = |name: &str| {
         own.and_then(|room| room.get(name)).or_else(|| all.and_then(|room| room.get(name)))
     };
@@ -273,6 +289,8 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
             .map(str::to_owned)
             .collect(),
         agent: None,
+        policy: None,
+        scopes,
     }
 }
 

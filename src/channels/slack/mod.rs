@@ -20,6 +20,7 @@
 //!
 //! Sources: Slack's "Using Socket Mode", "Events API", "Verifying requests", "Rate limits".
 
+mod audit;
 mod events;
 mod mrkdwn;
 mod socket;
@@ -32,6 +33,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::audit::Audit;
 use super::{
     Account, Act, Address, Backoff, Caps, Channel, ChannelInput, ChannelOut, Failure, HookId,
     HookRequest, Inbound, Kind, Me, Outgoing, ReqId, SockId, State,
@@ -64,6 +66,7 @@ pub static KIND: Kind = Kind {
         native_commands: true,
     },
     text_limit: 8000,
+    media_max_mb: 20,
     length: |text| text.chars().count(),
     render: super::text::mrkdwn,
     live_keys: &["channels", "thread", "unfurlLinks", "unfurlMedia", "allowBots", "slashCommand"],
@@ -125,6 +128,8 @@ enum Job {
     Hello,
     /// `auth.test` of a probe.
     Probe(u64),
+    /// `conversations.info` of an audit.
+    Audit(Box<Audit>),
     /// `apps.connections.open`.
     Ticket,
     /// `chat.postMessage`: the delivery.
@@ -285,6 +290,17 @@ impl Slack {
         }
     }
 
+    /// The next call of an audit, or its end.
+    fn check(&mut self, now: Now, one: Box<Audit>, out: &mut ChannelOut) {
+        match audit::call(&one) {
+            Some(call) => self.ask(&call, Job::Audit(one), out),
+            None => {
+                let id = one.id;
+                out.audited(id, one.report(now.time));
+            }
+        }
+    }
+
     fn on_answer(&mut self, now: Now, job: Job, result: Answer, out: &mut ChannelOut) {
         match job {
             Job::Hello => match web::read("auth.test", result) {
@@ -321,6 +337,10 @@ impl Slack {
                     })
                 }),
             ),
+            Job::Audit(mut one) => {
+                audit::heard(&mut one, web::read(audit::METHOD, result));
+                self.check(now, one, out);
+            }
             Job::Post(method, id) => match self.heard(now, method, result, out) {
                 Ok(document) => {
                     let ts = document.get("ts").or_else(|| document.get("message_ts"));
@@ -558,7 +578,7 @@ impl Slack {
     fn take(&mut self, kind: &str, payload: &Value, id: &str) -> Option<Inbound> {
         let me = self.me.as_ref()?;
         match kind {
-            "events_api" => events::event(&self.account, me, &self.bot, payload),
+            "events_api" => events::event(&self.account, me, payload),
             "slash_commands" => events::command(&self.account, payload, id),
             "interactive" => events::action(payload, id),
             _ => None,
@@ -726,9 +746,16 @@ impl Channel for Slack {
             ChannelInput::Accepted { token, kept } => self.accepted(token, kept, out),
             ChannelInput::Send(message) => self.send(now, message, out),
             ChannelInput::Act { id, act } => self.act(now, id, act, out),
+            ChannelInput::Locate { id, media } => {
+                out.located(id, Ok(events::located(&self.account, &self.bot, media)));
+            }
             ChannelInput::Probe { id } => {
                 self.ask(&Call::new("auth.test"), Job::Probe(id), out);
             }
+            ChannelInput::Audit { id } => match audit::begin(&self.account, (id, now.time)) {
+                Some(one) => self.check(now, Box::new(one), out),
+                None => out.audited(id, Value::Null),
+            },
             ChannelInput::Opened { .. } | ChannelInput::Bytes { .. } => {}
             ChannelInput::Binary { .. } => {}
         }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::channels::rig::{Rig, WALL_MS};
-use crate::channels::{Attachment, Chat, ChatKind, Retry};
+use crate::channels::{Attachment, Chat, ChatKind, Media, Retry};
 use crate::wire::hash::{hex, hmac_sha256};
 use crate::wire::url::query_pairs;
 use std::rc::Rc;
@@ -215,9 +215,17 @@ fn files_carry_the_token_to_slack_and_to_nobody_else() {
     rig.hears_text(sock, &envelope("e", event));
     let media = rig.message().expect("files").media;
     assert_eq!(media.len(), 4);
-    assert_eq!(media[0].headers, [("Authorization".to_owned(), "Bearer xoxb-1".to_owned())]);
+    assert!(!serde_json::to_string(&media).expect("JSON").contains("xoxb"), "the journal has it");
+    let mut lines = |file: &Media| {
+        rig.on(ChannelInput::Locate { id: 1, media: file });
+        rig.located().expect("located").1.expect("a place").headers
+    };
+    let own = [("Authorization".to_owned(), "Bearer xoxb-1".to_owned())];
+    assert_eq!(lines(&media[0]), own);
+    for other in &media[1..] {
+        assert!(lines(other).is_empty(), "{}", other.url);
+    }
     assert_eq!((media[0].mime.as_deref(), media[0].bytes), (Some("image/png"), Some(12)));
-    assert!(media[1..].iter().all(|it| it.headers.is_empty()), "{media:?}");
 }
 
 #[test]
@@ -482,7 +490,13 @@ fn stopping_leaves_nothing_open() {
 
 #[test]
 fn a_probe_asks_beside_the_connection() {
-    let (mut rig, _) = connected();
+    let (mut rig, _) = connected_with(json!({"channels": {"C1": {}}}));
+    rig.on(ChannelInput::Audit { id: 4 });
+    let (req, fields) = form(&mut rig, "conversations.info");
+    assert_eq!(fields["channel"], "C1");
+    rig.answers(req, 200, &json!({"ok": true, "channel": {"id": "C1", "is_member": true}}));
+    let (id, report) = rig.audited().expect("over");
+    assert_eq!((id, &report["ok"]), (4, &json!(true)));
     rig.on(ChannelInput::Probe { id: 5 });
     let (req, _) = form(&mut rig, "auth.test");
     rig.answers(req, 200, &me());

@@ -3,9 +3,10 @@
 //! ```text
 //!   Start --> getMe --> [poll]    deleteWebhook --> getUpdates(offset) <----------------+
 //!                |                                       | updates, in order            |
-//!                |                     getFile (of a file) --> inbound --> all settled -+
+//!                |                                       inbound --> all settled -------+
 //!                |                                             offset kept, then asked on
 //!                +----> [webhook] setWebhook --> requests with our secret --> inbound --> 200
+//!   Locate --> getFile --> located: addresses of files hold for an hour
 //!   Send --> sendMessage (HTML), sendPhoto, ... --> sent with the message's number
 //! ```
 //!
@@ -23,6 +24,7 @@
 //! Source: core.telegram.org/bots/api.
 
 mod api;
+mod audit;
 mod updates;
 
 #[cfg(test)]
@@ -34,7 +36,8 @@ use serde_json::{Value, json};
 
 use super::{
     Account, Act, Address, Answered, Backoff, Caps, Channel, ChannelInput, ChannelOut, ChatKind,
-    Failure, HookId, HookRequest, Inbound, Kind, Me, Outgoing, ReqId, Retry, State, Trouble, text,
+    Failure, HookId, HookRequest, Inbound, Kind, Located, Me, Media, Outgoing, ReqId, Retry, State,
+    Trouble, text,
 };
 use crate::driver::{Now, Time};
 use crate::limits;
@@ -63,6 +66,7 @@ pub static KIND: Kind = Kind {
         native_commands: true,
     },
     text_limit: 4096,
+    media_max_mb: 100,
     length: text::utf16,
     render: text::html,
     live_keys: &["capabilities", "linkPreview"],
@@ -75,6 +79,10 @@ pub static KIND: Kind = Kind {
     normal,
     group: updates::rules,
 };
+
+/// Telegram's own Bot API server.
+const OFFICIAL: &str = "https://api.telegram.org";
+const TOO_BIG: &str = "Telegram's Bot API gives no file over 20 MB";
 
 /// `123`, `-100123`, `-100123:topic:42`, `@channel`.
 fn target(text: &str) -> Result<Address, String> {
@@ -116,14 +124,16 @@ enum Job {
     Hook,
     /// `getUpdates`.
     Poll,
-    /// `getFile` of the update in front.
-    File,
+    /// `getFile`, for the question of this number.
+    File(u64),
     /// `setMyCommands`: the menu's digest.
     Menu(String),
     /// A button that is to stop spinning, and how often that was tried.
     Press(String, u32),
     /// A probe.
     Probe(u64),
+    /// A call of an audit.
+    Audit(Box<audit::Check>),
     /// A piece, call by call.
     Send(Box<Sending>),
     /// An act.
@@ -148,8 +158,6 @@ struct Sending {
 enum Step {
     /// Waits for its turn.
     Waiting,
-    /// Its file is looked up.
-    Looking,
     /// Given up under this token.
     Given(u64),
     /// Settled, or nothing for us; false when the disk refused it.
@@ -225,7 +233,7 @@ impl Telegram {
                 Some((url.to_owned(), secret.to_owned(), at.to_owned()))
             }
         };
-        let root = account.text("apiRoot").unwrap_or("https://api.telegram.org");
+        let root = account.text("apiRoot").unwrap_or(OFFICIAL);
         // An offset counts for the bot it came from, and for no other.
         let bot = token.split(':').next().unwrap_or_default();
         let kept = account.kept.get("bot").and_then(Value::as_str) == Some(bot);
@@ -376,10 +384,7 @@ impl Telegram {
                     Err(no) => self.begin_failed(now, no, out),
                 }
             }
-            Job::File => {
-                self.looked_up(result, out);
-                self.advance(now, out);
-            }
+            Job::File(id) => out.located(id, self.found(result)),
             Job::Menu(digest) => match api::read("setMyCommands", result) {
                 Ok(_) => {
                     self.menu = Some(digest);
@@ -405,6 +410,10 @@ impl Telegram {
                     }})
                 }),
             ),
+            Job::Audit(mut check) => {
+                check.heard(&self.account, api::read(check.method(), result));
+                self.check(now, check, out);
+            }
             Job::Send(sending) => self.went(now, *sending, result, out),
             Job::Act(id) => {
                 let result = api::read("telegram", result).map_err(|no| no.failure);
@@ -418,6 +427,19 @@ impl Telegram {
                         Err(failure) => Err(failure),
                     },
                 );
+            }
+        }
+    }
+
+    /// The next call of an audit, or its end.
+    fn check(&mut self, now: Now, check: Box<audit::Check>, out: &mut ChannelOut) {
+        match check.call() {
+            Some(call) => {
+                self.ask(&call, Job::Audit(check), out);
+            }
+            None => {
+                let (id, report) = check.report(now.time);
+                out.audited(id, report);
             }
         }
     }
@@ -496,19 +518,12 @@ impl Telegram {
         for at in 0..self.queue.len() {
             let Some(pending) = self.queue.get_mut(at) else { break };
             match pending.step {
-                Step::Looking => return,
                 Step::Given(_) | Step::Done(_) => {}
                 Step::Waiting => {
                     let Some(update) = pending.update.as_mut() else {
                         pending.step = Step::Done(true);
                         continue;
                     };
-                    if let Some(file) = update.file.as_ref() {
-                        let call = Call::new("getFile", json!({"file_id": file.id}));
-                        pending.step = Step::Looking;
-                        self.ask(&call, Job::File, out);
-                        return;
-                    }
                     self.tokens = self.tokens.wrapping_add(1);
                     let mut message: Inbound = std::mem::take(&mut update.message);
                     message.token = self.tokens;
@@ -522,32 +537,35 @@ impl Telegram {
         }
     }
 
-    /// The file of an update, or a word in its place.
-    fn looked_up(&mut self, result: Answer, out: &mut ChannelOut) {
-        let waits = |pending: &&mut Pending| matches!(pending.step, Step::Looking);
-        let Some(pending) = self.queue.iter_mut().find(waits) else { return };
-        pending.step = Step::Waiting;
-        let Some(update) = pending.update.as_mut() else { return };
-        let Some(file) = update.file.take() else { return };
-        match api::read("getFile", result) {
-            Ok(found) => {
-                let path = found.get("file_path").and_then(Value::as_str).unwrap_or_default();
-                let mut media = file.media;
-                media.url = format!("{}/file/bot{}/{path}", self.root, self.token);
-                update.message.media.push(media);
-            }
-            Err(no) => {
-                // The Bot API gives no file over 20 MB. The words of the message still count.
-                let what = no.failure.what;
-                out.log(log::Level::Warn, format!("a file could not be looked up: {what}"));
-                let note = "[a file came with this that could not be fetched]";
-                let text = &mut update.message.text;
-                if !text.is_empty() {
-                    text.push('\n');
-                }
-                text.push_str(note);
-            }
+    /// Asks for the address of a file.
+    fn locate(&mut self, id: u64, media: &Media, out: &mut ChannelOut) {
+        let Some(file) = &media.file else {
+            return out.located(id, Err(Failure::permanent("Telegram gave no id of the file")));
+        };
+        // A Bot API server of one's own (`--local`) has no such bound.
+        let bound = self.root == OFFICIAL;
+        if bound && media.bytes.is_some_and(|bytes| bytes > limits::TELEGRAM_FILE) {
+            return out.located(id, Err(Failure::permanent(TOO_BIG)));
         }
+        self.ask(&Call::new("getFile", json!({"file_id": file})), Job::File(id), out);
+    }
+
+    fn found(&self, result: Answer) -> Result<Located, Failure> {
+        let found = api::read("getFile", result).map_err(|no| match no.failure.what {
+            what if what.contains("file is too big") => Failure::permanent(TOO_BIG),
+            _ => no.failure,
+        })?;
+        let path = found.get("file_path").and_then(Value::as_str).unwrap_or_default();
+        if path.starts_with('/') {
+            let what = "the Bot API server names a path of its own machine: run it without --local";
+            return Err(Failure::permanent(what));
+        }
+        Ok(Located {
+            url: format!("{}/file/bot{}/{path}", self.root, self.token),
+            home: self.root != OFFICIAL,
+            proxy: self.account.text("proxy").map(str::to_owned),
+            ..Located::default()
+        })
     }
 
     fn accepted(&mut self, now: Now, token: u64, kept: bool, out: &mut ChannelOut) {
@@ -811,8 +829,16 @@ impl Channel for Telegram {
             ChannelInput::Accepted { token, kept } => self.accepted(now, token, kept, out),
             ChannelInput::Send(message) => self.send(now, message, out),
             ChannelInput::Act { id, act } => self.act(now, id, act, out),
+            ChannelInput::Locate { id, media } => self.locate(id, media, out),
             ChannelInput::Probe { id } => {
                 self.ask(&Call::new("getMe", json!({})), Job::Probe(id), out);
+            }
+            ChannelInput::Audit { id } => {
+                let bot = self.me.as_ref().map_or(0, |me| me.id);
+                match audit::Check::new(&self.account, (id, now.time), bot) {
+                    Some(check) => self.check(now, Box::new(check), out),
+                    None => out.audited(id, Value::Null),
+                }
             }
             _ => {}
         }

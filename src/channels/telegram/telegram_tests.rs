@@ -275,31 +275,46 @@ fn topics_are_threads_and_answers_are_none() {
 }
 
 #[test]
-fn files_are_looked_up_in_order() {
+fn files_are_looked_up_when_they_are_wanted() {
     let (mut rig, poll) = polling();
     let mut photo = said(1, "");
     photo["message"]["caption"] = "see".into();
+    photo["message"]["media_group_id"] = "77".into();
     photo["message"]["photo"] = json!([{"file_id": "small"}, {"file_id": "big", "file_size": 9}]);
     let mut huge = said(3, "");
     huge["message"]["document"] = json!({"file_id": "doc", "mime_type": "application/pdf",
         "file_name": "a.pdf", "file_size": 30_000_000});
-    rig.answers(poll, 200, &ok(json!([photo, said(2, "after"), huge])));
-    assert!(rig.message().is_none(), "order counts");
+    let mut moving = said(4, "");
+    moving["message"]["sticker"] = json!({"file_id": "s", "is_animated": true, "emoji": "🎉"});
+    rig.answers(poll, 200, &ok(json!([photo, said(2, "after"), huge, moving])));
+    let message = rig.message().expect("the photo");
+    assert_eq!((&*message.text, message.album.as_deref()), ("see", Some("77")));
+    let media = message.media[0].clone();
+    assert_eq!((media.url.as_str(), media.file.as_deref()), ("", Some("big")));
+    assert_eq!((media.mime.as_deref(), media.bytes), (Some("image/jpeg"), Some(9)));
+    assert_eq!(rig.message().expect("the next").text, "after");
+    let big = rig.message().expect("the document").media[0].clone();
+    assert_eq!(rig.message().expect("a sticker").text, "🎉");
+    assert_eq!(asked(&mut rig, "getUpdates").1["offset"], 5, "acknowledged before it is fetched");
+
+    rig.on(ChannelInput::Locate { id: 1, media: &media });
     let (req, params) = asked(&mut rig, "getFile");
     assert_eq!(params["file_id"], "big");
     rig.answers(req, 200, &ok(json!({"file_path": "photos/1.jpg"})));
-    let message = rig.message().expect("the photo");
-    assert_eq!(message.text, "see");
-    let media = &message.media[0];
-    assert_eq!(media.url, format!("https://api.telegram.org/file/bot{TOKEN}/photos/1.jpg"));
-    assert_eq!((media.mime.as_deref(), media.bytes), (Some("image/jpeg"), Some(9)));
-    assert!(!format!("{message:?}").contains("ABC"), "no token in a log");
-    assert_eq!(rig.message().expect("the next").text, "after");
+    let (id, place) = rig.located().expect("an answer");
+    let place = place.expect("a place");
+    assert_eq!((id, place.home), (1, false));
+    assert_eq!(place.url, format!("https://api.telegram.org/file/bot{TOKEN}/photos/1.jpg"));
+    assert!(!format!("{place:?}").contains("ABC"), "no token in a log");
+
+    rig.on(ChannelInput::Locate { id: 2, media: &big });
+    let why = rig.located().expect("an answer").1.expect_err("known before it is asked");
+    assert!(why.what.contains("no file over 20 MB") && why.retry == Retry::No, "{why:?}");
+    rig.on(ChannelInput::Locate { id: 3, media: &Media { bytes: None, ..big } });
     let (req, _) = asked(&mut rig, "getFile");
     rig.answers(req, 400, &bad(400, "Bad Request: file is too big"));
-    let message = rig.message().expect("the words of it");
-    assert!(message.text.contains("could not be fetched") && message.media.is_empty());
-    assert_eq!(asked(&mut rig, "getUpdates").1["offset"], 4);
+    let why = rig.located().expect("an answer").1.expect_err("Telegram says so");
+    assert!(why.what.contains("no file over 20 MB") && why.retry == Retry::No, "{why:?}");
 }
 
 #[test]
@@ -519,11 +534,28 @@ fn a_probe_never_polls() {
     let (id, facts) = rig.probed().expect("probed");
     assert_eq!((id, &facts.expect("works")["bot"]["username"]), (4, &json!("ClawBot")));
     assert!(rig.request().is_none());
+    rig.on(ChannelInput::Audit { id: 5 });
+    assert_eq!(rig.audited(), Some((5, Value::Null)), "no group is configured");
     rig.on(ChannelInput::Stop);
     assert_eq!(rig.state(), &State::Stopped);
     let cancelled =
         rig.effects.iter().any(|it| matches!(it, crate::channels::ChannelEffect::Cancel { .. }));
     assert!(cancelled, "the poll ends with it");
+}
+
+#[test]
+fn an_audit_asks_about_the_groups_of_the_configuration() {
+    let (mut rig, _) = polling_with(json!({"groups": {"-5": {}}}));
+    rig.on(ChannelInput::Audit { id: 6 });
+    let (req, _) = asked(&mut rig, "getMe");
+    rig.answers(req, 200, &me());
+    let (req, params) = asked(&mut rig, "getChatMember");
+    assert_eq!(params, json!({"chat_id": -5, "user_id": 123_456}));
+    rig.answers(req, 400, &bad(400, "Bad Request: chat not found"));
+    let (id, report) = rig.audited().expect("over");
+    assert_eq!((id, &report["ok"]), (6, &json!(false)));
+    let error = report["groups"][0]["error"].as_str().unwrap_or_default();
+    assert!(error.contains("chat not found"), "{report}");
 }
 
 #[test]

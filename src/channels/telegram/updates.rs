@@ -18,22 +18,11 @@ pub struct Who {
     pub username: String,
 }
 
-/// A file of a message that must be looked up before it can be fetched.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct File {
-    /// `file_id`.
-    pub id: String,
-    /// What it is, as far as was told.
-    pub media: Media,
-}
-
 /// What an update means.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Update {
-    /// The message, without its file.
+    /// The message; its file has an id and no address yet.
     pub message: Inbound,
-    /// Its file.
-    pub file: Option<File>,
     /// A pressed button, to be answered.
     pub callback: Option<String>,
 }
@@ -68,7 +57,7 @@ pub fn read(account: &Account, me: &Who, update: &Value) -> Option<Update> {
     let mentioned =
         named || entities.and_then(Value::as_array).is_some_and(|list| list.iter().any(meant));
     let file = file(message);
-    let place = located(message);
+    let place = located(message).or_else(|| moving(message));
     if words.is_empty() && file.is_none() && place.is_none() {
         // Somebody joined, a title changed: nothing was said.
         return None;
@@ -84,11 +73,13 @@ pub fn read(account: &Account, me: &Who, update: &Value) -> Option<Update> {
         command: command && (direct || named),
         reply_to: message.get("reply_to_message").and_then(|answered| quote(me, message, answered)),
         sent_ms: message.get("date").and_then(Value::as_u64).unwrap_or(0).saturating_mul(1000),
+        media: file.into_iter().collect(),
+        album: text(message, "media_group_id").map(str::to_owned),
         chat,
         to,
         ..Inbound::default()
     };
-    Some(Update { message, file, callback: None })
+    Some(Update { message, callback: None })
 }
 
 /// The conversation of a message, and where an answer goes.
@@ -178,7 +169,7 @@ fn quote(me: &Who, message: &Value, answered: &Value) -> Option<Quote> {
 }
 
 /// The file of a message: of a photo its largest form.
-fn file(message: &Value) -> Option<File> {
+fn file(message: &Value) -> Option<Media> {
     if let Some(photo) = message.get("photo").and_then(Value::as_array).and_then(|it| it.last()) {
         return of(photo, Some("image/jpeg"), None);
     }
@@ -200,16 +191,20 @@ fn file(message: &Value) -> Option<File> {
     (!moves("is_animated") && !moves("is_video")).then(|| of(sticker, Some("image/webp"), None))?
 }
 
-fn of(file: &Value, mime: Option<&str>, name: Option<&str>) -> Option<File> {
-    Some(File {
-        id: text(file, "file_id")?.to_owned(),
-        media: Media {
-            mime: text(file, "mime_type").or(mime).map(str::to_owned),
-            name: name.map(str::to_owned),
-            bytes: file.get("file_size").and_then(Value::as_u64),
-            ..Media::default()
-        },
+fn of(file: &Value, mime: Option<&str>, name: Option<&str>) -> Option<Media> {
+    Some(Media {
+        file: Some(text(file, "file_id")?.to_owned()),
+        mime: text(file, "mime_type").or(mime).map(str::to_owned),
+        name: name.map(str::to_owned),
+        bytes: file.get("file_size").and_then(Value::as_u64),
+        ..Media::default()
     })
+}
+
+/// A sticker that moves, which no model sees: the emoji that it stands for.
+fn moving(message: &Value) -> Option<String> {
+    let sticker = message.get("sticker")?;
+    Some(text(sticker, "emoji").unwrap_or("<media:sticker>").to_owned())
 }
 
 /// A place that was shared, in words.
@@ -242,7 +237,6 @@ fn button(account: &Account, me: &Who, pressed: &Value) -> Option<Update> {
             to,
             ..Inbound::default()
         },
-        file: None,
         callback: Some(callback),
     })
 }
@@ -283,6 +277,10 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
         // Who is listed nowhere is judged by groupAllowFrom.
         open: false,
         enabled: flag("enabled"),
+        policy: layers
+            .iter()
+            .find_map(|layer| layer.get("groupPolicy")?.as_str())
+            .map(str::to_owned),
         require_mention: flag("requireMention"),
         allow_from: list("allowFrom"),
         roles: Vec::new(),
@@ -293,5 +291,6 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
             .map(str::to_owned)
             .collect(),
         agent: layers.iter().find_map(|layer| layer.get("agentId")?.as_str()).map(str::to_owned),
+        scopes: layers.iter().map(|layer| (*layer).clone()).collect(),
     }
 }

@@ -16,6 +16,7 @@ pub(super) fn policy(at: At<'_>) -> ToolPolicy {
         patch: patch.get("enabled").value.as_bool(),
         patch_workspace_only: patch.get("workspaceOnly").value.as_bool(),
         patch_models: models.value.is_array().then(|| models.texts()),
+        by_sender: at.get("toolsBySender").value.clone(),
         loops: Loops {
             enabled: loops.get("enabled").value.as_bool(),
             warning: count("warningThreshold"),

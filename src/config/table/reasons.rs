@@ -99,7 +99,6 @@ const RULES: &[(&str, &str)] = &[
     ("agent.mediaGenerationAutoProviderFallback", NO_MEDIA),
     ("agent.mediaModels", NO_MEDIA),
     ("agent.voiceModel", NO_MEDIA),
-    ("agent.mediaMaxMb", "attachments have the limits of gateway.http and of the protocol"),
     ("agent.imageMaxDimensionPx", "images are passed on as they came"),
     ("agent.imageQuality", "images are passed on as they came"),
     ("agent.pdfModel", NO_PDF),
@@ -192,7 +191,6 @@ const RULES: &[(&str, &str)] = &[
     ("hooks.mappings[].thinking", "the agent's thinking level counts"),
     // Sections
     ("acp", NO_HARNESS),
-    ("attachments", "attachments have the limits of the protocol"),
     ("audio", NO_MEDIA),
     ("browser", "there is no browser control"),
     ("canvasHost", "there is no canvas"),

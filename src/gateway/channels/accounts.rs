@@ -35,6 +35,7 @@ impl Gateway {
             return;
         }
         self.fit_channels(fx);
+        self.sweep_parts();
         self.resume_inbox(fx);
         self.pump_outbox(fx);
     }
@@ -253,6 +254,7 @@ impl Gateway {
             self.act_over(id, act, Err(failure), fx);
         }
         self.channels.outbox.give_back(id);
+        self.files_lost(id, fx);
         self.channel_state(id, State::Stopped, fx);
     }
 

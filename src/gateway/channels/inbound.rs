@@ -19,10 +19,12 @@ use super::outbound::{Delivery, Origin};
 use super::pairing::{Asked, Pending};
 use super::recent::Recent;
 use super::{LiveId, speak};
+use crate::agent::Ask;
 use crate::agent::tools::regex::Regex;
+use crate::agent::turn::Turn;
 use crate::channels::access::{Rules, Verdict};
 use crate::channels::port::ChannelInput;
-use crate::channels::{ChatKind, Inbound, routing};
+use crate::channels::{ChatKind, Inbound, Media, routing};
 use crate::driver::{ConnId, Effects, Time};
 use crate::limits;
 use crate::store::Disk;
@@ -46,11 +48,33 @@ struct Entry {
 }
 
 /// A burst of one sender, until it is quiet for a moment.
-struct Burst {
+pub(super) struct Burst {
     entries: Vec<(String, Entry)>,
     due: Time,
     /// How often no run could be begun.
     tries: u32,
+}
+
+impl Burst {
+    /// Channel and account.
+    pub(super) fn names(&self) -> Option<(&str, &str)> {
+        self.entries.first().map(|(_, entry)| (entry.channel.as_str(), entry.account.as_str()))
+    }
+
+    pub(super) fn is_command(&self) -> bool {
+        self.entries.first().is_some_and(|(_, entry)| entry.message.text.starts_with('/'))
+    }
+
+    /// A file of it is not here and was not given up.
+    pub(super) fn has_files_to_fetch(&self) -> bool {
+        let mut all = self.entries.iter().flat_map(|(_, entry)| &entry.message.media);
+        all.any(|media| media.got.is_none())
+    }
+
+    /// The files of each message.
+    pub(super) fn all_media_mut(&mut self) -> impl Iterator<Item = &mut Vec<Media>> {
+        self.entries.iter_mut().map(|(_, entry)| &mut entry.message.media)
+    }
 }
 
 /// Accepted messages that are no run yet.
@@ -61,6 +85,8 @@ pub(super) struct Inbox {
     bursts: BTreeMap<String, Burst>,
     /// What a group said that was not for the bot: name and text, by conversation.
     overheard: BTreeMap<String, VecDeque<(String, String)>>,
+    /// Albums of which a part was let in.
+    albums: VecDeque<String>,
 }
 
 impl Inbox {
@@ -75,7 +101,8 @@ impl Inbox {
         })?;
         let seen = Recent::open(disk, journals.join("inbox-seen.txt"))?;
         let (bursts, overheard) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { journal, seen, unfinished, bursts, overheard })
+        let albums = VecDeque::new();
+        Ok(Self { journal, seen, unfinished, bursts, overheard, albums })
     }
 
     /// Whether a power cut could take something.
@@ -108,6 +135,12 @@ fn conversation(channel: &str, account: &str, message: &Inbound) -> String {
     format!("{channel}\u{1f}{account}\u{1f}{}\u{1f}{thread}", message.chat.id)
 }
 
+/// A burst's name without its album: what one person says in one place stays in order.
+pub(super) fn line_of(name: &str) -> &str {
+    let album = name.match_indices('\u{1f}').nth(4);
+    album.map_or(name, |(at, _)| name.get(..at).unwrap_or(name))
+}
+
 impl Gateway {
     /// An account gave up a message: settled in this turn, one way or the other.
     pub(super) fn channel_message(&mut self, id: LiveId, message: Inbound, fx: &mut Effects) {
@@ -127,8 +160,23 @@ impl Gateway {
         if self.channels.inbox.seen.has(&key) {
             return true;
         }
+        let album = message.album.as_ref().map(|album| {
+            let sender = message.sender.ids.first().cloned().unwrap_or_default();
+            format!("{}\u{1f}{sender}\u{1f}{album}", conversation(channel, &account, &message))
+        });
         match self.judge_message(id, &message) {
-            Verdict::Pass => {}
+            Verdict::Pass => {
+                let albums = &mut self.channels.inbox.albums;
+                if let Some(album) = album.filter(|album| !albums.contains(album)) {
+                    albums.push_back(album);
+                    if albums.len() > limits::CHANNEL_ALBUMS {
+                        albums.pop_front();
+                    }
+                }
+            }
+            // The words stand below one part of an album, and the bot is named in them.
+            Verdict::Overhear
+                if album.is_some_and(|album| self.channels.inbox.albums.contains(&album)) => {}
             Verdict::Drop(why) => {
                 let line = format!("a message was dropped: {why}");
                 speak::say(log::Level::Info, channel, &account, &line);
@@ -275,7 +323,21 @@ impl Gateway {
         let alone = !entry.message.media.is_empty() || entry.message.text.starts_with('/');
         let sender = entry.message.sender.ids.first().cloned().unwrap_or_default();
         let place = conversation(&entry.channel, &entry.account, &entry.message);
-        let name = format!("{place}\u{1f}{sender}");
+        let mut name = format!("{place}\u{1f}{sender}");
+        let (mut pause, mut alone) = (pause, alone);
+        if let Some(album) = &entry.message.album {
+            // Its parts come as messages of their own, one right behind the other.
+            name.push_str(&format!("\u{1f}{album}"));
+            (pause, alone) = (limits::CHANNEL_ALBUM_MS, false);
+        }
+        // An album is whole when something else is said, and waits for nothing said before it.
+        let own = |other: &&String| **other != name && line_of(other) == line_of(&name);
+        let others: Vec<String> = self.channels.inbox.bursts.keys().filter(own).cloned().collect();
+        for other in others {
+            if let Some(burst) = self.channels.inbox.bursts.remove(&other) {
+                self.dispatch_burst(other, burst, fx);
+            }
+        }
         if pause == 0 || alone {
             // What came before it is not overtaken.
             if let Some(burst) = self.channels.inbox.bursts.remove(&name) {
@@ -294,6 +356,7 @@ impl Gateway {
 
     /// Bursts that are over.
     pub(super) fn inbox_due(&mut self, fx: &mut Effects) {
+        self.files_due(fx);
         let now = self.now.time;
         let due: Vec<String> = self
             .channels
@@ -335,13 +398,16 @@ impl Gateway {
     }
 
     /// Begins what a burst asks for: a command, a run, or one run an agent of a broadcast group.
-    fn dispatch_burst(&mut self, name: String, burst: Burst, fx: &mut Effects) {
+    pub(super) fn dispatch_burst(&mut self, name: String, burst: Burst, fx: &mut Effects) {
+        let Some(burst) = self.hold_burst(&name, burst, fx) else { return };
         let keys: Vec<String> = burst.entries.iter().map(|(key, _)| key.clone()).collect();
         let Some((first, entry)) = burst.entries.first().cloned() else { return };
         let mut message = entry.message.clone();
-        let texts: Vec<&str> =
-            burst.entries.iter().map(|(_, entry)| entry.message.text.as_str()).collect();
+        let texts = burst.entries.iter().map(|(_, entry)| entry.message.text.as_str());
+        let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
         message.text = texts.join("\n");
+        let files = burst.entries.iter().flat_map(|(_, entry)| entry.message.media.iter().cloned());
+        message.media = files.collect();
         message.mentioned |= burst.entries.iter().any(|(_, entry)| entry.message.mentioned);
         if let Some((_, last)) = burst.entries.last() {
             message.id.clone_from(&last.message.id);
@@ -396,6 +462,7 @@ impl Gateway {
             message: message.id.clone(),
             kind: message.chat.kind,
             acked: false,
+            unasked: false,
         };
         let digest = digest("channel", &route.key, &message.text, None);
         if !matches!(self.repeated(&run_id, digest), Repeated::No) {
@@ -410,18 +477,28 @@ impl Gateway {
                 Some(rest) => text = rest,
             }
         }
-        let said = self.with_context(entry, message, &text);
+        let names = (entry.channel.as_str(), entry.account.as_str());
+        let bounds = self.bounds_of_message(names, &route.agent, message);
+        let prompts = self.prompts_of(names, message);
+        let ask = Ask { turns: prompts.into_iter().map(Turn::System).collect(), ..Ask::default() };
+        let mut said = self.with_context(entry, message, &text);
+        let (files, images) = self.files_for_model(&message.media);
+        said.push_str(&files);
         let now_ms = self.now.wall_ms;
         let place = json!({"channel": entry.channel, "to": message.to, "accountId": entry.account});
         let new = NewRun {
             message: Some(said),
+            images,
             digest,
             origin: serde_json::to_value(&origin).ok(),
             sender_is_owner: owner,
+            bounds: Some(bounds),
+            ask,
             ..NewRun::new(run_id.clone(), Cause::Channel, route.key.clone(), route.agent.clone())
         };
         match self.accept_run(new) {
             Ok(_) => {
+                self.keep_place(&route.key, names, message);
                 if let Some(entry) = self.sessions.get_mut(&route.key) {
                     entry.set("lastChannel", place["channel"].clone());
                     entry.set("lastTo", place["to"]["chat"].clone());
@@ -491,11 +568,6 @@ impl Gateway {
             let whom = quote.sender.as_deref().unwrap_or("an earlier message");
             let text: String = quote.text.chars().take(limits::CHANNEL_QUOTE_CHARS).collect();
             out.push_str(&format!("\n\n[Replying to {whom} id:{}]\n{text}\n[/Replying]", quote.id));
-        }
-        for media in &message.media {
-            let kind = media.mime.as_deref().unwrap_or("file");
-            let name = media.name.as_deref().unwrap_or("without a name");
-            out.push_str(&format!("\n[Attached: {name} ({kind})]"));
         }
         out
     }

@@ -14,9 +14,12 @@
 //! found under another's number.
 
 mod accounts;
+mod bounds;
 mod inbound;
+mod media;
 mod outbound;
 mod pairing;
+mod place;
 mod recent;
 mod rpc;
 mod sockets;
@@ -24,6 +27,7 @@ mod speak;
 mod status;
 #[cfg(test)]
 mod storm_tests;
+mod unasked;
 
 use super::Gateway;
 use super::exchange::ExchangeId;
@@ -41,7 +45,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(super) use outbound::Origin;
+pub(super) use place::{Wanted, kind_of_target};
 pub(super) use status::Probing;
+pub(super) use unasked::{Delivered, Sending, is_unasked, with_status};
 
 /// The number of an account's life; never used twice.
 pub(super) type LiveId = u64;
@@ -85,6 +92,8 @@ pub(super) struct Seen {
     pub(super) transport: Option<u64>,
     pub(super) error: Option<String>,
     pub(super) probe: Option<(u64, Result<Value, String>)>,
+    /// The last audit's report; null when there was nothing to ask about.
+    pub(super) audit: Value,
     pub(super) attempts: u64,
     /// Restarts by the health monitor, when.
     pub(super) revived: Vec<u64>,
@@ -122,6 +131,7 @@ pub(super) struct Channels {
     watched: bool,
     pub(super) outbox: Outbox,
     inbox: Inbox,
+    fetches: media::Fetches,
     pairing: Pairing,
 }
 
@@ -147,6 +157,7 @@ impl Channels {
             watched: false,
             outbox: Outbox::open(disk, &journals)?,
             inbox: Inbox::open(disk, &journals)?,
+            fetches: media::Fetches::default(),
             pairing: Pairing::open(disk, &dir)?,
             dir,
         })
@@ -282,7 +293,11 @@ impl Gateway {
                 self.piece_failed(id, &delivery, &failure, fx);
             }
             ChannelEffect::Acted { id: act, result } => self.act_over(id, act, result, fx),
+            ChannelEffect::Located { id: file, result } => {
+                self.file_located(id, file, result, fx);
+            }
             ChannelEffect::Probed { id: probe, result } => self.probe_over(id, probe, result, fx),
+            ChannelEffect::Audited { id: audit, report } => self.audit_over(id, audit, report, fx),
             ChannelEffect::Status(state) => self.channel_state(id, state, fx),
             ChannelEffect::Me(me) => {
                 if let Some(live) = self.channels.live.get_mut(&id) {

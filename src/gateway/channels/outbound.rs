@@ -13,8 +13,10 @@
 //! a lost answer is worse than a repeated one.
 
 use super::super::Gateway;
+use super::super::http::Completion;
 use super::super::timers::Timer;
 use super::recent::Recent;
+use super::unasked::{Delivered, Told};
 use super::{LiveId, speak};
 use crate::agent::run::Outcome;
 use crate::channels::port::ChannelInput;
@@ -43,6 +45,9 @@ pub(in crate::gateway) struct Origin {
     pub(super) kind: ChatKind,
     /// A reaction says that it was seen.
     pub(super) acked: bool,
+    /// Nobody wrote there: the answer was wanted there by somebody else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unasked: bool,
 }
 
 /// A message to be delivered, as the journal has it.
@@ -139,6 +144,10 @@ pub(in crate::gateway) struct Outbox {
     pub(super) typing: BTreeMap<String, (Origin, Time)>,
     /// Deliveries that were given up, for status.
     pub(super) given_up: u64,
+    /// Who hears what became of a run's answer, by run.
+    pub(super) told: BTreeMap<String, Told>,
+    /// Requests of hooks that will be told, until their run's delivery begins.
+    pub(super) hooks: BTreeMap<String, (Vec<ConnId>, Option<Completion>)>,
 }
 
 impl Outbox {
@@ -160,6 +169,8 @@ impl Outbox {
             waits: BTreeMap::new(),
             typing: BTreeMap::new(),
             given_up: 0,
+            told: BTreeMap::new(),
+            hooks: BTreeMap::new(),
         };
         for (id, work) in unfinished {
             match serde_json::from_value::<Delivery>(work) {
@@ -220,6 +231,11 @@ impl Outbox {
     pub(super) fn sync(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
         self.journal.sync(disk)?;
         self.sent.sync(disk)
+    }
+
+    /// This one waits to be delivered.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.open.contains_key(id)
     }
 
     /// Something waits to be delivered.
@@ -332,6 +348,7 @@ impl Gateway {
         self.inbox_due(fx);
         self.pump_outbox(fx);
         self.show_typing(fx);
+        self.end_waits_for_deliveries(fx);
     }
 
     /// One step of the first of a line.
@@ -532,6 +549,11 @@ impl Gateway {
                 }
             }
         }
+        let delivered = match result {
+            Ok(()) => Delivered::Sent(open.messages.len().max(1)),
+            Err(failure) => Delivered::Failed(failure, open.messages.len()),
+        };
+        self.tell_delivered(id, &delivered, fx);
         self.timers.arm(self.now.time, Timer::Outbox);
     }
 
@@ -563,8 +585,18 @@ impl Gateway {
     }
 
     /// What a crash left of a run that came by a channel.
-    pub(in crate::gateway) fn settle_origin(&mut self, run_id: &str, origin: &Value, text: &str) {
+    /// `notice`: it has no answer, and this says so.
+    pub(in crate::gateway) fn settle_origin(
+        &mut self,
+        run_id: &str,
+        origin: &Value,
+        text: &str,
+        notice: bool,
+    ) {
         let Ok(origin) = serde_json::from_value::<Origin>(origin.clone()) else { return };
+        if notice && origin.unasked {
+            return;
+        }
         let delivery = self.reply(run_id, &origin, text.to_owned());
         if let Err(why) = self.channels.outbox.accept(self.disk.as_mut(), delivery) {
             log::error!(target: "channels", "an answer is lost: {why}");
@@ -582,7 +614,7 @@ impl Gateway {
             account: origin.account.clone(),
             to: origin.to.clone(),
             text,
-            reply_to: seen.then(|| origin.message.clone()),
+            reply_to: (seen && !origin.unasked).then(|| origin.message.clone()),
             created_ms: self.now.wall_ms,
             ..Delivery::default()
         }
@@ -596,19 +628,31 @@ impl Gateway {
         text: &str,
         fx: &mut Effects,
     ) {
-        let text = text.trim();
-        let silent = matches!(text, "" | "NO_REPLY" | "HEARTBEAT_OK");
-        if !silent {
-            let text = match self.response_prefix(agent, origin) {
-                Some(prefix) => format!("{prefix} {text}"),
-                None => text.to_owned(),
-            };
-            let delivery = self.reply(run_id, origin, text);
+        if let Some(delivery) = self.answer_delivery(run_id, agent, origin, text) {
             self.deliver(delivery, fx);
         }
         if origin.acked && self.config.messages.remove_ack {
             self.react(origin, "", true, fx);
         }
+    }
+
+    /// The delivery of an answer; none when it says nothing.
+    pub(super) fn answer_delivery(
+        &self,
+        run_id: &str,
+        agent: &str,
+        origin: &Origin,
+        text: &str,
+    ) -> Option<Delivery> {
+        let text = text.trim();
+        if matches!(text, "" | "NO_REPLY" | "HEARTBEAT_OK") {
+            return None;
+        }
+        let text = match self.response_prefix(agent, origin) {
+            Some(prefix) => format!("{prefix} {text}"),
+            None => text.to_owned(),
+        };
+        Some(self.reply(run_id, origin, text))
     }
 
     /// `responsePrefix`: the account's, the channel's, everybody's; an empty one is none.

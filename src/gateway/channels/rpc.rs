@@ -6,10 +6,11 @@ use super::super::socket::Answer;
 use super::LiveId;
 use super::outbound::{ActWait, Delivery, Wait};
 use super::pairing::Pending;
+use super::place::{Params, text};
 use crate::api::Reply;
-use crate::channels::account::{accounts, default_id, normal_id};
+use crate::channels::account::normal_id;
 use crate::channels::port::{ChannelInput, HookId, HookRequest};
-use crate::channels::{Act, Address, KINDS, Kind, State};
+use crate::channels::{Act, Address, State};
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
@@ -17,48 +18,9 @@ use crate::wire::http::Head;
 use crate::wire::text::rfc3339_ms;
 use serde_json::{Map, Value, json};
 
-type Params = Map<String, Value>;
 type Handled = Result<Answer, ErrorShape>;
 
-fn text<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
-    params.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
-}
-
-fn unknown(name: &str) -> ErrorShape {
-    let name: String = name.chars().take(64).collect();
-    let known: Vec<&str> = KINDS.iter().map(|kind| kind.id).collect();
-    ErrorShape::invalid(format!(
-        "unsupported channel: {name} (this gateway has: {})",
-        known.join(", ")
-    ))
-}
-
 impl Gateway {
-    /// The account that a request names.
-    fn named(
-        &self,
-        channel: &str,
-        account: Option<&str>,
-    ) -> Result<(&'static Kind, String, LiveId), ErrorShape> {
-        let kind =
-            crate::channels::find(&channel.to_lowercase()).ok_or_else(|| unknown(channel))?;
-        let section = self.config.chat.channels.get(kind.id).unwrap_or(&Value::Null);
-        let all = accounts(kind, section, self.config.env.all());
-        let id = match account {
-            Some(account) => normal_id(account),
-            None => default_id(section, &all).ok_or_else(|| {
-                ErrorShape::invalid(format!(
-                    "{} is not configured: openclaw channels add --channel {}",
-                    kind.label, kind.id
-                ))
-            })?,
-        };
-        match self.channels.find(kind.id, &id) {
-            Some(live) => Ok((kind, id, live)),
-            None => Err(ErrorShape::invalid(format!("no account \"{id}\" of {}", kind.label))),
-        }
-    }
-
     /// `channels.start {channel, accountId?}`.
     pub(in crate::gateway) fn channels_start(
         &mut self,
@@ -167,7 +129,7 @@ impl Gateway {
     ) -> Handled {
         let channel = text(params, "channel").unwrap_or_default().to_lowercase();
         let account = text(params, "accountId").map(normal_id);
-        let kind = crate::channels::find(&channel).ok_or_else(|| unknown(&channel))?;
+        let kind = Self::kind_named(&channel)?;
         let wanted = text(params, "requestId").map(str::to_owned);
         let code = text(params, "code").map(str::to_uppercase);
         if wanted.is_none() && code.is_none() {
@@ -210,57 +172,6 @@ impl Gateway {
             "commandOwnerBootstrap": "not-requested",
             "commandOwnerConfigured": owners.is_some_and(|list| !list.is_empty()),
         })))
-    }
-
-    /// Channel and target of a message: `telegram:123` names its channel itself.
-    fn delivery_place(&self, params: &Params, to: &str) -> Result<(LiveId, Delivery), ErrorShape> {
-        let (prefix, rest) = to.split_once(':').unwrap_or(("", to));
-        let by_prefix = crate::channels::find(&prefix.to_lowercase());
-        let named = text(params, "channel").map(str::to_lowercase);
-        let named = named.filter(|name| name != "last");
-        let (name, target) = match (&named, by_prefix) {
-            (Some(name), Some(kind)) => {
-                let own = crate::channels::find(name).ok_or_else(|| unknown(name))?;
-                if own.id != kind.id {
-                    return Err(ErrorShape::invalid(format!(
-                        "the target \"{prefix}:…\" is not of the channel {name}"
-                    )));
-                }
-                (own.id.to_owned(), rest)
-            }
-            (Some(name), None) => (name.clone(), to),
-            (None, Some(kind)) => (kind.id.to_owned(), rest),
-            (None, None) => (self.only_channel()?, to),
-        };
-        let (kind, account, id) = self.named(&name, text(params, "accountId"))?;
-        let mut address = (kind.target)(target).map_err(ErrorShape::invalid)?;
-        if let Some(thread) = text(params, "threadId") {
-            address.thread = Some(thread.to_owned());
-        }
-        let now_ms = self.now.wall_ms;
-        let names = (kind.id, account.as_str());
-        let mut delivery = Delivery::notice(String::new(), names, address, String::new(), now_ms);
-        delivery.reply_to =
-            text(params, "replyToId").or(text(params, "replyTo")).map(str::to_owned);
-        delivery.silent = params.get("silent") == Some(&Value::Bool(true));
-        delivery.as_file = params.get("forceDocument") == Some(&Value::Bool(true));
-        Ok((id, delivery))
-    }
-
-    /// The channel that need not be named: the only one.
-    fn only_channel(&self) -> Result<String, ErrorShape> {
-        let mut ids: Vec<&str> = self.channels.live.values().map(|live| live.kind.id).collect();
-        ids.dedup();
-        match ids.as_slice() {
-            [only] => Ok((*only).to_owned()),
-            [] => Err(ErrorShape::invalid(
-                "channel required: no channel is configured; openclaw channels add --channel <id>",
-            )),
-            many => Err(ErrorShape::invalid(format!(
-                "channel required: name one of {}",
-                many.join(", ")
-            ))),
-        }
     }
 
     /// `send {to, message, channel?, accountId?, threadId?, replyToId?, mediaUrl(s)?, silent?,
@@ -421,50 +332,6 @@ impl Gateway {
         let wait = ActWait::Rpc { conn, request: request.to_owned() };
         self.act(id, &act, wait, fx);
         Ok(Answer::Handled)
-    }
-
-    /// Takes a text of the gateway's own accord on for delivery: an announced answer of a job, a
-    /// word of the `message` tool. `last` is where the session last heard from somebody.
-    ///
-    /// # Errors
-    /// Why it goes nowhere, and what to set.
-    pub(in crate::gateway) fn announce_by_channel(
-        &mut self,
-        id: &str,
-        spec: &Value,
-        session: &str,
-        text_said: &str,
-    ) -> Result<(), String> {
-        let word = |name: &str| spec.get(name).and_then(Value::as_str).map(str::trim);
-        let mut params = Map::new();
-        for name in ["channel", "accountId", "threadId"] {
-            if let Some(value) = word(name).filter(|value| !value.is_empty()) {
-                params.insert(name.to_owned(), json!(value));
-            }
-        }
-        let mut to = word("to").unwrap_or_default().to_owned();
-        let last = params.get("channel").is_none_or(|channel| channel == "last");
-        if last && to.is_empty() {
-            let entry = self.sessions.get(session);
-            let known = |name: &str| entry.and_then(|entry| entry.word(name)).map(str::to_owned);
-            let (Some(channel), Some(place)) = (known("lastChannel"), known("lastTo")) else {
-                return Err("nobody has written to this session by a channel yet; name channel \
-                            and to"
-                    .to_owned());
-            };
-            params.insert("channel".to_owned(), json!(channel));
-            let more = [("accountId", "lastAccountId"), ("threadId", "lastThreadId")];
-            for (name, field) in more {
-                if let Some(value) = known(field) {
-                    params.entry(name).or_insert(json!(value));
-                }
-            }
-            to = place;
-        }
-        let (_, mut delivery) = self.delivery_place(&params, &to).map_err(|error| error.message)?;
-        delivery.id = id.to_owned();
-        delivery.text = text_said.to_owned();
-        self.queue_delivery(delivery)
     }
 
     /// Which account's a path of the HTTP door is.

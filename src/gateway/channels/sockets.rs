@@ -428,7 +428,7 @@ impl Gateway {
 }
 
 /// `http://[user:password@]host:port`.
-fn parse_proxy(text: &str) -> Result<Box<Proxy>, String> {
+pub(super) fn parse_proxy(text: &str) -> Result<Box<Proxy>, String> {
     let wrong = || "the proxy's address is not http://[user:password@]host:port".to_owned();
     let rest = text.trim().strip_prefix("http://").ok_or_else(wrong)?;
     let (login, place) = match rest.rsplit_once('@') {

@@ -4,13 +4,14 @@ use super::super::Gateway;
 use super::super::socket::Answer;
 use super::{Live, LiveId};
 use crate::channels::account::{accounts, default_id};
+use crate::channels::audit;
 use crate::channels::port::ChannelInput;
 use crate::channels::{KINDS, State};
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use serde_json::{Map, Value, json};
 
-/// A `channels.status` with probes that are under way.
+/// A `channels.status` with probes and audits that are under way.
 pub(in crate::gateway) struct Probing {
     conn: ConnId,
     request: String,
@@ -33,27 +34,25 @@ impl Gateway {
         let ms = params.get("timeoutMs").and_then(Value::as_u64);
         let ms = ms.unwrap_or(limits::CHANNEL_PROBE_MS).clamp(100, limits::CHANNEL_PROBE_MS);
         let due = self.now.time.after_ms(ms);
-        let mut left = Vec::new();
-        let all: Vec<LiveId> = self.channels.live.keys().copied().collect();
-        for id in all {
-            let running = self.channels.live.get(&id).is_some_and(|live| live.running);
-            if running {
-                let probe = self.channels.number();
-                left.push(probe);
-            }
-        }
-        let probes: Vec<(LiveId, u64)> = self
-            .channels
-            .live
-            .iter()
-            .filter(|(_, live)| live.running)
-            .map(|(id, _)| *id)
-            .zip(left.iter().copied())
+        // Every running account is probed, every connected one audited.
+        let running = self.channels.live.iter().filter(|(_, live)| live.running);
+        let asked: Vec<(LiveId, bool)> =
+            running.map(|(id, live)| (*id, live.state == State::Connected)).collect();
+        let asked: Vec<(LiveId, u64, Option<u64>)> = asked
+            .into_iter()
+            .map(|(id, connected)| {
+                let audit = connected.then(|| self.channels.number());
+                (id, self.channels.number(), audit)
+            })
             .collect();
-        let probing = Probing { conn, request: request.to_owned(), left, due };
-        self.probings.push(probing);
-        for (id, probe) in probes {
+        let numbers = |(_, probe, audit): &(LiveId, u64, Option<u64>)| [Some(*probe), *audit];
+        let left = asked.iter().flat_map(numbers).flatten().collect();
+        self.probings.push(Probing { conn, request: request.to_owned(), left, due });
+        for (id, probe, audit) in asked {
             self.channel_on(id, ChannelInput::Probe { id: probe }, fx);
+            if let Some(audit) = audit {
+                self.channel_on(id, ChannelInput::Audit { id: audit }, fx);
+            }
         }
         self.timers.arm(due, super::super::timers::Timer::Outbox);
         self.end_probings(fx);
@@ -72,8 +71,21 @@ impl Gateway {
         if let Some(live) = self.channels.live.get_mut(&id) {
             live.seen.probe = Some((now_ms, result));
         }
+        self.looked_into(probe, fx);
+    }
+
+    /// An audit ended.
+    pub(super) fn audit_over(&mut self, id: LiveId, audit: u64, report: Value, fx: &mut Effects) {
+        if let Some(live) = self.channels.live.get_mut(&id) {
+            live.seen.audit = report;
+        }
+        self.looked_into(audit, fx);
+    }
+
+    /// A probe or audit, by its number, is over.
+    fn looked_into(&mut self, number: u64, fx: &mut Effects) {
         for probing in &mut self.probings {
-            probing.left.retain(|other| *other != probe);
+            probing.left.retain(|other| *other != number);
         }
         self.end_probings(fx);
     }
@@ -111,6 +123,7 @@ impl Gateway {
             for live in &ours {
                 rows.push(self.account_row(live));
                 issues.extend(issue(live));
+                issues.extend(shut_out(live));
             }
             let first = ours.iter().position(|live| live.account.id == default).unwrap_or(0);
             let row = rows.get(first).cloned().unwrap_or_default();
@@ -204,6 +217,9 @@ impl Gateway {
                 Err(why) => json!({"ok": false, "error": why}),
             };
         }
+        if !seen.audit.is_null() {
+            row["audit"] = seen.audit.clone();
+        }
         row
     }
 
@@ -244,4 +260,16 @@ fn issue(live: &Live) -> Option<Value> {
         "channel": live.kind.id, "accountId": live.account.id, "kind": kind, "message": why,
         "fix": fix,
     }))
+}
+
+/// Conversations of the configuration in which the bot can do nothing, by the last audit.
+fn shut_out(live: &Live) -> Vec<Value> {
+    let row = |(conversation, why): (String, String)| {
+        json!({
+            "channel": live.kind.id, "accountId": live.account.id, "kind": "permissions",
+            "message": format!("{conversation}: {why}"),
+            "fix": format!("openclaw channels logs --channel {}", live.kind.id),
+        })
+    };
+    audit::failures(&live.seen.audit).into_iter().map(row).collect()
 }

@@ -14,6 +14,7 @@ use crate::auth::source::Source;
 use crate::config::{AuthMode, Hooks};
 use crate::driver::{ConnId, Effects};
 use crate::gateway::Gateway;
+use crate::gateway::channels::{Delivered, Sending, Wanted};
 use crate::gateway::runs::{Active, Cause, NewRun, Repeated, digest, model_exists};
 use crate::sessions::key;
 use crate::wire::hash::{constant_time_eq_digest, sha256};
@@ -39,16 +40,37 @@ pub(in crate::gateway) struct Started {
 }
 
 /// `completion` of `/hooks/agent`.
-#[derive(Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Completion {
+pub(in crate::gateway) struct Completion {
     status: &'static str,
     reply_disposition: &'static str,
     delivered: bool,
     delivery_attempted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_suppression_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_error: Option<&'static str>,
 }
 
 impl Completion {
+    /// With what became of the delivery.
+    fn with(self, result: &Delivered) -> Self {
+        match result {
+            Delivered::Sent(_) => Self { delivered: true, delivery_attempted: true, ..self },
+            Delivered::Nothing => {
+                let why = if self.reply_disposition == "empty" { "empty" } else { "silent" };
+                Self { delivery_suppression_reason: Some(why), ..self }
+            }
+            Delivered::Waits => Self { delivery_attempted: true, ..self },
+            Delivered::Failed(..) => {
+                let delivery_error = Some("delivery-failed");
+                Self { delivery_attempted: true, delivery_error, ..self }
+            }
+            Delivered::Unaddressed(_) => Self { delivery_error: Some("delivery-failed"), ..self },
+        }
+    }
+
     fn of(ok: bool, text: &str) -> Self {
         let reply_disposition = match text.trim() {
             "" => "empty",
@@ -56,7 +78,14 @@ impl Completion {
             _ => "visible",
         };
         let status = if ok { "ok" } else { "error" };
-        Self { status, reply_disposition, delivered: false, delivery_attempted: false }
+        Self {
+            status,
+            reply_disposition,
+            delivered: false,
+            delivery_attempted: false,
+            delivery_suppression_reason: None,
+            delivery_error: None,
+        }
     }
 }
 
@@ -209,9 +238,18 @@ impl Gateway {
             let shown: String = model.chars().take(128).collect();
             return Err(hooks::error(400, &format!("unknown model \"{shown}\"")));
         }
+        let main = key::main(&owner, &self.config.session.main_key);
+        let origin = match &agent.place {
+            None => None,
+            Some(place) => {
+                let found = self.answer_place(Wanted::of(place, &main));
+                Some(found.map_err(|why| hooks::error(400, &why.what))?)
+            }
+        };
         let session = agent.session_key.as_ref().map_or("", |key| key.text.as_str());
+        let place = agent.place.as_ref().map(Value::to_string).unwrap_or_default();
         let fields = format!(
-            "{owner}\0{session}\0{}\0{}\0{:?}\0{:?}\0{}",
+            "{owner}\0{session}\0{}\0{}\0{:?}\0{:?}\0{}{place}",
             agent.name, agent.message, agent.model, agent.timeout_seconds, agent.persistent
         );
         let digest = digest("hook", &owner, &fields, None);
@@ -242,13 +280,14 @@ impl Gateway {
             model: agent.model.clone(),
             timeout_ms: agent.timeout_seconds.map(|seconds| seconds.saturating_mul(1000)),
             digest,
+            origin,
             ..NewRun::new(run.clone(), Cause::Agent, key, owner)
         };
         self.accept_run(new)
             .map_err(|error| hooks::error(503, &error.message).with("Retry-After", "1"))?;
         let running = Running {
             name: agent.name.clone(),
-            deliver: agent.deliver,
+            deliver: agent.deliver && agent.place.is_none(),
             later: agent.later,
             waiting: Vec::new(),
         };
@@ -280,23 +319,21 @@ impl Gateway {
         &mut self,
         run: &Active,
         outcome: &Outcome,
+        sending: &Sending,
         fx: &mut Effects,
     ) {
         let Some(running) = self.hooked.runs.remove(&run.id) else { return };
         let text = run.machine.as_ref().map_or("", |machine| machine.text()).to_owned();
         let ok = matches!(outcome, Outcome::Done(_));
-        let completion = || Some(Completion::of(ok, &text));
-        for id in running.waiting {
-            let waits = matches!(self.http(id), Some(Http { doing: Doing::Hook, .. }));
-            if waits {
-                let (ok, run_id) = (true, Some(run.id.as_str()));
-                let done = Done { ok, run_id, completion: completion(), ..Done::default() };
-                self.respond(id, &reply(&done), false, fx);
-                self.serve_http(id, fx);
-                self.count_held(id);
-            }
+        let mut completion = Completion::of(ok, &text);
+        let silent = completion.reply_disposition != "visible";
+        if let Sending::Over(result) = sending {
+            completion = completion.with(result);
         }
-        let silent = completion().is_some_and(|done| done.reply_disposition != "visible");
+        match sending {
+            Sending::UnderWay => self.hook_waits(&run.id, running.waiting, completion),
+            _ => self.answer_hooks(&run.id, running.waiting, completion, fx),
+        }
         let (name, id) = (&running.name, &run.id);
         let event = match (ok, running.deliver) {
             (true, true) if !silent => format!("Hook {name}: {text}"),
@@ -314,6 +351,44 @@ impl Gateway {
         if let Err(error) = self.wake_session(&run.agent, &main, &event, later) {
             log::warn!(target: "hooks", "the end of run {id} is not told: {}", error.message);
         }
+    }
+}
+
+impl Gateway {
+    fn answer_hooks(
+        &mut self,
+        run: &str,
+        waiting: Vec<ConnId>,
+        completion: Completion,
+        fx: &mut Effects,
+    ) {
+        for id in waiting {
+            let waits = matches!(self.http(id), Some(Http { doing: Doing::Hook, .. }));
+            if waits {
+                let (completion, run_id) = (Some(completion), Some(run));
+                let done = Done { ok: true, run_id, completion, ..Done::default() };
+                self.respond(id, &reply(&done), false, fx);
+                self.serve_http(id, fx);
+                self.count_held(id);
+            }
+        }
+    }
+
+    /// The delivery of a hook's answer is over.
+    pub(in crate::gateway) fn hook_delivered(
+        &mut self,
+        run: &str,
+        waiting: Vec<ConnId>,
+        completion: Completion,
+        result: &Delivered,
+        fx: &mut Effects,
+    ) {
+        if let Delivered::Failed(failure, _) = result {
+            log::warn!(target: "hooks",
+                "the answer of hook run {run} was not delivered: {}; openclaw channels \
+                 dead-letters list", failure.what);
+        }
+        self.answer_hooks(run, waiting, completion.with(result), fx);
     }
 }
 

@@ -13,7 +13,7 @@ mod page;
 mod previous;
 mod upgrade;
 
-pub(super) use hooks::Started;
+pub(super) use hooks::{Completion, Started};
 pub(super) use previous::Responses;
 
 use super::Gateway;

@@ -140,6 +140,8 @@ impl Gateway {
             timeout_ms: media.timeout_ms,
             redirects: media.max_redirects,
             reach: Reach { only: media.url_allowlist.clone(), ..Reach::default() },
+            proxy: None,
+            sink: None,
             purpose: Purpose::Media(id),
         };
         let path = media.path;

@@ -1,14 +1,17 @@
 //! `agent` and `agent.wait`: the two-stage call (FACTS.md section 6).
 
 use super::super::Gateway;
+use super::super::channels::{Wanted, kind_of_target};
 use super::super::commands::{Call, Command};
 use super::super::runs::{Cause, NewRun, Repeated, digest, model_exists};
 use super::super::socket::Answer;
-use super::chat::{another_session, conflict, images, not_delivered};
+use super::chat::{another_session, conflict, images};
 use super::{Handled, Params, number, text};
 use crate::agent::prompt::Mode;
 use crate::agent::turn::Turn;
 use crate::agent::{Ask, Thinking};
+use crate::channels::routing::session_key;
+use crate::channels::{Chat, Inbound, Sender};
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
@@ -28,7 +31,6 @@ impl Gateway {
         if message.trim().is_empty() {
             return Err(ErrorShape::invalid("message required"));
         }
-        not_delivered(params)?;
         let run_id = text(params, "idempotencyKey").unwrap_or_default().to_owned();
         let session_id = text(params, "sessionId").filter(|id| !id.is_empty());
         let key = match (text(params, "sessionKey").filter(|key| !key.is_empty()), session_id) {
@@ -46,6 +48,7 @@ impl Gateway {
         {
             return Err(ErrorShape::invalid(format!("unknown agent id \"{agent}\"")));
         }
+        let key = key.or_else(|| self.session_of_recipient(params, agent_id));
         let (key, agent) = self.target(key.as_deref(), agent_id)?;
         if let Some(expected) = text(params, "expectedExistingSessionId")
             && self.sessions.get(&key).is_none_or(|entry| entry.session_id != expected)
@@ -56,7 +59,16 @@ impl Gateway {
         match self.repeated(&run_id, digest) {
             Repeated::No => {}
             Repeated::Conflict => return Err(conflict()),
-            Repeated::Finished(Ok(payload)) => return Ok(Answer::Json(payload.clone())),
+            Repeated::Finished(Ok(payload)) => {
+                let payload = payload.clone();
+                if self.told_as_well(&run_id, conn, request) {
+                    return Ok(Answer::Value(json!({
+                        "runId": run_id, "sessionKey": key, "agentId": agent,
+                        "status": "accepted", "acceptedAt": self.now.wall_ms,
+                    })));
+                }
+                return Ok(Answer::Json(payload));
+            }
             Repeated::Finished(Err(error)) => return Err(error.clone()),
             Repeated::InFlight(number) => {
                 self.answer_later(number, conn, request);
@@ -92,6 +104,7 @@ impl Gateway {
             session_id: session_id.map(str::to_owned),
             message: Some(message),
             images: images(params)?,
+            origin: self.deliver_to(params, &key)?,
             ask,
             model,
             timeout_ms: number(params, "timeout").map(|seconds| seconds.saturating_mul(1000)),
@@ -111,6 +124,32 @@ impl Gateway {
             }
         }
         Ok(Answer::Handled)
+    }
+
+    /// The session of the person or room that `channel` and `to` name, as a message from there
+    /// would have it.
+    fn session_of_recipient(&self, params: &Params, agent: Option<&str>) -> Option<String> {
+        let named = |name: &str| text(params, name).filter(|word| !word.trim().is_empty());
+        let wanted = Wanted {
+            channel: named("channel"),
+            to: Some(named("to")?),
+            account: named("accountId"),
+            thread: named("threadId"),
+            session: "",
+        };
+        let place = self.find_place(wanted).ok()?;
+        let agent = agent.map(str::to_ascii_lowercase);
+        let agent = agent.as_deref().unwrap_or(self.config.agents.default_agent());
+        let chat = Chat {
+            kind: kind_of_target(place.channel, &place.to)?,
+            id: place.to.chat.trim_start_matches("user:").to_owned(),
+            thread: place.to.thread.clone(),
+            ..Chat::default()
+        };
+        let sender = Sender { ids: vec![chat.id.clone()], ..Sender::default() };
+        let message = Inbound { chat, sender, ..Inbound::default() };
+        let names = (place.channel, place.account.as_str());
+        Some(session_key(&self.config, agent, names, &message, None))
     }
 
     fn accepted(&self, number: u64) -> serde_json::Value {

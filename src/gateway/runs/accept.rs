@@ -9,6 +9,7 @@ use super::{Active, Cause, retry};
 use crate::agent::tools::loops::LoopGuard;
 use crate::agent::turn::{Part, Turn, text_of_parts};
 use crate::agent::{Ask, Thinking, value_bytes};
+use crate::channels::bounds::Bounds;
 use crate::limits;
 use crate::protocol::error::ErrorShape;
 use crate::sessions::{Appended, Entry};
@@ -48,6 +49,8 @@ pub(in crate::gateway) struct NewRun {
     pub(in crate::gateway) beat: Option<Beat>,
     /// Where its answer goes, if it came by a channel; the journal has it too.
     pub(in crate::gateway) origin: Option<Value>,
+    /// What it is held to beside its agent's policies; `None` asks its session.
+    pub(in crate::gateway) bounds: Option<Bounds>,
     /// Whoever wrote it owns this gateway.
     pub(in crate::gateway) sender_is_owner: bool,
     /// What it does when its session is busy; `None` leaves it to the configuration.
@@ -72,6 +75,7 @@ impl NewRun {
             client: None,
             digest: [0; 32],
             origin: None,
+            bounds: None,
             sender_is_owner: true,
             beat: None,
             mode: None,
@@ -152,6 +156,9 @@ impl Gateway {
             .saturating_mul(1000)
             .min(new.timeout_ms.filter(|ms| *ms > 0).unwrap_or(u64::MAX));
         let item = self.uuid();
+        let bounds = new.bounds.take();
+        let bounds = bounds.unwrap_or_else(|| self.bounds_of(&new.key, &new.agent));
+        let standing = self.standing_of(&new.key, mode, &bounds);
         let loops = LoopGuard::new(&self.config, &new.agent);
         let mut run = Active {
             number,
@@ -175,7 +182,8 @@ impl Gateway {
             accepted_ms: now_ms,
             started_ms: now_ms,
             mode,
-            standing: self.standing_of(&new.key, mode),
+            standing,
+            bounds,
             turn: None,
             loops,
             circling: None,

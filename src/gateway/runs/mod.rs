@@ -28,6 +28,7 @@ pub(super) use queue::QueueMode;
 pub(super) use registry::Runs;
 
 use super::Gateway;
+use super::channels::{Sending, is_unasked, with_status};
 use super::conn::State;
 use super::heartbeat::drop_acks;
 use super::timers::{Armed, Timer};
@@ -36,6 +37,7 @@ use crate::agent::run::{Candidate, Outcome, Run, RunEvent};
 use crate::agent::tools::loops::LoopGuard;
 use crate::agent::turn::{self, Turn};
 use crate::agent::{Ask, Usage, value_bytes};
+use crate::channels::bounds::Bounds;
 use crate::driver::{ConnId, DialError, DialId, Effects, Time};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
@@ -106,6 +108,8 @@ pub(super) struct Active {
     pub(super) voice: super::voice::Voice,
     mode: QueueMode,
     standing: queue::Standing,
+    /// What it is held to beside its agent's policies.
+    pub(super) bounds: Bounds,
     /// The model's turn whose tools work.
     turn: Option<tooling::ToolTurn>,
     /// Whether its model turns in circles, and what is said when the run ends for it.
@@ -148,6 +152,15 @@ impl Finished {
         let second: Value = serde_json::from_slice(second).unwrap_or_default();
         let text = second.pointer("/result/payloads/0/text").and_then(Value::as_str);
         (second["status"] == "ok", text.unwrap_or_default().to_owned())
+    }
+
+    /// An outcome with its second response.
+    pub(in crate::gateway) fn of(
+        digest: [u8; 32],
+        wait: Vec<u8>,
+        second: Result<Vec<u8>, ErrorShape>,
+    ) -> Self {
+        Self { digest, wait, second }
     }
 
     /// The outcome of what was no run: a command.
@@ -265,6 +278,7 @@ impl Gateway {
             self.tell_events(&run.key, &mut ask.turns);
         }
         ask.house_tools = self.house_tools(&run);
+        ask.skills.clone_from(&run.bounds.skills);
         let Active { key, agent, candidates, .. } = run.as_mut();
         self.prepare(key, agent, candidates, &mut ask);
         run.asked = ask.bytes();
@@ -476,17 +490,15 @@ impl Gateway {
         }
         let said = run.machine.as_ref().map(|machine| machine.text().to_owned());
         let place = run.origin.clone();
-        self.end_told(&mut run, outcome, kept, fx);
+        self.end_told(&mut run, outcome, kept, said.clone(), fx);
         for rider in riders {
             if let Some(mut rider) = self.runs.active.remove(&rider) {
                 self.runs.count(&mut rider, 0);
-                if let Some(origin) = rider.origin.take() {
-                    // Who spoke elsewhere hears the answer there, too.
-                    let answer = said.clone().filter(|_| is_elsewhere(place.as_ref(), &origin));
-                    let whose = (rider.id.as_str(), rider.agent.as_str());
-                    self.channel_run_over(whose, &origin, outcome, answer, fx);
-                }
-                self.end_told(&mut rider, outcome, kept, fx);
+                // Who spoke elsewhere hears the answer there, too.
+                let answer = said.clone().filter(|_| {
+                    rider.origin.as_ref().is_some_and(|it| is_elsewhere(place.as_ref(), it))
+                });
+                self.end_told(&mut rider, outcome, kept, answer, fx);
             }
         }
         if run.machine.is_some() {
@@ -499,8 +511,15 @@ impl Gateway {
     }
 
     /// Everybody who waits for the outcome of a run hears it. `kept`: its session has the answer,
-    /// its own or that of the run it was said to.
-    fn end_told(&mut self, run: &mut Active, outcome: &Outcome, kept: bool, fx: &mut Effects) {
+    /// its own or that of the run it was said to. `answer`: what goes where its message came from.
+    fn end_told(
+        &mut self,
+        run: &mut Active,
+        outcome: &Outcome,
+        kept: bool,
+        answer: Option<String>,
+        fx: &mut Effects,
+    ) {
         let ended_ms = self.now.wall_ms;
         if run.cause == Cause::Compaction {
             return self.compaction_over(run, outcome, fx);
@@ -514,7 +533,21 @@ impl Gateway {
             self.speak_end(run, outcome, ended_ms, fx);
         }
         let wait = self.wait_result(run, outcome, ended_ms);
-        let second = self.second_response(run, outcome, ended_ms);
+        let mut second = self.second_response(run, outcome, ended_ms);
+        let origin = run.origin.take();
+        let sending = match &origin {
+            Some(origin) if is_unasked(Some(origin)) => {
+                self.answer_destination(run, origin, outcome, answer.clone(), fx)
+            }
+            _ => Sending::None,
+        };
+        if let Sending::Over(result) = &sending {
+            second = second.map(|second| with_status(&second, result));
+        }
+        self.hook_over(run, outcome, &sending, fx);
+        if matches!(sending, Sending::UnderWay) {
+            self.tell_when_delivered(run, (&second, &wait));
+        }
         for (conn, request) in std::mem::take(&mut run.answers) {
             match &second {
                 Ok(payload) => self.respond_json(conn, &request, payload, fx),
@@ -522,9 +555,7 @@ impl Gateway {
             }
         }
         self.answer_waits(&run.id, &wait, fx);
-        self.hook_over(run, outcome, fx);
-        if let Some(origin) = run.origin.take() {
-            let answer = run.machine.as_ref().map(|machine| machine.text().to_owned());
+        if let Some(origin) = origin.filter(|origin| !is_unasked(Some(origin))) {
             self.channel_run_over((&run.id, &run.agent), &origin, outcome, answer, fx);
         }
         self.cron_over(run, outcome, fx);
@@ -620,6 +651,11 @@ impl Gateway {
 }
 
 impl Active {
+    /// Digest of its input.
+    pub(super) fn digest(&self) -> [u8; 32] {
+        self.digest
+    }
+
     /// Whether the conversation is kept; else nothing of it is a session.
     pub(super) fn keeps_transcript(&self) -> bool {
         self.keep

@@ -14,6 +14,7 @@ use super::super::Gateway;
 use super::{Active, Cause, NewRun};
 use crate::agent::run::Via;
 use crate::agent::turn::Turn;
+use crate::channels::bounds::Bounds;
 use crate::config::{QueueDrop, QueueMode as Configured};
 use crate::driver::Effects;
 use crate::limits;
@@ -67,10 +68,11 @@ impl Gateway {
     }
 
     /// How a run that is about to be accepted stands to the one that goes on.
-    pub(super) fn standing_of(&self, key: &str, mode: QueueMode) -> Standing {
+    /// What is said to a run is answered with its tools: only to one that is held to the same.
+    pub(super) fn standing_of(&self, key: &str, mode: QueueMode, bounds: &Bounds) -> Standing {
         let first = self.runs.lines.get(key).and_then(|line| line.front());
         match first.and_then(|first| self.runs.get(*first)) {
-            Some(first) if mode == QueueMode::Steer && first.hears() => {
+            Some(first) if mode == QueueMode::Steer && first.hears() && first.bounds == *bounds => {
                 Standing::Rides(first.number)
             }
             _ => Standing::Line,
@@ -174,7 +176,9 @@ impl Gateway {
         }
         let likes = |number: &u64| {
             self.runs.get(*number).is_some_and(|run| {
-                run.mode == QueueMode::Collect && !matches!(run.cause, Cause::Http(_))
+                run.mode == QueueMode::Collect
+                    && !matches!(run.cause, Cause::Http(_))
+                    && run.bounds == first.bounds
             })
         };
         let line = self.runs.of_session(&first.key).into_iter().skip(1);

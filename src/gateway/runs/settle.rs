@@ -37,13 +37,14 @@ impl Gateway {
                 if let Some(origin) = work.get("origin") {
                     // Its answer may not have been given to the channel any more.
                     let text = text_of(answer.get("content").unwrap_or(&Value::Null));
-                    self.settle_origin(&id, origin, &text);
+                    self.settle_origin(&id, origin, &text, false);
                 }
                 self.remember_answer(&id, &work, answer);
             } else {
                 let why = written.why();
                 if let Some(origin) = work.get("origin") {
-                    self.settle_origin(&id, origin, &format!("⚠️ {why}; please ask again"));
+                    let text = format!("⚠️ {why}; please ask again");
+                    self.settle_origin(&id, origin, &text, true);
                 }
                 kept &= self.append_message(&key, &id, &notice(&id, &why, now_ms)).is_ok();
                 self.remember_notice(&id, &work, &why);

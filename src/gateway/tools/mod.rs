@@ -25,6 +25,7 @@ use crate::agent::run::{Candidate, Run};
 use crate::agent::tools::policy::{self, ForModel};
 use crate::agent::tools::{Args, HostTool, How, Output, Place, Section, Tool, Work};
 use crate::agent::turn::Part;
+use crate::channels::bounds::Bounds;
 use crate::driver::{ConnId, Effects, Time};
 use crate::limits;
 use crate::sessions::key;
@@ -173,8 +174,20 @@ impl Gateway {
     fn tools_of(&self, run: &Active, model: Option<&Candidate>) -> Vec<&'static Tool> {
         let model = model.map(|one| ForModel { provider: &one.provider, model: &one.model });
         let mut tools = policy::effective(&self.config, &run.agent, model);
-        tools.retain(|tool| !is_withheld(&run.key, tool) && self.offers(tool));
+        tools.retain(|tool| {
+            !is_withheld(&run.key, tool)
+                && self.offers(tool)
+                && policy::within(&run.bounds.tools, tool)
+        });
         tools
+    }
+
+    /// What the run that makes a call is held to; `None` for a call from outside.
+    pub(super) fn bounds_of_call(&self, number: u64) -> Option<Bounds> {
+        match self.tools.get(number)?.caller {
+            Caller::Run { run, .. } => self.runs.get(run).map(|run| run.bounds.clone()),
+            Caller::Rpc { .. } | Caller::Http { .. } => None,
+        }
     }
 
     /// The tools that a session of an agent may use, whoever asks for it: those of the agent

@@ -209,9 +209,11 @@ impl Gateway {
         let agent = key::agent_of(&session).unwrap_or_default().to_owned();
         let message = format!("[Inter-session message from {own}, isUser=false]\n{message}");
         let run_id = self.uuid();
+        let bounds = self.bounds_of_call(number);
         let new = NewRun {
             message: Some(message),
             mode: Some(QueueMode::Followup),
+            bounds: Some(self.bounds_by(bounds.as_ref(), &session, &agent)),
             ..NewRun::new(run_id.clone(), Cause::Session, session.clone(), agent)
         };
         self.accept_run(new).map_err(|error| error.message)?;
@@ -267,9 +269,11 @@ impl Gateway {
         let id = self.uuid();
         let child = format!("agent:{agent}:subagent:{id}");
         let run_id = self.uuid();
+        let bounds = self.bounds_of_call(number);
         let new = NewRun {
             message: Some(task),
             model,
+            bounds: bounds.clone(),
             timeout_ms: (seconds > 0).then(|| seconds.saturating_mul(1000)),
             ..NewRun::new(run_id.clone(), Cause::Session, child.clone(), agent)
         };
@@ -277,6 +281,9 @@ impl Gateway {
         if let Some(entry) = self.sessions.get_mut(&child) {
             entry.label = label;
             entry.extra.insert("spawnedBy".to_owned(), json!(own));
+        }
+        if let Some(bounds) = bounds {
+            self.keep_bounds(&child, &bounds);
         }
         let mut value = json!({
             "status": "accepted", "childSessionKey": child, "runId": run_id,
@@ -334,6 +341,7 @@ impl Gateway {
         let new = NewRun {
             message: Some(message),
             mode: Some(QueueMode::Steer),
+            bounds: Some(run.bounds.clone()),
             ..NewRun::new(id, Cause::Session, parent.to_owned(), agent)
         };
         if let Err(error) = self.accept_run(new) {

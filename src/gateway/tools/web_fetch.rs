@@ -93,8 +93,10 @@ impl Gateway {
                 private: config.private,
                 allowed: config.allowed.clone(),
                 blocked: config.blocked.clone(),
-                only: Vec::new(),
+                ..Reach::default()
             },
+            proxy: None,
+            sink: None,
             purpose: Purpose::WebFetch(number),
         };
         match self.fetch_url(fetch, fx) {
@@ -232,7 +234,7 @@ fn failure(ask: &Ask, error: &ExchangeError) -> Output {
 
 /// What the model reads of an answer.
 fn page(ask: &Ask, response: Response, mark: &str) -> Result<Value, String> {
-    let Response { status, headers, body, truncated, url } = response;
+    let Response { status, headers, body, truncated, url, .. } = response;
     let content_type = headers.get("content-type").map(|text| escape_log(text, 256));
     let kind = content_type.as_deref().unwrap_or("text/plain").to_ascii_lowercase();
     let essence = kind.split(';').next().unwrap_or_default().trim().to_owned();
@@ -327,7 +329,8 @@ mod tests {
             panic!("a head");
         };
         let url = Url::parse("https://e.org/a").ok();
-        Response { status, headers, body: body.as_bytes().to_vec(), truncated: false, url }
+        let body = body.as_bytes().to_vec();
+        Response { status, headers, body, stored: 0, truncated: false, url }
     }
 
     #[test]

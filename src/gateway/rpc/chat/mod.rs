@@ -8,6 +8,7 @@ pub(in crate::gateway) use history::shown;
 pub(in crate::gateway) use inject::injected;
 
 use super::super::Gateway;
+use super::super::channels::{Origin, Wanted};
 use super::super::commands::{Call, Command, Name};
 use super::super::runs::{Cause, NewRun, QueueMode, Repeated, digest};
 use super::super::socket::Answer;
@@ -77,7 +78,6 @@ impl Gateway {
     ) -> Result<(String, &'static str), ErrorShape> {
         let message = text(params, "message").unwrap_or_default();
         let (key, agent) = self.target(text(params, "sessionKey"), text(params, "agentId"))?;
-        not_delivered(params)?;
         let images = images(params)?;
         if message.trim().is_empty() && images.is_empty() {
             return Err(ErrorShape::invalid("message or attachment required"));
@@ -97,6 +97,7 @@ impl Gateway {
         let client = self.conns.client(conn).map(|client| (client.id, client.mode));
         let thinking = super::agent::thinking(params)?;
         let new = NewRun {
+            origin: self.deliver_to(params, &key)?,
             ask: Ask { thinking, ..Ask::default() },
             session_id: session_id.map(str::to_owned),
             message: Some(message.to_owned()),
@@ -193,18 +194,39 @@ pub(super) fn images(params: &Params) -> Result<Vec<(String, String)>, ErrorShap
     Ok(images)
 }
 
-/// Refuses to promise that the answer goes out by a channel.
-pub(super) fn not_delivered(params: &Params) -> Result<(), ErrorShape> {
-    if params.get("deliver") != Some(&Value::Bool(true)) {
-        return Ok(());
+impl Gateway {
+    /// Where the answer goes, when `deliver` is asked for: the request's own words, else who last
+    /// wrote to the session. `bestEffortDeliver` runs without a place, too.
+    pub(super) fn deliver_to(
+        &self,
+        params: &Params,
+        key: &str,
+    ) -> Result<Option<Value>, ErrorShape> {
+        if params.get("deliver") != Some(&Value::Bool(true)) {
+            return Ok(None);
+        }
+        let word = |names: &[&str]| {
+            names.iter().find_map(|name| text(params, name).filter(|word| !word.is_empty()))
+        };
+        let wanted = Wanted {
+            channel: word(&["replyChannel", "channel", "originatingChannel"]),
+            to: word(&["replyTo", "to", "originatingTo"]),
+            account: word(&["replyAccountId", "accountId", "originatingAccountId"]),
+            thread: word(&["threadId", "originatingThreadId"]),
+            session: key,
+        };
+        match self.answer_place(wanted) {
+            Ok(origin) => Ok(Some(origin)),
+            Err(why) if params.get("bestEffortDeliver") == Some(&Value::Bool(true)) => {
+                Ok(Some(Origin::nowhere(&why)))
+            }
+            Err(why) => {
+                let reason = why.reason;
+                let error = ErrorShape::invalid(format!("deliver: {}", why.what));
+                Err(error.with(json!({"code": "DELIVERY_TARGET", "reason": reason})))
+            }
+        }
     }
-    let mut named = ["replyChannel", "channel"].into_iter().filter_map(|name| text(params, name));
-    let channel = named.find(|name| !name.is_empty());
-    let channel = channel.map(|name| format!(" by \"{name}\"")).unwrap_or_default();
-    Err(ErrorShape::invalid(format!(
-        "deliver: this gateway has no channel built in yet, so the answer cannot be delivered\
-         {channel}; send deliver: false and read it here"
-    )))
 }
 
 pub(super) fn another_session(key: &str, expected: &str) -> ErrorShape {

@@ -92,7 +92,8 @@ impl Gateway {
             );
             return self.tool_done(number, Output::error(text));
         }
-        let skills_env = self.skills_env(&agent);
+        let skills = self.bounds_of_call(number).and_then(|bounds| bounds.skills);
+        let skills_env = self.skills_env(&agent, skills.as_deref());
         let config = &self.config.exec;
         let texts: Vec<String> =
             config.path_prepend.iter().map(|dir| dir.to_string_lossy().into_owned()).collect();

@@ -1,0 +1,160 @@
+//! What leaves by a channel without being a reply: answers of `openclaw agent --deliver`, of
+//! hooks and jobs; what cannot be addressed is told before anything runs.
+
+mod common;
+
+use common::http::{Response, ask};
+use common::irc::{Server, irc};
+use common::provider::Provider;
+use common::socket::Socket;
+use common::{Gateway, Home};
+use serde_json::{Value, json};
+
+const HOOK: &str = "h00k-of-the-tests";
+
+fn config(provider: &Provider, channels: &str, more: &str) -> String {
+    provider.config(&format!("channels: {{{channels}}}, {more}"))
+}
+
+fn start(home: &Home, provider: &Provider, server: &Server, more: &str) -> Gateway {
+    let own = irc(server.port, "channels: ['#a'], allowFrom: ['al!u@host']");
+    home.configure(&config(provider, &format!("irc: {{{own}}}"), more));
+    home.start("")
+}
+
+fn hook(port: u16, path: &str, body: &Value) -> Response {
+    let body = body.to_string();
+    ask(
+        port,
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {HOOK}\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ),
+    )
+}
+
+#[test]
+fn an_agents_answer_goes_where_the_command_says() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let gateway = start(&home, &provider, &server, "");
+    let mut peer = server.accept();
+    let line = "agent -m one --deliver --reply-channel irc --reply-to #room --json";
+    let asked = std::thread::scope(|scope| {
+        let asks = scope.spawn(|| home.ask(gateway.port, line));
+        assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG #room :echo: one");
+        peer.answers_a_ping();
+        asks.join().expect("it ran")
+    });
+    assert_eq!(asked.code, 0, "{asked:?}");
+    let said: Value = serde_json::from_str(&asked.out).expect("JSON");
+    let status = json!({"requested": true, "attempted": true, "status": "sent",
+        "succeeded": true, "resultCount": 1});
+    assert_eq!((&said["deliveryStatus"], &said["result"]["deliveryStatus"]), (&status, &status));
+    // Its session is that of the room it is for.
+    let line = "agent -m two --deliver --channel irc --to #room";
+    let asked = std::thread::scope(|scope| {
+        let asks = scope.spawn(|| home.ask(gateway.port, line));
+        assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG #room :echo: two");
+        peer.answers_a_ping();
+        asks.join().expect("it ran")
+    });
+    assert_eq!((asked.code, asked.out.trim()), (0, "echo: two"), "{asked:?}");
+    let sessions = home.ask(gateway.port, "sessions --json");
+    assert!(sessions.out.contains("agent:main:irc:group:#room"), "{sessions:?}");
+}
+
+#[test]
+fn what_cannot_be_addressed_is_told_before_the_run() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let gateway = start(&home, &provider, &server, "");
+    let mut peer = server.accept();
+    peer.hears("JOIN");
+    for (flags, part) in [
+        ("", "nobody has written to this session by a channel yet"),
+        ("--reply-channel nope --reply-to x", "unsupported channel: nope"),
+        ("--reply-channel telegram --reply-to 5", "openclaw channels add --channel telegram"),
+        ("--reply-channel irc", "openclaw config set channels.irc.defaultTo"),
+        ("--reply-channel irc --reply-to telegram:5", "not of the channel irc"),
+        ("--reply-channel irc --reply-to #a --reply-account b", "no account \"b\" of IRC"),
+        ("--reply-channel webchat", "name a chat channel"),
+    ] {
+        let asked = home.ask(gateway.port, &format!("agent -m hi --deliver {flags}"));
+        assert_eq!(asked.code, 1, "{flags}: {asked:?}");
+        assert!(asked.err.contains(part), "{flags}: {asked:?}");
+    }
+    let mut socket = Socket::connect(gateway.port);
+    let params = json!({"sessionKey": "main", "message": "hi", "deliver": true,
+        "idempotencyKey": "c1"});
+    let error = socket.call("chat.send", &params).expect_err("nowhere to");
+    assert_eq!(error["details"]["reason"], "no_delivery_target", "{error}");
+    assert!(provider.rest().is_empty(), "no model was asked");
+    // The run was wanted all the same.
+    let params = json!({"message": "hi", "deliver": true, "bestEffortDeliver": true,
+        "idempotencyKey": "c2"});
+    let id = socket.request("agent", &params);
+    assert_eq!(socket.response(&id).expect("accepted")["status"], "accepted");
+    let second = socket.response(&id).expect("an answer");
+    let status = &second["result"]["deliveryStatus"];
+    assert_eq!(
+        (&status["status"], &status["reason"]),
+        (&json!("failed"), &json!("no_delivery_target"))
+    );
+    // Who has written is who is answered.
+    peer.say(":al!u@host PRIVMSG bot :hello");
+    assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG al :echo: hello");
+    peer.answers_a_ping();
+    let params = json!({"sessionKey": "main", "message": "again", "deliver": true,
+        "idempotencyKey": "c3"});
+    socket.call("chat.send", &params).expect("accepted");
+    assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG al :echo: again");
+}
+
+#[test]
+fn a_hooks_answer_goes_to_its_destination() {
+    let (home, server) = (Home::new(), Server::new());
+    let provider = Provider::start(|_, reply| reply.say("done"));
+    let mappings = "{match: {path: 'build'}, messageTemplate: 'build {{n}}', channel: 'irc', \
+                    to: '{{room}}'}, {match: {path: 'half'}, messageTemplate: 'x', \
+                    channel: 'irc'}, {match: {path: 'last'}, messageTemplate: 'x', \
+                    channel: 'last'}";
+    let more = format!("hooks: {{enabled: true, token: '{HOOK}', mappings: [{mappings}]}}");
+    let gateway = start(&home, &provider, &server, &more);
+    let mut peer = server.accept();
+    let port = gateway.port;
+    let body = json!({"message": "deploy", "channel": "irc", "to": "#ops",
+        "waitForCompletion": true, "idempotencyKey": "h1"});
+    let answer = std::thread::scope(|scope| {
+        let asks = scope.spawn(|| hook(port, "/hooks/agent", &body));
+        assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG #ops :done");
+        peer.answers_a_ping();
+        asks.join().expect("it ran")
+    });
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let done = answer.json();
+    assert_eq!(done["completion"]["delivered"], true, "{done}");
+    assert_eq!(done["completion"]["deliveryAttempted"], true, "{done}");
+    for (path, body, part) in [
+        ("agent", json!({"message": "x", "channel": "irc"}), "to required"),
+        ("agent", json!({"message": "x", "to": "#a"}), "channel required"),
+        ("agent", json!({"message": "x", "accountId": "a"}), "needs channel and to"),
+        ("agent", json!({"message": "x", "channel": "last", "to": "#a"}), "not for direct hooks"),
+        ("agent", json!({"message": "x", "channel": "nope", "to": "#a"}), "unsupported channel"),
+        (
+            "agent",
+            json!({"message": "x", "channel": "irc", "to": "#a", "accountId": "b"}),
+            "no account",
+        ),
+        ("agent", json!({"message": "x", "channel": "irc", "to": "a b"}), "no IRC target"),
+        ("half", json!({}), "names a channel and no to"),
+        ("last", json!({}), "nobody has written"),
+        ("build", json!({"n": 1}), "to came out empty"),
+    ] {
+        let answer = hook(port, &format!("/hooks/{path}"), &body);
+        assert_eq!(answer.status, 400, "{path} {body}: {}", answer.text());
+        assert!(answer.text().contains(part), "{path} {body}: {}", answer.text());
+    }
+    let taken = hook(port, "/hooks/build", &json!({"n": 7, "room": "#builds"}));
+    assert_eq!(taken.status, 200, "{}", taken.text());
+    assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG #builds :done");
+}
