@@ -770,6 +770,12 @@ pub const CHANNEL_OUTBOX: usize = 1_024;
 pub const CHANNEL_OUTBOX_TTL_MS: u64 = 86_400_000;
 /// How long the answer to a request waits for its delivery: less than command lines wait.
 pub const DELIVERY_TOLD_MS: u64 = 20_000;
+/// Conversations that rest because a service asked for it, of all channels.
+pub const CHANNEL_RESTS: usize = 256;
+/// Messages that were given up and are kept for an operator.
+pub const DEAD_LETTERS: usize = 256;
+/// Bytes of all of them.
+pub const DEAD_LETTERS_BYTES: usize = 4 * 1024 * 1024;
 /// Attempts at one piece while its account is connected.
 pub const CHANNEL_ATTEMPTS: u32 = 8;
 /// Between two tries to begin a run for a message while the gateway has no room.

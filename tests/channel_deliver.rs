@@ -158,3 +158,89 @@ fn a_hooks_answer_goes_to_its_destination() {
     assert_eq!(taken.status, 200, "{}", taken.text());
     assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG #builds :done");
 }
+
+/// A message that the server refuses becomes a dead letter; it is shown wherever somebody looks,
+/// and goes out when it is sent again.
+#[test]
+fn what_is_given_up_is_kept_shown_and_sent_again() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let gateway = start(&home, &provider, &server, "");
+    let mut peer = server.accept();
+    let line = "message send --channel irc --target nobody -m lost";
+    let asked = std::thread::scope(|scope| {
+        let asks = scope.spawn(|| home.ask(gateway.port, line));
+        assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG nobody :lost");
+        peer.say(":srv 401 bot nobody :No such nick/channel");
+        peer.answers_a_ping();
+        asks.join().expect("it ran")
+    });
+    assert_eq!(asked.code, 1, "{asked:?}");
+    let listed = home.ask(gateway.port, "channels dead-letters list --channel irc --json");
+    let listed: Value = serde_json::from_str(&listed.out).expect("JSON");
+    let letter = &listed["deadLetters"][0];
+    assert_eq!((&listed["channelId"], &listed["accountId"]), (&json!("irc"), &json!("default")));
+    assert_eq!(
+        (&letter["direction"], &letter["lane"], &letter["payload"]["text"]),
+        (&json!("outbound"), &json!("nobody"), &json!("lost")),
+        "{letter}"
+    );
+    let id = letter["id"].as_str().expect("an id").to_owned();
+    for line in ["channels status", "health", "doctor"] {
+        let said = home.ask(gateway.port, line);
+        let said = format!("{}{}", said.out, said.err);
+        assert!(said.contains("given up"), "{line}: {said}");
+    }
+    let other = home.ask(gateway.port, &format!("channels dead-letters drop {id} --account b"));
+    assert!(other.code == 1 && other.err.contains("no dead letter"), "{other:?}");
+    let blank = home.run("channels dead-letters list --channel irc --account=");
+    assert!(blank.code != 0 && blank.err.contains("must not be blank"), "{blank:?}");
+    // The list outlives the gateway, and so does what is sent again.
+    drop(gateway);
+    let dead = common::DeadPort::new();
+    let of_file = home.ask(dead.number(), "channels dead-letters list");
+    assert!(of_file.code == 0 && of_file.out.contains(&id), "{of_file:?}");
+    let gateway = home.start("");
+    let mut peer = server.accept();
+    let again = home.ask(gateway.port, &format!("channels dead-letters resubmit {id}"));
+    assert_eq!(again.code, 0, "{again:?}");
+    assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG nobody :lost");
+    peer.answers_a_ping();
+    let twice = home.ask(gateway.port, &format!("channels dead-letters resubmit {id}"));
+    assert!(twice.code == 1 && twice.err.contains("sent again already"), "{twice:?}");
+    let none = home.ask(gateway.port, "channels dead-letters list");
+    assert!(none.out.contains("Nothing was given up"), "{none:?}");
+}
+
+#[test]
+fn a_log_out_stops_the_account_and_takes_its_credentials() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let own = irc(server.port, "password: 'hush', channels: ['#a']");
+    home.configure(&config(&provider, &format!("irc: {{{own}}}"), ""));
+    let gateway = home.start("");
+    let mut peer = server.accept();
+    assert_eq!(peer.line(), "JOIN #a");
+    let out = home.ask(gateway.port, "channels logout --json");
+    assert_eq!(out.code, 0, "{out:?}");
+    let said: Value = serde_json::from_str(&out.out).expect("JSON");
+    let want = json!({"channel": "irc", "accountId": "default", "cleared": true,
+        "envToken": false, "loggedOut": true});
+    assert_eq!(said, want);
+    peer.hears("QUIT");
+    let text = std::fs::read_to_string(home.state().join("openclaw.json")).expect("the file");
+    assert!(!text.contains("hush") && text.contains("#a"), "{text}");
+    let again = home.ask(gateway.port, "channels logout");
+    assert!(again.code == 0 && again.out.starts_with("No saved auth"), "{again:?}");
+    let login = home.ask(gateway.port, "channels login");
+    assert!(login.code == 1 && login.err.contains("channels add --channel irc"), "{login:?}");
+    // Without a gateway the file is edited here.
+    drop(gateway);
+    let own = "telegram: {botToken: '1:ABCDEFGH', tokenFile: '/nowhere'}";
+    home.configure(&config(&provider, own, ""));
+    let dead = common::DeadPort::new();
+    let out = home.ask(dead.number(), "channels logout --channel telegram");
+    assert!(
+        out.code == 0 && out.out.contains("Cleared saved auth for telegram/default"),
+        "{out:?}"
+    );
+    assert!(out.err.contains("other credentials may still be active"), "{out:?}");
+}

@@ -267,16 +267,18 @@ fn with_no_gateway_every_client_command_fails_fast_and_says_what_to_type() {
         "channels status",
     ] {
         let ran = home.ask(port, line);
-        assert_eq!(ran.code, 1, "{line}: {ran:?}");
+        // What the file says of the channels is shown: no failure, as in the reference.
+        let of_the_file = line == "channels status";
+        assert_eq!(ran.code, i32::from(!of_the_file), "{line}: {ran:?}");
         let said = format!("{}{}", ran.out, ran.err);
         assert!(said.contains(&format!("ws://127.0.0.1:{port}")), "{line}: {said}");
         assert!(said.contains("no gateway answers"), "{line}: {said}");
         assert!(said.contains("Next: openclaw gateway run"), "{line}: {said}");
         assert!(ran.took < Duration::from_secs(5), "{line}: {ran:?}");
         let as_json = home.ask(port, &format!("{line} --json"));
-        assert_eq!(as_json.code, 1, "{line}: {as_json:?}");
+        assert_eq!(as_json.code, i32::from(!of_the_file), "{line}: {as_json:?}");
         let value: serde_json::Value = serde_json::from_str(&as_json.out).expect(line);
-        assert_eq!(value["ok"], false, "{line}: {value}");
+        assert!(of_the_file || value["ok"] == false, "{line}: {value}");
     }
     assert!(!home.state().exists(), "asking writes nothing");
 }
@@ -537,7 +539,7 @@ fn stop_and_restart_reach_the_gateway_of_the_profile() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert_eq!(gateway.wait().code(), Some(0), "{:?}", gateway.seen());
     let logs = home.ask(gateway.port, "logs");
-    assert_eq!(logs.code, 1, "{logs:?}");
+    assert_eq!(logs.code, 0, "what there is was shown: {logs:?}");
     assert!(logs.err.contains("the log so far is"), "{logs:?}");
 }
 

@@ -310,14 +310,16 @@ fn nobody_there_is_said_at_once_with_the_next_command() {
     for line in LOOKS.iter().filter(|line| !line.ends_with("list") && !line.ends_with("discover")) {
         for json in ["", " --json"] {
             let ran = home.ask(dead.number(), &format!("{line}{json}"));
-            assert_eq!(ran.code, 1, "{line}{json}: {ran:?}");
+            // What the file says of the channels is shown, and that is no failure.
+            let of_the_file = line.starts_with("channels status");
+            assert_eq!(ran.code, i32::from(!of_the_file), "{line}{json}: {ran:?}");
             assert!(ran.took < Duration::from_secs(5), "{line}: {ran:?}");
             let said = format!("{}{}", ran.out, ran.err);
             assert!(said.contains("openclaw gateway"), "{line}{json}: {ran:?}");
             assert!(!said.contains("planted-canary"), "{line}{json}: {ran:?}");
             if !json.is_empty() {
                 let value: Value = serde_json::from_str(&ran.out).expect(line);
-                assert_eq!(value["ok"], false, "{line}: {value}");
+                assert!(of_the_file || value["ok"] == false, "{line}: {value}");
             }
         }
     }
@@ -354,7 +356,7 @@ fn after_a_kill_the_log_is_still_read_and_everything_says_so() {
         assert!(said.contains("Next: openclaw gateway"), "{line}: {ran:?}");
     }
     let ran = home.ask(port, "logs");
-    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.out.contains("listening on ws://"), "{ran:?}");
     assert!(ran.err.contains("the log so far is"), "{ran:?}");
     let ran = home.ask(port, "logs --json");
@@ -362,7 +364,11 @@ fn after_a_kill_the_log_is_still_read_and_everything_says_so() {
         ran.out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     assert_eq!((&lines[0]["type"], &lines[0]["localFallback"]), (&"meta".into(), &true.into()));
     let last = lines.last().unwrap();
-    assert_eq!((&last["type"], &last["ok"]), (&"error".into(), &false.into()), "{last}");
+    assert_eq!((ran.code, &last["type"]), (0, &"notice".into()), "{last}");
+    let ran = home.ask(port, "channels logs --json");
+    let value: Value = serde_json::from_str(&ran.out).expect("a document");
+    assert_eq!((ran.code, &value["channel"]), (0, &"all".into()), "{ran:?}");
+    assert!(value["file"].is_string() && value["lines"].is_array(), "{value}");
     // The export does without a gateway.
     let ran = home.ask(port, "gateway diagnostics export --output /dev/null/x.zip");
     assert_eq!(ran.code, 1, "{ran:?}");

@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 
 use super::Kind;
 
+pub mod logout;
+
 /// The account that has no name.
 pub const DEFAULT: &str = "default";
 

@@ -124,6 +124,20 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// The conversation that it is about, where its kind says it.
+    pub fn to(&self) -> Option<&Address> {
+        match self {
+            Self::React { to, .. }
+            | Self::Edit { to, .. }
+            | Self::Delete { to, .. }
+            | Self::Poll { to, .. }
+            | Self::Typing { to } => Some(to),
+            Self::Other { .. } => None,
+        }
+    }
+}
+
 /// Why something was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -131,6 +145,8 @@ pub struct Failure {
     pub what: String,
     /// What to do about it.
     pub retry: Retry,
+    /// A pause that was asked for is the whole account's, not only this conversation's.
+    pub wide: bool,
 }
 
 /// Whether another try has a chance.
@@ -147,17 +163,23 @@ pub enum Retry {
 impl Failure {
     /// Another try may do.
     pub fn later(what: impl Into<String>) -> Self {
-        Self { what: what.into(), retry: Retry::Later }
+        Self { what: what.into(), retry: Retry::Later, wide: false }
     }
 
     /// Another try after so many milliseconds.
     pub fn after(ms: u64, what: impl Into<String>) -> Self {
-        Self { what: what.into(), retry: Retry::After(ms) }
+        Self { what: what.into(), retry: Retry::After(ms), wide: false }
+    }
+
+    /// The same, for every conversation of the account.
+    #[must_use]
+    pub fn of_account(self, wide: bool) -> Self {
+        Self { wide, ..self }
     }
 
     /// No try will do.
     pub fn permanent(what: impl Into<String>) -> Self {
-        Self { what: what.into(), retry: Retry::No }
+        Self { what: what.into(), retry: Retry::No, wide: false }
     }
 
     /// The channel cannot do this.

@@ -15,7 +15,7 @@ use crate::wire::json5::{self, Step};
 
 const LIST: &str = "openclaw channels list --all";
 
-fn configured(args: &Args) -> Result<std::rc::Rc<Config>, Failed> {
+pub(super) fn configured(args: &Args) -> Result<std::rc::Rc<Config>, Failed> {
     let env = place::environment();
     let paths = place::paths(&env, args)?;
     let files = place::Files::new();
@@ -66,7 +66,7 @@ pub fn capabilities(args: &Args) -> Result<u8, Failed> {
     Ok(0)
 }
 
-fn named(name: &str) -> Result<&'static Kind, Failed> {
+pub(super) fn named(name: &str) -> Result<&'static Kind, Failed> {
     crate::channels::find(&name.to_lowercase()).ok_or_else(|| {
         let known: Vec<&str> = KINDS.iter().map(|kind| kind.id).collect();
         Failed::new(format!("unknown channel \"{name}\"; there are: {}", known.join(", ")), LIST)
@@ -74,7 +74,7 @@ fn named(name: &str) -> Result<&'static Kind, Failed> {
 }
 
 fn account_of(args: &Args) -> Result<Option<String>, Failed> {
-    match args.value("account") {
+    match args.given("account") {
         Some(id) if id.trim().is_empty() => {
             Err(Failed::new("--account must not be blank", "leave it out for the default account"))
         }
@@ -187,7 +187,10 @@ fn apply(args: &Args, edits: &[(Vec<Step>, String)]) -> Result<(), Failed> {
     })
 }
 
-fn edit(args: &Args, change: impl FnOnce(&str) -> Result<String, String>) -> Result<(), Failed> {
+pub(super) fn edit(
+    args: &Args,
+    change: impl FnOnce(&str) -> Result<String, String>,
+) -> Result<(), Failed> {
     let env = place::environment();
     let paths = place::paths(&env, args)?;
     let config = configured(args)?;
@@ -233,11 +236,24 @@ pub fn logs(args: &Args) -> Result<u8, Failed> {
     let lines = args.value("lines").and_then(|text| text.parse::<usize>().ok()).unwrap_or(200);
     let target = Target::find(args)?;
     let params = json!({"limit": 5000, "maxBytes": 1_000_000});
-    let answer = match call(args, &target, "logs.tail", params) {
-        Ok(answer) => answer,
+    let (file, all) = match call(args, &target, "logs.tail", params) {
+        Ok(answer) => {
+            let lines = answer.get("lines").and_then(Value::as_array).cloned();
+            (answer.get("file").cloned().unwrap_or_default(), lines.unwrap_or_default())
+        }
+        // Whoever asks for the log of a gateway that is gone reads its file, as in the reference.
+        Err(trouble) if target.local && super::channels_look::is_away(&trouble) => {
+            let config = configured(args)?;
+            let paths = place::paths(&place::environment(), args)?;
+            let path = place::log_path(&paths, &config);
+            let Ok((lines, _)) = super::logs::end_of(&path, 1_000_000, 5_000) else {
+                return target.fail(args, &trouble);
+            };
+            out::note(&format!("{}; this is its file", trouble.failed(&target).what));
+            (json!(path), lines.into_iter().map(Value::from).collect())
+        }
         Err(trouble) => return target.fail(args, &trouble),
     };
-    let all = answer.get("lines").and_then(Value::as_array).cloned().unwrap_or_default();
     let prefix = wanted.map_or("channels".to_owned(), |kind| format!("channels/{}", kind.id));
     let ours = |line: &&Value| {
         line.as_str().is_some_and(|text| {
@@ -248,7 +264,9 @@ pub fn logs(args: &Args) -> Result<u8, Failed> {
     let skip = ours.len().saturating_sub(lines);
     ours.drain(..skip);
     if args.has("json") {
-        out::json(&json!({"channel": wanted.map_or("all", |kind| kind.id), "lines": ours}));
+        let channel = wanted.map_or("all", |kind| kind.id);
+        let lines: Vec<Value> = ours.iter().map(|line| super::logs::entry(line)).collect();
+        out::json(&json!({"file": file, "channel": channel, "lines": lines}));
         return Ok(0);
     }
     for line in &ours {

@@ -65,6 +65,7 @@ fn gone(args: &Args, target: &Target, trouble: &Trouble, tail: &mut Tail) -> Res
     let Some(path) = path else { return target.fail(args, trouble) };
     let mut failed = trouble.failed(target);
     failed.next = format!("{}; the log so far is {}", failed.next, path.display());
+    let notice_text = format!("{}; {}", failed.what, failed.next);
     if tail.answers > 0 || args.has("follow") {
         return if args.has("json") { target.fail(args, trouble) } else { Err(failed) };
     }
@@ -75,13 +76,9 @@ fn gone(args: &Args, target: &Target, trouble: &Trouble, tail: &mut Tail) -> Res
     tail.local_fallback = true;
     let answer = json!({"file": path, "cursor": size, "size": size, "lines": lines});
     show(args, &answer, tail);
-    if args.has("json") {
-        let mut error = trouble.json(target);
-        error["type"] = json!("error");
-        out::line(&error.to_string());
-        return Ok(failed.code);
-    }
-    Err(failed)
+    // It was read all the same: as in the reference, that is no failure.
+    notice(args, &notice_text);
+    Ok(0)
 }
 
 /// The last whole lines of a file, and its size.
@@ -200,6 +197,17 @@ fn notice(args: &Args, text: &str) {
     } else {
         let _ = writeln!(std::io::stderr(), "openclaw: {text}");
     }
+}
+
+/// A line of the log file as `channels logs --json` has it: `{time, level, subsystem, message,
+/// raw}`.
+pub(super) fn entry(raw: &Value) -> Value {
+    let raw = raw.as_str().unwrap_or_default();
+    let line = Line::parse(raw);
+    json!({
+        "time": line.time, "level": line.level, "subsystem": line.subsystem,
+        "message": line.message, "raw": raw,
+    })
 }
 
 /// A line of the log file, or any text.

@@ -22,6 +22,7 @@ pub mod backup;
 pub mod belongings;
 pub mod call;
 mod channels;
+mod channels_care;
 pub mod channels_look;
 pub mod client;
 pub mod completion;

@@ -109,6 +109,12 @@ impl Args {
         self.values.get(long).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// The value of a flag as it was given, also an empty one: some say that it may not be.
+    pub fn given(&self, long: &'static str) -> Option<&str> {
+        debug_assert!(self.knows(long), "{long} is not in the table");
+        self.values.get(long).map(String::as_str)
+    }
+
     /// The value of a flag that this command may not have.
     pub fn optional(&self, long: &'static str) -> Option<&str> {
         self.values.get(long).map(String::as_str).filter(|value| !value.is_empty())

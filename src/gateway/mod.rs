@@ -59,6 +59,11 @@ pub mod exec_approvals {
     pub use crate::agent::exec::policy::{allowlist, check, empty, read};
 }
 
+/// Messages that were given up, for the command line.
+pub mod dead_letters {
+    pub use super::channels::dead::{Letter, path, read};
+}
+
 use crate::auth::Credentials;
 use crate::config::Config;
 use crate::config::secrets::Resolved;

@@ -78,6 +78,9 @@ pub enum Op {
     AgentsFilesSet,
     AgentsList,
     AgentsUpdate,
+    ChannelsDeadLettersDrop,
+    ChannelsDeadLettersList,
+    ChannelsDeadLettersResubmit,
     ChannelsLogout,
     ChannelsPairingApprove,
     ChannelsPairingDismiss,
@@ -532,6 +535,8 @@ const NODE_INVOKE: &[Field] = &[
 ];
 
 const CHANNEL_ACCOUNT: &[Field] = &[must("channel", ID), may("accountId", Kind::Str)];
+const DEAD_LETTER: &[Field] =
+    &[must("eventId", ID), may("channel", Kind::Str), may("accountId", Kind::Str)];
 const CHANNEL_PAIRING: &[Field] = &[
     must("channel", ID),
     may("accountId", Kind::Str),
@@ -659,6 +664,21 @@ pub const OPERATIONS: &[Operation] = &[
             may("avatar", Kind::Str),
         ],
         Since::V3,
+    ),
+    row("channels.deadLetters.drop", Op::ChannelsDeadLettersDrop, ADMIN, DEAD_LETTER, Since::V4),
+    row(
+        "channels.deadLetters.list",
+        Op::ChannelsDeadLettersList,
+        READ,
+        &[may("channel", Kind::Str), may("accountId", Kind::Str), may("limit", Kind::Int(1, 1000))],
+        Since::V4,
+    ),
+    row(
+        "channels.deadLetters.resubmit",
+        Op::ChannelsDeadLettersResubmit,
+        ADMIN,
+        DEAD_LETTER,
+        Since::V4,
     ),
     row("channels.logout", Op::ChannelsLogout, ADMIN, CHANNEL_ACCOUNT, Since::V3),
     row(

@@ -159,7 +159,8 @@ pub fn read(what: &str, result: Result<Answered, Trouble>) -> Result<Value, Refu
     let failure = match answer.status {
         429 => {
             let wait = document.get("retry_after").and_then(Value::as_f64).unwrap_or(5.0);
-            Failure::after(ms(wait).max(1), text)
+            let all = document.get("global").and_then(Value::as_bool) == Some(true);
+            Failure::after(ms(wait).max(1), text).of_account(all)
         }
         408 | 500.. => Failure::later(text),
         _ => Failure::permanent(text),

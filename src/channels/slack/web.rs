@@ -160,7 +160,9 @@ pub fn read(method: &str, result: Result<Answered, Trouble>) -> Result<Value, Re
         refused(if trouble.permanent { Failure::permanent(what) } else { Failure::later(what) })
     })?;
     if answer.status == 429 {
-        return Err(refused(Failure::after(retry_after(&answer), format!("{method}: too fast"))));
+        return Err(refused(
+            Failure::after(retry_after(&answer), format!("{method}: too fast")).of_account(true),
+        ));
     }
     if answer.status != 200 {
         let what = format!("{method}: Slack answers {}", answer.status);
@@ -183,7 +185,7 @@ pub fn read(method: &str, result: Result<Answered, Trouble>) -> Result<Value, Re
         _ => Retry::No,
     };
     let what = format!("{method}: {error}{}", advice(&error));
-    Err(Refused { failure: Failure { what, retry }, error: Some(error) })
+    Err(Refused { failure: Failure { what, retry, wide: true }, error: Some(error) })
 }
 
 /// `Retry-After` in milliseconds; 30 s where none is said, an hour at most.

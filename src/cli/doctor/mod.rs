@@ -11,6 +11,7 @@
 //! reaches `--severity-min`, 2 when the words are wrong), `--fix` fails (1) when a repair does.
 
 mod auth;
+mod channels;
 mod config;
 mod cron;
 mod documents;
@@ -55,6 +56,7 @@ const CHECKS: &[Check] = &[
     Check { id: "core/doctor/state-documents", run: documents::check },
     Check { id: "core/doctor/session-transcripts", run: sessions::check },
     Check { id: "core/doctor/cron-store", run: cron::check },
+    Check { id: "core/doctor/channel-dead-letters", run: channels::check },
     Check { id: "core/doctor/workspace-status", run: workspaces::check },
     Check { id: "core/doctor/model-references", run: models::check },
     Check { id: "core/doctor/gateway-health", run: gateway::check },

@@ -1,7 +1,17 @@
 //! Looks at a running gateway: health, status, logs, channels, message: the rows.
 
 use super::*;
-use crate::cli::{channels, channels_look, health, logs, message, overview};
+use crate::cli::{channels, channels_care, channels_look, health, logs, message, overview};
+
+const DEAD_LETTER: &[Flag] = &[
+    text("channel", "id", "Of this channel"),
+    text("account", "id", "Of this account"),
+    JSON,
+    URL,
+    TOKEN,
+    PASSWORD,
+    TIMEOUT,
+];
 
 /// See the module's head.
 pub const ROWS: &[Command] = &[
@@ -147,11 +157,85 @@ pub const ROWS: &[Command] = &[
         examples: &[],
     },
     Command {
+        path: &["channels", "dead-letters"],
+        run: None,
+        about: "Messages that were given up",
+        operands: &[],
+        flags: &[],
+        examples: &[],
+    },
+    Command {
+        path: &["channels", "dead-letters", "list"],
+        run: Some(channels_care::list),
+        about: "List them with the reason, newest first",
+        operands: &[],
+        flags: &[
+            text("channel", "id", "Only of this channel"),
+            text("account", "id", "Only of this account (with --channel: default)"),
+            Flag {
+                long: "limit",
+                short: None,
+                takes: Takes::Number("count", 1, 1000),
+                about: "At most so many (default 100)",
+            },
+            JSON,
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+        ],
+        examples: &["openclaw channels dead-letters list --channel telegram"],
+    },
+    Command {
+        path: &["channels", "dead-letters", "resubmit"],
+        run: Some(channels_care::resubmit),
+        about: "Send one again, attempts from 0",
+        operands: &["event-id"],
+        flags: DEAD_LETTER,
+        examples: &[],
+    },
+    Command {
+        path: &["channels", "dead-letters", "drop"],
+        run: Some(channels_care::drop_letter),
+        about: "Let one go",
+        operands: &["event-id"],
+        flags: DEAD_LETTER,
+        examples: &[],
+    },
+    Command {
         path: &["channels", "list"],
         run: Some(channels_look::list),
         about: "List the accounts of the configuration",
         operands: &[],
         flags: &[switch("all", "Channels without account as well"), JSON],
+        examples: &[],
+    },
+    Command {
+        path: &["channels", "login"],
+        run: Some(channels_care::login),
+        about: "Say how an account is signed in",
+        operands: &[],
+        flags: &[
+            text("channel", "id", "Which channel (the only one)"),
+            text("account", "id", "Which account"),
+            switch("verbose", ""),
+        ],
+        examples: &[],
+    },
+    Command {
+        path: &["channels", "logout"],
+        run: Some(channels_care::logout),
+        about: "Stop an account and forget its credentials in the configuration",
+        operands: &[],
+        flags: &[
+            text("channel", "id", "Which channel (the only one)"),
+            text("account", "id", "Which account (the default one)"),
+            JSON,
+            URL,
+            TOKEN,
+            PASSWORD,
+            TIMEOUT,
+        ],
         examples: &[],
     },
     Command {

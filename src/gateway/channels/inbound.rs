@@ -15,6 +15,7 @@ use super::super::Gateway;
 use super::super::commands::{Call, Command, Name, Outcome};
 use super::super::runs::{Cause, NewRun, Repeated, digest};
 use super::super::timers::Timer;
+use super::dead::Letter;
 use super::outbound::{Delivery, Origin};
 use super::pairing::{Asked, Pending};
 use super::recent::Recent;
@@ -513,6 +514,7 @@ impl Gateway {
             }
             Err(_) if tries < limits::CHANNEL_TRIES => false,
             Err(error) => {
+                self.bury(entry, &run_id, &error.message);
                 let text = format!("⚠️ {}", error.message);
                 let notice = Delivery::notice(
                     run_id,
@@ -525,6 +527,44 @@ impl Gateway {
                 true
             }
         }
+    }
+
+    /// Keeps a message for which no run could be begun.
+    fn bury(&mut self, entry: &Entry, run: &str, why: &str) {
+        let now_ms = self.now.wall_ms;
+        let letter = Letter {
+            id: run.trim_start_matches("ch-").to_owned(),
+            direction: "inbound".to_owned(),
+            channel_id: entry.channel.clone(),
+            account_id: entry.account.clone(),
+            lane: entry.message.chat.id.clone(),
+            reason: why.to_owned(),
+            attempts: limits::CHANNEL_TRIES,
+            received_at: entry.message.sent_ms,
+            failed_at: now_ms,
+            resubmits: 0,
+            payload: serde_json::to_value(entry).unwrap_or_default(),
+        };
+        if let Err(error) = self.channels.dead.add(self.disk.as_mut(), &letter) {
+            log::error!(target: "store", "dead-letters.jsonl: {error}");
+        }
+    }
+
+    /// Takes a message that was given up on once more, under a key of its own: its run is
+    /// another one.
+    ///
+    /// # Errors
+    /// When the record is none, or the disk refuses.
+    pub(super) fn take_again(&mut self, letter: &Letter, fx: &mut Effects) -> Result<(), String> {
+        let entry = serde_json::from_value::<Entry>(letter.payload.clone());
+        let entry = entry.map_err(|error| format!("its record is damaged: {error}"))?;
+        let key = format!("{}~{}", letter.id, self.now.wall_ms);
+        let journal = &mut self.channels.inbox.journal;
+        journal
+            .accept(self.disk.as_mut(), &key, letter.payload.clone())
+            .map_err(|error| format!("it could not be written: {error}"))?;
+        self.put_together(key, entry, fx);
+        Ok(())
     }
 
     fn text_commands(&self, message: &Inbound) -> bool {

@@ -15,12 +15,15 @@
 
 mod accounts;
 mod bounds;
+pub(crate) mod dead;
+mod dead_rpc;
 mod inbound;
 mod media;
 mod outbound;
 mod pairing;
 mod place;
 mod recent;
+mod rests;
 mod rpc;
 mod sockets;
 mod speak;
@@ -37,6 +40,7 @@ use crate::channels::{Account, Channel, Kind, State};
 use crate::driver::{ConnId, DialId, Effects, Time};
 use crate::wire::http::Client;
 use crate::wire::ws::Receiver;
+use dead::DeadLetters;
 use inbound::Inbox;
 use outbound::Outbox;
 use pairing::Pairing;
@@ -133,6 +137,7 @@ pub(super) struct Channels {
     inbox: Inbox,
     fetches: media::Fetches,
     pairing: Pairing,
+    dead: DeadLetters,
 }
 
 impl Channels {
@@ -159,6 +164,7 @@ impl Channels {
             inbox: Inbox::open(disk, &journals)?,
             fetches: media::Fetches::default(),
             pairing: Pairing::open(disk, &dir)?,
+            dead: DeadLetters::open(disk, &dir)?,
             dir,
         })
     }

@@ -15,7 +15,9 @@
 use super::super::Gateway;
 use super::super::http::Completion;
 use super::super::timers::Timer;
+use super::dead::Letter;
 use super::recent::Recent;
+use super::rests::Rests;
 use super::unasked::{Delivered, Told};
 use super::{LiveId, speak};
 use crate::agent::run::Outcome;
@@ -136,14 +138,13 @@ pub(super) enum ActWait {
 /// Everything that is to be delivered.
 pub(in crate::gateway) struct Outbox {
     journal: Journal,
+    rests: Rests,
     sent: Recent,
     open: BTreeMap<String, Open>,
     lines: BTreeMap<Line, VecDeque<String>>,
     waits: BTreeMap<String, Vec<Wait>>,
     /// Runs whose conversations show that an answer is being written, and when next.
     pub(super) typing: BTreeMap<String, (Origin, Time)>,
-    /// Deliveries that were given up, for status.
-    pub(super) given_up: u64,
     /// Who hears what became of a run's answer, by run.
     pub(super) told: BTreeMap<String, Told>,
     /// Requests of hooks that will be told, until their run's delivery begins.
@@ -163,16 +164,19 @@ impl Outbox {
         let sent = Recent::open(disk, journals.join("outbox-sent.txt"))?;
         let mut outbox = Self {
             journal,
+            rests: Rests::default(),
             sent,
             open: BTreeMap::new(),
             lines: BTreeMap::new(),
             waits: BTreeMap::new(),
             typing: BTreeMap::new(),
-            given_up: 0,
             told: BTreeMap::new(),
             hooks: BTreeMap::new(),
         };
         for (id, work) in unfinished {
+            if outbox.rests.replay(&id, &work) {
+                continue;
+            }
             match serde_json::from_value::<Delivery>(work) {
                 Ok(delivery) if !outbox.sent.has(&id) => outbox.stand(delivery),
                 Ok(_) => {
@@ -346,6 +350,9 @@ impl Gateway {
     pub(in crate::gateway) fn outbox_due(&mut self, fx: &mut Effects) {
         self.start_channels(fx);
         self.inbox_due(fx);
+        let now_ms = self.now.wall_ms;
+        let outbox = &mut self.channels.outbox;
+        outbox.rests.end_over(self.disk.as_mut(), &mut outbox.journal, now_ms);
         self.pump_outbox(fx);
         self.show_typing(fx);
         self.end_waits_for_deliveries(fx);
@@ -369,6 +376,10 @@ impl Gateway {
             return Some(Step::At(open.due));
         }
         let name = (open.delivery.channel.as_str(), open.delivery.account.as_str());
+        let chat = (name.0, name.1, open.delivery.to.chat.as_str());
+        if let Some(left) = outbox.rests.left_ms(chat, false, now.wall_ms) {
+            return Some(Step::At(now.time.after_ms(left)));
+        }
         let kind = crate::channels::find(name.0)?;
         let live_id = self.channels.by_name.get(&(kind.id, name.1.to_owned())).copied()?;
         let live = self.channels.live.get(&live_id)?;
@@ -492,7 +503,26 @@ impl Gateway {
                 open.delivery.attempts = open.delivery.attempts.saturating_sub(1);
                 // This attempt did not arrive; one before it still may have.
                 open.delivery.begun = open.again;
-                open.due = now.after_ms(ms.clamp(1, limits::CHANNEL_OUTBOX_TTL_MS));
+                let ms = ms.clamp(1, limits::CHANNEL_OUTBOX_TTL_MS);
+                open.due = now.after_ms(ms);
+                // What the service asked for is kept, and holds for the conversation's other
+                // messages as well.
+                let outbox = &mut self.channels.outbox;
+                let Some(delivery) = outbox.open.get(&id).map(|open| &open.delivery) else {
+                    return;
+                };
+                let (channel, account) = (delivery.channel.clone(), delivery.account.clone());
+                let chat = if failure.wide { String::new() } else { delivery.to.chat.clone() };
+                let work = serde_json::to_value(delivery).unwrap_or_default();
+                let until_ms = self.now.wall_ms.saturating_add(ms);
+                let place = (channel.as_str(), account.as_str(), chat.as_str());
+                let (disk, journal) = (self.disk.as_mut(), &mut outbox.journal);
+                outbox.rests.begin(disk, journal, place, until_ms);
+                if let Err(error) = outbox.journal.accept(self.disk.as_mut(), &id, work) {
+                    log::error!(target: "store", "outbox.jsonl: {error}");
+                }
+                self.timers.arm(now.after_ms(ms), Timer::Outbox);
+                return;
             }
             Retry::Later if !connected => {
                 // It waits for the connection, which is no fault of the message.
@@ -515,6 +545,13 @@ impl Gateway {
     fn delivery_over(&mut self, id: &str, result: Result<(), Failure>, fx: &mut Effects) {
         let outbox = &mut self.channels.outbox;
         let Some(open) = outbox.open.remove(id) else { return };
+        if let Err(failure) = &result {
+            let letter = dead_letter(&open.delivery, failure, self.now.wall_ms);
+            if let Err(error) = self.channels.dead.add(self.disk.as_mut(), &letter) {
+                log::error!(target: "store", "dead-letters.jsonl: {error}");
+            }
+        }
+        let outbox = &mut self.channels.outbox;
         if let Some(line) = outbox.lines.get_mut(&open.delivery.line()) {
             line.retain(|other| other != id);
             if line.is_empty() {
@@ -528,8 +565,11 @@ impl Gateway {
         }
         let (channel, account) = (&open.delivery.channel, &open.delivery.account);
         if let Err(failure) = &result {
-            outbox.given_up += 1;
-            let line = format!("a message was not delivered: {}", failure.what);
+            let line = format!(
+                "a message was not delivered: {}; openclaw channels dead-letters list --channel \
+                 {channel} --account {account}",
+                failure.what
+            );
             speak::say(log::Level::Error, channel, account, &line);
             if let Some(id) = self.channels.find(channel, account)
                 && let Some(live) = self.channels.live.get_mut(&id)
@@ -714,7 +754,15 @@ impl Gateway {
     /// Asks an account for an act.
     pub(super) fn act(&mut self, id: LiveId, act: &Act, wait: ActWait, fx: &mut Effects) {
         let number = self.channels.number();
+        let now_ms = self.now.wall_ms;
         let Some(live) = self.channels.live.get_mut(&id) else { return };
+        let chat = (live.kind.id, live.account.id.as_str(), act.to().map_or("", |to| &to.chat));
+        if !chat.2.is_empty()
+            && let Some(ms) = self.channels.outbox.rests.left_ms(chat, true, now_ms)
+        {
+            let what = format!("{} asked for a pause in this chat", live.kind.label);
+            return self.act_told(&wait, Err(Failure::after(ms, what)), fx);
+        }
         if live.acts.len() >= limits::CHANNEL_ACTS {
             return self.act_told(&wait, Err(Failure::later("too many acts wait")), fx);
         }
@@ -807,6 +855,36 @@ fn attachment(url: &str, as_file: bool) -> Attachment {
         _ => "application/octet-stream",
     };
     Attachment { url: Some(url.to_owned()), bytes: None, mime: mime.to_owned(), name, as_file }
+}
+
+/// What is kept of a delivery that is given up: it goes on at the piece that failed.
+fn dead_letter(delivery: &Delivery, failure: &Failure, now_ms: u64) -> Letter {
+    let lane = match &delivery.to.thread {
+        Some(thread) => format!("{}:{thread}", delivery.to.chat),
+        None => delivery.to.chat.clone(),
+    };
+    Letter {
+        id: delivery.id.clone(),
+        direction: "outbound".to_owned(),
+        channel_id: delivery.channel.clone(),
+        account_id: delivery.account.clone(),
+        lane,
+        reason: failure.what.clone(),
+        attempts: delivery.attempts,
+        received_at: delivery.created_ms,
+        failed_at: now_ms,
+        resubmits: 0,
+        payload: serde_json::to_value(delivery).unwrap_or_default(),
+    }
+}
+
+impl Delivery {
+    /// A dead letter once more, under an id of its own: the first one counts as settled.
+    pub(super) fn again(letter: &Letter, now_ms: u64) -> Option<Self> {
+        let own = serde_json::from_value::<Self>(letter.payload.clone()).ok()?;
+        let id = format!("{}~{}", letter.id, now_ms);
+        Some(Self { id, created_ms: now_ms, attempts: 0, ..own })
+    }
 }
 
 /// What a client hears of a delivery.

@@ -8,7 +8,7 @@ use super::outbound::{ActWait, Delivery, Wait};
 use super::pairing::Pending;
 use super::place::{Params, text};
 use crate::api::Reply;
-use crate::channels::account::normal_id;
+use crate::channels::account::{accounts, logout, normal_id};
 use crate::channels::port::{ChannelInput, HookId, HookRequest};
 use crate::channels::{Act, Address, State};
 use crate::driver::{ConnId, Effects};
@@ -58,8 +58,9 @@ impl Gateway {
         Ok(Answer::Value(json!({"channel": kind.id, "accountId": account, "stopped": true})))
     }
 
-    /// `channels.logout {channel, accountId?}`: stops it and forgets what it kept. Its
-    /// credentials stand in the configuration, which is the operator's to edit.
+    /// `channels.logout {channel, accountId?}` -> `{channel, accountId, cleared, envToken,
+    /// loggedOut}`: stops the account, and forgets what it kept and its credentials in the
+    /// configuration. What stands in the environment or in a file of its own stays.
     pub(in crate::gateway) fn channels_logout(
         &mut self,
         params: &Params,
@@ -67,13 +68,21 @@ impl Gateway {
     ) -> Handled {
         let channel = text(params, "channel").unwrap_or_default();
         let (kind, account, id) = self.named(channel, text(params, "accountId"))?;
+        let path = self.channels.get(id).map_or_else(String::new, |it| it.account.path.clone());
         self.stop_account(id, fx);
         self.forget_kept(id);
         if let Some(live) = self.channels.live.get_mut(&id) {
             live.by_hand = true;
         }
+        let cleared = self.edit_file(|text| logout::without(kind, &path, text), fx)?;
+        let env = logout::in_environment(kind, &account, self.config.env.all());
+        let section = self.config.chat.channels.get(kind.id).unwrap_or(&Value::Null);
+        let all = accounts(kind, section, self.config.env.all());
+        let left = all.iter().find(|one| one.id == account);
+        let logged_out = left.is_none_or(|one| !logout::has_credentials(kind, one));
         Ok(Answer::Value(json!({
-            "channel": kind.id, "accountId": account, "cleared": true, "loggedOut": true,
+            "channel": kind.id, "accountId": account, "cleared": cleared,
+            "envToken": env.is_some(), "loggedOut": logged_out,
         })))
     }
 

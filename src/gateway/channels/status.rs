@@ -121,9 +121,11 @@ impl Gateway {
             let default = default_id(section, &configured).unwrap_or_default();
             let mut rows: Vec<Value> = Vec::new();
             for live in &ours {
-                rows.push(self.account_row(live));
+                let row = self.account_row(live);
                 issues.extend(issue(live));
+                issues.extend(undelivered(live, &row));
                 issues.extend(shut_out(live));
+                rows.push(row);
             }
             let first = ours.iter().position(|live| live.account.id == default).unwrap_or(0);
             let row = rows.get(first).cloned().unwrap_or_default();
@@ -198,6 +200,9 @@ impl Gateway {
             "allowFrom": account.texts("allowFrom").unwrap_or_default(),
             "queued": self.channels.outbox.waiting(live.kind.id, &account.id),
         });
+        if let Some(dead) = self.channels.dead.summary(live.kind.id, &account.id) {
+            row["deadLetters"] = dead;
+        }
         if let Some(at) = seen.disconnected {
             row["lastDisconnect"] = json!({"at": at, "error": seen.error});
         }
@@ -259,6 +264,20 @@ fn issue(live: &Live) -> Option<Value> {
     Some(json!({
         "channel": live.kind.id, "accountId": live.account.id, "kind": kind, "message": why,
         "fix": fix,
+    }))
+}
+
+/// Messages that were given up.
+fn undelivered(live: &Live, row: &Value) -> Option<Value> {
+    let count = row.pointer("/deadLetters/count")?.as_u64()?;
+    let (channel, account) = (live.kind.id, &live.account.id);
+    let what = match count {
+        1 => "a message was given up".to_owned(),
+        count => format!("{count} messages were given up"),
+    };
+    Some(json!({
+        "channel": channel, "accountId": account, "kind": "delivery", "message": what,
+        "fix": format!("openclaw channels dead-letters list --channel {channel} --account {account}"),
     }))
 }
 

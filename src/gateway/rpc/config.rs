@@ -159,6 +159,46 @@ impl Gateway {
         Ok(Answer::Handled)
     }
 
+    /// Edits the file on the gateway's own behalf and takes it over; true when it changed.
+    ///
+    /// # Errors
+    /// There is no file to edit, it or what comes out is not valid, or it cannot be written.
+    pub(in crate::gateway) fn edit_file(
+        &mut self,
+        change: impl FnOnce(&str) -> Result<String, String>,
+        fx: &mut Effects,
+    ) -> Result<bool, ErrorShape> {
+        let (source, file) = self.config_file();
+        let Some(reload) = &self.reload else {
+            return Err(ErrorShape::unavailable("this gateway runs without a configuration file"));
+        };
+        if let Some(name) = reload.read_only() {
+            return Err(ErrorShape::invalid(format!(
+                "{} is managed from outside ({name}=1): nothing is written",
+                source.path.display()
+            )));
+        }
+        if file.as_ref().is_err_and(|not| not.pending.is_empty()) {
+            return Err(ErrorShape::invalid(
+                "config invalid; fix it first: openclaw config validate",
+            ));
+        }
+        let wanted = change(&source.raw).map_err(ErrorShape::invalid)?;
+        if wanted == source.raw {
+            return Ok(false);
+        }
+        let new = self.config_meaning(&wanted)?;
+        self.write_config(&source, &wanted).map_err(|error| {
+            ErrorShape::unavailable(format!("{} cannot be written: {error}", source.path.display()))
+        })?;
+        self.looked();
+        match new {
+            Some(new) => self.take_over(new, By::Command, fx),
+            None => self.reread(fx),
+        }
+        Ok(true)
+    }
+
     /// The result of a write.
     fn written(&self, name: &str, op: Op, old: &Value, new: &Reloaded, params: &Params) -> Value {
         let source = &new.config.source;
