@@ -32,8 +32,8 @@
 //! `mention`, `file`, `extra`), `event` (any, as `event`), `slash` (`command`, `text`), `press`
 //! (`action`, `value`), `again` (the last `count` events, same `event_id`), `hold` and `release`
 //! (what comes in between comes in reverse), `warn` (then close), `refresh`, `disable`,
-//! `eventsApi` (`url`: verify it and send events there), `revoke`, `token` (the bot's is another one
-//! from here on).
+//! `eventsApi` (`url`: verify it and send events there), `revoke`, `token` (the bot's is another
+//! one from here on).
 
 mod socket;
 mod web;
