@@ -794,8 +794,25 @@ pub const CHANNEL_HISTORIES: usize = 256;
 pub const CHANNEL_HISTORY_CHARS: usize = 1_000;
 /// Characters of a message that is answered.
 pub const CHANNEL_QUOTE_CHARS: usize = 2_000;
-/// Between two signs that an answer is being written.
-pub const CHANNEL_TYPING_MS: u64 = 5_000;
+/// Between two signs that an answer is being written, when `typingIntervalSeconds` is not set.
+pub const CHANNEL_TYPING_MS: u64 = 6_000;
+/// An answer waits so long for what its preview has under way; then it goes without.
+pub const DRAFT_PATIENCE_MS: u64 = 3_000;
+/// How often a preview is edited or looked for once more before the answer goes without.
+pub const DRAFT_TRIES: u32 = 3;
+/// A preview whose receipt got lost is looked for by its nonce for so long: Discord remembers
+/// one for two minutes.
+pub const DRAFT_FIND_MS: u64 = 100_000;
+/// Edits of one preview that fail in a row; then there are no more.
+pub const DRAFT_FAILURES: u32 = 4;
+/// A first preview shorter than this many characters ...
+pub const DRAFT_FIRST_CHARS: usize = 30;
+/// ... waits so long, and so does the status of a run that works.
+pub const DRAFT_FIRST_MS: u64 = 1_500;
+/// Lines of a status that are kept, whatever `maxLines` says.
+pub const DRAFT_LINES: usize = 32;
+/// Blocks of one answer: more go out with its end.
+pub const DRAFT_BLOCKS: u32 = 200;
 /// Conversations of an account that one audit asks about.
 pub const CHANNEL_AUDIT: usize = 50;
 /// All probes and audits of one `channels.status` together.

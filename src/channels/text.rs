@@ -115,7 +115,7 @@ fn escape_angles(text: &str) -> Cow<'_, str> {
 }
 
 /// The fence that a line opens: its mark and its language.
-fn fence(line: &str) -> Option<(&str, &str)> {
+pub(super) fn fence(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start();
     let mark = ["```", "~~~"].into_iter().find(|mark| line.starts_with(mark))?;
     let first = mark.chars().next()?;
@@ -125,7 +125,7 @@ fn fence(line: &str) -> Option<(&str, &str)> {
     (!rest.contains('`')).then_some((mark, rest.trim()))
 }
 
-fn closes(line: &str, mark: &str) -> bool {
+pub(super) fn closes(line: &str, mark: &str) -> bool {
     let line = line.trim();
     line.starts_with(mark) && line.chars().all(|c| mark.starts_with(c))
 }
@@ -486,7 +486,7 @@ impl Cutter {
 }
 
 /// Where the longest front of whole clusters ends that is at most `room`.
-fn floor(text: &str, room: usize, length: fn(&str) -> usize) -> usize {
+pub(super) fn floor(text: &str, room: usize, length: fn(&str) -> usize) -> usize {
     let mut end = 0;
     let mut used = 0usize;
     while end < text.len() {

@@ -53,6 +53,7 @@ pub static KIND: Kind = Kind {
         reactions: true,
         edit: true,
         delete: true,
+        finds: true,
         typing: true,
         media: true,
         polls: true,

@@ -55,6 +55,7 @@ pub static KIND: Kind = Kind {
         reactions: false,
         edit: false,
         delete: false,
+        finds: false,
         typing: false,
         media: false,
         polls: false,

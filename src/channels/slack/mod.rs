@@ -59,6 +59,7 @@ pub static KIND: Kind = Kind {
         reactions: true,
         edit: true,
         delete: true,
+        finds: true,
         typing: false,
         media: true,
         polls: false,

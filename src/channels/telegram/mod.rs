@@ -59,6 +59,7 @@ pub static KIND: Kind = Kind {
         reactions: true,
         edit: true,
         delete: true,
+        finds: false,
         typing: true,
         media: true,
         polls: true,
@@ -136,8 +137,8 @@ enum Job {
     Audit(Box<audit::Check>),
     /// A piece, call by call.
     Send(Box<Sending>),
-    /// An act.
-    Act(u64),
+    /// An act, and the chat it is in.
+    Act(u64, String),
 }
 
 /// A piece on its way.
@@ -415,8 +416,11 @@ impl Telegram {
                 self.check(now, check, out);
             }
             Job::Send(sending) => self.went(now, *sending, result, out),
-            Job::Act(id) => {
+            Job::Act(id, chat) => {
                 let result = api::read("telegram", result).map_err(|no| no.failure);
+                if let Err(Failure { retry: Retry::After(ms), .. }) = &result {
+                    self.rest(now, &chat, *ms);
+                }
                 out.acted(
                     id,
                     match result {
@@ -712,10 +716,7 @@ impl Telegram {
                     return out.status(State::Refused { why: no.failure.what });
                 }
                 if let Retry::After(ms) = no.failure.retry {
-                    self.rests.retain(|_, until| *until > now.time);
-                    if self.rests.len() < limits::TELEGRAM_RESTS {
-                        self.rests.insert(sending.chat.clone(), now.time.after_ms(ms));
-                    }
+                    self.rest(now, &sending.chat, ms);
                 }
                 if no.code == 400 && mended(&mut sending, &no.failure.what) {
                     return self.next_call(now, sending, out);
@@ -727,6 +728,14 @@ impl Telegram {
                 }
                 out.send_failed(&sending.id, no.failure);
             }
+        }
+    }
+
+    /// Leaves a chat alone for so long.
+    fn rest(&mut self, now: Now, chat: &str, ms: u64) {
+        self.rests.retain(|_, until| *until > now.time);
+        if self.rests.len() < limits::TELEGRAM_RESTS {
+            self.rests.insert(chat.to_owned(), now.time.after_ms(ms));
         }
     }
 
@@ -749,7 +758,7 @@ impl Telegram {
             let left = until.ms_since(now.time).max(1);
             return out.acted(id, Err(Failure::after(left, "Telegram asked for a pause")));
         }
-        self.ask(&call, Job::Act(id), out);
+        self.ask(&call, Job::Act(id, chat), out);
     }
 }
 

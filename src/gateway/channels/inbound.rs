@@ -508,8 +508,8 @@ impl Gateway {
                     entry.set("chatType", json!(message.chat.kind.as_str()));
                 }
                 self.begin_ack(&origin, message, &route.agent, fx);
-                self.channels.outbox.typing.insert(run_id, (origin, self.now.time));
-                self.timers.arm(self.now.time, Timer::Outbox);
+                let meant = message.mentioned || message.command;
+                self.begin_stream(run_id, &route.agent, origin, meant);
                 true
             }
             Err(_) if tries < limits::CHANNEL_TRIES => false,

@@ -17,6 +17,7 @@ mod accounts;
 mod bounds;
 pub(crate) mod dead;
 mod dead_rpc;
+mod drafts;
 mod inbound;
 mod media;
 mod outbound;
@@ -30,6 +31,7 @@ mod speak;
 mod status;
 #[cfg(test)]
 mod storm_tests;
+mod streaming;
 mod unasked;
 
 use super::Gateway;
@@ -134,6 +136,7 @@ pub(super) struct Channels {
     /// The health monitor's timer is armed.
     watched: bool,
     pub(super) outbox: Outbox,
+    pub(super) streams: streaming::Streams,
     inbox: Inbox,
     fetches: media::Fetches,
     pairing: Pairing,
@@ -161,6 +164,7 @@ impl Channels {
             next: 1,
             watched: false,
             outbox: Outbox::open(disk, &journals)?,
+            streams: streaming::Streams::default(),
             inbox: Inbox::open(disk, &journals)?,
             fetches: media::Fetches::default(),
             pairing: Pairing::open(disk, &dir)?,

@@ -53,6 +53,12 @@ impl Recent {
         self.ids.contains(id)
     }
 
+    /// Those that begin so.
+    pub(super) fn beginning(&self, prefix: &str) -> impl Iterator<Item = &str> {
+        let from = self.ids.range(prefix.to_owned()..).map(String::as_str);
+        from.take_while(move |id| id.starts_with(prefix))
+    }
+
     /// Remembers an id; the file first.
     ///
     /// # Errors

@@ -30,10 +30,16 @@
 //!
 //! Acts beside those of [`fake`](super::fake): `message` (`channel`, `user`, `text`, `thread_ts`,
 //! `mention`, `file`, `extra`), `event` (any, as `event`), `slash` (`command`, `text`), `press`
+<<<<<<< HEAD
 //! (`action`, `value`), `again` (the last `count` events, same `event_id`), `hold` and `release`
 //! (what comes in between comes in reverse), `warn` (then close), `refresh`, `disable`,
 //! `eventsApi` (`url`: verify it and send events there), `revoke`, `token` (the bot's is another
 //! one from here on).
+=======
+//! (`action`, `value`), `erase` (`ts`), `again` (the last `count` events, same `event_id`),
+//! `hold` and `release` (what comes in between comes in reverse), `warn` (then close),
+//! `refresh`, `disable`, `eventsApi` (`url`: verify it and send events there), `revoke`.
+>>>>>>> main
 
 mod socket;
 mod web;
@@ -320,6 +326,13 @@ impl Fake for Slack {
             "message" => return Ok(self.incoming(now, act)),
             "slash" | "press" => return Ok(self.interactive(now, act)),
             "event" => self.happened(now, act["event"].clone()),
+            // Somebody deletes a message of ours.
+            "erase" => {
+                let (channel, ts) = (act["channel"].as_str(), act["ts"].as_str());
+                let known = self.channels.get_mut(channel.unwrap_or_default());
+                let message = known.and_then(|it| it.messages.remove(ts.unwrap_or_default()));
+                return Ok(json!({"erased": message.is_some()}));
+            }
             "again" => {
                 let count = act["count"].as_u64().unwrap_or(1) as usize;
                 let from = self.old.len().saturating_sub(count);

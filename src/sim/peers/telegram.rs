@@ -32,9 +32,14 @@
 //! Acts beside those of [`fake`](super::fake): `message` (`chat`, `type`, `from`, `name`, `text`,
 //! `topic`, `reply`, `photo`, `document`, `voice`, `caption`, `extra`), `edit`, `press` (`message`,
 //! `data`), `update` (any, as `fields`), `again` (the last `count` updates once more, with their
+<<<<<<< HEAD
 //! old numbers), `shuffle` (what waits changes places), `kick`, `migrate` (`to`), `revoke`, `anew`
 //! (buttons pressed so far may spin on), `token` (the bot's is another one from here on) and
 //! `webhook` (somebody else sets one: `url`).
+=======
+//! old numbers), `shuffle` (what waits changes places), `erase` (`chat`, `message`), `kick`,
+//! `migrate` (`to`), `revoke`, and `webhook` (somebody else sets one: `url`).
+>>>>>>> main
 
 mod markup;
 mod methods;
@@ -665,6 +670,13 @@ impl Fake for Telegram {
                 self.chats.entry(chat).or_default().migrated = Some(to);
                 self.chats.entry(to).or_default().kind = "supergroup".to_owned();
                 json!({ "to": to })
+            }
+            // Somebody deletes a message of ours.
+            "erase" => {
+                let chat = self.chat(act);
+                let id = act["message"].as_i64().unwrap_or(0);
+                let messages = self.chats.get_mut(&chat).map(|known| &mut known.messages);
+                json!({"erased": messages.is_some_and(|all| all.remove(&id).is_some())})
             }
             "stranger" => {
                 self.wait = None;
