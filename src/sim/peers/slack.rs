@@ -30,16 +30,10 @@
 //!
 //! Acts beside those of [`fake`](super::fake): `message` (`channel`, `user`, `text`, `thread_ts`,
 //! `mention`, `file`, `extra`), `event` (any, as `event`), `slash` (`command`, `text`), `press`
-<<<<<<< HEAD
-//! (`action`, `value`), `again` (the last `count` events, same `event_id`), `hold` and `release`
-//! (what comes in between comes in reverse), `warn` (then close), `refresh`, `disable`,
-//! `eventsApi` (`url`: verify it and send events there), `revoke`, `token` (the bot's is another
-//! one from here on).
-=======
 //! (`action`, `value`), `erase` (`ts`), `again` (the last `count` events, same `event_id`),
 //! `hold` and `release` (what comes in between comes in reverse), `warn` (then close),
-//! `refresh`, `disable`, `eventsApi` (`url`: verify it and send events there), `revoke`.
->>>>>>> main
+//! `refresh`, `disable`, `eventsApi` (`url`: verify it and send events there), `revoke`, `token`
+//! (the bot's is another one from here on).
 
 mod socket;
 mod web;

@@ -32,14 +32,9 @@
 //! Acts beside those of [`fake`](super::fake): `message` (`chat`, `type`, `from`, `name`, `text`,
 //! `topic`, `reply`, `photo`, `document`, `voice`, `caption`, `extra`), `edit`, `press` (`message`,
 //! `data`), `update` (any, as `fields`), `again` (the last `count` updates once more, with their
-<<<<<<< HEAD
-//! old numbers), `shuffle` (what waits changes places), `kick`, `migrate` (`to`), `revoke`, `anew`
-//! (buttons pressed so far may spin on), `token` (the bot's is another one from here on) and
-//! `webhook` (somebody else sets one: `url`).
-=======
 //! old numbers), `shuffle` (what waits changes places), `erase` (`chat`, `message`), `kick`,
-//! `migrate` (`to`), `revoke`, and `webhook` (somebody else sets one: `url`).
->>>>>>> main
+//! `migrate` (`to`), `revoke`, `anew` (buttons pressed so far may spin on), `token` (the bot's is
+//! another one from here on) and `webhook` (somebody else sets one: `url`).
 
 mod markup;
 mod methods;
