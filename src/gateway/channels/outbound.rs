@@ -245,6 +245,20 @@ impl Outbox {
         Ok(true)
     }
 
+    /// Whether a power cut could take something.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.journal.is_dirty() || self.sent.is_dirty()
+    }
+
+    /// Forces what waits, and what was sent, to the platter.
+    ///
+    /// # Errors
+    /// When the disk refuses; then it is still dirty.
+    pub(super) fn sync(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
+        self.journal.sync(disk)?;
+        self.sent.sync(disk)
+    }
+
     /// This one waits to be delivered.
     pub(super) fn has(&self, id: &str) -> bool {
         self.open.contains_key(id)
