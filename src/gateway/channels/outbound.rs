@@ -249,6 +249,20 @@ impl Outbox {
         Ok(true)
     }
 
+    /// Whether a power cut could take something.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.journal.is_dirty() || self.sent.is_dirty()
+    }
+
+    /// Forces what waits, and what was sent, to the platter.
+    ///
+    /// # Errors
+    /// When the disk refuses; then it is still dirty.
+    pub(super) fn sync(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
+        self.journal.sync(disk)?;
+        self.sent.sync(disk)
+    }
+
     /// This one waits to be delivered.
     pub(super) fn has(&self, id: &str) -> bool {
         self.open.contains_key(id)
@@ -440,9 +454,13 @@ impl Gateway {
         let open = outbox.open.get_mut(id)?;
         let pieces = open.pieces.get_or_insert_with(|| {
             let limit = live.account.number("textChunkLimit").and_then(|n| usize::try_from(n).ok());
-            let mode = live.account.text("streaming.chunkMode");
-            let newline = mode.or(live.account.text("chunkMode")) == Some("newline");
+            let newline = live.account.text("streaming.chunkMode") == Some("newline");
             let mut pieces = text::for_channel(kind, &open.delivery.text, limit, newline);
+            if kind.id == "discord" {
+                let lines = live.account.number("maxLinesPerMessage").unwrap_or(17);
+                let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+                pieces = text::not_tall(kind, pieces, lines);
+            }
             if pieces.is_empty() && !open.delivery.media.is_empty() {
                 pieces.push((String::new(), String::new()));
             }
