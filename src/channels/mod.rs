@@ -111,6 +111,7 @@ pub mod backoff;
 pub mod bounds;
 pub mod discord;
 pub mod draft;
+pub mod enclosed;
 pub mod fuzz;
 pub mod irc;
 pub mod menu;
