@@ -708,6 +708,8 @@ pub const TELEGRAM_CALLBACK: usize = 64;
 pub const TELEGRAM_COMMANDS: usize = 100;
 /// Chats that rest at once; more are asked and say so again.
 pub const TELEGRAM_RESTS: usize = 256;
+/// Messages of ours that a reaction is known to be on.
+pub const TELEGRAM_OWN: usize = 512;
 /// The Bot API gives no larger file.
 pub const TELEGRAM_FILE: u64 = 20 * 1024 * 1024;
 /// A file must have reached Telegram by then.

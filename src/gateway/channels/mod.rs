@@ -18,6 +18,7 @@ mod bounds;
 pub(crate) mod dead;
 mod dead_rpc;
 mod drafts;
+mod happenings;
 mod inbound;
 mod judging;
 mod media;
