@@ -664,6 +664,11 @@ pub const MEDIA_TRIES: u32 = 3;
 pub const MEDIA_REDIRECTS: u32 = 3;
 /// Files that came are kept up to so many bytes together; the oldest make room.
 pub const MEDIA_INBOUND: u64 = 512 * 1024 * 1024;
+/// A file that is sent is held in memory as a whole, a few times over while it leaves; larger ones
+/// are refused, whatever `mediaMaxMb` says.
+pub const MEDIA_UPLOAD: u64 = 20 * 1024 * 1024;
+/// A file that `openclaw message send --media` reads itself: what a frame carries as base64.
+pub const MEDIA_BY_CLI: u64 = 18 * 1024 * 1024;
 /// Pause after which the parts of an album are one message, as the reference has it.
 pub const CHANNEL_ALBUM_MS: u64 = 500;
 /// Albums of which a later part is still let in with its first.
@@ -710,8 +715,20 @@ pub const TELEGRAM_COMMANDS: usize = 100;
 pub const TELEGRAM_RESTS: usize = 256;
 /// Messages of ours that a reaction is known to be on.
 pub const TELEGRAM_OWN: usize = 512;
+/// A poll that was answered at once with nothing is repeated so long after it began.
+pub const TELEGRAM_POLL_EMPTY_MS: u64 = 1_000;
+/// A button that could not be told to stop spinning is told again after so long ...
+pub const TELEGRAM_PRESS_MS: u64 = 2_000;
+/// ... when it was not heard within this ...
+pub const TELEGRAM_PRESS_WAIT_MS: u64 = 8_000;
+/// ... and so many times at most: Telegram forgets it after a minute.
+pub const TELEGRAM_PRESS_TRIES: u32 = 4;
 /// The Bot API gives no larger file.
 pub const TELEGRAM_FILE: u64 = 20 * 1024 * 1024;
+/// The Bot API takes no larger photo; it goes as a document then.
+pub const TELEGRAM_PHOTO: usize = 10 * 1024 * 1024;
+/// The Bot API takes no larger file.
+pub const TELEGRAM_UPLOAD: usize = 50 * 1024 * 1024;
 /// A file must have reached Telegram by then.
 pub const TELEGRAM_UPLOAD_MS: u64 = 120_000;
 
@@ -840,6 +857,14 @@ pub const IRC_NICKS: usize = 6;
 pub const IRC_REGISTER_MS: u64 = 60_000;
 /// Between two of our own PINGs.
 pub const IRC_PING_MS: u64 = 60_000;
+/// A connection that lasted so long begins its pauses anew when it is lost.
+pub const IRC_STABLE_MS: u64 = 30_000;
+/// Whoever a server sends away for coming too often stays away for so long.
+pub const IRC_THROTTLED_MS: u64 = 60_000;
+/// A nick of ours that NickServ was asked to free is asked for after so long ...
+pub const IRC_GHOST_MS: u64 = 3_000;
+/// ... and again after so long each time.
+pub const IRC_REGAIN_MS: u64 = 60_000;
 /// Until a PONG has to be there.
 pub const IRC_PONG_MS: u64 = 45_000;
 /// Lines that may leave at once.

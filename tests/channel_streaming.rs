@@ -78,6 +78,7 @@ fn read(report: &Value) -> Vec<String> {
 /// What the model does next.
 enum Word {
     Says(String),
+    Calls(&'static str, Value),
     Ends,
 }
 
@@ -94,6 +95,10 @@ fn told() -> (Provider, Sender<Word>) {
                     if !reply.delta(&text) {
                         return;
                     }
+                }
+                Ok(Word::Calls(name, args)) => {
+                    reply.tools(&[("call-1", name, &args.to_string())]);
+                    return;
                 }
                 Ok(Word::Ends) => {
                     reply.finish("stop");
@@ -248,4 +253,102 @@ fn a_preview_that_cannot_be_edited_goes_and_the_answer_is_sent() {
         let whole = format!("{BEGUN}{REST}");
         stage.fakes.until(platform, |report| read(report).last() == Some(&whole));
     }
+}
+
+#[test]
+fn blocks_go_out_as_they_are_written_and_the_end_says_the_rest() {
+    let defaults = "blockStreamingDefault: 'on', blockStreamingChunk: {minChars: 20, \
+                    maxChars: 200}, blockStreamingCoalesce: {minChars: 1, idleMs: 100}, \
+                    humanDelay: {mode: 'custom', minMs: 1, maxMs: 5},";
+    let stage =
+        Stage::new("streaming: {block: {enabled: true, coalesce: {minChars: 1}}}", defaults);
+    let (one, two) = ("The first paragraph is here.", "The second one follows it.");
+    for platform in PLATFORMS {
+        stage.says(platform, "tell me");
+        says(&stage.model, &format!("{one}\n\nThe second"));
+        stage.fakes.reads(platform, &[one]);
+        says(&stage.model, &format!("{}\n\nThird.", &two["The second".len()..]));
+        stage.fakes.reads(platform, &[one, two]);
+        stage.model.send(Word::Ends).expect("the model is there");
+        stage.fakes.reads(platform, &[one, two, "Third."]);
+    }
+}
+
+#[test]
+fn after_a_crash_blocks_stay_and_one_notice_follows() {
+    let defaults = "blockStreamingDefault: 'on', blockStreamingChunk: {minChars: 20, \
+                    maxChars: 200}, blockStreamingCoalesce: {minChars: 1, idleMs: 100},";
+    let mut stage = Stage::new("streaming: {block: {coalesce: {minChars: 1}}}", defaults);
+    let one = "The first paragraph is here.";
+    for platform in PLATFORMS {
+        stage.says(platform, "tell me");
+        says(&stage.model, &format!("{one}\n\nThe second"));
+        stage.fakes.reads(platform, &[one]);
+        stage.kill();
+        stage.start();
+        stage.fakes.until(platform, |report| match read(report).as_slice() {
+            [first, notice] => first == one && notice.contains("please ask again"),
+            _ => false,
+        });
+        stage.model.send(Word::Ends).expect("the model is there");
+    }
+}
+
+#[test]
+fn a_run_that_works_shows_its_status_until_its_answer_is_there() {
+    let keys = "streaming: {mode: 'progress', progress: {toolProgress: true, label: 'Busy'}}";
+    let stage = Stage::new(keys, "");
+    for platform in PLATFORMS {
+        stage.says(platform, "tell me");
+        says(&stage.model, "I look at the time.");
+        let call = Word::Calls("session_status", json!({}));
+        stage.model.send(call).expect("the model is there");
+        let shown = stage.fakes.until(platform, |report| read(report).len() == 1);
+        let status = read(&shown).remove(0);
+        assert!(status.starts_with("Busy\n") && status.contains("🧩"), "{platform}: {status}");
+        assert_eq!(status.contains("I look at the time."), platform != "slack", "{status}");
+        says(&stage.model, REST.trim());
+        stage.model.send(Word::Ends).expect("the model is there");
+        stage.fakes.reads(platform, &[REST.trim()]);
+        assert_eq!(stage.provider.rest().len(), 1, "the second turn");
+    }
+}
+
+#[test]
+fn a_text_alone_has_no_status() {
+    let stage = Stage::new("streaming: {mode: 'progress'}", "");
+    stage.says("telegram", "tell me");
+    says(&stage.model, BEGUN);
+    says(&stage.model, REST);
+    stage.model.send(Word::Ends).expect("the model is there");
+    let whole = format!("{BEGUN}{REST}");
+    stage.fakes.reads("telegram", &[&whole]);
+    let report = stage.fakes.report("telegram");
+    let edits = report["posted"].as_array().expect("posts").iter();
+    assert_eq!(edits.filter(|post| post["method"] == "editMessageText").count(), 0);
+}
+
+#[test]
+fn legacy_keys_of_streaming_are_refused_and_mended() {
+    let home = Home::new();
+    home.configure(
+        "{gateway: {mode: 'local', auth: {token: 'abcdefghijklmnopqrstuvwxyz012345'}}, \
+         channels: {telegram: {streaming: true, chunkMode: 'newline', \
+         accounts: {a: {blockStreaming: true, streamMode: 'partial'}}}}}",
+    );
+    let ran = home.run("config validate");
+    assert_ne!(ran.code, 0, "{ran:?}");
+    let said = format!("{}{}", ran.out, ran.err);
+    assert!(said.contains("is now streaming.chunkMode: openclaw doctor --fix"), "{said}");
+    let ran = home.run("doctor --fix --non-interactive");
+    let text = std::fs::read_to_string(home.state().join("openclaw.json")).expect("it");
+    let ran_after = home.run("config get channels.telegram --json");
+    let value: Value = serde_json::from_str(&ran_after.out).unwrap_or_default();
+    assert_eq!(
+        value["streaming"],
+        json!({"mode": "partial", "chunkMode": "newline"}),
+        "{ran:?} {text}"
+    );
+    let own = &value["accounts"]["a"]["streaming"];
+    assert_eq!(own, &json!({"block": {"enabled": true}, "mode": "partial"}), "{text}");
 }

@@ -112,6 +112,7 @@ pub mod bounds;
 pub mod context;
 pub mod discord;
 pub mod draft;
+pub mod enclosed;
 pub mod fuzz;
 pub mod irc;
 pub mod menu;

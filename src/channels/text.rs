@@ -321,6 +321,25 @@ pub fn for_channel(
     out
 }
 
+/// Pieces of at most about so many lines: a service folds taller ones away.
+pub fn not_tall(kind: &Kind, all: Vec<(String, String)>, lines: usize) -> Vec<(String, String)> {
+    let most = lines.max(2) - 1;
+    let mut out = Vec::new();
+    for (rendered, piece) in all {
+        if newlines(&piece) <= most {
+            out.push((rendered, piece));
+            continue;
+        }
+        let cut = pieces(&piece, most, newlines).into_iter();
+        out.extend(cut.map(|piece| ((kind.render)(&piece), piece)));
+    }
+    out
+}
+
+fn newlines(text: &str) -> usize {
+    text.matches('\n').count()
+}
+
 /// What grows over the channel's limit in rendering is cut smaller.
 fn fit(kind: &Kind, piece: String, limit: usize, out: &mut Vec<(String, String)>) {
     let rendered = (kind.render)(&piece);

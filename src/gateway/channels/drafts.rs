@@ -247,6 +247,23 @@ impl Gateway {
         }
     }
 
+    /// Telegram wants the whole chat left alone: its messages, too, and also in another life.
+    pub(super) fn note_rest(&mut self, run: &str, failure: &Failure) {
+        let Retry::After(ms) = failure.retry else { return };
+        let outbox = &mut self.channels.outbox;
+        let open = outbox.open.get(run).or_else(|| outbox.open.get(&draft_id(run)));
+        let Some(delivery) = open.map(|open| &open.delivery).or(outbox.drafts.get(run)) else {
+            return;
+        };
+        if delivery.channel != "telegram" {
+            return;
+        }
+        let (account, chat) = (delivery.account.clone(), delivery.to.chat.clone());
+        let until_ms = self.now.wall_ms.saturating_add(ms.min(limits::CHANNEL_OUTBOX_TTL_MS));
+        let (disk, journal) = (self.disk.as_mut(), &mut outbox.journal);
+        outbox.rests.begin(disk, journal, ("telegram", &account, &chat), until_ms);
+    }
+
     /// Changes what is known of a preview, wherever it stands.
     fn note_draft(&mut self, run: &str, tidy: bool, change: impl FnOnce(&mut Draft)) {
         let (outbox, disk) = (&mut self.channels.outbox, self.disk.as_mut());
@@ -272,6 +289,9 @@ impl Gateway {
         fx: &mut Effects,
     ) {
         let now = self.now.time;
+        if let Err(failure) = &result {
+            self.note_rest(id, failure);
+        }
         let Some(message) = self.channels.outbox.draft(id).and_then(|it| it.message.clone()) else {
             return;
         };
@@ -329,6 +349,9 @@ impl Gateway {
     ) {
         let now = self.now.time;
         let run = id.strip_suffix(".draft").unwrap_or(id).to_owned();
+        if let Err(failure) = &result {
+            self.note_rest(&run, failure);
+        }
         let Some(open) = self.channels.outbox.open.get_mut(id) else { return };
         let live = open.flying.take();
         open.delivery.attempts += 1;

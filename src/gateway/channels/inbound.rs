@@ -119,6 +119,20 @@ impl Inbox {
         Ok(Self { journal, seen, unfinished, bursts, overheard, pairs, albums })
     }
 
+    /// Whether a power cut could take something.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.journal.is_dirty() || self.seen.is_dirty()
+    }
+
+    /// Forces what was accepted to the platter.
+    ///
+    /// # Errors
+    /// When the disk refuses; then it is still dirty.
+    pub(super) fn sync(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
+        self.journal.sync(disk)?;
+        self.seen.sync(disk)
+    }
+
     /// Something was accepted and is no run yet.
     pub(super) fn has_work(&self) -> bool {
         !self.unfinished.is_empty()

@@ -18,6 +18,7 @@ mod bounds;
 pub(crate) mod dead;
 mod dead_rpc;
 mod drafts;
+mod enclose;
 mod happenings;
 mod inbound;
 mod judging;
@@ -180,6 +181,21 @@ impl Channels {
     /// An earlier life left messages, either way.
     fn has_work(&self) -> bool {
         self.inbox.has_work() || self.outbox.has_work()
+    }
+
+    /// Whether a power cut could take something of the journals.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.inbox.is_dirty() || self.outbox.is_dirty()
+    }
+
+    /// Forces the journals to the platter: before a run is marked done whose answer is among them,
+    /// and before an account keeps how far it has heard.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(super) fn sync(&mut self, disk: &mut dyn crate::store::Disk) -> io::Result<()> {
+        self.inbox.sync(disk)?;
+        self.outbox.sync(disk)
     }
 
     /// The account a dial is for.

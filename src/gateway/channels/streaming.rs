@@ -854,6 +854,9 @@ impl Gateway {
         let now = self.now.time;
         self.channels.streams.flights.remove(run);
         self.timers.arm(now, Timer::Outbox);
+        if let Err(failure) = &result {
+            self.note_rest(run, failure);
+        }
         let Some(Stream { way: Way::Preview(preview), .. }) =
             self.channels.streams.by_run.get_mut(run)
         else {
@@ -897,6 +900,9 @@ impl Gateway {
         let now = self.now.time;
         self.channels.streams.flights.remove(run);
         self.timers.arm(now, Timer::Outbox);
+        if let Err(failure) = &result {
+            self.note_rest(run, failure);
+        }
         let Some(stream) = self.channels.streams.by_run.get_mut(run) else { return };
         let Way::Preview(preview) = &mut stream.way else { return };
         let Err(failure) = result else {

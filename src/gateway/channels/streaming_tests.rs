@@ -82,3 +82,47 @@ fn defaults_are_those_of_the_channel_and_explicit_keys_come_first() {
     let partial = json!({"streaming": {"mode": "partial"}});
     assert_eq!(of("discord", partial), (Some(Mode::Partial), true));
 }
+
+#[test]
+fn typing_begins_with_what_its_mode_waits_for() {
+    use TypingMode::{Instant, Message, Never, Thinking};
+    let begins = |mode, what| {
+        let mut typing = Typing { mode, every_ms: 6_000, due: None };
+        typing.reach(Time(5), what);
+        typing.due == Some(Time(5))
+    };
+    let all = |mode| [Instant, Thinking, Message].map(|what| begins(mode, what));
+    assert_eq!(all(Never), [false, false, false]);
+    assert_eq!(all(Instant), [true, true, true]);
+    assert_eq!(all(Thinking), [false, true, true]);
+    assert_eq!(all(Message), [false, false, true]);
+}
+
+#[test]
+fn a_retry_that_says_the_same_sends_nothing_twice_and_another_text_all_of_it() {
+    let kind = crate::channels::find("telegram").expect("telegram");
+    let rules = chunking(Some(&json!({"minChars": 1, "maxChars": 50})), (1, 50), kind, 4096);
+    let mut blocks = Blocks {
+        chunker: Chunker::new(rules),
+        coalescer: Coalescer::new((1, 50, 0), "\n\n", kind.length),
+        at_end: false,
+        taken: String::new(),
+        number: 0,
+        pause: None,
+        last: Time(0),
+    };
+    let texts = |all: Vec<(Block, Mark)>| -> Vec<String> {
+        all.into_iter().map(|(block, _)| block.text).collect()
+    };
+    assert_eq!(texts(blocks.feed(Time(0), "One.\n\nTw", false)), ["One."]);
+    assert!(blocks.feed(Time(0), "On", false).is_empty(), "it comes again");
+    assert_eq!(texts(blocks.feed(Time(0), "One.\n\nTwo.", true)), ["Two."]);
+    blocks.fresh();
+    assert_eq!(texts(blocks.feed(Time(0), "One.\n\nTw", false)), ["One."]);
+    assert_eq!(texts(blocks.feed(Time(0), "Else.", true)), ["Else."]);
+    blocks.at_end = true;
+    blocks.fresh();
+    assert!(blocks.feed(Time(0), "One.\n\nTw", false).is_empty());
+    let last = blocks.feed(Time(0), "One.\n\nTwo.", true);
+    assert!(last.last().is_some_and(|(_, mark)| mark.fits("One.\n\nTwo.")));
+}

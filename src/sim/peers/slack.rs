@@ -32,7 +32,8 @@
 //! `mention`, `file`, `extra`), `event` (any, as `event`), `slash` (`command`, `text`), `press`
 //! (`action`, `value`), `erase` (`ts`), `again` (the last `count` events, same `event_id`),
 //! `hold` and `release` (what comes in between comes in reverse), `warn` (then close),
-//! `refresh`, `disable`, `eventsApi` (`url`: verify it and send events there), `revoke`.
+//! `refresh`, `disable`, `eventsApi` (`url`: verify it and send events there), `revoke`, `token`
+//! (the bot's is another one from here on).
 
 mod socket;
 mod web;
@@ -345,6 +346,7 @@ impl Fake for Slack {
             "warn" | "refresh" | "disable" => self.disconnect(now, act),
             "stranger" => self.waits.until.clear(),
             "eventsApi" => self.verify(now, act["url"].as_str().unwrap_or_default()),
+            "token" => self.bot_token = act["token"].as_str().unwrap_or_default().to_owned(),
             "revoke" => self.revoked = act["revoked"].as_bool().unwrap_or(true),
             other => return Err(format!("no such act: {other}")),
         }
