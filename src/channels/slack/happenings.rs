@@ -89,3 +89,57 @@ pub fn happening(me: &Who, callback: &Value) -> Option<Inbound> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(event: Value) -> Option<(String, String, Option<Happening>)> {
+        let me = Who { user: "U0".to_owned(), ..Who::default() };
+        let callback = json!({"event_id": "E1", "team_id": "T1", "event": event});
+        happening(&me, &callback).map(|it| (it.chat.id, it.text, it.event))
+    }
+
+    #[test]
+    fn what_happens_becomes_a_line() {
+        let item = json!({"type": "message", "channel": "C1", "ts": "1.2"});
+        let reaction = |user: &str, of: &str| {
+            json!({"type": "reaction_added", "user": user, "reaction": "eyes", "item": item,
+                "item_user": of})
+        };
+        let (chat, line, what) = read(reaction("U1", "U0")).expect("told");
+        assert_eq!((&*chat, &*line), ("C1", "Slack reaction added: :eyes: by U1 in C1 msg 1.2"));
+        assert_eq!(what, Some(Happening::Reaction { of_us: true }));
+        let other = read(reaction("U1", "U2")).expect("told").2;
+        assert_eq!(other, Some(Happening::Reaction { of_us: false }));
+        assert!(read(reaction("U0", "U1")).is_none(), "our own");
+        let edit = |message: Value| {
+            read(json!({"type": "message", "subtype": "message_changed", "channel": "D1",
+                "message": message}))
+        };
+        let message = json!({"user": "U1", "ts": "1.2", "text": "new <@U0>", "edited": {}});
+        let (chat, line, what) = edit(message).expect("told");
+        assert_eq!((&*chat, &*line), ("U1", "Slack message edited by U1 in D1: msg 1.2"));
+        let want = Happening::Edited { on: "D1:1.2".to_owned(), text: "new".to_owned() };
+        assert_eq!(what, Some(want));
+        assert!(edit(json!({"user": "U1", "ts": "1.2", "text": "a link"})).is_none());
+        for (event, line) in [
+            (
+                json!({"type": "member_joined_channel", "user": "U1", "channel": "C1"}),
+                "Slack: U1 joined C1",
+            ),
+            (
+                json!({"type": "pin_removed", "user": "U1", "channel_id": "C1"}),
+                "Slack: U1 unpinned a message in C1",
+            ),
+            (
+                json!({"type": "channel_rename", "channel": {"id": "C1", "name": "new"}}),
+                "Slack channel renamed: #new",
+            ),
+        ] {
+            assert_eq!(read(event).map(|it| it.1).as_deref(), Some(line));
+        }
+        assert!(read(json!({"type": "message", "channel": "C1", "user": "U1"})).is_none());
+    }
+}
