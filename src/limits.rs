@@ -713,6 +713,8 @@ pub const TELEGRAM_CALLBACK: usize = 64;
 pub const TELEGRAM_COMMANDS: usize = 100;
 /// Chats that rest at once; more are asked and say so again.
 pub const TELEGRAM_RESTS: usize = 256;
+/// Messages of ours that a reaction is known to be on.
+pub const TELEGRAM_OWN: usize = 512;
 /// A poll that was answered at once with nothing is repeated so long after it began.
 pub const TELEGRAM_POLL_EMPTY_MS: u64 = 1_000;
 /// A button that could not be told to stop spinning is told again after so long ...

@@ -6,7 +6,10 @@ mod common;
 use common::Home;
 use common::irc::{Server, irc};
 use common::provider::{Asked, Provider};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
 /// Names of the tools that a request offers to the model.
 fn tools(asked: &Asked) -> Vec<String> {
@@ -245,4 +248,145 @@ fn a_direct_conversation_of_its_own_is_told_as_far_as_its_limit() {
     assert!(al.contains("two") && al.contains("three") && !al.contains("one"), "{al}");
     let bo = last("bo");
     assert!(bo.contains("one") && bo.contains("two"), "{bo}");
+}
+
+/// A Bot API with one bot: updates go in, texts that were sent come out.
+struct Telegram {
+    port: u16,
+    updates: std::sync::Arc<std::sync::Mutex<Vec<Value>>>,
+    sent: std::sync::mpsc::Receiver<Value>,
+    next: std::cell::Cell<i64>,
+}
+
+impl Telegram {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("it").port();
+        let updates: std::sync::Arc<std::sync::Mutex<Vec<Value>>> = Default::default();
+        let (tell, sent) = std::sync::mpsc::channel();
+        let waiting = updates.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (waiting, tell) = (waiting.clone(), tell.clone());
+                std::thread::spawn(move || serve(stream, &waiting, &tell));
+            }
+        });
+        Self { port, updates, sent, next: std::cell::Cell::new(1) }
+    }
+
+    fn config(&self) -> String {
+        format!("botToken: '1:ABCDEFGH', apiRoot: 'http://127.0.0.1:{}'", self.port)
+    }
+
+    fn tell(&self, mut update: Value) {
+        update["update_id"] = json!(self.next.get());
+        self.next.set(self.next.get() + 1);
+        self.updates.lock().expect("it").push(update);
+    }
+
+    fn sent(&self) -> Value {
+        self.sent.recv_timeout(common::PATIENCE).expect("a message in time")
+    }
+}
+
+/// One request, one answer.
+fn serve(
+    stream: TcpStream,
+    updates: &std::sync::Mutex<Vec<Value>>,
+    tell: &std::sync::mpsc::Sender<Value>,
+) -> Option<()> {
+    let mut lines = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if lines.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let lower = head.to_lowercase();
+    let length = lower.split("content-length:").nth(1).and_then(|it| it.lines().next());
+    let mut body = vec![0; length.map_or(0, |it| it.trim().parse().expect("a number"))];
+    lines.read_exact(&mut body).ok()?;
+    let args: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let method = head.split_whitespace().nth(1)?.rsplit('/').next()?.to_owned();
+    let result = match method.as_str() {
+        "getMe" => json!({"id": 1, "is_bot": true, "first_name": "Claw", "username": "claw_bot"}),
+        "getUpdates" => {
+            let from = args["offset"].as_i64().unwrap_or(0);
+            let end = Instant::now() + Duration::from_secs(2);
+            loop {
+                let all = updates.lock().expect("it");
+                let new = |it: &&Value| it["update_id"].as_i64() >= Some(from);
+                let new: Vec<Value> = all.iter().filter(new).cloned().collect();
+                drop(all);
+                if !new.is_empty() || Instant::now() > end {
+                    break json!(new);
+                }
+                std::thread::yield_now();
+            }
+        }
+        "sendMessage" => {
+            let _ = tell.send(args.clone());
+            json!({"message_id": 100, "chat": {"id": args["chat_id"], "type": "private"}})
+        }
+        _ => json!(true),
+    };
+    let text = json!({"ok": true, "result": result}).to_string();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n",
+        text.len()
+    );
+    lines.get_mut().write_all(format!("{head}{text}").as_bytes()).ok()
+}
+
+fn person(id: i64, name: &str) -> Value {
+    json!({"id": id, "is_bot": false, "first_name": name, "username": name.to_lowercase()})
+}
+
+#[test]
+fn reactions_are_told_with_the_next_message_and_an_edit_changes_what_was_overheard() {
+    let (home, telegram, provider) = (Home::new(), Telegram::start(), Provider::echo());
+    let own = format!(
+        "telegram: {{{}, allowFrom: [7], groups: {{'-5': {{allowFrom: [7]}}}}}}",
+        telegram.config()
+    );
+    home.configure(&config(&provider, &own));
+    let _gateway = home.start("");
+    let chat = json!({"id": 7, "type": "private", "first_name": "Ann"});
+    let say = |number: i64, chat: &Value, text: &str| {
+        json!({"message_id": number, "date": 1, "chat": chat, "from": person(7, "Ann"),
+            "text": text})
+    };
+    telegram.tell(json!({"message": say(1, &chat, "hello")}));
+    assert!(telegram.sent()["text"].as_str().expect("a text").contains("hello"));
+    let reaction = |number: i64, who: Value, emoji: &str| {
+        json!({"message_reaction": {"chat": chat, "message_id": number, "date": 2, "user": who,
+            "old_reaction": [], "new_reaction": [{"type": "emoji", "emoji": emoji}]}})
+    };
+    telegram.tell(reaction(100, person(7, "Ann"), "👍"));
+    telegram.tell(reaction(1, person(7, "Ann"), "🎉"));
+    telegram.tell(reaction(100, person(8, "Eve"), "👎"));
+    telegram.tell(json!({"message": say(2, &chat, "and now")}));
+    telegram.sent();
+    let said = provider.rest().last().expect("a request").said();
+    assert!(said.contains("Telegram reaction added: 👍 by Ann (@ann) on msg 100"), "{said}");
+    assert!(!said.contains('🎉') && !said.contains('👎'), "not on ours, not of a stranger: {said}");
+    let group = json!({"id": -5, "type": "group", "title": "G"});
+    telegram.tell(json!({"message": say(3, &group, "at six")}));
+    let mut edit = say(3, &group, "at seven");
+    edit["edit_date"] = json!(3);
+    telegram.tell(json!({"edited_message": edit}));
+    let mut again = say(4, &group, "@claw_bot when?");
+    telegram.tell(json!({"message": again.clone()}));
+    telegram.sent();
+    let said = provider.rest().last().expect("a request").said();
+    assert!(said.contains("at seven") && !said.contains("at six"), "{said}");
+    // A message that was answered is not answered again when it is edited.
+    again["edit_date"] = json!(4);
+    again["text"] = json!("@claw_bot when exactly?");
+    telegram.tell(json!({"edited_message": again}));
+    telegram.tell(json!({"message": say(5, &group, "@claw_bot thanks")}));
+    telegram.sent();
+    let said = provider.rest();
+    assert_eq!(said.len(), 1, "{:?}", said.iter().map(Asked::said).collect::<Vec<_>>());
 }

@@ -403,6 +403,27 @@ pub struct Inbound {
     pub sent_ms: u64,
     /// Where an answer goes.
     pub to: Address,
+    /// Nothing was said: this happened. `text` is the line for the session; no run begins.
+    pub event: Option<Happening>,
+}
+
+/// What happens in a conversation without anybody saying something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Happening {
+    /// An emoji came or went.
+    Reaction {
+        /// On a message of ours.
+        of_us: bool,
+    },
+    /// A message has another text now.
+    Edited {
+        /// Its id.
+        on: String,
+        /// What it says.
+        text: String,
+    },
+    /// Somebody came or went, something was pinned, a room was made.
+    Other,
 }
 
 /// Every channel of this build, by id.

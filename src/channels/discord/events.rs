@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::channels::account::texts;
 use crate::channels::{
-    Account, Address, Chat, ChatKind, GroupRules, Inbound, Media, Quote, Sender,
+    Account, Address, Chat, ChatKind, GroupRules, Happening, Inbound, Media, Quote, Sender,
 };
 use crate::limits;
 
@@ -126,6 +126,49 @@ pub fn message(account: &Account, me: &str, event: &Value, room: Option<&Room>) 
         reply_to: quoted,
         media,
         sent_ms: id.parse::<u64>().map_or(0, |id| (id >> 22).saturating_add(EPOCH_MS)),
+        to: Address::chat(channel),
+        ..Inbound::default()
+    })
+}
+
+/// `MESSAGE_REACTION_ADD`, `MESSAGE_REACTION_REMOVE` and `MESSAGE_UPDATE`.
+pub fn happening(name: &str, me: &str, event: &Value, room: Option<&Room>) -> Option<Inbound> {
+    let channel = text(event, "channel_id")?;
+    if name == "MESSAGE_UPDATE" {
+        // Without the time of an edit it is a link that got its picture.
+        let at = text(event, "edited_timestamp")?;
+        let sender = sender(event.get("author")?, event.get("member"))?;
+        let person = sender.ids.first().cloned().unwrap_or_default();
+        let id = text(event, "id")?.to_owned();
+        return Some(Inbound {
+            id: format!("edit:{id}:{at}"),
+            chat: chat(channel, text(event, "guild_id"), &person, room),
+            sender,
+            event: Some(Happening::Edited { text: words(event, me).0, on: id }),
+            to: Address::chat(channel),
+            ..Inbound::default()
+        });
+    }
+    let person = text(event, "user_id").filter(|person| *person != me)?;
+    let member = event.get("member");
+    let sender = member
+        .and_then(|it| sender(it.get("user")?, Some(it)))
+        .unwrap_or_else(|| Sender { ids: vec![person.to_owned()], ..Sender::default() });
+    let emoji = event.get("emoji").and_then(|emoji| text(emoji, "name"))?;
+    let on = text(event, "message_id")?;
+    let verb = if name == "MESSAGE_REACTION_ADD" { "added" } else { "removed" };
+    let who = sender.name.clone().unwrap_or_else(|| person.to_owned());
+    let place = match room.and_then(|room| room.name.as_deref()) {
+        Some(room) => format!("#{room} msg {on}"),
+        None => format!("msg {on}"),
+    };
+    Some(Inbound {
+        // The same emoji may come and go: nothing in the event tells the times apart.
+        id: String::new(),
+        chat: chat(channel, text(event, "guild_id"), person, room),
+        sender,
+        text: format!("Discord reaction {verb}: {emoji} by {who} on {place}"),
+        event: Some(Happening::Reaction { of_us: text(event, "message_author_id") == Some(me) }),
         to: Address::chat(channel),
         ..Inbound::default()
     })

@@ -262,8 +262,8 @@ impl Discord {
     /// What we say when we come: `d` of an identify.
     fn identify(&self) -> Value {
         let asked = |key: &str| self.account.flag(&format!("intents.{key}")) == Some(true);
-        // GUILDS, GUILD_MESSAGES, DIRECT_MESSAGES, MESSAGE_CONTENT.
-        let mut intents: u64 = 1 | 1 << 9 | 1 << 12 | 1 << 15;
+        // GUILDS, GUILD_MESSAGES and their reactions, DIRECT_MESSAGES and theirs, MESSAGE_CONTENT.
+        let mut intents: u64 = 1 | 1 << 9 | 1 << 10 | 1 << 12 | 1 << 13 | 1 << 15;
         intents |= if asked("guildMembers") { 1 << 1 } else { 0 };
         intents |= if asked("presence") { 1 << 8 } else { 0 };
         if self.account.flag("intents.messageContent") == Some(false) {
@@ -366,7 +366,8 @@ impl Discord {
 
     fn understand(&mut self, name: &str, data: &Value, out: &mut ChannelOut) -> Understood {
         match name {
-            "MESSAGE_CREATE" | "INTERACTION_CREATE" => {}
+            "MESSAGE_CREATE" | "INTERACTION_CREATE" | "MESSAGE_UPDATE" => {}
+            "MESSAGE_REACTION_ADD" | "MESSAGE_REACTION_REMOVE" => {}
             "GUILD_CREATE" => {
                 for key in ["channels", "threads"] {
                     let list = data.get(key).and_then(Value::as_array).map(Vec::as_slice);
@@ -407,6 +408,11 @@ impl Discord {
         }
         if guild.is_some() && room.is_none() {
             return Understood::Look(channel.to_owned());
+        }
+        if name != "MESSAGE_CREATE" {
+            let happened = events::happening(name, &me, data, room);
+            return happened
+                .map_or(Understood::Nothing, |it| Understood::Message(Box::new(it), None));
         }
         match events::message(&self.account, &me, data, room) {
             Some(message) => Understood::Message(Box::new(message), None),

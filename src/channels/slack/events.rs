@@ -28,7 +28,7 @@ pub struct Who {
 /// Subtypes of `message` that are words of a person.
 const SPOKEN: [&str; 4] = ["file_share", "thread_broadcast", "me_message", "bot_message"];
 
-fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key)?.as_str().filter(|text| !text.is_empty())
 }
 
@@ -173,7 +173,7 @@ pub fn action(payload: &Value, id: &str) -> Option<Inbound> {
     })
 }
 
-fn chat_of(channel: &str, user: &str, team: Option<&str>) -> Chat {
+pub(super) fn chat_of(channel: &str, user: &str, team: Option<&str>) -> Chat {
     let direct = channel.starts_with('D');
     Chat {
         kind: if direct { ChatKind::Direct } else { ChatKind::Channel },

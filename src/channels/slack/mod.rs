@@ -23,6 +23,7 @@
 
 mod audit;
 mod events;
+mod happenings;
 mod mrkdwn;
 mod relay;
 mod socket;
@@ -607,7 +608,8 @@ impl Slack {
     fn take(&mut self, kind: &str, payload: &Value, id: &str) -> Option<Inbound> {
         let me = self.me.as_ref()?;
         match kind {
-            "events_api" => events::event(&self.account, me, payload),
+            "events_api" => events::event(&self.account, me, payload)
+                .or_else(|| happenings::happening(me, payload)),
             "slash_commands" => events::command(&self.account, payload, id),
             "interactive" => events::action(payload, id),
             _ => None,

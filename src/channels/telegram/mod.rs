@@ -25,6 +25,7 @@
 
 mod api;
 mod audit;
+mod happenings;
 mod updates;
 
 #[cfg(test)]
@@ -36,8 +37,8 @@ use serde_json::{Value, json};
 
 use super::{
     Account, Act, Address, Answered, Backoff, Caps, Channel, ChannelInput, ChannelOut, ChatKind,
-    Failure, HookId, HookRequest, Inbound, Kind, Located, Me, Media, Outgoing, ReqId, Retry, State,
-    Trouble, text,
+    Failure, Happening, HookId, HookRequest, Inbound, Kind, Located, Me, Media, Outgoing, ReqId,
+    Retry, State, Trouble, text,
 };
 use crate::driver::{Now, Time};
 use crate::limits;
@@ -147,6 +148,7 @@ struct Sending {
     id: String,
     /// The chat, for its pauses.
     chat: String,
+    thread: Option<String>,
     /// The text without markup, for when Telegram does not understand ours.
     plain: String,
     calls: VecDeque<Call>,
@@ -192,6 +194,8 @@ struct Telegram {
     /// When the last poll was begun.
     polled: Time,
     queue: VecDeque<Pending>,
+    /// What we sent last, `<chat>:<message>`, and the topic that it is in.
+    own: VecDeque<(String, Option<String>)>,
     jobs: BTreeMap<ReqId, Job>,
     /// Chats that must rest.
     rests: BTreeMap<String, Time>,
@@ -254,6 +258,7 @@ impl Telegram {
             polling: None,
             polled: Time(0),
             queue: VecDeque::new(),
+            own: VecDeque::new(),
             jobs: BTreeMap::new(),
             rests: BTreeMap::new(),
             presses: VecDeque::new(),
@@ -512,8 +517,26 @@ impl Telegram {
 
     fn enqueue(&mut self, number: i64, update: &Value, hook: Option<HookId>) {
         let me = self.me.clone().unwrap_or_default();
-        let update = updates::read(&self.account, &me, update);
+        let mut update = updates::read(&self.account, &me, update);
+        update = update.and_then(|update| self.with_own(update));
         self.queue.push_back(Pending { number, update, step: Step::Waiting, hook });
+    }
+
+    /// Says of a reaction whether it is on a message of ours, and in which topic: Telegram does
+    /// not. In a forum one whose topic is unknown is none.
+    fn with_own(&self, mut update: updates::Update) -> Option<updates::Update> {
+        let message = &mut update.message;
+        if !matches!(message.event, Some(Happening::Reaction { .. })) {
+            return Some(update);
+        }
+        let on = message.reply_to.take().map(|quote| quote.id).unwrap_or_default();
+        let own = self.own.iter().find(|(id, _)| *id == on);
+        if message.chat.thread.is_some() {
+            message.chat.thread = own?.1.clone();
+            message.to.thread.clone_from(&message.chat.thread);
+        }
+        message.event = Some(Happening::Reaction { of_us: own.is_some() });
+        Some(update)
     }
 
     /// Goes through the queue in order as far as it can, settles it when all of it is done, and
@@ -683,6 +706,7 @@ impl Telegram {
         let sending = Sending {
             id: message.id.clone(),
             chat: message.to.chat.clone(),
+            thread: message.to.thread.clone(),
             plain: message.plain.clone(),
             calls: api::send(message, style).into(),
             sent: Vec::new(),
@@ -710,7 +734,12 @@ impl Telegram {
                 let chat = message.get("chat").and_then(|chat| chat.get("id")?.as_i64());
                 if let Some(number) = number {
                     let chat = chat.map_or_else(|| sending.chat.clone(), |chat| chat.to_string());
-                    sending.sent.push(format!("{chat}:{number}"));
+                    let id = format!("{chat}:{number}");
+                    self.own.push_back((id.clone(), sending.thread.clone()));
+                    if self.own.len() > limits::TELEGRAM_OWN {
+                        self.own.pop_front();
+                    }
+                    sending.sent.push(id);
                 }
                 sending.calls.pop_front();
                 self.next_call(now, sending, out);

@@ -85,7 +85,7 @@ fn updates_are_acknowledged_once_they_are_kept() {
     assert_eq!(rig.kept["offset"], 7, "kept before Telegram is told");
     let (poll, params) = asked(&mut rig, "getUpdates");
     assert_eq!((&params["offset"], &params["timeout"]), (&json!(7), &json!(30)));
-    assert_eq!(params["allowed_updates"], json!(["message", "channel_post", "callback_query"]));
+    assert_eq!(params["allowed_updates"], json!(super::updates::WANTED));
     // An empty poll is followed by the next one, and there is never a second at once.
     rig.after_ms(limits::TELEGRAM_POLL_EMPTY_MS);
     rig.answers(poll, 200, &ok(json!([])));

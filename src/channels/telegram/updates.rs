@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::happenings;
 use crate::channels::{
     Account, Address, Chat, ChatKind, GroupRules, Inbound, Media, Quote, Sender,
 };
@@ -28,9 +29,16 @@ pub struct Update {
 }
 
 /// Kinds of updates we ask for.
-pub const WANTED: [&str; 3] = ["message", "channel_post", "callback_query"];
+pub const WANTED: [&str; 6] = [
+    "message",
+    "edited_message",
+    "channel_post",
+    "edited_channel_post",
+    "callback_query",
+    "message_reaction",
+];
 
-fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key)?.as_str().filter(|text| !text.is_empty())
 }
 
@@ -42,6 +50,14 @@ fn id(value: Option<&Value>) -> Option<i64> {
 pub fn read(account: &Account, me: &Who, update: &Value) -> Option<Update> {
     if let Some(pressed) = update.get("callback_query") {
         return button(account, me, pressed);
+    }
+    if let Some(reaction) = update.get("message_reaction") {
+        return happenings::reaction(me, reaction);
+    }
+    if let Some(message) =
+        update.get("edited_message").or_else(|| update.get("edited_channel_post"))
+    {
+        return happenings::edited(account, me, message);
     }
     let message = update.get("message").or_else(|| update.get("channel_post"))?;
     let (chat, to) = place(message)?;
@@ -83,7 +99,7 @@ pub fn read(account: &Account, me: &Who, update: &Value) -> Option<Update> {
 }
 
 /// The conversation of a message, and where an answer goes.
-fn place(message: &Value) -> Option<(Chat, Address)> {
+pub(super) fn place(message: &Value) -> Option<(Chat, Address)> {
     let chat = message.get("chat")?;
     let number = id(Some(chat))?;
     let kind = match text(chat, "type")? {
@@ -101,7 +117,7 @@ fn place(message: &Value) -> Option<(Chat, Address)> {
     Some((Chat { kind, id: number.to_string(), thread: topic, title, ..Chat::default() }, to))
 }
 
-fn sender(message: &Value) -> Option<Sender> {
+pub(super) fn sender(message: &Value) -> Option<Sender> {
     // An anonymous administrator and a channel's post have a chat for their sender.
     let chat = message.get("sender_chat");
     let from = message.get("from").filter(|_| chat.is_none()).or(chat)?;

@@ -61,6 +61,7 @@ const DM_SCOPES: &[&str] = &["main", "per-peer", "per-channel-peer", "per-accoun
 const NO_GROUP_DM: &str = "Discord lets no bot into group conversations outside of guilds";
 const NO_CONFIG_WRITES: &str = "no message changes the configuration here, whatever it says";
 const CONTEXTS: &[&str] = &["all", "allowlist", "allowlist_quote"];
+const REACTIONS: &[&str] = &["off", "own", "all", "allowlist"];
 const UNMENTIONED: &[&str] = &["user_request", "room_event"];
 /// Where a block of an answer should end.
 const BREAKS: &[&str] = &["paragraph", "newline", "sentence"];
@@ -1122,6 +1123,7 @@ pub static KEYS: &[Key] = &[
     key("channels.discord.guilds.*", Object),
     key("channels.discord.guilds.*.slug", Text).later().advice("a guild is known by its id"),
     key("channels.discord.guilds.*.ignoreOtherMentions", Bool),
+    key("channels.discord.guilds.*.reactionNotifications", Words(REACTIONS)),
     key("channels.discord.guilds.*.requireMention", Bool),
     key("channels.discord.guilds.*.users", Ids),
     key("channels.discord.guilds.*.roles", Ids),
@@ -1191,6 +1193,8 @@ pub static KEYS: &[Key] = &[
     key("channels.slack.implicitMentions.replyToBot", Bool),
     key("channels.slack.implicitMentions.quotedBot", Bool),
     key("channels.slack.implicitMentions.threadParticipation", Bool),
+    key("channels.slack.reactionNotifications", Words(REACTIONS)),
+    key("channels.slack.reactionAllowlist", Ids),
     key("channels.slack.unfurlLinks", Bool),
     key("channels.slack.unfurlMedia", Bool),
     key("channels.slack.dm", Object),
@@ -1237,6 +1241,7 @@ pub static KEYS: &[Key] = &[
     key("channels.telegram.webhookUrl", Text).channel(),
     key("channels.telegram.webhookSecret", Secret).channel(),
     key("channels.telegram.webhookPath", Text).channel(),
+    key("channels.telegram.reactionNotifications", Words(&["off", "own", "all"])),
     key("channels.telegram.linkPreview", Bool),
     key("channels.telegram.customCommands", List).channel(),
     key("channels.telegram.customCommands[]", Open).channel(),

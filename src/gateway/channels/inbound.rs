@@ -84,6 +84,7 @@ impl Burst {
 
 /// What was said to others.
 pub(super) struct Overheard {
+    pub(super) id: String,
     pub(super) sender: Sender,
     pub(super) text: String,
 }
@@ -171,6 +172,10 @@ impl Gateway {
         let mut key = hex(&sha256(text.as_bytes()));
         key.truncate(32);
         if self.channels.inbox.seen.has(&key) {
+            return true;
+        }
+        if message.event.is_some() {
+            self.take_happening(id, &message);
             return true;
         }
         let mut message = message;

@@ -42,7 +42,7 @@ impl Gateway {
         Verdict::Drop("two bots answer each other (botLoopProtection)")
     }
 
-    fn with_rules<T>(
+    pub(super) fn with_rules<T>(
         &self,
         live: &Live,
         message: &Inbound,
@@ -131,7 +131,8 @@ impl Gateway {
         }
         let list = all.entry(key).or_default();
         let text: String = message.text.chars().take(limits::CHANNEL_HISTORY_CHARS).collect();
-        list.push_back(Overheard { sender: message.sender.clone(), text });
+        let (id, sender) = (message.id.clone(), message.sender.clone());
+        list.push_back(Overheard { id, sender, text });
         while list.len() > most {
             list.pop_front();
         }

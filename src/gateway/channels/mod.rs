@@ -19,6 +19,7 @@ pub(crate) mod dead;
 mod dead_rpc;
 mod drafts;
 mod enclose;
+mod happenings;
 mod inbound;
 mod judging;
 mod media;
