@@ -10,9 +10,11 @@ use crate::channels::{Account, Happening, Inbound, Quote, Sender};
 /// `message_reaction`: the emoji that came, as something that happened.
 pub(super) fn reaction(me: &Who, update: &Value) -> Option<Update> {
     let (chat, to) = place(update)?;
-    let person = sender(&serde_json::json!({
-        "from": update.get("user"), "sender_chat": update.get("actor_chat"),
-    }))?;
+    // An anonymous administrator reacts as the chat.
+    let person = match update.get("user") {
+        Some(user) => sender(&serde_json::json!({"from": user})),
+        None => sender(&serde_json::json!({"sender_chat": update.get("actor_chat")?})),
+    }?;
     if person.ids.first() == Some(&me.id.to_string()) {
         return None;
     }
