@@ -137,6 +137,9 @@ pub(super) struct Channels {
     watched: bool,
     pub(super) outbox: Outbox,
     pub(super) streams: streaming::Streams,
+    /// The next look at bursts, deliveries and streams: each look asks for the next one, and one
+    /// entry is enough for all.
+    looks: Armed,
     inbox: Inbox,
     fetches: media::Fetches,
     pairing: Pairing,
@@ -165,6 +168,7 @@ impl Channels {
             watched: false,
             outbox: Outbox::open(disk, &journals)?,
             streams: streaming::Streams::default(),
+            looks: Armed::default(),
             inbox: Inbox::open(disk, &journals)?,
             fetches: media::Fetches::default(),
             pairing: Pairing::open(disk, &dir)?,

@@ -387,12 +387,13 @@ impl Gateway {
             }
         }
         if let Some(due) = next {
-            self.timers.arm(due, Timer::Outbox);
+            self.look_at(due);
         }
     }
 
     /// The deliveries', bursts' and typing's time.
     pub(in crate::gateway) fn outbox_due(&mut self, fx: &mut Effects) {
+        self.channels.looks.past(self.now.time);
         self.start_channels(fx);
         self.inbox_due(fx);
         self.streams_due(fx);
@@ -401,6 +402,11 @@ impl Gateway {
         outbox.rests.end_over(self.disk.as_mut(), &mut outbox.journal, now_ms);
         self.pump_outbox(fx);
         self.end_waits_for_deliveries(fx);
+    }
+
+    /// Looks again at this time, or before.
+    pub(super) fn look_at(&mut self, due: Time) {
+        self.channels.looks.at(&mut self.timers, Some(due), Timer::Outbox);
     }
 
     /// One step of the first of a line.
