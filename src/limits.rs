@@ -664,6 +664,11 @@ pub const MEDIA_TRIES: u32 = 3;
 pub const MEDIA_REDIRECTS: u32 = 3;
 /// Files that came are kept up to so many bytes together; the oldest make room.
 pub const MEDIA_INBOUND: u64 = 512 * 1024 * 1024;
+/// A file that is sent is held in memory as a whole, a few times over while it leaves; larger ones
+/// are refused, whatever `mediaMaxMb` says.
+pub const MEDIA_UPLOAD: u64 = 20 * 1024 * 1024;
+/// A file that `openclaw message send --media` reads itself: what a frame carries as base64.
+pub const MEDIA_BY_CLI: u64 = 18 * 1024 * 1024;
 /// Pause after which the parts of an album are one message, as the reference has it.
 pub const CHANNEL_ALBUM_MS: u64 = 500;
 /// Albums of which a later part is still let in with its first.
@@ -718,6 +723,10 @@ pub const TELEGRAM_PRESS_WAIT_MS: u64 = 8_000;
 pub const TELEGRAM_PRESS_TRIES: u32 = 4;
 /// The Bot API gives no larger file.
 pub const TELEGRAM_FILE: u64 = 20 * 1024 * 1024;
+/// The Bot API takes no larger photo; it goes as a document then.
+pub const TELEGRAM_PHOTO: usize = 10 * 1024 * 1024;
+/// The Bot API takes no larger file.
+pub const TELEGRAM_UPLOAD: usize = 50 * 1024 * 1024;
 /// A file must have reached Telegram by then.
 pub const TELEGRAM_UPLOAD_MS: u64 = 120_000;
 
@@ -788,6 +797,10 @@ pub const CHANNEL_PAIRING_MS: u64 = 3_600_000;
 pub const CHANNEL_PAIRING_PENDING: usize = 3;
 /// Messages of a group that are told with the next one meant for the bot.
 pub const CHANNEL_HISTORY: usize = 50;
+/// Pairs of bots whose talk is counted.
+pub const BOT_PAIRS: usize = 256;
+/// Messages of such a pair within one window, however many are allowed.
+pub const BOT_PAIR_EVENTS: usize = 1_000;
 /// Groups whose talk is remembered.
 pub const CHANNEL_HISTORIES: usize = 256;
 /// Characters of one such message.

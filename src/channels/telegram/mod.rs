@@ -665,6 +665,13 @@ impl Telegram {
             let what = format!("{}.actions.sendMessage is false", self.account.path);
             return out.send_failed(&message.id, Failure::permanent(what));
         }
+        let large = |file: &super::Attachment| {
+            file.bytes.as_ref().is_some_and(|bytes| bytes.len() > limits::TELEGRAM_UPLOAD)
+        };
+        if message.media.iter().any(large) {
+            let what = "Telegram's Bot API takes no file over 50 MB";
+            return out.send_failed(&message.id, Failure::permanent(what));
+        }
         let kind = match message.to.chat.starts_with(['-', '@']) {
             true => ChatKind::Group,
             false => ChatKind::Direct,

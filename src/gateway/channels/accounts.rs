@@ -37,6 +37,7 @@ impl Gateway {
         self.channels.outbox.release_left(self.disk.as_mut());
         self.fit_channels(fx);
         self.sweep_parts();
+        self.sweep_outbound();
         self.resume_inbox(fx);
         self.pump_outbox(fx);
     }

@@ -17,13 +17,14 @@ use super::super::http::Completion;
 use super::super::timers::Timer;
 use super::dead::Letter;
 use super::drafts::Draft;
+use super::enclose::Enclosure;
 use super::recent::Recent;
 use super::rests::Rests;
 use super::unasked::{Delivered, Told};
 use super::{LiveId, speak};
 use crate::agent::run::Outcome;
 use crate::channels::port::ChannelInput;
-use crate::channels::{Act, Address, Attachment, ChatKind, Failure, Inbound, Outgoing, Retry};
+use crate::channels::{Act, Address, ChatKind, Failure, Inbound, Outgoing, Retry};
 use crate::channels::{State, text};
 use crate::driver::{ConnId, Effects, Time};
 use crate::limits;
@@ -64,11 +65,14 @@ pub(in crate::gateway) struct Delivery {
     pub(in crate::gateway) text: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::gateway) reply_to: Option<String>,
-    /// Public addresses of pictures and files.
+    /// Pictures and files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(in crate::gateway) media: Vec<String>,
+    pub(in crate::gateway) media: Vec<Enclosure>,
     #[serde(default)]
     pub(in crate::gateway) as_file: bool,
+    /// Sound as a voice note.
+    #[serde(default)]
+    pub(in crate::gateway) voice: bool,
     #[serde(default)]
     pub(in crate::gateway) silent: bool,
     #[serde(default)]
@@ -262,6 +266,21 @@ impl Outbox {
     /// This one waits to be delivered.
     pub(super) fn has(&self, id: &str) -> bool {
         self.open.contains_key(id)
+    }
+
+    /// A delivery of this id was taken on, in this life or another.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        !id.is_empty() && (self.sent.has(id) || self.open.contains_key(id))
+    }
+
+    /// Files of ours that deliveries need.
+    pub(super) fn enclosures(&self) -> std::collections::BTreeSet<std::path::PathBuf> {
+        let all = self.open.values().flat_map(|open| &open.delivery.media);
+        all.filter_map(|one| match one {
+            Enclosure::Kept { path, .. } => Some(path.clone()),
+            Enclosure::Url(_) => None,
+        })
+        .collect()
     }
 
     /// Something waits to be delivered.
@@ -471,6 +490,16 @@ impl Gateway {
             return Some(Step::Again);
         };
         let last = at + 1 == count;
+        let (all, how) = (&open.delivery.media, (open.delivery.as_file, open.delivery.voice));
+        let read = |one: &Enclosure| one.attachment(self.disk.as_ref(), how);
+        let media: Result<Vec<_>, String> = all.iter().filter(|_| last).map(read).collect();
+        let media = match media {
+            Ok(media) => media,
+            Err(why) => {
+                self.delivery_over(id, Err(Failure::permanent(why)), fx);
+                return Some(Step::Again);
+            }
+        };
         let again = std::mem::replace(&mut open.delivery.begun, true);
         open.again = again;
         open.delivery.attempts += 1;
@@ -480,10 +509,6 @@ impl Gateway {
         nonce.truncate(24);
         let first_only = live.account.text("replyToMode") == Some("first");
         let reply = delivery.reply_to.clone().filter(|_| at == 0 || !first_only);
-        let media = match last {
-            true => delivery.media.iter().map(|url| attachment(url, delivery.as_file)).collect(),
-            false => Vec::new(),
-        };
         open.flying = Some(live_id);
         let work = serde_json::to_value(&delivery).unwrap_or_default();
         if let Err(error) = outbox.journal.accept(self.disk.as_mut(), id, work) {
@@ -643,10 +668,17 @@ impl Gateway {
         if let Err(error) = kept {
             log::error!(target: "store", "outbox: {error}");
         }
-        match result {
-            Ok(()) => outbox.release(disk, id, open.delivery.took.as_deref()),
-            // The preview is all there is to see of the answer.
-            Err(_) => outbox.forget(disk, id),
+        match &result {
+            Ok(()) => {
+                outbox.release(disk, id, open.delivery.took.as_deref());
+                self.let_go_of(&open.delivery.media);
+            }
+            Err(_) => {
+                // The preview is all there is to see of the answer.
+                outbox.forget(disk, id);
+                // The dead letter names the copies; those of letters that are gone go.
+                self.sweep_outbound();
+            }
         }
         let (channel, account) = (&open.delivery.channel, &open.delivery.account);
         if let Err(failure) = &result {
@@ -727,7 +759,9 @@ impl Gateway {
         if begun && text.trim().is_empty() {
             return;
         }
-        let delivery = self.reply(run_id, &origin, text);
+        let mut delivery = self.reply(run_id, &origin, text);
+        let agent = self.config.agents.default_agent().to_owned();
+        self.enclose_answer(&mut delivery, &agent);
         if let Err(why) = self.channels.outbox.accept(self.disk.as_mut(), delivery) {
             log::error!(target: "channels", "an answer is lost: {why}");
         }
@@ -771,7 +805,7 @@ impl Gateway {
     /// The delivery of an answer; none when it says nothing. `begun`: a part of it is there
     /// already.
     pub(super) fn answer_delivery(
-        &self,
+        &mut self,
         run_id: &str,
         agent: &str,
         origin: &Origin,
@@ -785,7 +819,9 @@ impl Gateway {
             Some(prefix) => format!("{prefix} {text}"),
             None => text.to_owned(),
         };
-        Some(self.reply(run_id, origin, text))
+        let mut delivery = self.reply(run_id, origin, text);
+        self.enclose_answer(&mut delivery, agent);
+        Some(delivery)
     }
 
     /// `responsePrefix`: the account's, the channel's, everybody's; an empty one is none.
@@ -907,23 +943,6 @@ pub(super) enum Step {
     Again,
     /// Not before then.
     At(Time),
-}
-
-fn attachment(url: &str, as_file: bool) -> Attachment {
-    let path = url.split(['?', '#']).next().unwrap_or_default();
-    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-    let mime = match name.rsplit('.').next().map(str::to_ascii_lowercase).as_deref() {
-        Some("png") => "image/png",
-        Some("jpg" | "jpeg") => "image/jpeg",
-        Some("gif") => "image/gif",
-        Some("webp") => "image/webp",
-        Some("mp4") => "video/mp4",
-        Some("mp3") => "audio/mpeg",
-        Some("ogg" | "oga") => "audio/ogg",
-        Some("pdf") => "application/pdf",
-        _ => "application/octet-stream",
-    };
-    Attachment { url: Some(url.to_owned()), bytes: None, mime: mime.to_owned(), name, as_file }
 }
 
 /// What is kept of a delivery that is given up: it goes on at the piece that failed.

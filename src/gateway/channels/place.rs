@@ -319,7 +319,7 @@ impl Gateway {
     }
 
     /// Takes a text of the gateway's own accord on for delivery: an announced answer of a job, a
-    /// word of the `message` tool. `session` knows who last wrote.
+    /// word of the `message` tool. `session` knows who last wrote; `spec` may name files too.
     ///
     /// # Errors
     /// Why it goes nowhere, and what to set.
@@ -331,9 +331,21 @@ impl Gateway {
         text_said: &str,
     ) -> Result<(), String> {
         let place = self.find_place(Wanted::of(spec, session)).map_err(|why| why.what)?;
+        let kind = kind_of_target(place.channel, &place.to).unwrap_or(ChatKind::Channel);
+        if !self.may_send(place.channel, kind, session) {
+            return Err(format!("session.sendPolicy lets nothing of {session} out there"));
+        }
         let mut delivery = self.delivery_to(place);
         delivery.id = id.to_owned();
         delivery.text = text_said.to_owned();
+        delivery.as_file = spec.get("forceDocument") == Some(&Value::Bool(true));
+        if let Some(params) = spec.as_object() {
+            let agent = crate::sessions::key::agent_of(session).unwrap_or_default().to_owned();
+            self.enclose(&mut delivery, params, &agent)?;
+        }
+        if delivery.text.trim().is_empty() && delivery.media.is_empty() {
+            return Err("there is nothing to say: message or media".to_owned());
+        }
         self.queue_delivery(delivery)
     }
 }
