@@ -36,6 +36,7 @@ pub const LIVE_KEYS: &[&str] = &[
     "groups",
     "healthMonitor",
     "heartbeat",
+    "heartbeatVisibility",
     "historyLimit",
     "dmHistoryLimit",
     "markdown",

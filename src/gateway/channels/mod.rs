@@ -50,7 +50,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(super) use outbound::Origin;
-pub(super) use place::{Wanted, kind_of_target};
+pub(super) use place::{Place, Wanted, kind_of_target};
 pub(super) use status::Probing;
 pub(super) use unasked::{Delivered, Sending, is_unasked, with_status};
 

@@ -550,6 +550,7 @@ impl Gateway {
             log::error!(target: "store", "outbox: {error}");
         }
         let (channel, account) = (&open.delivery.channel, &open.delivery.account);
+        let given_up = result.as_ref().err().map(|failure| failure.what.clone());
         if let Err(failure) = &result {
             let line = format!(
                 "a message was not delivered: {}; openclaw channels dead-letters list --channel \
@@ -580,6 +581,9 @@ impl Gateway {
             Err(failure) => Delivered::Failed(failure, open.messages.len()),
         };
         self.tell_delivered(id, &delivered, fx);
+        if let Some(why) = given_up {
+            self.cron_given_up(id, &why, fx);
+        }
         self.timers.arm(self.now.time, Timer::Outbox);
     }
 

@@ -336,6 +336,23 @@ impl Gateway {
         delivery.text = text_said.to_owned();
         self.queue_delivery(delivery)
     }
+
+    /// Everything that an account says.
+    pub(in crate::gateway) fn account_value(&self, place: &Place) -> Option<Value> {
+        let live = self.channels.get(self.channels.find(place.channel, &place.account)?)?;
+        Some(live.account.value().clone())
+    }
+
+    /// The accounts of a channel, each with its `allowFrom`.
+    pub(in crate::gateway) fn accounts_of(&self, channel: &str) -> Vec<(String, Vec<String>)> {
+        let ours = self.channels.live.values().filter(|live| live.kind.id == channel);
+        ours.map(|live| {
+            let account = &live.account;
+            let allowed = account.texts("allowFrom").or_else(|| account.texts("dm.allowFrom"));
+            (account.id.clone(), allowed.unwrap_or_default())
+        })
+        .collect()
+    }
 }
 
 /// Whether a target is one person or several, by how the service writes its ids. `None` when the
