@@ -403,3 +403,97 @@ fn actions_names_and_broadcasts_by_the_command_line() {
         sent["payload"]["results"].as_array().expect("rows").iter().map(|row| &row["ok"]).collect();
     assert_eq!(ok, [&json!(true), &json!(true), &json!(false)], "{sent}");
 }
+
+/// A Bot API that asks for a pause at the first message; tells when each message came.
+fn slow_telegram() -> (u16, std::sync::mpsc::Receiver<std::time::Instant>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("it").port();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Polls stay open, for there is nothing to tell.
+        let (mut held, mut messages) = (Vec::new(), 0);
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+            while !String::from_utf8_lossy(&bytes).contains("\r\n\r\n") {
+                match stream.read(&mut piece) {
+                    Ok(n) if n > 0 => bytes.extend_from_slice(&piece[..n]),
+                    _ => break,
+                }
+            }
+            let head = String::from_utf8_lossy(&bytes).into_owned();
+            let path = head.split_whitespace().nth(1).unwrap_or_default();
+            let (status, body) = match path.rsplit('/').next().unwrap_or_default() {
+                "getUpdates" => {
+                    held.push(stream);
+                    continue;
+                }
+                "getMe" => (
+                    200,
+                    json!({"ok": true, "result": {"id": 1, "is_bot": true, "first_name": "b",
+                        "username": "b_bot"}}),
+                ),
+                "sendMessage" => {
+                    messages += 1;
+                    if tell.send(std::time::Instant::now()).is_err() {
+                        return;
+                    }
+                    match messages {
+                        1 => (
+                            429,
+                            json!({"ok": false, "error_code": 429, "description":
+                                "Too Many Requests: retry after 3",
+                                "parameters": {"retry_after": 3}}),
+                        ),
+                        n => (
+                            200,
+                            json!({"ok": true, "result": {"message_id": n, "date": 1,
+                                "chat": {"id": 5, "type": "private"}}}),
+                        ),
+                    }
+                }
+                _ => (200, json!({"ok": true, "result": true})),
+            };
+            let body = body.to_string();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: \
+                 {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    (port, told)
+}
+
+/// The pause that Telegram asked for holds for the chat, also behind a kill -9.
+#[test]
+fn a_pause_that_was_asked_for_outlives_the_process() {
+    let (home, provider) = (Home::new(), Provider::echo());
+    let (port, told) = slow_telegram();
+    let own = format!(
+        "telegram: {{apiRoot: 'http://127.0.0.1:{port}', botToken: '1:ABCDEFGH', \
+         commands: {{native: false}}}}"
+    );
+    home.configure(&config(&provider, &own, ""));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let say = |key: &str| json!({"to": "5", "channel": "telegram", "message": key, "idempotencyKey": key});
+    socket.request("send", &say("one"));
+    let first = told.recv_timeout(common::PATIENCE).expect("it is tried");
+    // The answer is read before the process dies.
+    let journal = home.state().join("journal/outbox.jsonl");
+    let end = std::time::Instant::now() + common::PATIENCE;
+    while !std::fs::read_to_string(&journal).unwrap_or_default().contains("restUntilMs") {
+        assert!(std::time::Instant::now() < end, "the pause is journalled");
+        std::thread::yield_now();
+    }
+    drop(gateway);
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let id = socket.request("send", &say("two"));
+    let second = told.recv_timeout(common::PATIENCE).expect("it is tried again");
+    assert!(second - first >= std::time::Duration::from_millis(2_900), "{:?}", second - first);
+    socket.response(&id).expect("both arrive");
+}

@@ -86,7 +86,7 @@ fn params(args: &Args, key: &str) -> Result<Value, Failed> {
             set(name, true.into());
         }
     }
-    set("channel", channel.into());
+    set("channel", channel.as_str().into());
     set("target", target.into());
     set("to", target.into());
     let mut params = json!({

@@ -133,18 +133,27 @@ fn fields(args: &Args) -> Map<String, Value> {
 }
 
 /// The channel that the flags, the target or the configuration name.
-pub(super) fn channel(args: &Args, target: Option<&str>) -> Result<&'static str, Failed> {
+pub(super) fn channel(args: &Args, target: Option<&str>) -> Result<String, Failed> {
     if let Some(name) = named(args, "channel")? {
-        return channels::named(name).map(|kind| kind.id);
+        return channels::named(name).map(|kind| kind.id.to_owned());
     }
     let prefix = target.and_then(|target| target.split_once(':')).map(|(prefix, _)| prefix);
     if let Some(kind) = prefix.and_then(crate::channels::find) {
-        return Ok(kind.id);
+        return Ok(kind.id.to_owned());
     }
-    chosen(args, "message").map(|kind| kind.id).map_err(|mut failed| {
-        failed.next = "name it with --channel <id>".to_owned();
-        failed
-    })
+    match (chosen(args, "message"), prefix) {
+        (Ok(kind), _) => Ok(kind.id.to_owned()),
+        // The gateway says which channels it has.
+        (Err(_), Some(name))
+            if !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase()) =>
+        {
+            Ok(name.to_owned())
+        }
+        (Err(mut failed), _) => {
+            failed.next = "name it with --channel <id>".to_owned();
+            Err(failed)
+        }
+    }
 }
 
 /// The request for an action.
@@ -188,7 +197,7 @@ pub fn act(args: &Args) -> Result<u8, Failed> {
         fields.insert("to".to_owned(), target.into());
     }
     let account = named(args, "account")?;
-    let params = request(channel, &action, fields, account, &uuid_v4(entropy::bytes()));
+    let params = request(&channel, &action, fields, account, &uuid_v4(entropy::bytes()));
     if args.has("dry-run") {
         out::json(&json!({
             "action": action, "channel": channel, "dryRun": true, "handledBy": "core",
@@ -201,7 +210,7 @@ pub fn act(args: &Args) -> Result<u8, Failed> {
         Ok(answer) => answer,
         Err(trouble) => return gateway.fail(args, &trouble),
     };
-    show(args, &action, channel, &answer);
+    show(args, &action, &channel, &answer);
     Ok(u8::from(answer.get("ok") == Some(&Value::Bool(false))))
 }
 
@@ -295,11 +304,13 @@ pub fn broadcast(args: &Args) -> Result<u8, Failed> {
             true => {
                 let prefix = target.split_once(':').map(|(prefix, _)| prefix);
                 match prefix.and_then(crate::channels::find) {
-                    Some(kind) => kind.id,
-                    None => chosen(args, "message").map(|kind| kind.id).map_err(|mut it| {
-                        it.next = format!("write it as <channel>:{target}");
-                        it
-                    })?,
+                    Some(kind) => kind.id.to_owned(),
+                    None => {
+                        chosen(args, "message").map(|it| it.id.to_owned()).map_err(|mut it| {
+                            it.next = format!("write it as <channel>:{target}");
+                            it
+                        })?
+                    }
                 }
             }
             false => channel(args, Some(target))?,
@@ -307,7 +318,7 @@ pub fn broadcast(args: &Args) -> Result<u8, Failed> {
         let mut fields = fields(args);
         fields.insert("target".to_owned(), json!(target));
         fields.insert("to".to_owned(), json!(target));
-        let params = request(channel, "send", fields, account, &uuid_v4(entropy::bytes()));
+        let params = request(&channel, "send", fields, account, &uuid_v4(entropy::bytes()));
         let mut row = json!({"channel": channel, "to": target, "ok": true});
         if args.has("dry-run") {
             row["dryRun"] = json!(true);

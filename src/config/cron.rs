@@ -28,6 +28,8 @@ pub struct Cron {
     pub webhook_private: bool,
     /// `cron.webhookSsrfPolicy.allowedHostnames`: hosts that may have a private address.
     pub webhook_hosts: Vec<String>,
+    /// `cron.webhookSsrfPolicy.blockedHostnames`: hosts that are never asked.
+    pub webhook_blocked: Vec<String>,
     /// `cron.failureAlert`, over the older `cron.failureDestination`.
     pub failure_alert: Value,
 }
@@ -45,6 +47,7 @@ impl Default for Cron {
             webhook_token: None,
             webhook_private: false,
             webhook_hosts: Vec::new(),
+            webhook_blocked: Vec::new(),
             failure_alert: Value::Null,
         }
     }

@@ -23,6 +23,7 @@ pub(super) fn cron(at: At<'_>, paths: &Paths) -> Cron {
         webhook_token: at.get("webhookToken").secret(),
         webhook_private: reach.get("dangerouslyAllowPrivateNetwork").flag(false),
         webhook_hosts: reach.get("allowedHostnames").texts(),
+        webhook_blocked: reach.get("blockedHostnames").texts(),
         failure_alert: alert(at.get("failureDestination").value, at.get("failureAlert").value),
     }
 }

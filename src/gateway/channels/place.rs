@@ -9,14 +9,13 @@
 //! ```
 
 use super::super::Gateway;
+use super::super::rpc::Params;
 use super::LiveId;
 use super::outbound::{Delivery, Origin};
 use crate::channels::account::{accounts, default_id, normal_id};
 use crate::channels::{Address, ChatKind, KINDS, Kind, State};
 use crate::protocol::error::ErrorShape;
-use serde_json::{Map, Value};
-
-pub(super) type Params = Map<String, Value>;
+use serde_json::Value;
 
 /// Names of the reference for clients that are no channel.
 const INTERNAL: [&str; 2] = ["webchat", "none"];

@@ -2,11 +2,12 @@
 //! HTTP door of accounts.
 
 use super::super::Gateway;
+use super::super::rpc::{Handled, Params};
 use super::super::socket::Answer;
 use super::LiveId;
 use super::outbound::{ActWait, Delivery, Wait};
 use super::pairing::Pending;
-use super::place::{Params, text};
+use super::place::text;
 use crate::api::Reply;
 use crate::channels::account::{accounts, logout, normal_id};
 use crate::channels::port::{ChannelInput, HookId, HookRequest};
@@ -17,8 +18,6 @@ use crate::protocol::error::ErrorShape;
 use crate::wire::http::Head;
 use crate::wire::text::rfc3339_ms;
 use serde_json::{Map, Value, json};
-
-type Handled = Result<Answer, ErrorShape>;
 
 impl Gateway {
     /// `channels.start {channel, accountId?}`.

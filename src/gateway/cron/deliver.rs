@@ -136,6 +136,7 @@ impl Gateway {
         let reach = Reach {
             private: cron.webhook_private,
             allowed: cron.webhook_hosts.clone(),
+            blocked: cron.webhook_blocked.clone(),
             ..Reach::default()
         };
         let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
