@@ -664,6 +664,11 @@ pub const MEDIA_TRIES: u32 = 3;
 pub const MEDIA_REDIRECTS: u32 = 3;
 /// Files that came are kept up to so many bytes together; the oldest make room.
 pub const MEDIA_INBOUND: u64 = 512 * 1024 * 1024;
+/// A file that is sent is held in memory as a whole, a few times over while it leaves; larger ones
+/// are refused, whatever `mediaMaxMb` says.
+pub const MEDIA_UPLOAD: u64 = 20 * 1024 * 1024;
+/// A file that `openclaw message send --media` reads itself: what a frame carries as base64.
+pub const MEDIA_BY_CLI: u64 = 18 * 1024 * 1024;
 /// Pause after which the parts of an album are one message, as the reference has it.
 pub const CHANNEL_ALBUM_MS: u64 = 500;
 /// Albums of which a later part is still let in with its first.
@@ -708,8 +713,20 @@ pub const TELEGRAM_CALLBACK: usize = 64;
 pub const TELEGRAM_COMMANDS: usize = 100;
 /// Chats that rest at once; more are asked and say so again.
 pub const TELEGRAM_RESTS: usize = 256;
+/// A poll that was answered at once with nothing is repeated so long after it began.
+pub const TELEGRAM_POLL_EMPTY_MS: u64 = 1_000;
+/// A button that could not be told to stop spinning is told again after so long ...
+pub const TELEGRAM_PRESS_MS: u64 = 2_000;
+/// ... when it was not heard within this ...
+pub const TELEGRAM_PRESS_WAIT_MS: u64 = 8_000;
+/// ... and so many times at most: Telegram forgets it after a minute.
+pub const TELEGRAM_PRESS_TRIES: u32 = 4;
 /// The Bot API gives no larger file.
 pub const TELEGRAM_FILE: u64 = 20 * 1024 * 1024;
+/// The Bot API takes no larger photo; it goes as a document then.
+pub const TELEGRAM_PHOTO: usize = 10 * 1024 * 1024;
+/// The Bot API takes no larger file.
+pub const TELEGRAM_UPLOAD: usize = 50 * 1024 * 1024;
 /// A file must have reached Telegram by then.
 pub const TELEGRAM_UPLOAD_MS: u64 = 120_000;
 
@@ -786,8 +803,25 @@ pub const CHANNEL_HISTORIES: usize = 256;
 pub const CHANNEL_HISTORY_CHARS: usize = 1_000;
 /// Characters of a message that is answered.
 pub const CHANNEL_QUOTE_CHARS: usize = 2_000;
-/// Between two signs that an answer is being written.
-pub const CHANNEL_TYPING_MS: u64 = 5_000;
+/// Between two signs that an answer is being written, when `typingIntervalSeconds` is not set.
+pub const CHANNEL_TYPING_MS: u64 = 6_000;
+/// An answer waits so long for what its preview has under way; then it goes without.
+pub const DRAFT_PATIENCE_MS: u64 = 3_000;
+/// How often a preview is edited or looked for once more before the answer goes without.
+pub const DRAFT_TRIES: u32 = 3;
+/// A preview whose receipt got lost is looked for by its nonce for so long: Discord remembers
+/// one for two minutes.
+pub const DRAFT_FIND_MS: u64 = 100_000;
+/// Edits of one preview that fail in a row; then there are no more.
+pub const DRAFT_FAILURES: u32 = 4;
+/// A first preview shorter than this many characters ...
+pub const DRAFT_FIRST_CHARS: usize = 30;
+/// ... waits so long, and so does the status of a run that works.
+pub const DRAFT_FIRST_MS: u64 = 1_500;
+/// Lines of a status that are kept, whatever `maxLines` says.
+pub const DRAFT_LINES: usize = 32;
+/// Blocks of one answer: more go out with its end.
+pub const DRAFT_BLOCKS: u32 = 200;
 /// Conversations of an account that one audit asks about.
 pub const CHANNEL_AUDIT: usize = 50;
 /// All probes and audits of one `channels.status` together.
@@ -825,6 +859,14 @@ pub const IRC_NICKS: usize = 6;
 pub const IRC_REGISTER_MS: u64 = 60_000;
 /// Between two of our own PINGs.
 pub const IRC_PING_MS: u64 = 60_000;
+/// A connection that lasted so long begins its pauses anew when it is lost.
+pub const IRC_STABLE_MS: u64 = 30_000;
+/// Whoever a server sends away for coming too often stays away for so long.
+pub const IRC_THROTTLED_MS: u64 = 60_000;
+/// A nick of ours that NickServ was asked to free is asked for after so long ...
+pub const IRC_GHOST_MS: u64 = 3_000;
+/// ... and again after so long each time.
+pub const IRC_REGAIN_MS: u64 = 60_000;
 /// Until a PONG has to be there.
 pub const IRC_PONG_MS: u64 = 45_000;
 /// Lines that may leave at once.

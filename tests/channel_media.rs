@@ -6,9 +6,11 @@ mod common;
 
 use common::provider::{Asked, Provider};
 use common::service::{Answer, Call, Service, Telegram};
-use common::{Home, mode};
+use common::socket::Socket;
+use common::{Home, PATIENCE, mode};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// A PNG of one pixel.
 const PNG: &[u8] =
@@ -148,4 +150,146 @@ fn a_crash_between_acceptance_and_file_fetches_again_and_stop_does_not_wait() {
     telegram.service.call("answer", answers);
     let journal = std::fs::read_to_string(home.state().join("journal/inbox.jsonl"));
     assert!(!journal.expect("a journal").contains("ABCDEF"), "no token in the journal");
+}
+
+fn send(home: &Home, port: u16, line: &str) -> common::Ran {
+    home.ask(port, &format!("message send --channel telegram --target 77 {line}"))
+}
+
+fn kept(home: &Home) -> usize {
+    std::fs::read_dir(home.state().join("media/outbound")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn a_file_of_the_operators_goes_out_by_command() {
+    let (home, provider, telegram) = (Home::new(), yes(), Telegram::start());
+    config(&home, &provider, &telegram, "");
+    let gateway = home.start("");
+    let file = home.0.join("pic.dat");
+    std::fs::write(&file, PNG).expect("a file");
+    let sent =
+        send(&home, gateway.port, &format!("--message see --media {} --json", file.display()));
+    assert_eq!(sent.code, 0, "{sent:?}");
+    let call = telegram.asked("sendPhoto");
+    assert!(call.holds(PNG) && call.holds(b"filename=\"pic.dat\"") && call.holds(b"see"));
+    let sent = send(&home, gateway.port, &format!("--media {} --force-document", file.display()));
+    assert_eq!(sent.code, 0, "{sent:?}");
+    assert!(telegram.asked("sendDocument").holds(PNG));
+    assert_eq!(kept(&home), 0, "what is delivered is not kept");
+
+    let missing = send(&home, gateway.port, "--media ./nowhere.png");
+    assert!(missing.code != 0 && missing.err.contains("--media ./nowhere.png: "), "{missing:?}");
+    let address = send(&home, gateway.port, "--media https://example.com/a.png");
+    assert_eq!(address.code, 0, "{address:?}");
+    assert_eq!(telegram.asked("sendPhoto").json()["photo"], "https://example.com/a.png");
+    drop(gateway);
+}
+
+#[test]
+fn files_leave_from_the_workspace_and_from_nowhere_else() {
+    let (home, provider, telegram) = (Home::new(), yes(), Telegram::start());
+    config(&home, &provider, &telegram, "");
+    let gateway = home.start("");
+    let workspace = home.state().join("workspace");
+    std::fs::create_dir_all(workspace.join("in")).expect("a workspace");
+    std::fs::write(workspace.join("in/a.ogg"), b"OggS voice").expect("a file");
+    std::fs::write(home.0.join("secret.txt"), b"secret").expect("a file");
+    std::os::unix::fs::symlink(home.0.join("secret.txt"), workspace.join("link.txt")).expect("it");
+    std::os::unix::fs::symlink(&home.0, workspace.join("dir")).expect("it");
+    let mut socket = Socket::connect(gateway.port);
+    let mut key = 0;
+    let mut call = |more: Value| {
+        key += 1;
+        let mut params =
+            json!({"to": "77", "channel": "telegram", "idempotencyKey": format!("k{key}")});
+        for (name, value) in more.as_object().expect("members") {
+            params[name] = value.clone();
+        }
+        socket.call("send", &params)
+    };
+    for said in [
+        "../../secret.txt",
+        "link.txt",
+        "dir/secret.txt",
+        "/etc/hostname",
+        "~/secret.txt",
+        "file:///etc/hostname",
+        "media://../openclaw.json",
+        "in/../../openclaw.json",
+    ] {
+        let error = call(json!({"mediaUrl": said})).expect_err(said);
+        let what = error["message"].as_str().expect("a message");
+        assert!(what.contains("is not below a directory from which files may be sent"), "{what}");
+        assert!(what.contains(&workspace.display().to_string()), "the error names it: {what}");
+    }
+    let error = call(json!({"mediaUrl": "in"})).expect_err("a directory");
+    assert!(error["message"].as_str().expect("a message").contains("regular file"), "{error}");
+    let error = call(json!({"buffer": "!", "filename": "a"})).expect_err("no base64");
+    assert!(error["message"].as_str().expect("a message").contains("base64"), "{error}");
+    assert_eq!(kept(&home), 0);
+
+    call(json!({"mediaUrl": "./in/../in/a.ogg", "asVoice": true})).expect("sent");
+    assert!(telegram.asked("sendVoice").holds(b"OggS voice"));
+    call(json!({"mediaUrl": "in/a.ogg"})).expect("sent");
+    assert!(telegram.asked("sendAudio").holds(b"OggS voice"));
+    let pdf = openclaw_gateway::wire::hash::base64(b"%PDF-1.7 x");
+    call(json!({"buffer": pdf, "filename": "a/b.pdf", "message": "m"})).expect("sent");
+    let document = telegram.asked("sendDocument");
+    assert!(document.holds(b"%PDF-1.7 x") && document.holds(b"filename=\"a_b.pdf\""));
+    assert_eq!((kept(&home), telegram.service.count(|it| it.holds(b"secret"))), (0, 0));
+}
+
+#[test]
+fn an_answer_sends_the_files_it_names_and_says_which_it_may_not() {
+    let (home, telegram) = (Home::new(), Telegram::start());
+    let provider = Provider::start(|asked, reply| {
+        let (text, _) = parts(asked);
+        match text.contains("good") {
+            true => reply.say("Here.\n\nMEDIA:./chart.png\n"),
+            false => reply.say("Look:\nMEDIA:/etc/passwd"),
+        }
+    });
+    config(&home, &provider, &telegram, "");
+    std::fs::create_dir_all(home.state().join("workspace")).expect("a workspace");
+    std::fs::write(home.state().join("workspace/chart.png"), PNG).expect("a file");
+    telegram.says(&json!({"text": "good"}));
+    let _gateway = home.start("");
+    let call = telegram.asked("sendPhoto");
+    assert!(call.holds(PNG) && call.holds(b"Here.") && !call.holds(b"MEDIA:"));
+    telegram.says(&json!({"text": "bad"}));
+    let said = telegram.asked("sendMessage").json()["text"].as_str().expect("text").to_owned();
+    assert!(said.starts_with("Look:") && said.contains("could not be sent"), "{said}");
+    assert!(!said.contains("passwd"), "{said}");
+    assert_eq!(telegram.service.count(|it| it.holds(b"root:")), 0);
+}
+
+#[test]
+fn what_was_accepted_is_sent_after_a_crash_though_the_original_is_gone() {
+    let (home, provider, telegram) = (Home::new(), yes(), Telegram::start());
+    config(&home, &provider, &telegram, "");
+    let mut gateway = home.start("");
+    let file = home.state().join("workspace/pic.png");
+    std::fs::create_dir_all(file.parent().expect("it")).expect("a workspace");
+    std::fs::write(&file, PNG).expect("a file");
+    telegram.silence(Some("/sendPhoto"));
+    let mut socket = Socket::connect(gateway.port);
+    socket.request(
+        "send",
+        &json!({"to": "77", "channel": "telegram", "mediaUrl": "pic.png",
+        "idempotencyKey": "k"}),
+    );
+    telegram.asked("sendPhoto");
+    gateway.signal(rustix::process::Signal::KILL);
+    gateway.wait();
+    std::fs::remove_file(&file).expect("it is gone");
+    std::fs::write(home.state().join("media/outbound/orphan.bin"), b"x").expect("a file");
+    assert_eq!(kept(&home), 2);
+    telegram.silence(None);
+    let _gateway = home.start("");
+    assert!(telegram.asked("sendPhoto").holds(PNG));
+    let end = Instant::now() + PATIENCE;
+    while kept(&home) > 0 {
+        assert!(Instant::now() < end, "the copy and the orphan go");
+        std::thread::yield_now();
+    }
 }

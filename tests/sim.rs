@@ -73,6 +73,11 @@ fn chats_by_telegram() {
 }
 
 #[test]
+fn chats_by_telegrams_webhook() {
+    every_seed(256, Scenario::Chats(Which::TelegramHook));
+}
+
+#[test]
 fn chats_by_discord() {
     every_seed(256, Scenario::Chats(Which::Discord));
 }
@@ -80,6 +85,11 @@ fn chats_by_discord() {
 #[test]
 fn chats_by_slack() {
     every_seed(256, Scenario::Chats(Which::Slack));
+}
+
+#[test]
+fn chats_by_slacks_requests() {
+    every_seed(256, Scenario::Chats(Which::SlackHttp));
 }
 
 /// A look that was told to wait forgot that it looked: the answer came twice.

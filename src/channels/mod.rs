@@ -111,6 +111,8 @@ pub mod audit;
 pub mod backoff;
 pub mod bounds;
 pub mod discord;
+pub mod draft;
+pub mod enclosed;
 pub mod fuzz;
 pub mod irc;
 pub mod menu;
@@ -212,6 +214,8 @@ pub struct Caps {
     pub edit: bool,
     /// It can take back what it said.
     pub delete: bool,
+    /// A message that may have been sent is found by its nonce instead of being sent twice.
+    pub finds: bool,
     /// It shows that it types.
     pub typing: bool,
     /// It sends pictures and files.

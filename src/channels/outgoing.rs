@@ -61,6 +61,8 @@ pub struct Attachment {
     pub name: String,
     /// As a file, even if it is a picture.
     pub as_file: bool,
+    /// Sound as a voice note.
+    pub voice: bool,
 }
 
 /// Something beside sending.

@@ -39,6 +39,7 @@ pub static KIND: Kind = Kind {
         reactions: true,
         edit: true,
         delete: true,
+        finds: false,
         typing: true,
         media: true,
         polls: true,

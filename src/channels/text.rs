@@ -115,7 +115,7 @@ fn escape_angles(text: &str) -> Cow<'_, str> {
 }
 
 /// The fence that a line opens: its mark and its language.
-fn fence(line: &str) -> Option<(&str, &str)> {
+pub(super) fn fence(line: &str) -> Option<(&str, &str)> {
     let line = line.trim_start();
     let mark = ["```", "~~~"].into_iter().find(|mark| line.starts_with(mark))?;
     let first = mark.chars().next()?;
@@ -125,7 +125,7 @@ fn fence(line: &str) -> Option<(&str, &str)> {
     (!rest.contains('`')).then_some((mark, rest.trim()))
 }
 
-fn closes(line: &str, mark: &str) -> bool {
+pub(super) fn closes(line: &str, mark: &str) -> bool {
     let line = line.trim();
     line.starts_with(mark) && line.chars().all(|c| mark.starts_with(c))
 }
@@ -321,6 +321,25 @@ pub fn for_channel(
     out
 }
 
+/// Pieces of at most about so many lines: a service folds taller ones away.
+pub fn not_tall(kind: &Kind, all: Vec<(String, String)>, lines: usize) -> Vec<(String, String)> {
+    let most = lines.max(2) - 1;
+    let mut out = Vec::new();
+    for (rendered, piece) in all {
+        if newlines(&piece) <= most {
+            out.push((rendered, piece));
+            continue;
+        }
+        let cut = pieces(&piece, most, newlines).into_iter();
+        out.extend(cut.map(|piece| ((kind.render)(&piece), piece)));
+    }
+    out
+}
+
+fn newlines(text: &str) -> usize {
+    text.matches('\n').count()
+}
+
 /// What grows over the channel's limit in rendering is cut smaller.
 fn fit(kind: &Kind, piece: String, limit: usize, out: &mut Vec<(String, String)>) {
     let rendered = (kind.render)(&piece);
@@ -486,7 +505,7 @@ impl Cutter {
 }
 
 /// Where the longest front of whole clusters ends that is at most `room`.
-fn floor(text: &str, room: usize, length: fn(&str) -> usize) -> usize {
+pub(super) fn floor(text: &str, room: usize, length: fn(&str) -> usize) -> usize {
     let mut end = 0;
     let mut used = 0usize;
     while end < text.len() {

@@ -1,5 +1,21 @@
 use super::*;
 
+#[test]
+fn a_tall_piece_is_cut_by_lines_and_code_stays_closed() {
+    let kind = crate::channels::find("discord").expect("discord");
+    let text = (1..=40).map(|n| format!("line {n}")).collect::<Vec<_>>().join("\n");
+    let all = not_tall(kind, for_channel(kind, &text, None, false), 17);
+    assert!(all.len() >= 3 && all.iter().all(|(it, _)| it.lines().count() <= 17), "{all:?}");
+    let joined: Vec<&str> = all.iter().map(|(it, _)| it.as_str()).collect();
+    assert_eq!(joined.join("\n"), text);
+    let code = format!("```rust\n{text}\n```");
+    for (piece, _) in not_tall(kind, for_channel(kind, &code, None, false), 17) {
+        assert!(piece.starts_with("```rust\n") && piece.ends_with("\n```"), "{piece}");
+        assert!(piece.lines().count() <= 18, "{piece}");
+    }
+    assert_eq!(not_tall(kind, vec![("a".into(), "a".into())], 1).len(), 1);
+}
+
 const SAMPLE: &str = "# Title\nSome **bold _and_ italic** text, `a<b`, ~~no~~ snake_case_name.\n\
      ```rust\nlet a = \"<x>\";\n```\n> quoted *text*\n> more\n\
      [site](https://example.org/a_b_c?x=1&y=2) \\*plain\\* 2 * 3 * 4";

@@ -6,6 +6,8 @@ use serde_json::{Map, Value, json};
 use super::client::{self, CLI, Session, Target};
 use super::table::Args;
 use super::{Failed, entropy, out};
+use crate::limits;
+use crate::wire::hash::base64;
 use crate::wire::text::uuid_v4;
 
 /// Flags and the parameters of the action they become.
@@ -77,6 +79,13 @@ fn params(args: &Args, key: &str) -> Result<Value, Failed> {
             set(flag, value);
         }
     }
+    if let Some(place) = args.value("media").filter(|place| !place.contains("://")) {
+        drop(action.remove("media"));
+        for (name, value) in local(place)? {
+            drop(action.insert(name.to_owned(), value));
+        }
+    }
+    let mut set = |name: &str, value: Value| drop(action.insert(name.to_owned(), value));
     if !["message", "media", "presentation"].iter().any(|flag| args.value(flag).is_some()) {
         let what = "nothing to send: --message, --media or --presentation";
         return Err(Failed::new(what, EXAMPLE));
@@ -98,6 +107,27 @@ fn params(args: &Args, key: &str) -> Result<Value, Failed> {
     }
     Ok(params)
 }
+
+/// A file of the operator's own: read here, with the operator's rights, so that it need not lie
+/// where the gateway may look, nor on its machine.
+fn local(place: &str) -> Result<[(&'static str, Value); 2], Failed> {
+    let path = std::path::Path::new(place);
+    let wrong = |what: String| Failed::new(format!("--media {place}: {what}"), EXAMPLE_MEDIA);
+    let meta = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?;
+    if !meta.is_file() {
+        return Err(wrong("not a regular file".to_owned()));
+    }
+    if meta.len() > limits::MEDIA_BY_CLI {
+        let most = limits::MEDIA_BY_CLI / (1024 * 1024);
+        return Err(wrong(format!("larger than the {most} MB that one request carries")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok([("buffer", base64(&bytes).into()), ("filename", name.unwrap_or_default().into())])
+}
+
+const EXAMPLE_MEDIA: &str =
+    "openclaw message send --channel telegram --target @name --media ./photo.jpg";
 
 #[cfg(test)]
 mod tests {

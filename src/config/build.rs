@@ -12,7 +12,7 @@ mod tool_policy;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::agents::ModelChoice;
 use super::known;
@@ -266,9 +266,37 @@ fn chat(root: At<'_>) -> Chat {
         broadcast: section("broadcast"),
         commands: section("commands"),
         access_groups: section("accessGroups"),
+        replies: replies(root),
         media_max_mb: root.get("agents").get("defaults").get("mediaMaxMb").value.as_f64(),
         media_ttl_hours: root.get("attachments").get("ttlHours").value.as_f64(),
     }
+}
+
+/// Keys of replies, wherever they stand.
+fn replies(root: At<'_>) -> Value {
+    const KEYS: [&str; 7] = [
+        "blockStreamingBreak",
+        "blockStreamingChunk",
+        "blockStreamingCoalesce",
+        "blockStreamingDefault",
+        "humanDelay",
+        "typingIntervalSeconds",
+        "typingMode",
+    ];
+    let pick = |at: At<'_>| -> Value {
+        let said = KEYS.iter().filter(|key| !at.get(key).is_null());
+        said.map(|key| ((*key).to_owned(), at.get(key).value.clone())).collect::<Map<_, _>>().into()
+    };
+    let agents = root.get("agents");
+    let listed = agents.get("list").items();
+    let listed = listed.map(|at| (at.get("id").text().unwrap_or_default(), at));
+    let entries = agents.get("entries").entries().map(|(id, at)| (id.to_owned(), at));
+    let each = listed.chain(entries).filter_map(|(id, at)| Some((agent_id(&id)?, pick(at))));
+    serde_json::json!({
+        "defaults": pick(agents.get("defaults")),
+        "agents": each.collect::<Map<_, _>>(),
+        "session": pick(root.get("session")),
+    })
 }
 
 fn models(at: At<'_>) -> Models {

@@ -99,6 +99,7 @@ fn hint(key: &Key) -> Value {
     let help = match key.status {
         Status::Acted => key.help().to_owned(),
         Status::Accepted => format!("Accepted, but not acted on: {}.", key.reason()),
+        Status::Moved => format!("Refused: it is {} now.", key.advice),
         Status::Security(_) => format!("Refused until it is acted on: {}.", key.advice),
     };
     if !help.is_empty() {

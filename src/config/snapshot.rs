@@ -82,6 +82,9 @@ pub struct Chat {
     pub commands: Value,
     /// Section `accessGroups`.
     pub access_groups: Value,
+    /// What `agents.defaults` (`defaults`), an agent (`agents.<id>`) and `session` say of how
+    /// replies are written.
+    pub replies: Value,
     /// `agents.defaults.mediaMaxMb`: of one file, where the channel does not say.
     pub media_max_mb: Option<f64>,
     /// `attachments.ttlHours`: how long files that came are kept; by default until they are too

@@ -95,6 +95,9 @@ pub enum Status {
     /// It would weaken or tighten security and has no effect here yet: refused, unless its JSON
     /// is one of these, which say what we do anyway.
     Security(&'static [&'static str]),
+    /// It has another name now, which [`Key::advice`] says: refused, and mended by
+    /// `openclaw doctor --fix`.
+    Moved,
 }
 
 /// One row.
@@ -172,11 +175,19 @@ impl Key {
         self
     }
 
+    /// Stands somewhere else now, seen from where its parent stands.
+    const fn moved(mut self, to: &'static str) -> Self {
+        self.status = Status::Moved;
+        self.advice = to;
+        self
+    }
+
     /// Why it is not acted on, or what to do instead; empty for a key that is.
     pub fn reason(&self) -> &'static str {
         match self.status {
             Status::Acted => "",
             _ if !self.advice.is_empty() => self.advice,
+            Status::Moved => "openclaw doctor --fix gives it its new name",
             Status::Accepted | Status::Security(_) => reasons::of(self.pattern),
         }
     }
@@ -320,6 +331,7 @@ pub fn without_effect() -> impl Iterator<Item = (&'static str, String, &'static 
                 let unless: Vec<String> = harmless.iter().map(|it| format!("`{it}`")).collect();
                 format!("refused unless {}", unless.join(", "))
             }
+            Status::Moved => format!("refused: it is `{}` now", key.advice),
             Status::Acted | Status::Accepted => "ignored, with a warning".to_owned(),
         };
         (key.pattern, happens, key.reason())

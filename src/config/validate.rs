@@ -78,6 +78,10 @@ impl Walk<'_, '_> {
                 let what = format!("is accepted but not acted on: {}", key.reason());
                 self.files.warn(at, &self.path, what);
             }
+            Status::Moved => {
+                let what = format!("is now {}: openclaw doctor --fix", key.advice);
+                return self.error(at, what);
+            }
             Status::Security(harmless) => {
                 let before = self.files.errors.len();
                 self.typed(tree, key);

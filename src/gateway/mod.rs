@@ -589,16 +589,20 @@ impl Gateway {
             self.sessions.save(self.disk.as_mut());
         }
         let synced = self.sessions.sync(self.disk.as_mut());
+        let synced = synced.and_then(|()| self.channels.sync(self.disk.as_mut()));
         match &synced {
             Ok(()) => self.runs.sync(self.disk.as_mut()),
-            Err(error) => log::error!(target: "store", "transcripts not synced: {error}"),
+            Err(error) => {
+                log::error!(target: "store", "transcripts or journals not synced: {error}")
+            }
         }
         self.usage.save(self.disk.as_mut());
         if self.devices.is_dirty() {
             let _ = self.save_devices();
         }
         self.nodes.save(self.disk.as_mut(), &self.state_dir);
-        let kept = self.save_channels();
+        // How far an account has heard is kept behind what it heard.
+        let kept = synced.is_ok() && self.save_channels();
         let waiting = self.sessions.is_dirty() || self.nodes.is_dirty() || kept;
         if waiting || self.usage.is_dirty() || synced.is_err() {
             // The disk refused; it may have room again later.
@@ -663,6 +667,9 @@ impl Core for Gateway {
             self.pump_cron(fx);
         }
         self.begin_accepted(fx);
+        if self.channels.is_dirty() {
+            self.save_soon();
+        }
         self.turn += 1;
     }
 }

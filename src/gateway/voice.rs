@@ -254,6 +254,12 @@ impl Gateway {
         now_ms: u64,
         fx: &mut Effects,
     ) {
+        let title = tool.map_or(call.name.as_str(), |tool| tool.title);
+        let detail = args.and_then(|args| {
+            let named = ["command", "path", "query", "url", "file_path", "pattern"];
+            named.iter().find_map(|name| args.0.get(*name)?.as_str())
+        });
+        self.stream_tool(&run.id, (&call.name, title), detail);
         let mut item = tool_item(call, tool, now_ms);
         item["phase"] = json!("start");
         item["status"] = json!("running");

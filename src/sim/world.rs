@@ -328,7 +328,7 @@ fn provide(scenario: Scenario, rng: &mut Rng) -> (bool, super::net::Provide) {
 /// The first promise that was broken.
 pub fn run(seed: u64, scenario: Scenario, faults: Faults) -> Result<Report, Box<Failure>> {
     if let Scenario::Chats(which) = scenario {
-        return chats::run(seed, which);
+        return chats::run(seed, which, faults);
     }
     let mut rng = Rng::new(seed ^ 0x0C1A_0000);
     let disk = SimDisk::new();

@@ -21,6 +21,8 @@ pub struct Journal {
     path: PathBuf,
     open: Open,
     records: usize,
+    /// Lines that a power cut may still take.
+    unsynced: bool,
 }
 
 /// Work without its end, by id and in the order of acceptance: the order of the lines.
@@ -74,7 +76,8 @@ impl Journal {
                 _ => damaged.extend_from_slice(line),
             }
         }
-        let mut journal = Self { path, open, records };
+        // Nobody knows whether the life before came to it.
+        let mut journal = Self { path, open, records, unsynced: records > 0 };
         if !damaged.is_empty() {
             log::warn!(target: "store",
                 "{}: {} damaged bytes set aside in .damaged", journal.path.display(), damaged.len());
@@ -125,8 +128,30 @@ impl Journal {
     fn write(&mut self, disk: &mut dyn Disk, record: &Value) -> io::Result<()> {
         let mut line = record.to_string().into_bytes();
         line.push(b'\n');
+        self.unsynced = true;
         disk.append(&self.path, &line)?;
         self.records += 1;
+        Ok(())
+    }
+
+    /// Whether a power cut could take something.
+    pub fn is_dirty(&self) -> bool {
+        self.unsynced
+    }
+
+    /// Forces what was written to the platter.
+    ///
+    /// # Errors
+    /// When the disk refuses; then it is still dirty.
+    pub fn sync(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
+        if self.unsynced {
+            match disk.sync(&self.path) {
+                // Nothing could be written so far.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+            self.unsynced = false;
+        }
         Ok(())
     }
 

@@ -254,6 +254,11 @@ fn listen(door: &'static str, sender: &Sender<News>) -> (TcpListener, u16) {
 }
 
 fn main() {
+    serve(|ports| println!("{}", json!(ports)));
+}
+
+/// Serves for ever; says the ports first.
+pub fn serve(say: impl FnOnce(&BTreeMap<&'static str, u16>)) {
     let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let wall_ms = wall.map_or(0, |since| since.as_millis() as u64);
     let (sender, news) = channel();
@@ -304,6 +309,6 @@ fn main() {
         let id = driver.seat(Box::new(Ticker::new(platform)), None);
         driver.tell(id, Event::Wake);
     }
-    println!("{}", json!(ports));
+    say(&ports);
     driver.run(&news, &doors);
 }

@@ -112,7 +112,27 @@ pub(super) const MESSAGE: Tool = Tool {
             ("action", json!({"type": "string", "enum": ["send"]}), false),
             ("channel", text("Channel id, such as telegram"), true),
             ("target", text("Peer or chat in that channel"), true),
-            ("message", text("What to say"), true),
+            ("message", text("What to say; the caption of media"), false),
+            (
+                "media",
+                text("A file to send: a path below the workspace, or an https address"),
+                false,
+            ),
+            ("buffer", text("Or its content as base64"), false),
+            ("filename", text("Its name, with buffer"), false),
+            (
+                "attachments",
+                json!({"type": "array", "items": {"type": "object"},
+                "description": "Several: [{\"media\": path or address}]"}),
+                false,
+            ),
+            ("asVoice", json!({"type": "boolean", "description": "Sound as a voice note"}), false),
+            (
+                "forceDocument",
+                json!({"type": "boolean",
+                "description": "Pictures as files, uncompressed"}),
+                false,
+            ),
         ])
     },
     section: Section::Messaging,

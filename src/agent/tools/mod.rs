@@ -179,6 +179,11 @@ impl Args {
         }
     }
 
+    /// What was given for a name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
     /// A string that must be there; the first name that is there counts.
     ///
     /// # Errors

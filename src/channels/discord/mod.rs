@@ -61,6 +61,7 @@ pub static KIND: Kind = Kind {
         reactions: true,
         edit: true,
         delete: true,
+        finds: true,
         typing: true,
         media: true,
         polls: true,
@@ -587,14 +588,14 @@ impl Discord {
                         out.send_failed(&message.id, Failure::permanent(what));
                     }
                 },
-                Err(no) => out.send_failed(&message.id, no.failure),
+                Err(no) => self.unsent(&message.id, no, out),
             },
             Job::Post(id) => match rest::read("a message", result) {
                 Ok(message) => {
                     let number = events::text(&message, "id").map(str::to_owned);
                     out.sent(&id, number.into_iter().collect());
                 }
-                Err(no) => out.send_failed(&id, no.failure),
+                Err(no) => self.unsent(&id, no, out),
             },
             Job::Reply(mut message) => match rest::read("an answer to a command", result) {
                 Ok(document) => {
@@ -668,6 +669,16 @@ impl Discord {
             return;
         }
         self.ask(&call, Job::Open(Box::new(message.clone())), out);
+    }
+
+    /// A piece was not taken. A token that is worth nothing refuses the account, and what waits
+    /// for another one is not lost.
+    fn unsent(&mut self, id: &str, no: Refused, out: &mut ChannelOut) {
+        if no.status == 401 {
+            out.send_failed(id, Failure::later(&*no.failure.what));
+            return self.refuse(no.failure.what, out);
+        }
+        out.send_failed(id, no.failure);
     }
 
     /// Fails a send whose route rests.

@@ -178,6 +178,9 @@ fn advice(status: u16, code: u64) -> &'static str {
         (401, _) => "; make a new token at discord.com/developers and set channels.discord.token",
         (_, 50_001 | 50_013) => "; give the bot's role the right to see and write there",
         (_, 50_007) => "; that person takes no messages from the bot",
+        (413, _) | (_, 40_005) => {
+            "; Discord takes no file over 10 MB where nobody boosts the server"
+        }
         (_, 10_003) => "; a target is channel:<id> or user:<id>, and the bot must see it",
         _ => "",
     }

@@ -25,7 +25,7 @@ struct Flight {
     id: String,
     target: String,
     /// Why the server did not take a line of it.
-    refused: Option<String>,
+    refused: Option<Failure>,
     /// It waits for the answer to `USERHOST` with these lines.
     held: Option<Vec<String>>,
     /// Who has to have the nick.
@@ -53,6 +53,10 @@ pub(super) struct Live {
     tokens: u64,
     refill: Time,
     next_ping: Time,
+    /// When our own nick is asked for again, while another one stands in for it.
+    regain: Option<Time>,
+    /// Since when the connection is welcome.
+    since: Time,
     /// No answer to a PING by then: gone.
     dead: Option<Time>,
 }
@@ -81,15 +85,27 @@ impl Live {
             tokens: limits::IRC_BURST,
             refill: now.time,
             next_ping: now.time.after_ms(limits::IRC_PING_MS),
+            regain: None,
+            since: now.time,
             dead: None,
         };
+        let own = live.has_own_nick(settings);
         if let Some((service, password)) = &settings.nickserv {
             let (service, password) = (one_line(service), one_line(password));
             if let Some(address) = &settings.register {
                 let address = one_line(address);
                 live.line_out(format!("PRIVMSG {service} :REGISTER {password} {address}"));
             }
-            live.line_out(format!("PRIVMSG {service} :IDENTIFY {password}"));
+            if own {
+                live.line_out(format!("PRIVMSG {service} :IDENTIFY {password}"));
+            } else {
+                // Whoever has our nick without our password is sent off it.
+                let nick = &settings.nick;
+                live.line_out(format!("PRIVMSG {service} :GHOST {nick} {password}"));
+            }
+        }
+        if !own {
+            live.regain = Some(now.time.after_ms(limits::IRC_GHOST_MS));
         }
         for room in &settings.rooms {
             live.line_out(format!("JOIN {room}"));
@@ -98,6 +114,15 @@ impl Live {
         out.status(State::Connected);
         live.pump(now, out);
         live
+    }
+
+    fn has_own_nick(&self, settings: &Settings) -> bool {
+        lower(&self.nick) == lower(&settings.nick)
+    }
+
+    /// Whether it lasted long enough that the next failure is a new one.
+    pub(super) fn has_lasted(&self, now: Now) -> bool {
+        now.time.ms_since(self.since) >= limits::IRC_STABLE_MS
     }
 
     fn tell_me(&self, out: &mut ChannelOut) {
@@ -166,12 +191,12 @@ impl Live {
     pub(super) fn deadline(&self) -> Time {
         let pace = (!self.out.is_empty()).then(|| self.refill.after_ms(limits::IRC_LINE_EVERY_MS));
         let rejoin = self.rejoin.as_ref().map(|(at, _)| *at);
-        let due = [Some(self.next_ping), self.dead, pace, rejoin];
+        let due = [Some(self.next_ping), self.dead, pace, rejoin, self.regain];
         due.into_iter().flatten().min().unwrap_or(self.next_ping)
     }
 
     /// False when the server is gone.
-    pub(super) fn wake(&mut self, now: Now, out: &mut ChannelOut) -> bool {
+    pub(super) fn wake(&mut self, now: Now, settings: &Settings, out: &mut ChannelOut) -> bool {
         if self.dead.is_some_and(|at| at <= now.time) {
             return false;
         }
@@ -182,6 +207,10 @@ impl Live {
         }
         if let Some((_, room)) = self.rejoin.take_if(|(at, _)| *at <= now.time) {
             self.line_out(format!("JOIN {room}"));
+        }
+        if self.regain.take_if(|at| *at <= now.time).is_some() {
+            self.line_out(format!("NICK {}", settings.nick));
+            self.regain = Some(now.time.after_ms(limits::IRC_REGAIN_MS));
         }
         self.pump(now, out);
         true
@@ -207,7 +236,7 @@ impl Live {
         for flight in gone {
             match flight.refused {
                 None => out.sent(&flight.id, vec![format!("{}-{}", self.name, flight.number)]),
-                Some(why) => out.send_failed(&flight.id, Failure::permanent(why)),
+                Some(failure) => out.send_failed(&flight.id, failure),
             }
         }
     }
@@ -278,9 +307,14 @@ impl Live {
             "NICK" if ours => {
                 self.nick = line.param(0).to_owned();
                 self.tell_me(out);
+                self.renamed(now, settings);
             }
             "NICK" | "QUIT" => {
                 self.known.remove(&lower(&line.from));
+                // Who has our nick lets go of it.
+                if self.regain.is_some() && lower(line.nick()) == lower(&settings.nick) {
+                    self.regain = Some(now.time);
+                }
             }
             "JOIN" if ours => {
                 let room = lower(line.param(0));
@@ -307,6 +341,19 @@ impl Live {
         self.pump(now, out);
     }
 
+    /// We are called otherwise now: by our own name at last, or somebody took it from us.
+    fn renamed(&mut self, now: Now, settings: &Settings) {
+        if !self.has_own_nick(settings) {
+            self.regain = Some(now.time.after_ms(limits::IRC_REGAIN_MS));
+            return;
+        }
+        self.regain = None;
+        if let Some((service, password)) = &settings.nickserv {
+            let (service, password) = (one_line(service), one_line(password));
+            self.line_out(format!("PRIVMSG {service} :IDENTIFY {password}"));
+        }
+    }
+
     fn pong(&mut self, token: &str, out: &mut ChannelOut) {
         self.dead = None;
         let number = token.strip_prefix('r').and_then(|number| number.parse::<u64>().ok());
@@ -319,7 +366,7 @@ impl Live {
         for flight in done {
             match flight.refused {
                 None => out.sent(&flight.id, vec![format!("{}-{}", self.name, flight.number)]),
-                Some(why) => out.send_failed(&flight.id, Failure::permanent(why)),
+                Some(failure) => out.send_failed(&flight.id, failure),
             }
         }
     }
@@ -337,17 +384,21 @@ impl Live {
             // `+` or `-` in front says whether the person is away.
             ours.then(|| host.get(1..)).flatten()
         });
-        let what = match host {
+        let failure = match host {
             Some(host) if flight.mask == lower(&format!("{}!{host}", flight.target)) => {
                 let (number, lines) = (flight.number, flight.held.take().unwrap_or_default());
                 self.known.insert(flight.mask.clone());
                 return self.launch(number, lines);
             }
-            Some(_) => format!("the nick {} is somebody else's now", flight.target),
-            None => format!("{} is not on the server", flight.target),
+            Some(_) => {
+                let what = format!("the nick {} is somebody else's now", flight.target);
+                Failure::permanent(what)
+            }
+            // Whoever a netsplit took comes back.
+            None => Failure::later(format!("{} is not on the server", flight.target)),
         };
         let flight = self.flights.remove(at);
-        out.send_failed(&flight.id, Failure::permanent(what));
+        out.send_failed(&flight.id, failure);
     }
 
     fn refuse(&mut self, line: &Line, settings: &Settings, out: &mut ChannelOut) {
@@ -357,7 +408,13 @@ impl Live {
             .iter_mut()
             .find(|flight| lower(&flight.target) == lower(&target) && flight.refused.is_none());
         match flight {
-            Some(flight) => flight.refused = Some(format!("{target}: {why}")),
+            Some(flight) => {
+                let what = format!("{target}: {why}");
+                // A person who was there a moment ago comes back, a name that never was does not.
+                let away = line.command == "401" && flight.mask.contains('!');
+                flight.refused =
+                    Some(if away { Failure::later(what) } else { Failure::permanent(what) });
+            }
             None => {
                 let room = lower(&target);
                 let ours = settings.rooms.iter().any(|one| lower(one) == room);

@@ -13,7 +13,11 @@
 //!
 //! A direct conversation is addressed by the whole mask, `nick!user@host`: nicks change hands
 //! while we are away. Before the first answer to a mask that was not heard on this connection,
-//! the server is asked (`USERHOST`) whether the nick is still that person's.
+//! the server is asked (`USERHOST`) whether the nick is still that person's. Who is not there is
+//! waited for: a netsplit ends.
+//!
+//! A nick that is taken when we come is asked for again once a minute, at once when its holder
+//! leaves, and by NickServ (`GHOST`) where we have its password.
 //!
 //! Lines leave no faster than [`limits::IRC_BURST`] at once and one each
 //! [`limits::IRC_LINE_EVERY_MS`] from then on: servers kill who floods. CTCP and notices are
@@ -51,6 +55,7 @@ pub static KIND: Kind = Kind {
         reactions: false,
         edit: false,
         delete: false,
+        finds: false,
         typing: false,
         media: false,
         polls: false,
@@ -208,8 +213,17 @@ impl Irc {
 
     /// Tries again after a pause. What was under way is given back to the queue.
     fn again(&mut self, now: Now, why: &str, out: &mut ChannelOut) {
+        self.again_after(now, why, 0, out);
+    }
+
+    fn again_after(&mut self, now: Now, why: &str, at_least_ms: u64, out: &mut ChannelOut) {
         self.give_back(why, out);
-        let until = now.time.after_ms(self.backoff.next_ms(out.random()));
+        // A server that welcomes and sends away is not run into at full speed.
+        if matches!(&self.phase, Phase::Live(live) if live.has_lasted(now)) {
+            self.backoff.reset();
+        }
+        let pause = self.backoff.next_ms(out.random()).max(at_least_ms);
+        let until = now.time.after_ms(pause);
         self.phase = Phase::Waiting(until);
         out.status(State::Waiting { until, why: why.to_owned() });
     }
@@ -283,7 +297,11 @@ impl Irc {
             "ERROR" => {
                 out.abort(sock);
                 let why = format!("the server closed: {}", line::unformatted(line.last()));
-                self.again(now, &why, out);
+                // Who comes back too soon is kept out for longer.
+                let said = why.to_ascii_lowercase();
+                let hasty = ["throttl", "too fast", "too many"].iter().any(|it| said.contains(it));
+                let at_least = if hasty { limits::IRC_THROTTLED_MS } else { 0 };
+                self.again_after(now, &why, at_least, out);
             }
             "465" => {
                 let why = format!(
@@ -359,7 +377,6 @@ impl Irc {
                 else {
                     return;
                 };
-                self.backoff.reset();
                 let nick = line.param(0).to_owned();
                 let live = Live::begin(now, sock, lines, nick, &self.settings, out);
                 self.phase = Phase::Live(Box::new(live));
@@ -457,7 +474,7 @@ impl Irc {
                 self.again(now, "the server did not welcome us in time", out);
             }
             Phase::Live(live) => {
-                let there = live.wake(now, out);
+                let there = live.wake(now, &self.settings, out);
                 if !there {
                     out.abort(live.sock);
                     self.again(now, "the server does not answer our PING any more", out);

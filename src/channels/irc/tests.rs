@@ -36,7 +36,7 @@ fn it_registers_and_joins() {
     assert_eq!(rig.said(sock), "PONG :x\r\nNICK bot_\r\n");
     rig.hears(sock, ":srv 001 bot_ :Wel");
     rig.hears(sock, "come\r\n");
-    assert_eq!(rig.said(sock), "PRIVMSG NickServ :IDENTIFY ns\r\nJOIN #a\r\nJOIN #b\r\n");
+    assert_eq!(rig.said(sock), "PRIVMSG NickServ :GHOST bot ns\r\nJOIN #a\r\nJOIN #b\r\n");
     assert_eq!((rig.state(), &*rig.me.name), (&State::Connected, "bot_"));
 }
 
@@ -134,6 +134,74 @@ fn an_answer_goes_to_the_person_and_not_to_the_nick() {
     rig.said(sock);
     rig.hears(sock, ":s 302 bot :Al=+u@host\r\n");
     assert!(rig.said(sock).starts_with("PRIVMSG al :hi\r\n"));
+}
+
+#[test]
+fn our_nick_is_asked_for_until_it_is_ours_again() {
+    let mut rig = rig(json!({"nickserv": {"password": "ns"}, "channels": []}));
+    let sock = rig.tcp("h", 6697, true);
+    rig.opened(sock);
+    rig.said(sock);
+    rig.hears(sock, ":srv 433 * bot :in use\r\n:srv 001 bot_ :Welcome\r\n");
+    assert_eq!(rig.said(sock), "NICK bot_\r\nPRIVMSG NickServ :GHOST bot ns\r\n");
+    rig.after_ms(limits::IRC_GHOST_MS);
+    assert_eq!(rig.said(sock), "NICK bot\r\n");
+    rig.hears(sock, ":srv 433 bot_ bot :in use\r\n");
+    assert_eq!(rig.said(sock), "", "not at once");
+    rig.hears(sock, ":bot!thief@x QUIT :bye\r\n");
+    rig.after_ms(1);
+    assert_eq!(rig.said(sock), "NICK bot\r\n");
+    rig.hears(sock, ":bot_!u@h NICK :bot\r\n");
+    assert_eq!(rig.said(sock), "PRIVMSG NickServ :IDENTIFY ns\r\n");
+    assert_eq!(&*rig.me.name, "bot");
+    rig.after_ms(limits::IRC_REGAIN_MS / 2);
+    assert!(!rig.said(sock).contains("NICK"));
+    // Services may rename whoever does not identify in time.
+    rig.hears(sock, ":bot!u@h NICK :Guest1\r\n");
+    rig.after_ms(limits::IRC_REGAIN_MS);
+    assert!(rig.said(sock).contains("NICK bot\r\n"));
+}
+
+#[test]
+fn whoever_a_netsplit_took_is_waited_for() {
+    let (mut rig, sock) = live(json!({"channels": []}));
+    rig.hears(sock, ":Al!u@host PRIVMSG bot :hello\r\n");
+    rig.message().expect("a message");
+    rig.said(sock);
+    rig.hears(sock, ":Al!u@host QUIT :a.net b.net\r\n");
+    rig.send("Al!u@host", "hi");
+    assert_eq!(rig.said(sock), "USERHOST Al\r\n", "heard of before, but gone since");
+    rig.hears(sock, ":s 302 bot :\r\n");
+    let (_, outcome) = rig.outcome().expect("settled");
+    assert_eq!(outcome.expect_err("away").retry, Retry::Later);
+    // Gone between our question and our line.
+    rig.send("Al!u@host", "hi");
+    rig.hears(sock, ":s 302 bot :Al=+u@host\r\n:s 401 bot Al :No such nick\r\n");
+    rig.hears(sock, ":s PONG s :r3\r\n");
+    let (_, outcome) = rig.outcome().expect("settled");
+    assert_eq!(outcome.expect_err("away").retry, Retry::Later);
+}
+
+#[test]
+fn a_server_that_sends_us_away_is_not_run_into() {
+    let (mut rig, sock) = live(json!({}));
+    rig.hears(sock, "ERROR :Closing Link: bot[h] (Throttled: Reconnecting too fast)\r\n");
+    let State::Waiting { until, why } = rig.state().clone() else { panic!("{:?}", rig.state()) };
+    assert!(
+        why.contains("Throttled") && until >= rig.now().time.after_ms(limits::IRC_THROTTLED_MS)
+    );
+    // Welcome and away again: each pause is longer, until a connection lasts.
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        let State::Waiting { until, .. } = rig.state().clone() else { panic!() };
+        rig.after_ms(until.ms_since(rig.now().time) + 1);
+        let sock = rig.tcp("h", 6697, true);
+        rig.opened(sock);
+        rig.hears(sock, ":srv 001 bot :Welcome\r\nERROR :Closing Link (bye)\r\n");
+        let State::Waiting { until, .. } = rig.state().clone() else { panic!() };
+        pauses.push(until.ms_since(rig.now().time));
+    }
+    assert!(pauses[3] > 2 * limits::CHANNEL_BACKOFF_MS, "{pauses:?}");
 }
 
 #[test]

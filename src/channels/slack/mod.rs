@@ -66,6 +66,7 @@ pub static KIND: Kind = Kind {
         reactions: true,
         edit: true,
         delete: true,
+        finds: true,
         typing: false,
         media: true,
         polls: false,
@@ -348,7 +349,7 @@ impl Slack {
                 audit::heard(&mut one, web::read(audit::METHOD, result));
                 self.check(now, one, out);
             }
-            Job::Post(method, id) => match self.heard(now, method, result) {
+            Job::Post(method, id) => match self.heard(now, method, result, out) {
                 Ok(document) => {
                     let ts = document.get("ts").or_else(|| document.get("message_ts"));
                     let ts = ts.and_then(Value::as_str).map(str::to_owned);
@@ -356,7 +357,7 @@ impl Slack {
                 }
                 Err(failure) => out.send_failed(&id, failure),
             },
-            Job::Look(message) => match self.heard(now, look_method(&message), result) {
+            Job::Look(message) => match self.heard(now, look_method(&message), result, out) {
                 Ok(document) => match web::found(&document, &message.nonce) {
                     Some(ts) => out.sent(&message.id, vec![ts]),
                     None => self.post(now, *message, out),
@@ -365,7 +366,7 @@ impl Slack {
                 Err(Failure { retry: super::Retry::No, .. }) => self.post(now, *message, out),
                 Err(failure) => out.send_failed(&message.id, failure),
             },
-            Job::Open(mut message) => match self.heard(now, OPEN, result) {
+            Job::Open(mut message) => match self.heard(now, OPEN, result, out) {
                 Ok(document) => {
                     let id = document.get("channel").and_then(|it| it.get("id")?.as_str());
                     match id {
@@ -383,7 +384,7 @@ impl Slack {
             },
             Job::Upload(upload) => self.uploaded(now, *upload, result, out),
             Job::Act(method, id) => {
-                let done = self.heard(now, method, result).map(|mut document| {
+                let done = self.heard(now, method, result, out).map(|mut document| {
                     if let Some(fields) = document.as_object_mut()
                         && let Some(more) = fields.remove("response_metadata")
                         && let Some(next) = more.get("next_cursor").and_then(Value::as_str)
@@ -405,13 +406,26 @@ impl Slack {
         }
     }
 
-    /// Reads an answer; a method that must wait rests, a fatal error is the queue's to report.
-    fn heard(&mut self, now: Now, method: &'static str, result: Answer) -> Result<Value, Failure> {
+    /// Reads an answer; a method that must wait rests. A token that is worth nothing refuses the
+    /// account, and what waits for another one is not lost.
+    fn heard(
+        &mut self,
+        now: Now,
+        method: &'static str,
+        result: Answer,
+        out: &mut ChannelOut,
+    ) -> Result<Value, Failure> {
         web::read(method, result).map_err(|no| {
             if let super::Retry::After(ms) = no.failure.retry {
                 self.rests.rest(now.time, method, ms);
             }
-            no.failure
+            match no.error.as_deref().filter(|error| web::is_token(error)) {
+                Some(error) => {
+                    self.refuse(web::refusal(method, error), out);
+                    Failure::later(no.failure.what)
+                }
+                None => no.failure,
+            }
         })
     }
 
@@ -524,7 +538,7 @@ impl Slack {
             return;
         }
         let method = if upload.completing { COMPLETE } else { PLACE };
-        let document = match self.heard(now, method, result) {
+        let document = match self.heard(now, method, result, out) {
             Ok(document) => document,
             Err(failure) => {
                 out.send_failed(&id, failure);

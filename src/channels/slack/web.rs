@@ -127,6 +127,14 @@ pub fn is_fatal(error: &str) -> bool {
     FATAL.contains(&error)
 }
 
+/// Of them, those that say that the token is worth nothing.
+pub fn is_token(error: &str) -> bool {
+    matches!(
+        error,
+        "invalid_auth" | "not_authed" | "token_revoked" | "token_expired" | "account_inactive"
+    )
+}
+
 /// What a refused account says: the error and what to do.
 pub fn refusal(method: &str, error: &str) -> String {
     format!("Slack refuses {method}: {error}{}", advice(error))

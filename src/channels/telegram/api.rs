@@ -172,11 +172,15 @@ pub fn send(message: &Outgoing, style: Style) -> Vec<Call> {
 /// How an attachment is sent: the method and its parameter.
 fn kind(attachment: &Attachment) -> (&'static str, &'static str) {
     let family = attachment.mime.split('/').next().unwrap_or_default();
+    let bytes = attachment.bytes.as_ref().map_or(0, |bytes| bytes.len());
     match (attachment.as_file, family, &*attachment.mime) {
         (true, ..) => ("sendDocument", "document"),
         (_, _, "image/gif") => ("sendAnimation", "animation"),
+        (_, "image", _) if bytes > limits::TELEGRAM_PHOTO => ("sendDocument", "document"),
         (_, "image", "image/png" | "image/jpeg" | "image/webp") => ("sendPhoto", "photo"),
-        (_, _, "audio/ogg" | "audio/opus") => ("sendVoice", "voice"),
+        (_, _, "audio/ogg" | "audio/opus" | "audio/mpeg" | "audio/mp4") if attachment.voice => {
+            ("sendVoice", "voice")
+        }
         (_, "audio", _) => ("sendAudio", "audio"),
         (_, "video", "video/mp4") => ("sendVideo", "video"),
         _ => ("sendDocument", "document"),

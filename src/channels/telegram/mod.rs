@@ -66,6 +66,7 @@ pub static KIND: Kind = Kind {
         reactions: true,
         edit: true,
         delete: true,
+        finds: false,
         typing: true,
         media: true,
         polls: true,
@@ -135,16 +136,16 @@ enum Job {
     File(u64),
     /// `setMyCommands`: the menu's digest.
     Menu(String),
-    /// An answered button: nobody waits.
-    Nothing,
+    /// A button that is to stop spinning, and how often that was tried.
+    Press(String, u32),
     /// A probe.
     Probe(u64),
     /// A call of an audit.
     Audit(Box<audit::Check>),
     /// A piece, call by call.
     Send(Box<Sending>),
-    /// An act.
-    Act(u64),
+    /// An act, and the chat it is in.
+    Act(u64, String),
 }
 
 /// A piece on its way.
@@ -195,10 +196,14 @@ struct Telegram {
     /// Digest of the menu that Telegram has.
     menu: Option<String>,
     polling: Option<ReqId>,
+    /// When the last poll was begun.
+    polled: Time,
     queue: VecDeque<Pending>,
     jobs: BTreeMap<ReqId, Job>,
     /// Chats that must rest.
     rests: BTreeMap<String, Time>,
+    /// Buttons that still spin: when to try again, which, and how often that was tried.
+    presses: VecDeque<(Time, String, u32)>,
     tokens: u64,
 }
 
@@ -254,9 +259,11 @@ impl Telegram {
             offset: offset.unwrap_or(0),
             menu: menu.map(str::to_owned),
             polling: None,
+            polled: Time(0),
             queue: VecDeque::new(),
             jobs: BTreeMap::new(),
             rests: BTreeMap::new(),
+            presses: VecDeque::new(),
             tokens: 0,
             account: account.clone(),
         })
@@ -270,6 +277,9 @@ impl Telegram {
                 .saturating_add(limits::TELEGRAM_POLL_GRACE_MS);
             request.max_bytes = limits::TELEGRAM_POLL_ANSWER;
         }
+        if matches!(job, Job::Press(..)) {
+            request.timeout_ms = limits::TELEGRAM_PRESS_WAIT_MS;
+        }
         request.proxy = self.account.text("proxy").map(str::to_owned);
         let req = out.http(request);
         self.jobs.insert(req, job);
@@ -277,7 +287,7 @@ impl Telegram {
     }
 
     /// Begins, or goes on where it stopped.
-    fn begin(&mut self, out: &mut ChannelOut) {
+    fn begin(&mut self, now: Now, out: &mut ChannelOut) {
         self.retry = None;
         let busy = |job: &Job| matches!(job, Job::Hello | Job::Clear | Job::Hook);
         if self.resting || self.jobs.values().any(busy) {
@@ -297,11 +307,11 @@ impl Telegram {
             let job = if self.hook.is_none() { Job::Clear } else { Job::Hook };
             self.ask(&call, job, out);
         } else {
-            self.poll(out);
+            self.poll(now, out);
         }
     }
 
-    fn poll(&mut self, out: &mut ChannelOut) {
+    fn poll(&mut self, now: Now, out: &mut ChannelOut) {
         let ready = self.hook.is_none() && self.polling.is_none() && self.queue.is_empty();
         if !ready || self.resting || self.retry.is_some() {
             return;
@@ -315,6 +325,7 @@ impl Telegram {
                 "allowed_updates": updates::WANTED,
             }),
         );
+        self.polled = now.time;
         self.polling = Some(self.ask(&call, Job::Poll, out));
     }
 
@@ -353,7 +364,7 @@ impl Telegram {
             Job::Hello => match api::read("getMe", result) {
                 Ok(user) => {
                     self.known(&user, out);
-                    self.begin(out);
+                    self.begin(now, out);
                 }
                 Err(no) => self.begin_failed(now, no, out),
             },
@@ -369,7 +380,7 @@ impl Telegram {
                         }
                         out.status(State::Connected);
                         self.show_menu(out);
-                        self.poll(out);
+                        self.poll(now, out);
                     }
                     Err(no) => self.begin_failed(now, no, out),
                 }
@@ -390,7 +401,11 @@ impl Telegram {
                 // Without a menu the commands still work.
                 Err(no) => out.log(log::Level::Warn, no.failure.what),
             },
-            Job::Nothing => {}
+            Job::Press(id, tries) => {
+                if let Err(no) = api::read("answerCallbackQuery", result) {
+                    self.spins_on(now, id, tries, &no.failure);
+                }
+            }
             Job::Probe(id) => out.probed(
                 id,
                 api::read("getMe", result).map_err(|no| no.failure.what).map(|user| {
@@ -408,8 +423,11 @@ impl Telegram {
                 self.check(now, check, out);
             }
             Job::Send(sending) => self.went(now, *sending, result, out),
-            Job::Act(id) => {
+            Job::Act(id, chat) => {
                 let result = api::read("telegram", result).map_err(|no| no.failure);
+                if let Err(Failure { retry: Retry::After(ms), .. }) = &result {
+                    self.rest(now, &chat, *ms);
+                }
                 out.acted(
                     id,
                     match result {
@@ -485,6 +503,12 @@ impl Telegram {
     fn polled(&mut self, now: Now, list: &Value, out: &mut ChannelOut) {
         self.backoff.reset();
         let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+        let next = self.polled.after_ms(limits::TELEGRAM_POLL_EMPTY_MS);
+        if list.is_empty() && now.time < next {
+            // A server that does not hold polls is not asked in a circle.
+            self.retry = Some(next);
+            return out.status(State::Connected);
+        }
         for update in list {
             // Without a number it could never be acknowledged.
             let Some(number) = update.get("update_id").and_then(Value::as_i64) else { continue };
@@ -561,10 +585,27 @@ impl Telegram {
         pending.step = Step::Done(kept);
         let callback = pending.update.take().and_then(|update| update.callback);
         if let Some(id) = callback.filter(|_| kept) {
-            let call = Call::new("answerCallbackQuery", json!({"callback_query_id": id}));
-            self.ask(&call, Job::Nothing, out);
+            self.stop_spinning(id, 0, out);
         }
         self.advance(now, out);
+    }
+
+    fn stop_spinning(&mut self, id: String, tries: u32, out: &mut ChannelOut) {
+        let call = Call::new("answerCallbackQuery", json!({"callback_query_id": id}));
+        self.ask(&call, Job::Press(id, tries), out);
+    }
+
+    /// A button was not told to stop: once more in a while, if that can help.
+    fn spins_on(&mut self, now: Now, id: String, tries: u32, failure: &Failure) {
+        let pause = match failure.retry {
+            Retry::No => return,
+            Retry::Later => limits::TELEGRAM_PRESS_MS,
+            Retry::After(ms) => ms,
+        };
+        let room = self.presses.len() < limits::TELEGRAM_UPDATES;
+        if tries < limits::TELEGRAM_PRESS_TRIES && room {
+            self.presses.push_back((now.time.after_ms(pause), id, tries.saturating_add(1)));
+        }
     }
 
     /// Everything in the queue is done: acknowledges as much as is durable.
@@ -595,7 +636,7 @@ impl Telegram {
         if self.cleared && self.hook.is_none() && self.retry.is_none() && !self.resting {
             out.status(State::Connected);
         }
-        self.poll(out);
+        self.poll(now, out);
     }
 
     fn on_hook(&mut self, now: Now, hook: HookId, request: &HookRequest, out: &mut ChannelOut) {
@@ -629,6 +670,13 @@ impl Telegram {
         }
         if self.account.flag("actions.sendMessage") == Some(false) {
             let what = format!("{}.actions.sendMessage is false", self.account.path);
+            return out.send_failed(&message.id, Failure::permanent(what));
+        }
+        let large = |file: &super::Attachment| {
+            file.bytes.as_ref().is_some_and(|bytes| bytes.len() > limits::TELEGRAM_UPLOAD)
+        };
+        if message.media.iter().any(large) {
+            let what = "Telegram's Bot API takes no file over 50 MB";
             return out.send_failed(&message.id, Failure::permanent(what));
         }
         let kind = match message.to.chat.starts_with(['-', '@']) {
@@ -675,11 +723,14 @@ impl Telegram {
                 self.next_call(now, sending, out);
             }
             Err(no) => {
+                if no.code == 401 {
+                    // A new token may come: what waits for it is not lost.
+                    self.resting = true;
+                    out.send_failed(&sending.id, Failure::later(&*no.failure.what));
+                    return out.status(State::Refused { why: no.failure.what });
+                }
                 if let Retry::After(ms) = no.failure.retry {
-                    self.rests.retain(|_, until| *until > now.time);
-                    if self.rests.len() < limits::TELEGRAM_RESTS {
-                        self.rests.insert(sending.chat.clone(), now.time.after_ms(ms));
-                    }
+                    self.rest(now, &sending.chat, ms);
                 }
                 if no.code == 400 && mended(&mut sending, &no.failure.what) {
                     return self.next_call(now, sending, out);
@@ -691,6 +742,14 @@ impl Telegram {
                 }
                 out.send_failed(&sending.id, no.failure);
             }
+        }
+    }
+
+    /// Leaves a chat alone for so long.
+    fn rest(&mut self, now: Now, chat: &str, ms: u64) {
+        self.rests.retain(|_, until| *until > now.time);
+        if self.rests.len() < limits::TELEGRAM_RESTS {
+            self.rests.insert(chat.to_owned(), now.time.after_ms(ms));
         }
     }
 
@@ -716,7 +775,7 @@ impl Telegram {
             let left = until.ms_since(now.time).max(1);
             return out.acted(id, Err(Failure::after(left, "Telegram asked for a pause")));
         }
-        self.ask(&call, Job::Act(id), out);
+        self.ask(&call, Job::Act(id, chat), out);
     }
 }
 
@@ -759,11 +818,12 @@ impl Channel for Telegram {
         match input {
             ChannelInput::Start => {
                 self.resting = false;
-                self.begin(out);
+                self.begin(now, out);
             }
             ChannelInput::Stop => {
                 self.resting = true;
                 self.retry = None;
+                self.presses.clear();
                 self.polling = None;
                 for req in std::mem::take(&mut self.jobs).into_keys() {
                     out.cancel(req);
@@ -773,8 +833,19 @@ impl Channel for Telegram {
                 }
                 out.status(State::Stopped);
             }
-            ChannelInput::Wake if self.retry.is_some_and(|retry| retry <= now.time) => {
-                self.begin(out);
+            ChannelInput::Wake => {
+                for _ in 0..self.presses.len() {
+                    match self.presses.pop_front() {
+                        Some((due, id, tries)) if due <= now.time => {
+                            self.stop_spinning(id, tries, out);
+                        }
+                        Some(press) => self.presses.push_back(press),
+                        None => break,
+                    }
+                }
+                if self.retry.is_some_and(|retry| retry <= now.time) {
+                    self.begin(now, out);
+                }
             }
             ChannelInput::Configured(account) => self.account = account.clone(),
             ChannelInput::Http { req, result } => {
@@ -802,6 +873,7 @@ impl Channel for Telegram {
     }
 
     fn deadline(&self) -> Option<Time> {
-        self.retry
+        let presses = self.presses.iter().map(|(due, ..)| *due);
+        presses.chain(self.retry).min()
     }
 }

@@ -87,9 +87,16 @@ fn updates_are_acknowledged_once_they_are_kept() {
     assert_eq!((&params["offset"], &params["timeout"]), (&json!(7), &json!(30)));
     assert_eq!(params["allowed_updates"], json!(["message", "channel_post", "callback_query"]));
     // An empty poll is followed by the next one, and there is never a second at once.
+    rig.after_ms(limits::TELEGRAM_POLL_EMPTY_MS);
     rig.answers(poll, 200, &ok(json!([])));
-    asked(&mut rig, "getUpdates");
+    let (poll, _) = asked(&mut rig, "getUpdates");
     assert!(rig.request().is_none());
+    // A server that does not hold it is not asked in a circle.
+    rig.answers(poll, 200, &ok(json!([])));
+    assert!(rig.request().is_none());
+    assert_eq!(rig.state(), &State::Connected);
+    rig.after_ms(limits::TELEGRAM_POLL_EMPTY_MS);
+    asked(&mut rig, "getUpdates");
 }
 
 #[test]

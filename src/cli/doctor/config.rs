@@ -46,6 +46,7 @@ fn repair(issue: &Issue) -> Option<(String, Repair)> {
     if let Some(edit) = legacy::edit(&issue.path) {
         let what = match &edit {
             Edit::Move(_, to) => format!("is now {to}; move it"),
+            Edit::Nest(path, name) => format!("is now {path}.{name}; move it"),
             _ => "was retired; remove it".to_owned(),
         };
         return Some((what, Repair::Edit(edit)));

@@ -43,6 +43,9 @@ pub enum Edit {
     Remove(String),
     /// Moves what stands at the first to the second, or drops it when that is set already.
     Move(String, String),
+    /// Puts a word or a switch into the object that it became, under this name; a switch as
+    /// `partial` or `off`.
+    Nest(String, &'static str),
 }
 
 /// What `--fix` may do about it.

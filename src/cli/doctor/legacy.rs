@@ -2,6 +2,8 @@
 //! values are taken over as they are).
 
 use super::finding::Edit;
+use crate::config::table::{self, Status, parse_path};
+use crate::wire::json5::Step;
 
 /// Old path, new path; without one it was retired.
 const KEYS: &[(&str, Option<&str>)] = &[
@@ -23,8 +25,26 @@ const KEYS: &[(&str, Option<&str>)] = &[
     ("tui", None),
 ];
 
+/// Keys of a channel or an account that stand elsewhere in it now.
+fn of_channel(path: &str) -> Option<Edit> {
+    let steps = parse_path(path)?;
+    if steps.first() != Some(&Step::Key("channels".to_owned())) {
+        return None;
+    }
+    let (at, name) = path.rsplit_once('.')?;
+    if name == "streaming" {
+        return Some(Edit::Nest(path.to_owned(), "mode"));
+    }
+    let row = table::lookup(&steps)?;
+    let to = (row.status == Status::Moved).then_some(row.advice)?;
+    Some(Edit::Move(path.to_owned(), format!("{at}.{to}")))
+}
+
 /// What becomes of a key that is none (any more).
 pub fn edit(path: &str) -> Option<Edit> {
+    if let Some(edit) = of_channel(path) {
+        return Some(edit);
+    }
     let (old, new) = KEYS.iter().find(|(old, _)| *old == path)?;
     Some(match new {
         Some(new) => Edit::Move((*old).to_owned(), (*new).to_owned()),

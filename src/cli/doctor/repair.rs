@@ -148,6 +148,7 @@ fn edited(text: &str, edits: &[Edit]) -> (String, Vec<String>) {
             }
             Edit::Remove(path) => steps(path).and_then(|at| json5::remove(&text, &at).ok()),
             Edit::Move(from, to) => moved(&text, from, to),
+            Edit::Nest(path, name) => nested(&text, path, name),
         };
         let Some(after) = after else { continue };
         text = after;
@@ -156,6 +157,7 @@ fn edited(text: &str, edits: &[Edit]) -> (String, Vec<String>) {
             Edit::Set(path, _) => format!("set {path}"),
             Edit::Remove(path) => format!("removed {path}"),
             Edit::Move(from, to) => format!("moved {from} to {to}"),
+            Edit::Nest(path, name) => format!("moved {path} to {path}.{name}"),
         });
     }
     (text, done)
@@ -170,6 +172,19 @@ fn moved(text: &str, from: &str, to: &str) -> Option<String> {
     // What stands at the new place was written by somebody who knew it.
     let text = if taken { text.to_owned() } else { json5::set(text, &to, value).ok()? };
     json5::remove(&text, &from).ok()
+}
+
+fn nested(text: &str, path: &str, name: &str) -> Option<String> {
+    let at = steps(path)?;
+    let document = json5::parse(text).ok()?;
+    let node = document.at(&at)?;
+    let word = match text.get(node.span.start..node.span.end)?.trim() {
+        "true" => "\"partial\"",
+        "false" => "\"off\"",
+        word if word.starts_with(['"', '\'']) => word,
+        _ => return None,
+    };
+    json5::set(text, &at, &format!("{{ {name}: {word} }}")).ok()
 }
 
 fn steps(path: &str) -> Option<Vec<Step>> {

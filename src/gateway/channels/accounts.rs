@@ -34,8 +34,10 @@ impl Gateway {
         if std::mem::replace(&mut self.channels_started, true) {
             return;
         }
+        self.channels.outbox.release_left(self.disk.as_mut());
         self.fit_channels(fx);
         self.sweep_parts();
+        self.sweep_outbound();
         self.resume_inbox(fx);
         self.pump_outbox(fx);
     }
@@ -254,6 +256,7 @@ impl Gateway {
             self.act_over(id, act, Err(failure), fx);
         }
         self.channels.outbox.give_back(id);
+        self.channels.streams.give_back(id);
         self.files_lost(id, fx);
         self.channel_state(id, State::Stopped, fx);
     }

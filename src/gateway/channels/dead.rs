@@ -96,7 +96,7 @@ impl DeadLetters {
         Ok(dead)
     }
 
-    fn all(&self, disk: &dyn Disk) -> io::Result<Vec<Letter>> {
+    pub(super) fn all(&self, disk: &dyn Disk) -> io::Result<Vec<Letter>> {
         match disk.read(&self.path) {
             Ok(bytes) => Ok(read(&bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

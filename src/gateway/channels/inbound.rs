@@ -106,6 +106,20 @@ impl Inbox {
         Ok(Self { journal, seen, unfinished, bursts, overheard, albums })
     }
 
+    /// Whether a power cut could take something.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.journal.is_dirty() || self.seen.is_dirty()
+    }
+
+    /// Forces what was accepted to the platter.
+    ///
+    /// # Errors
+    /// When the disk refuses; then it is still dirty.
+    pub(super) fn sync(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
+        self.journal.sync(disk)?;
+        self.seen.sync(disk)
+    }
+
     /// Something was accepted and is no run yet.
     pub(super) fn has_work(&self) -> bool {
         !self.unfinished.is_empty()
@@ -494,8 +508,8 @@ impl Gateway {
                     entry.set("chatType", json!(message.chat.kind.as_str()));
                 }
                 self.begin_ack(&origin, message, &route.agent, fx);
-                self.channels.outbox.typing.insert(run_id, (origin, self.now.time));
-                self.timers.arm(self.now.time, Timer::Outbox);
+                let meant = message.mentioned || message.command;
+                self.begin_stream(run_id, &route.agent, origin, meant);
                 true
             }
             Err(_) if tries < limits::CHANNEL_TRIES => false,

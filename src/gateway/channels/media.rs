@@ -92,7 +92,7 @@ impl Fetches {
 }
 
 /// `20 MB`, `1.5 MB`.
-fn megabytes(bytes: u64) -> String {
+pub(super) fn megabytes(bytes: u64) -> String {
     // Sizes of files: no precision is lost below 2^53.
     let mb = bytes as f64 / (1024.0 * 1024.0);
     match mb.fract() == 0.0 {

@@ -17,6 +17,8 @@ mod accounts;
 mod bounds;
 pub(crate) mod dead;
 mod dead_rpc;
+mod drafts;
+mod enclose;
 mod inbound;
 mod media;
 mod outbound;
@@ -30,6 +32,7 @@ mod speak;
 mod status;
 #[cfg(test)]
 mod storm_tests;
+mod streaming;
 mod unasked;
 
 use super::Gateway;
@@ -134,6 +137,7 @@ pub(super) struct Channels {
     /// The health monitor's timer is armed.
     watched: bool,
     pub(super) outbox: Outbox,
+    pub(super) streams: streaming::Streams,
     inbox: Inbox,
     fetches: media::Fetches,
     pairing: Pairing,
@@ -161,6 +165,7 @@ impl Channels {
             next: 1,
             watched: false,
             outbox: Outbox::open(disk, &journals)?,
+            streams: streaming::Streams::default(),
             inbox: Inbox::open(disk, &journals)?,
             fetches: media::Fetches::default(),
             pairing: Pairing::open(disk, &dir)?,
@@ -172,6 +177,21 @@ impl Channels {
     /// An earlier life left messages, either way.
     fn has_work(&self) -> bool {
         self.inbox.has_work() || self.outbox.has_work()
+    }
+
+    /// Whether a power cut could take something of the journals.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.inbox.is_dirty() || self.outbox.is_dirty()
+    }
+
+    /// Forces the journals to the platter: before a run is marked done whose answer is among them,
+    /// and before an account keeps how far it has heard.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(super) fn sync(&mut self, disk: &mut dyn crate::store::Disk) -> io::Result<()> {
+        self.inbox.sync(disk)?;
+        self.outbox.sync(disk)
     }
 
     /// The account a dial is for.

@@ -16,13 +16,15 @@ use super::super::Gateway;
 use super::super::http::Completion;
 use super::super::timers::Timer;
 use super::dead::Letter;
+use super::drafts::Draft;
+use super::enclose::Enclosure;
 use super::recent::Recent;
 use super::rests::Rests;
 use super::unasked::{Delivered, Told};
 use super::{LiveId, speak};
 use crate::agent::run::Outcome;
 use crate::channels::port::ChannelInput;
-use crate::channels::{Act, Address, Attachment, ChatKind, Failure, Inbound, Outgoing, Retry};
+use crate::channels::{Act, Address, ChatKind, Failure, Inbound, Outgoing, Retry};
 use crate::channels::{State, text};
 use crate::driver::{ConnId, Effects, Time};
 use crate::limits;
@@ -63,11 +65,14 @@ pub(in crate::gateway) struct Delivery {
     pub(in crate::gateway) text: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::gateway) reply_to: Option<String>,
-    /// Public addresses of pictures and files.
+    /// Pictures and files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(in crate::gateway) media: Vec<String>,
+    pub(in crate::gateway) media: Vec<Enclosure>,
     #[serde(default)]
     pub(in crate::gateway) as_file: bool,
+    /// Sound as a voice note.
+    #[serde(default)]
+    pub(in crate::gateway) voice: bool,
     #[serde(default)]
     pub(in crate::gateway) silent: bool,
     #[serde(default)]
@@ -75,12 +80,18 @@ pub(in crate::gateway) struct Delivery {
     pub(in crate::gateway) created_ms: u64,
     /// The next piece.
     #[serde(default)]
-    piece: usize,
+    pub(super) piece: usize,
     /// An attempt at it was begun.
     #[serde(default)]
     begun: bool,
     #[serde(default)]
-    attempts: u32,
+    pub(super) attempts: u32,
+    /// It is the record of a preview, and delivered by deleting what is left of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) draft: Option<Draft>,
+    /// The message of the preview that its first piece took the place of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) took: Option<String>,
 }
 
 impl Delivery {
@@ -96,8 +107,13 @@ impl Delivery {
         Self { id, channel, account, to, text, created_ms, ..Self::default() }
     }
 
+    /// Its conversation; what only tidies up waits for nobody and nobody for it.
     fn line(&self) -> Line {
-        (self.channel.clone(), self.account.clone(), self.to.clone())
+        let mut to = self.to.clone();
+        if super::streaming::tidies(self) {
+            to.thread = Some(format!("draft\u{1f}{}", self.id));
+        }
+        (self.channel.clone(), self.account.clone(), to)
     }
 }
 
@@ -105,13 +121,13 @@ impl Delivery {
 type Line = (String, String, Address);
 
 /// A delivery under way.
-struct Open {
-    delivery: Delivery,
+pub(super) struct Open {
+    pub(super) delivery: Delivery,
     /// Rendered and plain; made when it is first looked at, for the account's limits.
     pieces: Option<Vec<(String, String)>>,
-    due: Time,
+    pub(super) due: Time,
     /// The account has the piece.
-    flying: Option<LiveId>,
+    pub(super) flying: Option<LiveId>,
     /// Whether an attempt before the present one may have arrived.
     again: bool,
     messages: Vec<String>,
@@ -133,18 +149,24 @@ pub(super) enum ActWait {
     Nobody,
     /// A client.
     Rpc { conn: ConnId, request: String },
+    /// A preview that was edited.
+    Preview { run: String },
+    /// A delivery whose first piece was to take a preview's place.
+    Final { id: String },
+    /// What is left of a preview.
+    Tidy { id: String, message: String },
 }
 
 /// Everything that is to be delivered.
 pub(in crate::gateway) struct Outbox {
-    journal: Journal,
-    rests: Rests,
-    sent: Recent,
-    open: BTreeMap<String, Open>,
+    pub(super) journal: Journal,
+    pub(super) rests: Rests,
+    pub(super) sent: Recent,
+    pub(super) open: BTreeMap<String, Open>,
+    /// Previews whose runs, or whose answers, are under way; by run.
+    pub(super) drafts: BTreeMap<String, Delivery>,
     lines: BTreeMap<Line, VecDeque<String>>,
     waits: BTreeMap<String, Vec<Wait>>,
-    /// Runs whose conversations show that an answer is being written, and when next.
-    pub(super) typing: BTreeMap<String, (Origin, Time)>,
     /// Who hears what became of a run's answer, by run.
     pub(super) told: BTreeMap<String, Told>,
     /// Requests of hooks that will be told, until their run's delivery begins.
@@ -169,7 +191,7 @@ impl Outbox {
             open: BTreeMap::new(),
             lines: BTreeMap::new(),
             waits: BTreeMap::new(),
-            typing: BTreeMap::new(),
+            drafts: BTreeMap::new(),
             told: BTreeMap::new(),
             hooks: BTreeMap::new(),
         };
@@ -178,6 +200,10 @@ impl Outbox {
                 continue;
             }
             match serde_json::from_value::<Delivery>(work) {
+                Ok(delivery) if super::streaming::tidies(&delivery) => {
+                    let run = id.strip_suffix(".draft").unwrap_or(&id).to_owned();
+                    outbox.drafts.insert(run, delivery);
+                }
                 Ok(delivery) if !outbox.sent.has(&id) => outbox.stand(delivery),
                 Ok(_) => {
                     let _ = outbox.journal.done(disk, &id);
@@ -191,7 +217,7 @@ impl Outbox {
         Ok(outbox)
     }
 
-    fn stand(&mut self, delivery: Delivery) {
+    pub(super) fn stand(&mut self, delivery: Delivery) {
         self.lines.entry(delivery.line()).or_default().push_back(delivery.id.clone());
         let open = Open {
             pieces: None,
@@ -223,14 +249,49 @@ impl Outbox {
         Ok(true)
     }
 
+    /// Whether a power cut could take something.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.journal.is_dirty() || self.sent.is_dirty()
+    }
+
+    /// Forces what waits, and what was sent, to the platter.
+    ///
+    /// # Errors
+    /// When the disk refuses; then it is still dirty.
+    pub(super) fn sync(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
+        self.journal.sync(disk)?;
+        self.sent.sync(disk)
+    }
+
     /// This one waits to be delivered.
     pub(super) fn has(&self, id: &str) -> bool {
         self.open.contains_key(id)
     }
 
+    /// A delivery of this id was taken on, in this life or another.
+    pub(super) fn knows(&self, id: &str) -> bool {
+        !id.is_empty() && (self.sent.has(id) || self.open.contains_key(id))
+    }
+
+    /// Files of ours that deliveries need.
+    pub(super) fn enclosures(&self) -> std::collections::BTreeSet<std::path::PathBuf> {
+        let all = self.open.values().flat_map(|open| &open.delivery.media);
+        all.filter_map(|one| match one {
+            Enclosure::Kept { path, .. } => Some(path.clone()),
+            Enclosure::Url(_) => None,
+        })
+        .collect()
+    }
+
     /// Something waits to be delivered.
     pub(super) fn has_work(&self) -> bool {
-        !self.open.is_empty()
+        !self.open.is_empty() || !self.drafts.is_empty()
+    }
+
+    /// Something waits to be delivered where this came from.
+    pub(super) fn has_line(&self, origin: &Origin) -> bool {
+        let line = (origin.channel.clone(), origin.account.clone(), origin.to.clone());
+        self.lines.contains_key(&line)
     }
 
     /// What an account had in hand is to be sent by its next life.
@@ -254,7 +315,7 @@ impl Outbox {
 }
 
 /// The id of a piece, as the account hears it.
-fn piece_id(id: &str, piece: usize) -> String {
+pub(super) fn piece_id(id: &str, piece: usize) -> String {
     format!("{id}#{piece}")
 }
 
@@ -286,7 +347,24 @@ impl Gateway {
     /// # Errors
     /// When the disk refuses, or too many wait.
     pub(super) fn queue_delivery(&mut self, delivery: Delivery) -> Result<(), String> {
-        self.channels.outbox.accept(self.disk.as_mut(), delivery)?;
+        self.queue_delivery_at(delivery, self.now.time)
+    }
+
+    /// Takes a delivery on; it leaves at its time, or with the next life.
+    ///
+    /// # Errors
+    /// When the disk refuses, or too many wait.
+    pub(super) fn queue_delivery_at(
+        &mut self,
+        delivery: Delivery,
+        due: Time,
+    ) -> Result<(), String> {
+        let id = delivery.id.clone();
+        if self.channels.outbox.accept(self.disk.as_mut(), delivery)?
+            && let Some(open) = self.channels.outbox.open.get_mut(&id)
+        {
+            open.due = due;
+        }
         self.save_soon();
         self.timers.arm(self.now.time, Timer::Outbox);
         Ok(())
@@ -336,11 +414,11 @@ impl Gateway {
     pub(in crate::gateway) fn outbox_due(&mut self, fx: &mut Effects) {
         self.start_channels(fx);
         self.inbox_due(fx);
+        self.streams_due(fx);
         let now_ms = self.now.wall_ms;
         let outbox = &mut self.channels.outbox;
         outbox.rests.end_over(self.disk.as_mut(), &mut outbox.journal, now_ms);
         self.pump_outbox(fx);
-        self.show_typing(fx);
         self.end_waits_for_deliveries(fx);
     }
 
@@ -376,16 +454,28 @@ impl Gateway {
         let open = outbox.open.get_mut(id)?;
         let pieces = open.pieces.get_or_insert_with(|| {
             let limit = live.account.number("textChunkLimit").and_then(|n| usize::try_from(n).ok());
-            let mode = live.account.text("streaming.chunkMode");
-            let newline = mode.or(live.account.text("chunkMode")) == Some("newline");
+            let newline = live.account.text("streaming.chunkMode") == Some("newline");
             let mut pieces = text::for_channel(kind, &open.delivery.text, limit, newline);
+            if kind.id == "discord" {
+                let lines = live.account.number("maxLinesPerMessage").unwrap_or(17);
+                let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+                pieces = text::not_tall(kind, pieces, lines);
+            }
             if pieces.is_empty() && !open.delivery.media.is_empty() {
                 pieces.push((String::new(), String::new()));
             }
             pieces
         });
         let at = open.delivery.piece;
-        let Some((rendered, plain)) = pieces.get(at).cloned() else {
+        let piece = pieces.get(at).cloned();
+        let count = pieces.len();
+        if let Some(step) = self.draft_step(id, live_id, piece.as_ref(), fx) {
+            return step;
+        }
+        let outbox = &mut self.channels.outbox;
+        let live = self.channels.live.get(&live_id)?;
+        let open = outbox.open.get_mut(id)?;
+        let Some((rendered, plain)) = piece else {
             let result = match at {
                 0 => Err(Failure::permanent("nothing is left of the text to send")),
                 _ => Ok(()),
@@ -393,7 +483,17 @@ impl Gateway {
             self.delivery_over(id, result, fx);
             return Some(Step::Again);
         };
-        let last = at + 1 == pieces.len();
+        let last = at + 1 == count;
+        let (all, how) = (&open.delivery.media, (open.delivery.as_file, open.delivery.voice));
+        let read = |one: &Enclosure| one.attachment(self.disk.as_ref(), how);
+        let media: Result<Vec<_>, String> = all.iter().filter(|_| last).map(read).collect();
+        let media = match media {
+            Ok(media) => media,
+            Err(why) => {
+                self.delivery_over(id, Err(Failure::permanent(why)), fx);
+                return Some(Step::Again);
+            }
+        };
         let again = std::mem::replace(&mut open.delivery.begun, true);
         open.again = again;
         open.delivery.attempts += 1;
@@ -403,10 +503,6 @@ impl Gateway {
         nonce.truncate(24);
         let first_only = live.account.text("replyToMode") == Some("first");
         let reply = delivery.reply_to.clone().filter(|_| at == 0 || !first_only);
-        let media = match last {
-            true => delivery.media.iter().map(|url| attachment(url, delivery.as_file)).collect(),
-            false => Vec::new(),
-        };
         open.flying = Some(live_id);
         let work = serde_json::to_value(&delivery).unwrap_or_default();
         if let Err(error) = outbox.journal.accept(self.disk.as_mut(), id, work) {
@@ -438,6 +534,12 @@ impl Gateway {
         fx: &mut Effects,
     ) {
         let now_ms = self.now.wall_ms;
+        if piece.starts_with("draft:") {
+            if let Some(message) = messages.pop() {
+                self.draft_posted(piece, Ok(message));
+            }
+            return;
+        }
         let Some(id) = self.flying(live, piece) else { return };
         if let Some(live) = self.channels.live.get_mut(&live) {
             live.seen.outbound = Some(now_ms);
@@ -478,6 +580,9 @@ impl Gateway {
         fx: &mut Effects,
     ) {
         let now = self.now.time;
+        if piece.starts_with("draft:") {
+            return self.draft_posted(piece, Err(failure.clone()));
+        }
         let Some(id) = self.flying(live, piece) else { return };
         let connected =
             self.channels.live.get(&live).is_some_and(|live| live.state == State::Connected);
@@ -528,7 +633,12 @@ impl Gateway {
     }
 
     /// A delivery is over: first durable, then told.
-    fn delivery_over(&mut self, id: &str, result: Result<(), Failure>, fx: &mut Effects) {
+    pub(super) fn delivery_over(
+        &mut self,
+        id: &str,
+        result: Result<(), Failure>,
+        fx: &mut Effects,
+    ) {
         let outbox = &mut self.channels.outbox;
         let Some(open) = outbox.open.remove(id) else { return };
         if let Err(failure) = &result {
@@ -545,9 +655,24 @@ impl Gateway {
             }
         }
         let disk = self.disk.as_mut();
+        if let Some(run) = id.strip_suffix(".draft").filter(|_| open.delivery.draft.is_some()) {
+            return outbox.forget(disk, run);
+        }
         let kept = outbox.sent.insert(disk, id).and_then(|()| outbox.journal.done(disk, id));
         if let Err(error) = kept {
             log::error!(target: "store", "outbox: {error}");
+        }
+        match &result {
+            Ok(()) => {
+                outbox.release(disk, id, open.delivery.took.as_deref());
+                self.let_go_of(&open.delivery.media);
+            }
+            Err(_) => {
+                // The preview is all there is to see of the answer.
+                outbox.forget(disk, id);
+                // The dead letter names the copies; those of letters that are gone go.
+                self.sweep_outbound();
+            }
         }
         let (channel, account) = (&open.delivery.channel, &open.delivery.account);
         let given_up = result.as_ref().err().map(|failure| failure.what.clone());
@@ -596,7 +721,6 @@ impl Gateway {
         answer: Option<String>,
         fx: &mut Effects,
     ) {
-        self.channels.outbox.typing.remove(run_id);
         let Ok(origin) = serde_json::from_value::<Origin>(origin.clone()) else { return };
         let text = match outcome {
             // It was said to another run, whose answer is the answer.
@@ -611,7 +735,9 @@ impl Gateway {
                 }
             }
         };
-        self.answer_origin(run_id, agent, &origin, &text, fx);
+        let failed = matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut(_));
+        let (text, begun) = self.end_stream(run_id, &text, failed, fx);
+        self.answer_origin((run_id, agent), &origin, (&text, begun), fx);
     }
 
     /// What a crash left of a run that came by a channel.
@@ -627,13 +753,19 @@ impl Gateway {
         if notice && origin.unasked {
             return;
         }
-        let delivery = self.reply(run_id, &origin, text.to_owned());
+        let (text, begun) = self.channels.outbox.rest_of(self.disk.as_mut(), run_id, text);
+        if begun && text.trim().is_empty() {
+            return;
+        }
+        let mut delivery = self.reply(run_id, &origin, text);
+        let agent = self.config.agents.default_agent().to_owned();
+        self.enclose_answer(&mut delivery, &agent);
         if let Err(why) = self.channels.outbox.accept(self.disk.as_mut(), delivery) {
             log::error!(target: "channels", "an answer is lost: {why}");
         }
     }
 
-    fn reply(&self, run_id: &str, origin: &Origin, text: String) -> Delivery {
+    pub(super) fn reply(&self, run_id: &str, origin: &Origin, text: String) -> Delivery {
         // What somebody asks for by name is an answer in any case; ours are as the account says.
         let live = self.channels.find(&origin.channel, &origin.account);
         let mode = live.and_then(|id| self.channels.get(id)?.account.text("replyToMode"));
@@ -652,41 +784,46 @@ impl Gateway {
 
     fn answer_origin(
         &mut self,
-        run_id: &str,
-        agent: &str,
+        (run_id, agent): (&str, &str),
         origin: &Origin,
-        text: &str,
+        (text, begun): (&str, bool),
         fx: &mut Effects,
     ) {
-        if let Some(delivery) = self.answer_delivery(run_id, agent, origin, text) {
+        if let Some(delivery) = self.answer_delivery(run_id, agent, origin, (text, begun)) {
             self.deliver(delivery, fx);
+        } else {
+            self.channels.outbox.release(self.disk.as_mut(), run_id, None);
+            self.timers.arm(self.now.time, Timer::Outbox);
         }
         if origin.acked && self.config.messages.remove_ack {
             self.react(origin, "", true, fx);
         }
     }
 
-    /// The delivery of an answer; none when it says nothing.
+    /// The delivery of an answer; none when it says nothing. `begun`: a part of it is there
+    /// already.
     pub(super) fn answer_delivery(
-        &self,
+        &mut self,
         run_id: &str,
         agent: &str,
         origin: &Origin,
-        text: &str,
+        (text, begun): (&str, bool),
     ) -> Option<Delivery> {
         let text = text.trim();
         if matches!(text, "" | "NO_REPLY" | "HEARTBEAT_OK") {
             return None;
         }
-        let text = match self.response_prefix(agent, origin) {
+        let text = match self.response_prefix(agent, origin).filter(|_| !begun) {
             Some(prefix) => format!("{prefix} {text}"),
             None => text.to_owned(),
         };
-        Some(self.reply(run_id, origin, text))
+        let mut delivery = self.reply(run_id, origin, text);
+        self.enclose_answer(&mut delivery, agent);
+        Some(delivery)
     }
 
     /// `responsePrefix`: the account's, the channel's, everybody's; an empty one is none.
-    fn response_prefix(&self, agent: &str, origin: &Origin) -> Option<String> {
+    pub(super) fn response_prefix(&self, agent: &str, origin: &Origin) -> Option<String> {
         let live = self.channels.find(&origin.channel, &origin.account);
         let own = live.and_then(|id| self.channels.get(id)).and_then(|live| {
             live.account.get("responsePrefix").and_then(Value::as_str).map(str::to_owned)
@@ -775,7 +912,13 @@ impl Gateway {
     }
 
     fn act_told(&mut self, wait: &ActWait, result: Result<Value, Failure>, fx: &mut Effects) {
-        let ActWait::Rpc { conn, request } = wait else { return };
+        let (conn, request) = match wait {
+            ActWait::Nobody => return,
+            ActWait::Preview { run } => return self.preview_edited(run, result),
+            ActWait::Final { id } => return self.final_edited(id, result, fx),
+            ActWait::Tidy { id, message } => return self.draft_deleted(id, message, result, fx),
+            ActWait::Rpc { conn, request } => (conn, request),
+        };
         match result {
             Ok(Value::Object(mut answer)) => {
                 answer.entry("ok").or_insert(json!(true));
@@ -791,60 +934,13 @@ impl Gateway {
             }
         }
     }
-
-    /// Runs go on: their conversations show it.
-    fn show_typing(&mut self, fx: &mut Effects) {
-        let now = self.now.time;
-        let mut next: Option<Time> = None;
-        let mut show = Vec::new();
-        let runs = &self.runs;
-        self.channels.outbox.typing.retain(|run, _| runs.by_id(run).is_some());
-        for (origin, due) in self.channels.outbox.typing.values_mut() {
-            if *due <= now {
-                show.push(origin.clone());
-                *due = now.after_ms(limits::CHANNEL_TYPING_MS);
-            }
-            next = Some(next.map_or(*due, |next| next.min(*due)));
-        }
-        for origin in show {
-            let Some(id) = self.channels.find(&origin.channel, &origin.account) else { continue };
-            let can = self
-                .channels
-                .live
-                .get(&id)
-                .is_some_and(|live| live.kind.caps.typing && live.state == State::Connected);
-            if can {
-                self.act(id, &Act::Typing { to: origin.to }, ActWait::Nobody, fx);
-            }
-        }
-        if let Some(due) = next {
-            self.timers.arm(due, Timer::Outbox);
-        }
-    }
 }
 
-enum Step {
+pub(super) enum Step {
     /// Look at the line once more.
     Again,
     /// Not before then.
     At(Time),
-}
-
-fn attachment(url: &str, as_file: bool) -> Attachment {
-    let path = url.split(['?', '#']).next().unwrap_or_default();
-    let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-    let mime = match name.rsplit('.').next().map(str::to_ascii_lowercase).as_deref() {
-        Some("png") => "image/png",
-        Some("jpg" | "jpeg") => "image/jpeg",
-        Some("gif") => "image/gif",
-        Some("webp") => "image/webp",
-        Some("mp4") => "video/mp4",
-        Some("mp3") => "audio/mpeg",
-        Some("ogg" | "oga") => "audio/ogg",
-        Some("pdf") => "application/pdf",
-        _ => "application/octet-stream",
-    };
-    Attachment { url: Some(url.to_owned()), bytes: None, mime: mime.to_owned(), name, as_file }
 }
 
 /// What is kept of a delivery that is given up: it goes on at the piece that failed.

@@ -318,7 +318,7 @@ impl Gateway {
     }
 
     /// Takes a text of the gateway's own accord on for delivery: an announced answer of a job, a
-    /// word of the `message` tool. `session` knows who last wrote.
+    /// word of the `message` tool. `session` knows who last wrote; `spec` may name files too.
     ///
     /// # Errors
     /// Why it goes nowhere, and what to set.
@@ -333,6 +333,14 @@ impl Gateway {
         let mut delivery = self.delivery_to(place);
         delivery.id = id.to_owned();
         delivery.text = text_said.to_owned();
+        delivery.as_file = spec.get("forceDocument") == Some(&Value::Bool(true));
+        if let Some(params) = spec.as_object() {
+            let agent = crate::sessions::key::agent_of(session).unwrap_or_default().to_owned();
+            self.enclose(&mut delivery, params, &agent)?;
+        }
+        if delivery.text.trim().is_empty() && delivery.media.is_empty() {
+            return Err("there is nothing to say: message or media".to_owned());
+        }
         self.queue_delivery(delivery)
     }
 

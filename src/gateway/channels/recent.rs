@@ -12,6 +12,8 @@ pub(super) struct Recent {
     ids: BTreeSet<String>,
     order: VecDeque<String>,
     lines: usize,
+    /// Lines that a power cut may still take.
+    unsynced: bool,
 }
 
 impl Recent {
@@ -27,7 +29,8 @@ impl Recent {
                 return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
             }
         };
-        let mut recent = Self { path, ids: BTreeSet::new(), order: VecDeque::new(), lines: 0 };
+        let (ids, order) = (BTreeSet::new(), VecDeque::new());
+        let mut recent = Self { path, ids, order, lines: 0, unsynced: false };
         let text = String::from_utf8_lossy(&bytes);
         let mut torn = false;
         for line in text.split_inclusive('\n') {
@@ -37,6 +40,8 @@ impl Recent {
             }
             recent.lines += 1;
         }
+        // Nobody knows whether the life before came to it.
+        recent.unsynced = recent.lines > 0;
         if torn {
             recent.rewrite(disk)?;
         }
@@ -48,6 +53,12 @@ impl Recent {
         self.ids.contains(id)
     }
 
+    /// Those that begin so.
+    pub(super) fn beginning(&self, prefix: &str) -> impl Iterator<Item = &str> {
+        let from = self.ids.range(prefix.to_owned()..).map(String::as_str);
+        from.take_while(move |id| id.starts_with(prefix))
+    }
+
     /// Remembers an id; the file first.
     ///
     /// # Errors
@@ -56,11 +67,33 @@ impl Recent {
         if self.has(id) {
             return Ok(());
         }
+        self.unsynced = true;
         disk.append(&self.path, format!("{id}\n").as_bytes())?;
         self.lines += 1;
         self.keep(id);
         if self.lines > 2 * limits::CHANNEL_RECENT {
             self.rewrite(disk)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a power cut could take something.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.unsynced
+    }
+
+    /// Forces what was written to the platter.
+    ///
+    /// # Errors
+    /// When the disk refuses; then it is still dirty.
+    pub(super) fn sync(&mut self, disk: &mut dyn Disk) -> io::Result<()> {
+        if self.unsynced {
+            match disk.sync(&self.path) {
+                // Nothing could be written so far.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other?,
+            }
+            self.unsynced = false;
         }
         Ok(())
     }

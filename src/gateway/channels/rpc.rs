@@ -194,31 +194,24 @@ impl Gateway {
         let to = text(params, "to").unwrap_or_default();
         let (_, mut delivery) = self.delivery_place(params, to)?;
         delivery.text = text(params, "message").unwrap_or_default().to_owned();
-        delivery.media = media_of(params);
-        if params.contains_key("buffer") {
-            return Err(ErrorShape::invalid(
-                "buffer: files go out by address here; put the file where the service can fetch \
-                 it and send mediaUrl",
-            ));
-        }
         delivery.id = text(params, "idempotencyKey").unwrap_or_default().to_owned();
+        self.enclose(&mut delivery, params, &self.sender_agent(params))
+            .map_err(ErrorShape::invalid)?;
         let wait = Wait { conn, request: request.to_owned(), action: false };
         self.send_and_wait(delivery, wait, fx)
+    }
+
+    /// Whose workspace a request may send files of: the agent that it or its session names.
+    fn sender_agent(&self, params: &Params) -> String {
+        let session = text(params, "sessionKey").and_then(crate::sessions::key::agent_of);
+        let named = text(params, "agentId").or(session).map(str::to_lowercase);
+        let known = named.filter(|agent| self.config.agents.has(agent));
+        known.unwrap_or_else(|| self.config.agents.default_agent().to_owned())
     }
 
     fn send_and_wait(&mut self, delivery: Delivery, wait: Wait, fx: &mut Effects) -> Handled {
         if delivery.text.is_empty() && delivery.media.is_empty() && delivery.extra.is_null() {
             return Err(ErrorShape::invalid("message or media required"));
-        }
-        let kind = crate::channels::find(&delivery.channel);
-        let media = kind.is_some_and(|kind| kind.caps.media);
-        let mut delivery = delivery;
-        if !media && !delivery.media.is_empty() {
-            // A channel without files names them.
-            for url in std::mem::take(&mut delivery.media) {
-                delivery.text.push('\n');
-                delivery.text.push_str(&url);
-            }
         }
         let id = self.channels.find(&delivery.channel, &delivery.account);
         let state = id.and_then(|id| self.channels.get(id)).map(|live| live.state.clone());
@@ -276,7 +269,6 @@ impl Gateway {
             | "thread-reply" => {
                 delivery.text =
                     text(&all, "message").or(text(&all, "text")).unwrap_or_default().to_owned();
-                delivery.media = media_of(&all);
                 let extra: Params = all
                     .iter()
                     .filter(|(name, _)| {
@@ -297,6 +289,8 @@ impl Gateway {
                     delivery.extra = Value::Object(extra);
                 }
                 delivery.id = text(params, "idempotencyKey").unwrap_or_default().to_owned();
+                self.enclose(&mut delivery, &all, &self.sender_agent(params))
+                    .map_err(ErrorShape::invalid)?;
                 let wait = Wait { conn, request: request.to_owned(), action: true };
                 return self.send_and_wait(delivery, wait, fx);
             }
@@ -442,18 +436,6 @@ impl Gateway {
         reply.content_type = mime;
         self.respond_to_hook(conn, &reply, fx);
     }
-}
-
-fn media_of(params: &Params) -> Vec<String> {
-    let mut all: Vec<String> = ["mediaUrl", "media", "path", "filePath"]
-        .into_iter()
-        .filter_map(|name| text(params, name))
-        .map(str::to_owned)
-        .collect();
-    let more = params.get("mediaUrls").and_then(Value::as_array);
-    all.extend(more.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
-    all.dedup();
-    all
 }
 
 fn poll_of(params: &Params, to: Address) -> Result<Act, ErrorShape> {

@@ -142,7 +142,8 @@ impl Gateway {
             return Sending::None;
         };
         let text = answer.unwrap_or_default();
-        let Some(delivery) = self.answer_delivery(&run.id, &run.agent, &origin, &text) else {
+        let Some(delivery) = self.answer_delivery(&run.id, &run.agent, &origin, (&text, false))
+        else {
             return Sending::Over(Delivered::Nothing);
         };
         match self.queue_delivery(delivery) {

@@ -226,7 +226,6 @@ impl Gateway {
                 work["origin"] = origin.clone();
             }
             self.runs.journal.accept(self.disk.as_mut(), &new.id, work).map_err(disk_error)?;
-            self.runs.unsynced = true;
         }
         if waits {
             return Ok(Kept::Later(message));

@@ -58,7 +58,8 @@ impl Ledger {
             order: VecDeque::new(),
             bytes: 0,
             written: bytes.len(),
-            unsynced: false,
+            // Nobody knows whether the life before came to it.
+            unsynced: !bytes.is_empty(),
         };
         let mut damaged = false;
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {

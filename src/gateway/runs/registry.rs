@@ -17,7 +17,6 @@ pub(in crate::gateway) struct Runs {
     pub(super) unfinished: Vec<(String, Value)>,
     /// Their answers are written; the journal says so once the transcripts are synced.
     pub(super) answered: Vec<String>,
-    pub(super) unsynced: bool,
     pub(super) active: BTreeMap<u64, Box<Active>>,
     pub(super) by_id: BTreeMap<String, u64>,
     /// Sessions with a run: the first is the one that goes on.
@@ -54,7 +53,6 @@ impl Runs {
             journal,
             unfinished,
             answered: Vec::new(),
-            unsynced: false,
             active: BTreeMap::new(),
             by_id: BTreeMap::new(),
             lines: BTreeMap::new(),
@@ -140,11 +138,8 @@ impl Runs {
                 self.answered.push(id);
                 break;
             }
-            self.unsynced = true;
         }
-        if std::mem::take(&mut self.unsynced)
-            && let Err(error) = disk.sync(self.journal.path())
-        {
+        if let Err(error) = self.journal.sync(disk) {
             log::error!(target: "store", "{}: {error}", self.journal.path().display());
         }
     }

@@ -5,6 +5,20 @@ use crate::agent::tools::Output;
 use crate::wire::text::rfc3339_ms;
 use serde_json::{Value, json};
 
+/// Arguments of `message` that name files or say how they go.
+const FILES: [&str; 10] = [
+    "media",
+    "path",
+    "filePath",
+    "buffer",
+    "filename",
+    "contentType",
+    "mimeType",
+    "attachments",
+    "asVoice",
+    "forceDocument",
+];
+
 impl Gateway {
     /// `agents_list`: the agents of the configuration.
     pub(super) fn agents_list_tool(&mut self, number: u64) {
@@ -57,11 +71,13 @@ impl Gateway {
                 return self.tool_done(number, Output::error(error));
             }
         };
-        if message.trim().is_empty() {
-            return self.tool_done(number, Output::error("message is empty"));
+        let mut spec = json!({"channel": channel, "to": target});
+        for name in FILES {
+            if let Some(value) = calling.args.get(name) {
+                spec[name] = value.clone();
+            }
         }
         let id = format!("tool-{}", self.uuid());
-        let spec = json!({"channel": channel, "to": target});
         let output = match self.announce_by_channel(&id, &spec, &key, &message) {
             Ok(()) => Output::text(format!("Handed to {channel} for {target} ({id}).")),
             Err(why) => Output::error(format!("{why}; or answer in this conversation instead")),

@@ -13,7 +13,9 @@
 //! first one's receipt got lost (nobody can ask whether it arrived); on Discord when it took
 //! longer than Discord remembers a nonce; on Slack never. What the platform itself will not
 //! deliver any more (a session of Discord's that ended, an event of Slack's that failed four
-//! times) is owed an answer only if the gateway had accepted it.
+//! times) is owed an answer only if the gateway had accepted it. A power cut may take what became
+//! durable in the last second: that is owed nothing and may be said again. While nobody may write
+//! nobody gets an answer.
 
 mod ledger;
 mod plan;
@@ -22,7 +24,9 @@ use super::check::{Checks, Invariant};
 use super::disk::SimDisk;
 use super::net::{EPOCH_MS, Knobs, Net, Turn};
 use super::peers::fake::{Shared, perform};
-use super::peers::platforms::{DISCORD_TOKEN, Platforms, SLACK_TOKENS, TELEGRAM_TOKEN};
+use super::peers::platforms::{
+    DISCORD_TOKEN, Platforms, SLACK_SECRET, SLACK_TOKENS, TELEGRAM_TOKEN,
+};
 use super::peers::provider::{Provider, Way};
 use super::rng::Rng;
 use super::world::{Failure, Report, Scenario};
@@ -32,7 +36,7 @@ use crate::config::paths::{Flags, Paths};
 use crate::config::secrets::Resolved;
 use crate::config::{AuthMode, Config};
 use crate::driver::{Core, Effects, Input, Now, Time};
-use crate::gateway::{Gateway, Host, NotLoaded, Reloaded, Setup};
+use crate::gateway::{Faults, Gateway, Host, NotLoaded, Reloaded, Setup};
 use crate::store::Disk;
 use plan::{Crowd, Deed, Notes};
 use serde_json::json;
@@ -42,15 +46,30 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// A platform that has a fake.
+/// A platform that has a fake, and how its events come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which {
     /// By long poll.
     Telegram,
+    /// By requests to our webhook.
+    TelegramHook,
     /// By its gateway.
     Discord,
     /// By Socket Mode.
     Slack,
+    /// By requests of the Events API.
+    SlackHttp,
+}
+
+impl Which {
+    /// The channel's name in the configuration.
+    pub const fn channel(self) -> &'static str {
+        match self {
+            Self::Telegram | Self::TelegramHook => "telegram",
+            Self::Discord => "discord",
+            Self::Slack | Self::SlackHttp => "slack",
+        }
+    }
 }
 
 /// Everything is answered and quiet for so long: nothing comes any more.
@@ -58,35 +77,71 @@ const QUIET_MS: u64 = 60_000;
 /// After the last step: what is not answered then never will be.
 const PATIENCE_MS: u64 = 40 * 60_000;
 
-/// The file as it is edited: `lasting` keys need a new connection, `live` ones do not.
-fn text(which: Which, lasting: u64, live: bool) -> String {
-    let account = match which {
-        Which::Telegram => json!({
-            "botToken": TELEGRAM_TOKEN, "groups": {"*": {"requireMention": false}},
-            "mediaMaxMb": 5 + lasting, "linkPreview": live,
+/// Where a webhook is, as the platform sees it.
+const HOOK: &str = "https://127.0.0.1";
+/// What Telegram shows with each request.
+const HOOK_SECRET: &str = "fake-webhook-secret";
+
+/// What has been edited in the file.
+#[derive(Debug, Clone, Copy, Default)]
+struct Edits {
+    /// Keys that need a new connection.
+    lasting: u64,
+    /// A key that does not.
+    live: bool,
+    /// How often the bot's token was made anew.
+    token: u64,
+    /// Nobody may write.
+    closed: bool,
+}
+
+/// The bot's token after it was made anew so many times.
+fn token(which: Which, times: u64) -> String {
+    let first = match which.channel() {
+        "telegram" => TELEGRAM_TOKEN,
+        "discord" => DISCORD_TOKEN,
+        _ => SLACK_TOKENS.0,
+    };
+    if times == 0 { first.to_owned() } else { format!("{first}-{times}") }
+}
+
+/// The file as it is edited.
+fn text(which: Which, edits: Edits) -> String {
+    let token = token(which, edits.token);
+    let most = 5 + edits.lasting;
+    let mut section = match which.channel() {
+        "telegram" => json!({
+            "botToken": token, "groups": {"*": {"requireMention": false}},
+            "mediaMaxMb": most, "linkPreview": edits.live,
         }),
-        Which::Discord => json!({
-            "token": DISCORD_TOKEN, "mediaMaxMb": 5 + lasting,
-            "guilds": {"*": {"requireMention": false, "channels": {}}}, "allowBots": live,
+        "discord" => json!({
+            "token": token, "mediaMaxMb": most, "allowBots": edits.live,
+            "guilds": {"*": {"requireMention": false, "channels": {}}},
         }),
-        Which::Slack => json!({
-            "botToken": SLACK_TOKENS.0, "appToken": SLACK_TOKENS.1, "mediaMaxMb": 5 + lasting,
-            "channels": {"*": {"requireMention": false}}, "unfurlLinks": live,
+        _ => json!({
+            "botToken": token, "appToken": SLACK_TOKENS.1, "mediaMaxMb": most,
+            "channels": {"*": {"requireMention": false}}, "unfurlLinks": edits.live,
         }),
     };
-    let mut section = json!({"dmPolicy": "open", "allowFrom": ["*"], "groupPolicy": "open"});
-    if let (Some(section), Some(account)) = (section.as_object_mut(), account.as_object()) {
-        section.extend(account.clone());
+    match which {
+        Which::TelegramHook => {
+            section["webhookUrl"] = format!("{HOOK}/telegram-webhook").into();
+            section["webhookSecret"] = HOOK_SECRET.into();
+        }
+        Which::SlackHttp => {
+            section["mode"] = "http".into();
+            section["signingSecret"] = SLACK_SECRET.into();
+        }
+        _ => {}
     }
-    let name = match which {
-        Which::Telegram => "telegram",
-        Which::Discord => "discord",
-        Which::Slack => "slack",
-    };
+    let rule = if edits.closed { "disabled" } else { "open" };
+    section["dmPolicy"] = rule.into();
+    section["allowFrom"] = json!(["*"]);
+    section["groupPolicy"] = rule.into();
     json!({
         "gateway": {"mode": "local", "auth": {"mode": "none"}},
         "agents": {"defaults": {"model": "local/echo"}},
-        "channels": {name: section},
+        "channels": {which.channel(): section},
     })
     .to_string()
 }
@@ -179,13 +234,20 @@ fn knobs(rng: &mut Rng) -> Knobs {
 
 struct World {
     which: Which,
+    faults: Faults,
     fake: Shared,
     net: Net,
     checks: Checks,
     rng: Rng,
     notes: Rc<RefCell<Notes>>,
-    /// Edits of the file that need a new connection, and the key that does not.
-    edits: (u64, bool),
+    edits: Edits,
+    /// How often the bot's token was made anew at the platform.
+    renewed: u64,
+    /// What the gateway had on disk, and when it was first seen there.
+    kept: BTreeMap<String, Time>,
+    /// When the power failed, and when nobody might write: from, to.
+    cuts: Vec<Time>,
+    closed: Vec<(Time, Time)>,
 }
 
 type Broken = (Invariant, String);
@@ -194,14 +256,14 @@ type Broken = (Invariant, String);
 ///
 /// # Errors
 /// The first promise that was broken.
-pub fn run(seed: u64, which: Which) -> Result<Report, Box<Failure>> {
+pub fn run(seed: u64, which: Which, faults: Faults) -> Result<Report, Box<Failure>> {
     let mut rng = Rng::new(seed ^ 0xC4A7_0000);
     let disk = SimDisk::new();
     let platforms = Rc::new(Platforms::new(&mut rng, EPOCH_MS));
-    let fake: Shared = match which {
-        Which::Telegram => platforms.telegram.clone(),
-        Which::Discord => platforms.discord.clone(),
-        Which::Slack => platforms.slack.clone(),
+    let fake: Shared = match which.channel() {
+        "telegram" => platforms.telegram.clone(),
+        "discord" => platforms.discord.clone(),
+        _ => platforms.slack.clone(),
     };
     let dialled = Rc::clone(&platforms);
     let provide = move |rng: &mut Rng, target: &_| {
@@ -210,15 +272,36 @@ pub fn run(seed: u64, which: Which) -> Result<Report, Box<Failure>> {
             .unwrap_or_else(|| Box::new(Provider::new(rng.fork(), Way::Normal, 0, 0)))
     };
     let start = Time(rng.below(1 << 40));
-    let mut net = Net::new(rng.fork(), knobs(&mut rng), start, Box::new(provide));
+    let knobs = knobs(&mut rng);
+    // Where dials fail and connections break by themselves, three seconds cannot be kept.
+    let hasty = knobs.bad_dials == 0 && knobs.resets == 0;
+    let mut net = Net::new(rng.fork(), knobs, start, Box::new(provide));
     for clock in platforms.clocks() {
         net.attend(clock);
     }
     let notes = Rc::new(RefCell::new(Notes::default()));
-    let plan = plan::plan(which, start.after_ms(rng.range(0, 12_000)), &mut rng);
+    let plan = plan::plan(which, hasty, start.after_ms(rng.range(0, 12_000)), &mut rng);
+    if which == Which::SlackHttp {
+        // Where the app's page says that events are to be sent.
+        let act = json!({"act": "eventsApi", "url": format!("{HOOK}/slack/events")});
+        perform(&mut *fake.borrow_mut(), start, &act).unwrap_or_default();
+    }
     net.attend(Box::new(Crowd::new(fake.clone(), plan, Rc::clone(&notes))));
     let checks = Checks::new(disk);
-    let mut world = World { which, fake, net, checks, rng, notes, edits: (0, false) };
+    let mut world = World {
+        which,
+        faults,
+        fake,
+        net,
+        checks,
+        rng,
+        notes,
+        edits: Edits::default(),
+        renewed: 0,
+        kept: BTreeMap::new(),
+        cuts: Vec::new(),
+        closed: Vec::new(),
+    };
     let lived = world.live();
     let broken = world.checks.failure.take().or(lived.err());
     let World { net, notes, .. } = world;
@@ -240,7 +323,7 @@ pub fn run(seed: u64, which: Which) -> Result<Report, Box<Failure>> {
 
 impl World {
     fn write(&mut self) -> Result<(), Broken> {
-        let text = text(self.which, self.edits.0, self.edits.1);
+        let text = text(self.which, self.edits);
         let mut disk = self.checks.disk.clone();
         disk.replace(&paths().config_path, text.as_bytes())
             .map_err(|error| (Invariant::Live, format!("the file: {error}")))
@@ -252,8 +335,10 @@ impl World {
         let act = json!({"act": "stranger"});
         perform(&mut *self.fake.borrow_mut(), now.time, &act)
             .map_err(|what| (Invariant::Seam, what))?;
-        boot(&self.checks.disk, self.rng.fork(), now)
-            .map_err(|why| (Invariant::Live, format!("no start: {why}")))
+        let mut core = boot(&self.checks.disk, self.rng.fork(), now)
+            .map_err(|why| (Invariant::Live, format!("no start: {why}")))?;
+        core.faults = self.faults;
+        Ok(core)
     }
 
     /// The whole story.
@@ -279,24 +364,9 @@ impl World {
             }
             let deeds = std::mem::take(&mut self.notes.borrow_mut().deeds);
             for deed in deeds {
-                match deed {
-                    Deed::Kill => {
-                        core = None;
-                        self.checks.leaving = None;
-                        self.net.killed();
-                    }
-                    Deed::Rise if core.is_none() => core = Some(self.start()?),
-                    Deed::Rise => {}
-                    Deed::Terminate | Deed::Restart if core.is_none() => {}
-                    Deed::Terminate => self.net.signal(now, false),
-                    Deed::Restart => self.net.signal(now, true),
-                    Deed::Edit(lasting) => {
-                        self.edits.0 += u64::from(lasting);
-                        self.edits.1 ^= true;
-                        self.write()?;
-                    }
-                }
+                self.deed(deed, &mut core)?;
             }
+            self.look(now);
             if !self.notes.borrow().over {
                 continue;
             }
@@ -315,6 +385,84 @@ impl World {
                 }
             } else if now.ms_since(*quiet.get_or_insert(now)) > QUIET_MS {
                 return self.ledger().settle();
+            }
+        }
+    }
+
+    /// Does to the process, or to its file, what the plan says.
+    fn deed(&mut self, deed: Deed, core: &mut Option<Gateway>) -> Result<(), Broken> {
+        let now = self.net.now;
+        match deed {
+            Deed::Kill | Deed::PowerCut => {
+                *core = None;
+                self.checks.leaving = None;
+                if deed == Deed::PowerCut {
+                    self.look(now);
+                    self.cuts.push(now);
+                    self.checks.disk = self.checks.disk.power_cut(&mut self.rng);
+                }
+                self.net.killed();
+            }
+            Deed::Rise if core.is_none() => *core = Some(self.start()?),
+            Deed::Rise => {}
+            Deed::Terminate | Deed::Restart if core.is_none() => {}
+            Deed::Terminate => self.net.signal(now, false),
+            Deed::Restart => self.net.signal(now, true),
+            Deed::Edit(lasting) => {
+                if lasting {
+                    self.begins_anew()?;
+                }
+                self.edits.lasting += u64::from(lasting);
+                self.edits.live ^= true;
+                self.write()?;
+            }
+            Deed::Token => {
+                self.begins_anew()?;
+                self.edits.token = self.renewed;
+                self.write()?;
+            }
+            Deed::Renew => {
+                self.renewed += 1;
+                let act = json!({"act": "token", "token": token(self.which, self.renewed)});
+                perform(&mut *self.fake.borrow_mut(), now, &act)
+                    .map_err(|what| (Invariant::Seam, what))?;
+            }
+            Deed::Shut if self.edits.closed => {}
+            Deed::Shut => {
+                self.edits.closed = true;
+                self.closed.push((now, Time(u64::MAX)));
+                self.write()?;
+            }
+            Deed::Open if !self.edits.closed => {}
+            Deed::Open => {
+                self.edits.closed = false;
+                if let Some((_, to)) = self.closed.last_mut() {
+                    *to = now;
+                }
+                self.write()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The account is begun anew: what it was about to tell about buttons is not told.
+    fn begins_anew(&mut self) -> Result<(), Broken> {
+        if self.which.channel() == "telegram" {
+            let done = perform(&mut *self.fake.borrow_mut(), self.net.now, &json!({"act": "anew"}));
+            done.map_err(|what| (Invariant::Seam, what))?;
+        }
+        Ok(())
+    }
+
+    /// Notes which messages have reached the disk, as far as a power cut makes that matter.
+    fn look(&mut self, now: Time) {
+        let notes = self.notes.borrow();
+        if !notes.dark || self.kept.len() == notes.said.len() {
+            return;
+        }
+        for (_, said) in &notes.said {
+            if !self.kept.contains_key(&said.word) && self.checks.disk.holds(said.word.as_bytes()) {
+                self.kept.insert(said.word.clone(), now);
             }
         }
     }

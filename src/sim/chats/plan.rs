@@ -24,6 +24,16 @@ pub enum Deed {
     Restart,
     /// The file is edited: true where the account must connect anew.
     Edit(bool),
+    /// The power fails; what was not synced may be gone.
+    PowerCut,
+    /// The bot's token is made anew at the platform; the old one is worth nothing.
+    Renew,
+    /// The new token is put into the file.
+    Token,
+    /// From here on nobody may write.
+    Shut,
+    /// Everybody may again.
+    Open,
 }
 
 /// One step.
@@ -59,50 +69,94 @@ pub struct Said {
     threaded: bool,
 }
 
+/// Where somebody writes, and how.
+struct Room {
+    /// The chat's name in what is posted.
+    to: &'static str,
+    /// The act's members, all but the words.
+    act: Value,
+    /// Which of them the words are.
+    words: &'static str,
+    /// A thread of Slack.
+    threaded: bool,
+}
+
+impl Room {
+    fn new(to: &'static str, words: &'static str, act: Value) -> Self {
+        Self { to, act, words, threaded: false }
+    }
+}
+
 /// Steps and their times, in order.
 pub type Plan = Vec<(Time, Step)>;
 
-/// Where somebody may write: the chat's name in what is posted, and the act's members.
-fn room(which: Which, rng: &mut Rng) -> (String, Value, bool) {
+/// Where somebody may write; `hasty` where a platform may wait for us in seconds.
+fn room(which: Which, hasty: bool, rng: &mut Rng) -> Room {
     let mention = rng.percent(30);
-    match which {
-        Which::Telegram => match rng.below(4) {
-            0 => ("7".to_owned(), json!({"chat": 7}), false),
-            1 => ("8".to_owned(), json!({"chat": 8}), false),
-            2 => ("-1005".to_owned(), json!({"chat": -1005, "from": 7}), false),
+    match which.channel() {
+        "telegram" => match rng.below(5) {
+            0 => Room::new("7", "text", json!({"act": "message", "chat": 7})),
+            1 => Room::new("8", "text", json!({"act": "message", "chat": 8})),
+            2 => Room::new("-1005", "text", json!({"act": "message", "chat": -1005, "from": 7})),
+            3 => Room::new("7", "data", json!({"act": "press", "chat": 7, "message": 1})),
             _ => {
                 let topic = rng.pick(&[42, 43]);
-                let act = json!({"chat": -1006, "from": 9, "topic": topic});
-                ("-1006".to_owned(), act, false)
+                let act = json!({"act": "message", "chat": -1006, "from": 9, "topic": topic});
+                Room::new("-1006", "text", act)
             }
         },
-        Which::Discord => match rng.below(3) {
-            0 => ("700".to_owned(), json!({"channel": 700, "from": 7}), false),
+        "discord" => match rng.below(if hasty { 5 } else { 3 }) {
+            0 => Room::new("700", "content", json!({"act": "message", "channel": 700, "from": 7})),
             1 => {
-                let act = json!({"channel": 800, "guild": 500, "from": 8, "mention": mention});
-                ("800".to_owned(), act, false)
+                let mut act = json!({"act": "message", "channel": 800, "guild": 500, "from": 8});
+                act["mention"] = mention.into();
+                Room::new("800", "content", act)
+            }
+            2 => {
+                let act = json!({
+                    "act": "message", "channel": 900, "guild": 500, "parent": 800, "from": 9,
+                });
+                Room::new("900", "content", act)
+            }
+            3 => {
+                let act = json!({"act": "press", "channel": 700, "from": 7});
+                Room::new("700", "data", act)
             }
             _ => {
-                let act = json!({"channel": 900, "guild": 500, "parent": 800, "from": 9});
-                ("900".to_owned(), act, false)
+                let act = json!({
+                    "act": "command", "channel": 800, "guild": 500, "from": 8, "name": "ask",
+                });
+                Room::new("800", "input", act)
             }
         },
-        Which::Slack => match rng.below(3) {
-            0 => ("D0FAKE".to_owned(), json!({"channel": "D0FAKE"}), false),
-            1 => ("C0ROOM".to_owned(), json!({"channel": "C0ROOM", "mention": mention}), false),
-            _ => ("C0ROOM".to_owned(), json!({"channel": "C0ROOM", "user": "U0OTHER"}), true),
+        _ => match rng.below(5) {
+            0 => Room::new("D0FAKE", "text", json!({"act": "message", "channel": "D0FAKE"})),
+            1 => {
+                let act = json!({"act": "message", "channel": "C0ROOM", "mention": mention});
+                Room::new("C0ROOM", "text", act)
+            }
+            2 => {
+                let act = json!({"act": "press", "channel": "D0FAKE", "action": "choose"});
+                Room::new("D0FAKE", "value", act)
+            }
+            3 => {
+                let act = json!({"act": "slash", "channel": "C0ROOM", "command": "/ask"});
+                Room::new("C0ROOM", "text", act)
+            }
+            _ => {
+                let act = json!({"act": "message", "channel": "C0ROOM", "user": "U0OTHER"});
+                Room { threaded: true, ..Room::new("C0ROOM", "text", act) }
+            }
         },
     }
 }
 
 /// Trouble with requests: which, and of what kind.
 fn trouble(which: Which, rng: &mut Rng) -> Value {
-    let paths: &[&str] = match which {
-        Which::Telegram => &["sendMessage", "sendMessage", "getUpdates", "getMe", "Webhook", ""],
-        Which::Discord => &["/messages", "/messages", "/@me", "/gateway/bot", "encoding=json", ""],
-        Which::Slack => {
-            &["postMessage", "postMessage", "connections.open", "auth.test", "/link/", "history"]
-        }
+    let paths: &[&str] = match which.channel() {
+        "telegram" => &["sendMessage", "sendMessage", "getUpdates", "getMe", "Webhook", ""],
+        "discord" => &["/messages", "/messages", "/@me", "/gateway/bot", "encoding=json", ""],
+        _ => &["postMessage", "postMessage", "connections.open", "auth.test", "/link/", "history"],
     };
     let woes = ["tooMany", "tooMany", "fails", "fails", "losesAnswer", "resets", "silent", "slow"];
     json!({
@@ -116,6 +170,7 @@ fn trouble(which: Which, rng: &mut Rng) -> Value {
 fn own(which: Which, rng: &mut Rng) -> Value {
     match which {
         Which::Telegram => rng_pick(rng, &[json!({"act": "shuffle"}), again(2)]),
+        Which::TelegramHook | Which::SlackHttp => rng_pick(rng, &[again(1), again(2)]),
         Which::Discord => rng_pick(
             rng,
             &[
@@ -147,7 +202,7 @@ fn rng_pick(rng: &mut Rng, of: &[Value]) -> Value {
 }
 
 /// A world's plan, from `start` on.
-pub fn plan(which: Which, start: Time, rng: &mut Rng) -> Plan {
+pub fn plan(which: Which, hasty: bool, start: Time, rng: &mut Rng) -> Plan {
     let mut plan = Plan::new();
     let mut at = start;
     let calm = rng.percent(10);
@@ -158,11 +213,12 @@ pub fn plan(which: Which, start: Time, rng: &mut Rng) -> Plan {
         }
         at = at.after_ms(rng.below(400));
         let word = format!("w{number:02}x{:04x}", rng.below(1 << 16));
-        let (to, mut act, threaded) = room(which, rng);
-        let key = if which == Which::Discord { "content" } else { "text" };
-        act["act"] = "message".into();
-        act[key] = word.clone().into();
-        plan.push((at, Step::Say(Said { word, to, act, threaded })));
+        let Room { to, mut act, words, threaded } = room(which, hasty, rng);
+        match words {
+            "input" => act["options"] = json!([{"name": "input", "type": 3, "value": word}]),
+            words => act[words] = word.clone().into(),
+        }
+        plan.push((at, Step::Say(Said { word, to: to.to_owned(), act, threaded })));
     }
     plan.sort_by_key(|(at, _)| *at);
     plan
@@ -170,7 +226,7 @@ pub fn plan(which: Which, start: Time, rng: &mut Rng) -> Plan {
 
 fn mishap(which: Which, at: Time, rng: &mut Rng, plan: &mut Plan) {
     let soon = |rng: &mut Rng, ms: u64| at.after_ms(rng.below(ms));
-    match rng.below(12) {
+    match rng.below(14) {
         0..=3 => plan.push((at, Step::Act(trouble(which, rng)))),
         4 => {
             let what = rng.pick(&["drop", "end", "halfOpen"]);
@@ -178,20 +234,33 @@ fn mishap(which: Which, at: Time, rng: &mut Rng, plan: &mut Plan) {
             plan.push((soon(rng, 900), Step::Act(json!({"act": what, "of": of}))));
         }
         5 | 6 => plan.push((soon(rng, 900), Step::Act(own(which, rng)))),
-        7 if which != Which::Telegram => {
+        7 if which.channel() != "telegram" => {
             plan.push((at, Step::Act(json!({"act": "hold"}))));
             let end = at.after_ms(rng.range(200, 4_000));
             plan.push((end, Step::Act(json!({"act": "release"}))));
         }
         7..=9 => {
             let kill = soon(rng, 900);
-            plan.push((kill, Step::Deed(Deed::Kill)));
+            let how = rng.pick(&[Deed::Kill, Deed::Kill, Deed::PowerCut]);
+            plan.push((kill, Step::Deed(how)));
             let rise = kill.after_ms(rng.pick(&[100, 300, 2_000, 9_000]));
             plan.push((rise, Step::Deed(Deed::Rise)));
         }
         10 => {
             let deed = rng.pick(&[Deed::Terminate, Deed::Restart]);
             plan.push((soon(rng, 900), Step::Deed(deed)));
+        }
+        11 => {
+            let renew = soon(rng, 900);
+            plan.push((renew, Step::Deed(Deed::Renew)));
+            let told = renew.after_ms(rng.pick(&[0, 300, 4_000, 20_000]));
+            plan.push((told, Step::Deed(Deed::Token)));
+        }
+        12 => {
+            let shut = soon(rng, 900);
+            plan.push((shut, Step::Deed(Deed::Shut)));
+            let open = shut.after_ms(rng.pick(&[500, 9_000, 40_000, 90_000]));
+            plan.push((open, Step::Deed(Deed::Open)));
         }
         _ => plan.push((soon(rng, 900), Step::Deed(Deed::Edit(rng.percent(60))))),
     }
@@ -206,6 +275,8 @@ pub struct Notes {
     pub deeds: Vec<Deed>,
     /// No step is left.
     pub over: bool,
+    /// The power will fail.
+    pub dark: bool,
 }
 
 /// Whoever writes to the bot, and whoever trips over its cables.
@@ -222,6 +293,8 @@ pub struct Crowd {
 impl Crowd {
     /// A crowd that carries out a plan at a fake.
     pub fn new(fake: Shared, plan: Plan, notes: Rc<RefCell<Notes>>) -> Self {
+        let dark = |(_, step): &(Time, Step)| matches!(step, Step::Deed(Deed::PowerCut));
+        notes.borrow_mut().dark = plan.iter().any(dark);
         Self { fake, plan: plan.into_iter(), notes, done: Vec::new(), first: BTreeMap::new() }
     }
 

@@ -36,7 +36,8 @@
 //! `options`), `press` (`data`, `message`), `thread` (`parent`), `reconnect` (operation 7),
 //! `invalidate` (operation 9; `resumable`), `close` (`code`), `muteAcks` (`count`), `beat`
 //! (operation 1), `again` (the last `count` dispatches, under new numbers), `hold` and `release`
-//! (dispatches in between come in reverse), `budget` (`remaining`), `revoke`.
+//! (dispatches in between come in reverse), `budget` (`remaining`), `revoke`,
+//! `token` (the bot's is another one from here on).
 
 mod gateway;
 mod limits;
@@ -87,6 +88,10 @@ struct Interaction {
     acked: bool,
     /// Whether the three seconds were judged.
     judged: bool,
+    /// The socket that it was told on.
+    heard_by: Option<u64>,
+    /// How often connections had been broken on purpose by then.
+    shakes: u64,
     channel: u64,
     original: Option<u64>,
 }
@@ -438,7 +443,10 @@ impl Discord {
             token: token.clone(),
             at: now,
             acked: false,
-            judged: false,
+            // Held back, it comes too late.
+            judged: self.held.is_some(),
+            heard_by: self.hearing(),
+            shakes: self.desk.shakes,
             channel,
             original: None,
         };
@@ -517,6 +525,14 @@ impl Fake for Discord {
         self.socket_gone(now, conn, code);
     }
 
+    fn spoiled(&mut self, asked: &Asked) {
+        if let Some(id) = asked.segments().iter().find_map(|part| part.parse::<u64>().ok())
+            && let Some(interaction) = self.interactions.get_mut(&id)
+        {
+            interaction.judged = true;
+        }
+    }
+
     fn act(&mut self, now: Time, act: &Value) -> Result<Value, String> {
         match act["act"].as_str().unwrap_or_default() {
             "message" => return Ok(self.incoming(now, act)),
@@ -538,10 +554,16 @@ impl Fake for Discord {
             "stranger" => {
                 self.limits.forget();
                 self.hasty = false;
+                // Whoever heard of those is gone.
+                self.interactions.values_mut().for_each(|it| it.judged = true);
             }
             "budget" => self.remaining = act["remaining"].as_u64().unwrap_or(0),
             "muteAcks" => self.mute_acks = act["count"].as_u64().unwrap_or(1),
             "revoke" => self.token = "revoked".to_owned(),
+            "token" => {
+                self.token = act["token"].as_str().unwrap_or_default().to_owned();
+                self.renewed();
+            }
             "reconnect" | "invalidate" | "close" | "beat" => self.push_around(act),
             other => return Err(format!("no such act: {other}")),
         }
@@ -552,13 +574,17 @@ impl Fake for Discord {
         self.tick_sockets(now);
         let mut late = Vec::new();
         for (id, interaction) in &mut self.interactions {
-            let due = now.ms_since(interaction.at) >= ACK_MS;
-            if due && !std::mem::replace(&mut interaction.judged, due) && !interaction.acked {
+            if now.ms_since(interaction.at) < ACK_MS {
+                continue;
+            }
+            let judged = std::mem::replace(&mut interaction.judged, true) || interaction.acked;
+            // Whoever heard of it was there all the time, and nothing stood in the way.
+            let there = interaction.heard_by.is_some_and(|conn| self.desk.stands(conn));
+            if !judged && there && interaction.shakes == self.desk.shakes {
                 late.push(*id);
             }
         }
-        let live = self.sessions.values().any(|session| session.conn.is_some());
-        for id in late.into_iter().filter(|_| live) {
+        for id in late {
             self.desk.broke(format!("interaction {id} was not answered within {ACK_MS} ms"));
         }
         self.interactions.retain(|_, it| now.ms_since(it.at) < FOLLOW_MS);

@@ -214,6 +214,8 @@ pub struct Desk {
     pub doubtful: BTreeSet<usize>,
     /// What people said and the platform itself will not deliver any more.
     pub forgotten: Vec<String>,
+    /// How often an act has broken connections that stood.
+    pub shakes: u64,
     /// Unix time when [`Time`] was zero.
     pub wall_zero_ms: u64,
     /// Connections that stand, and what they are used for.
@@ -302,6 +304,7 @@ impl Desk {
         for conn in &conns {
             self.line(*conn, line());
         }
+        self.shakes += u64::from(!conns.is_empty());
         conns.len()
     }
 
@@ -358,6 +361,8 @@ pub trait Fake {
     fn asked(&mut self, now: Time, conn: u64, asked: &Asked) -> Reply;
     /// The platform's words for "too many requests": try again after so many seconds.
     fn too_many(&mut self, now: Time, asked: &Asked, seconds: u64) -> Answer;
+    /// Trouble stands in the way of this request: it is not carried out, or its answer is late.
+    fn spoiled(&mut self, _asked: &Asked) {}
     /// Whether this request becomes a WebSocket; [`Fake::opened`] follows.
     fn upgrade(&mut self, _now: Time, _conn: u64, _asked: &Asked) -> Result<(), Answer> {
         Err(Answer::bytes(404, "text/plain", b"no WebSocket here".to_vec()))

@@ -30,9 +30,10 @@
 //!
 //! Acts beside those of [`fake`](super::fake): `message` (`channel`, `user`, `text`, `thread_ts`,
 //! `mention`, `file`, `extra`), `event` (any, as `event`), `slash` (`command`, `text`), `press`
-//! (`action`, `value`), `again` (the last `count` events, same `event_id`), `hold` and `release`
-//! (what comes in between comes in reverse), `warn` (then close), `refresh`, `disable`,
-//! `eventsApi` (`url`: verify it and send events there), `revoke`.
+//! (`action`, `value`), `erase` (`ts`), `again` (the last `count` events, same `event_id`),
+//! `hold` and `release` (what comes in between comes in reverse), `warn` (then close),
+//! `refresh`, `disable`, `eventsApi` (`url`: verify it and send events there), `revoke`, `token`
+//! (the bot's is another one from here on).
 
 mod socket;
 mod web;
@@ -319,6 +320,13 @@ impl Fake for Slack {
             "message" => return Ok(self.incoming(now, act)),
             "slash" | "press" => return Ok(self.interactive(now, act)),
             "event" => self.happened(now, act["event"].clone()),
+            // Somebody deletes a message of ours.
+            "erase" => {
+                let (channel, ts) = (act["channel"].as_str(), act["ts"].as_str());
+                let known = self.channels.get_mut(channel.unwrap_or_default());
+                let message = known.and_then(|it| it.messages.remove(ts.unwrap_or_default()));
+                return Ok(json!({"erased": message.is_some()}));
+            }
             "again" => {
                 let count = act["count"].as_u64().unwrap_or(1) as usize;
                 let from = self.old.len().saturating_sub(count);
@@ -338,6 +346,7 @@ impl Fake for Slack {
             "warn" | "refresh" | "disable" => self.disconnect(now, act),
             "stranger" => self.waits.until.clear(),
             "eventsApi" => self.verify(now, act["url"].as_str().unwrap_or_default()),
+            "token" => self.bot_token = act["token"].as_str().unwrap_or_default().to_owned(),
             "revoke" => self.revoked = act["revoked"].as_bool().unwrap_or(true),
             other => return Err(format!("no such act: {other}")),
         }

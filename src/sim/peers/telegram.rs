@@ -32,8 +32,9 @@
 //! Acts beside those of [`fake`](super::fake): `message` (`chat`, `type`, `from`, `name`, `text`,
 //! `topic`, `reply`, `photo`, `document`, `voice`, `caption`, `extra`), `edit`, `press` (`message`,
 //! `data`), `update` (any, as `fields`), `again` (the last `count` updates once more, with their
-//! old numbers), `shuffle` (what waits changes places), `kick`, `migrate` (`to`), `revoke`, and
-//! `webhook` (somebody else sets one: `url`).
+//! old numbers), `shuffle` (what waits changes places), `erase` (`chat`, `message`), `kick`,
+//! `migrate` (`to`), `revoke`, `anew` (buttons pressed so far may spin on), `token` (the bot's is
+//! another one from here on) and `webhook` (somebody else sets one: `url`).
 
 mod markup;
 mod methods;
@@ -142,6 +143,8 @@ pub struct Telegram {
     files: BTreeMap<String, File>,
     commands: BTreeMap<String, Value>,
     presses: BTreeMap<String, Time>,
+    /// The highest number that was shown to anybody, and to who is gone.
+    shown: (i64, i64),
     sent: VecDeque<Time>,
     wait: Option<(Time, Time)>,
 }
@@ -179,6 +182,7 @@ impl Telegram {
             files: BTreeMap::new(),
             commands: BTreeMap::new(),
             presses: BTreeMap::new(),
+            shown: (0, 0),
             sent: VecDeque::new(),
             wait: None,
         }
@@ -279,7 +283,11 @@ impl Telegram {
 
     /// An update has reached the client.
     fn settle(&mut self, now: Time, update: (i64, Value)) {
-        if let Some(press) = update.1["callback_query"]["id"].as_str() {
+        let again = self.old.iter().any(|(id, _)| *id == update.0);
+        if let Some(press) = update.1["callback_query"]["id"].as_str()
+            && update.0 > self.shown.1
+            && !again
+        {
             self.presses.entry(press.to_owned()).or_insert(now.after_ms(PRESS_MS));
         }
         self.old.push_back(update);
@@ -288,7 +296,9 @@ impl Telegram {
         }
     }
 
-    fn batch(&self, limit: usize) -> Answer {
+    fn batch(&mut self, limit: usize) -> Answer {
+        let shown = self.updates.iter().take(limit).map(|(id, _)| *id).max();
+        self.shown.0 = self.shown.0.max(shown.unwrap_or(0));
         let batch: Vec<&Value> =
             self.updates.iter().take(limit).map(|(_, update)| update).collect();
         ok(json!(batch))
@@ -308,6 +318,7 @@ impl Telegram {
             return;
         }
         let call = self.desk.number();
+        self.shown.0 = self.shown.0.max(*id);
         hook.busy = Some((call, *id));
         let mut headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
         if !hook.secret.is_empty() {
@@ -526,6 +537,8 @@ impl Fake for Telegram {
             return Reply::Now(error(404, "Not Found"));
         };
         if token != self.token || self.revoked {
+            // Nobody can stop a button from spinning that way.
+            self.presses.clear();
             return Reply::Now(error(401, "Unauthorized"));
         }
         if let Some(path) = rest {
@@ -653,13 +666,38 @@ impl Fake for Telegram {
                 self.chats.entry(to).or_default().kind = "supergroup".to_owned();
                 json!({ "to": to })
             }
+            // Somebody deletes a message of ours.
+            "erase" => {
+                let chat = self.chat(act);
+                let id = act["message"].as_i64().unwrap_or(0);
+                let messages = self.chats.get_mut(&chat).map(|known| &mut known.messages);
+                json!({"erased": messages.is_some_and(|all| all.remove(&id).is_some())})
+            }
             "stranger" => {
                 self.wait = None;
                 self.chats.values_mut().for_each(|chat| chat.wait = None);
+                // Whoever was to stop those buttons from spinning is gone.
+                self.presses.clear();
+                self.shown.1 = self.shown.0;
+                Value::Null
+            }
+            "anew" => {
+                self.presses.clear();
+                self.shown.1 = self.shown.0;
                 Value::Null
             }
             "revoke" => {
                 self.revoked = act["revoked"].as_bool().unwrap_or(true);
+                Value::Null
+            }
+            "token" => {
+                self.token = act["token"].as_str().unwrap_or_default().to_owned();
+                self.presses.clear();
+                self.shown.1 = self.shown.0;
+                if let Some(poll) = self.poll.take() {
+                    self.desk.role(poll.conn, "http");
+                    self.desk.line(poll.conn, Line::Answer(error(401, "Unauthorized")));
+                }
                 Value::Null
             }
             "webhook" => {

@@ -315,7 +315,7 @@ impl Discord {
         let names: Vec<String> = self.sessions.keys().cloned().collect();
         if self.sessions.values().all(|session| session.over) {
             // Discord keeps nothing for those who are not there.
-            self.desk.forgotten.extend(what["content"].as_str().map(str::to_owned));
+            self.desk.forgotten.push(what.to_string());
         }
         for name in names {
             self.dispatch_to(&name, event, &what);
@@ -371,8 +371,28 @@ impl Discord {
         if let Some(session) = self.sessions.get_mut(&name) {
             session.over = true;
             session.conn = None;
-            let said = session.log.iter().filter_map(|(_, event)| event["d"]["content"].as_str());
-            self.desk.forgotten.extend(said.map(str::to_owned));
+            let said = session.log.iter().map(|(_, event)| event["d"].to_string());
+            self.desk.forgotten.extend(said);
+        }
+    }
+
+    /// The socket that hears what happens now, if there is one.
+    pub(super) fn hearing(&self) -> Option<u64> {
+        self.sessions.values().find_map(|session| session.conn.filter(|_| !session.over))
+    }
+
+    /// The token is another one: what was begun with the old one is over.
+    pub(super) fn renewed(&mut self) {
+        self.fatal = None;
+        let conns: Vec<u64> = self.sockets.keys().copied().collect();
+        for conn in conns {
+            self.close(conn, 4004, "Authentication failed.");
+        }
+        for session in self.sessions.values_mut().filter(|session| !session.over) {
+            session.over = true;
+            session.conn = None;
+            let said = session.log.iter().map(|(_, event)| event["d"].to_string());
+            self.desk.forgotten.extend(said);
         }
     }
 

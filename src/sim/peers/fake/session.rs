@@ -168,7 +168,11 @@ impl Session {
     }
 
     fn asked(&mut self, now: Time, fake: &mut dyn Fake, asked: &Asked, io: &mut Io) {
-        match fake.desk().trouble(&asked.head.target) {
+        let woe = fake.desk().trouble(&asked.head.target);
+        if woe.is_some() {
+            fake.spoiled(asked);
+        }
+        match woe {
             Some(Woe::TooMany(seconds)) => {
                 let answer = fake.too_many(now, asked, seconds);
                 return self.write(&answer, io);

@@ -187,19 +187,13 @@ impl Slack {
 
     /// An envelope that nobody acknowledged comes again, if its kind does.
     fn failed(&mut self, now: Time, delivery: Delivery, reason: &'static str) {
-        let Some(wait) = RETRIES_MS.get(delivery.attempt) else {
-            let text = delivery.payload["event"]["text"].as_str().unwrap_or_default();
-            return self.desk.forgotten.push(text.to_owned());
+        let again = RETRIES_MS.get(delivery.attempt);
+        let Some(wait) = again.filter(|_| delivery.kind == "events_api") else {
+            // A command or a press is told to who made it, and never sent again.
+            return self.desk.forgotten.push(delivery.payload.to_string());
         };
-        if delivery.kind == "events_api" {
-            let attempt = delivery.attempt + 1;
-            self.waiting.push_back(Delivery {
-                attempt,
-                reason,
-                due: now.after_ms(*wait),
-                ..delivery
-            });
-        }
+        let attempt = delivery.attempt + 1;
+        self.waiting.push_back(Delivery { attempt, reason, due: now.after_ms(*wait), ..delivery });
     }
 
     pub(super) fn socket_gone(&mut self, now: Time, conn: u64) {

@@ -57,7 +57,7 @@ impl Slack {
             return limited(seconds);
         }
         let done = match method {
-            "chat.postMessage" if !self.paced(now, &args) => {
+            "chat.postMessage" | "chat.postEphemeral" if !self.paced(now, &args) => {
                 return self.must_wait(now, asked, 1);
             }
             _ => self.carry_out(now, method, &args),
@@ -125,6 +125,7 @@ impl Slack {
                 Ok(json!({ "url": url }))
             }
             "chat.postMessage" => self.post_message(now, args),
+            "chat.postEphemeral" => self.post_ephemeral(now, args),
             "chat.update" => self.update(now, args),
             "chat.delete" => self.delete(now, args),
             "reactions.add" => self.react(now, args, true),
@@ -248,6 +249,18 @@ impl Slack {
             message["thread_ts"] = thread.into();
         }
         Ok(json!({"channel": channel, "ts": ts, "message": message}))
+    }
+
+    /// Only one person sees it, and no history has it.
+    fn post_ephemeral(&mut self, now: Time, args: &Args) -> Done {
+        let channel = self.known(args)?;
+        let text = Self::text(args)?;
+        if args.text("user").is_none_or(|user| user.is_empty()) {
+            return Err("user_not_in_channel");
+        }
+        let ts = self.stamp(now);
+        self.note(now, "chat.postEphemeral", &channel, &ts, &text, args);
+        Ok(json!({ "message_ts": ts }))
     }
 
     /// The message named by `ts` (or `timestamp`), and where it is.
