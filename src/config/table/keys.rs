@@ -1248,7 +1248,12 @@ pub static KEYS: &[Key] = &[
     key("cron.webhookSsrfPolicy.allowedHostnames", Texts),
     key("cron.webhookSsrfPolicy.blockedHostnames", Texts),
     key("cron.webhookSsrfPolicy.dangerouslyAllowPrivateNetwork", Bool),
-    key("cron.webhookSsrfPolicy.*", Open).later().advice("name the host in allowedHostnames"),
+    key("cron.webhookSsrfPolicy.allowRfc2544BenchmarkRange", Bool)
+        .later()
+        .advice("name the host in allowedHostnames"),
+    key("cron.webhookSsrfPolicy.allowIpv6UniqueLocalRange", Bool)
+        .later()
+        .advice("name the host in allowedHostnames"),
     key("cron.failureAlert", Object),
     key("cron.failureAlert.enabled", Bool),
     key("cron.failureAlert.after", Integer(1, MAX)),
