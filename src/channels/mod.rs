@@ -110,6 +110,7 @@ pub mod actions;
 pub mod audit;
 pub mod backoff;
 pub mod bounds;
+pub mod context;
 pub mod discord;
 pub mod draft;
 pub mod enclosed;
@@ -117,6 +118,7 @@ pub mod fuzz;
 pub mod irc;
 pub mod menu;
 pub mod outgoing;
+pub mod pairs;
 pub mod port;
 #[doc(hidden)]
 pub mod rig;
@@ -362,6 +364,8 @@ pub struct Quote {
     pub id: String,
     /// Who wrote it.
     pub sender: Option<String>,
+    /// Ids of who wrote it, as far as the service tells.
+    pub from: Vec<String>,
     /// What it says.
     pub text: String,
     /// It is one of ours: counts as a mention.
@@ -384,6 +388,8 @@ pub struct Inbound {
     pub text: String,
     /// The bot was named.
     pub mentioned: bool,
+    /// Somebody else was named, or another bot answered.
+    pub others: bool,
     /// It is a command of ours that the service delivered as such: meant for the bot, and
     /// `text` begins with `/`.
     pub command: bool,
