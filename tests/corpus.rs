@@ -51,6 +51,7 @@ const TARGETS: [Target; 26] = [
     target!("url": wire::url::fuzz),
     target!("exec_shell": agent::exec::shell::fuzz),
     target!("html": wire::html::fuzz),
+    target!("media": wire::sniff::fuzz, channels::enclosed::fuzz),
     target!("ws_frames": wire::ws::fuzz),
 ];
 

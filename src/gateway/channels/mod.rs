@@ -21,6 +21,8 @@ mod drafts;
 mod enclose;
 mod inbound;
 mod media;
+#[cfg(test)]
+mod media_tests;
 mod outbound;
 mod pairing;
 mod place;
