@@ -797,6 +797,10 @@ pub const CHANNEL_PAIRING_MS: u64 = 3_600_000;
 pub const CHANNEL_PAIRING_PENDING: usize = 3;
 /// Messages of a group that are told with the next one meant for the bot.
 pub const CHANNEL_HISTORY: usize = 50;
+/// Pairs of bots whose talk is counted.
+pub const BOT_PAIRS: usize = 256;
+/// Messages of such a pair within one window, however many are allowed.
+pub const BOT_PAIR_EVENTS: usize = 1_000;
 /// Groups whose talk is remembered.
 pub const CHANNEL_HISTORIES: usize = 256;
 /// Characters of one such message.

@@ -151,3 +151,98 @@ fn nobody_rides_on_the_run_of_somebody_with_more_tools() {
     let own = provider.asked();
     assert!(!has(&own, "ls") && lent(&own), "{:?}", own.talk());
 }
+
+fn with(text: &str, more: &str) -> String {
+    text.replacen('{', &format!("{{{more}, "), 1)
+}
+
+#[test]
+fn a_group_has_its_patterns_its_model_and_its_history() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let group = "'#a': {allowFrom: ['*']}, '#b': {allowFrom: ['*']}";
+    let own = irc(server.port, &format!("channels: ['#a', '#b'], groups: {{{group}}}"));
+    let channels = format!(
+        "irc: {{mentionPatterns: {{denyIn: ['#b']}}, historyLimit: 1, {own}}}, \
+         modelByChannel: {{irc: {{'#a': 'mock/m2'}}}}"
+    );
+    let text = config(&provider, &channels).replace(
+        "models: [",
+        "models: [{id: 'm2', name: 'm2', contextWindow: 100000, maxTokens: 4096}, ",
+    );
+    home.configure(&with(&text, "messages: {groupChat: {mentionPatterns: ['\\\\bcrab\\\\b']}}"));
+    let _gateway = home.start("");
+    let mut peer = server.accept();
+    peer.hears("JOIN #b");
+    peer.say(":al!u@host PRIVMSG #b :crab, are you there?");
+    peer.say(":al!u@host PRIVMSG #a :long ago");
+    peer.say(":al!u@host PRIVMSG #a :just now");
+    peer.say(":al!u@host PRIVMSG #a :what does the Crab say?");
+    let asked = provider.asked();
+    assert_eq!(asked.body["model"], "m2");
+    let said = asked.said();
+    assert!(said.contains("just now") && said.contains("what does the Crab say?"), "{said}");
+    assert!(!said.contains("long ago") && !said.contains("are you there"), "{said}");
+    assert!(peer.hears("PRIVMSG").starts_with("PRIVMSG #a "), "nobody was meant in #b");
+}
+
+#[test]
+fn where_nothing_may_be_sent_nothing_is_and_where_the_tool_speaks_the_answer_does_not() {
+    let (home, server) = (Home::new(), Server::new());
+    let provider = Provider::start(|asked, reply| match (asked.said(), asked.result()) {
+        (_, Some(_)) => reply.say("NO_REPLY"),
+        (said, None) if said.contains("[Not delivered") => {
+            reply.call("message", json!({"message": "by the tool"}));
+        }
+        (said, None) => reply.say(&format!("aloud: {said}")),
+    });
+    let group = "'*': {allowFrom: ['*'], requireMention: false}";
+    let own = irc(
+        server.port,
+        &format!("channels: ['#a', '#b'], allowFrom: ['al!u@host'], groups: {{{group}}}"),
+    );
+    let policy = "session: {sendPolicy: {rules: [{action: 'deny', match: {keyPrefix: \
+                  'irc:group:#b'}}]}}, messages: {groupChat: {visibleReplies: 'message_tool'}}";
+    home.configure(&with(&config(&provider, &format!("irc: {{{own}}}")), policy));
+    let _gateway = home.start("");
+    let mut peer = server.accept();
+    peer.hears("JOIN #b");
+    peer.say(":al!u@host PRIVMSG #b :into the dark");
+    assert!(provider.asked().said().contains("into the dark"), "it is heard");
+    peer.say(":al!u@host PRIVMSG #b :/status");
+    peer.say(":al!u@host PRIVMSG #a :hello");
+    let first = peer.hears("PRIVMSG");
+    assert_eq!(first, "PRIVMSG #a :by the tool");
+    // Commands and direct conversations are answered as ever.
+    peer.say(":al!u@host PRIVMSG #a :/whoami");
+    assert!(peer.hears("PRIVMSG").contains("You write by irc"));
+    peer.say(":al!u@host PRIVMSG bot :and here?");
+    assert!(peer.hears("PRIVMSG al").contains("aloud: and here?"));
+    peer.say(":al!u@host PRIVMSG bot :/compact");
+    assert!(peer.hears("PRIVMSG al").contains("ompact"));
+}
+
+#[test]
+fn a_direct_conversation_of_its_own_is_told_as_far_as_its_limit() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let own = irc(
+        server.port,
+        "allowFrom: ['al!u@host', 'bo!u@host'], dmHistoryLimit: 1, \
+         dms: {'bo!u@host': {historyLimit: 0}}",
+    );
+    let text = config(&provider, &format!("irc: {{{own}}}"));
+    home.configure(&with(&text, "session: {dmScope: 'per-channel-peer'}"));
+    let _gateway = home.start("");
+    let mut peer = server.accept();
+    let mut last = |nick: &str| {
+        for word in ["one", "two", "three"] {
+            peer.say(&format!(":{nick}!u@host PRIVMSG bot :{word}"));
+            peer.hears(word);
+        }
+        let all = provider.rest();
+        all.last().expect("requests").talk().join("\n")
+    };
+    let al = last("al");
+    assert!(al.contains("two") && al.contains("three") && !al.contains("one"), "{al}");
+    let bo = last("bo");
+    assert!(bo.contains("one") && bo.contains("two"), "{bo}");
+}

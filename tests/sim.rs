@@ -92,6 +92,59 @@ fn chats_by_slacks_requests() {
     every_seed(256, Scenario::Chats(Which::SlackHttp));
 }
 
+/// As below, for what only a world of chats can notice.
+#[test]
+#[expect(clippy::print_stdout, reason = "which seed caught what is worth knowing")]
+fn planted_faults_of_chats_are_caught() {
+    let none = Faults::default();
+    let table: [(&str, Faults, Which, &[Invariant]); 6] = [
+        (
+            "a request is acknowledged unread",
+            Faults { acknowledge_hooks_unread: true, ..none },
+            Which::TelegramHook,
+            &[Invariant::Durable],
+        ),
+        (
+            "a challenge and its events are acknowledged unread",
+            Faults { acknowledge_hooks_unread: true, ..none },
+            Which::SlackHttp,
+            &[Invariant::Durable, Invariant::KeepsRules],
+        ),
+        (
+            "a receipt is forgotten",
+            Faults { forget_receipts: true, ..none },
+            Which::TelegramHook,
+            &[Invariant::OneEnd, Invariant::Live],
+        ),
+        (
+            "a button spins on",
+            Faults { leave_buttons_spinning: true, ..none },
+            Which::Telegram,
+            &[Invariant::KeepsRules],
+        ),
+        (
+            "an interaction is not deferred",
+            Faults { leave_buttons_spinning: true, ..none },
+            Which::Discord,
+            &[Invariant::KeepsRules],
+        ),
+        (
+            "a journal is not synced",
+            Faults { skip_channel_sync: true, ..none },
+            Which::Telegram,
+            &[Invariant::OneEnd, Invariant::Durable],
+        ),
+    ];
+    for (name, faults, which, fitting) in table {
+        let scenario = Scenario::Chats(which);
+        let caught = (0..256).find_map(|seed| Some((seed, run(seed, scenario, faults).err()?)));
+        let Some((seed, failure)) = caught else { panic!("{name}: unnoticed in 256 seeds") };
+        println!("{name}: seed {seed} of {scenario:?}, {:?}", failure.invariant);
+        assert!(fitting.contains(&failure.invariant), "{name}: {failure}");
+        lived(seed, scenario);
+    }
+}
+
 /// A look that was told to wait forgot that it looked: the answer came twice.
 #[test]
 fn chats_that_found_something() {

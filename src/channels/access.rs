@@ -17,8 +17,7 @@
 use serde_json::Value;
 
 use super::account::{Account, texts};
-use super::bounds;
-use super::{ChatKind, GroupRules, Inbound, Kind, Sender};
+use super::{Chat, ChatKind, GroupRules, Inbound, Kind, Sender, bounds, context};
 use crate::config::Config;
 
 /// What becomes of a message.
@@ -51,8 +50,8 @@ pub struct Rules<'a> {
 impl Rules<'_> {
     /// Judges a message.
     pub fn judge(&self, message: &Inbound) -> Verdict {
-        if message.sender.is_bot && !self.allows_bots() {
-            return Verdict::Drop("the sender is a bot");
+        if let Some(why) = self.refuses_bot(message) {
+            return Verdict::Drop(why);
         }
         match message.chat.kind {
             ChatKind::Direct => self.direct(message),
@@ -60,12 +59,33 @@ impl Rules<'_> {
         }
     }
 
-    fn allows_bots(&self) -> bool {
-        match self.account.get("allowBots") {
-            Some(Value::Bool(on)) => *on,
-            Some(Value::String(word)) => word == "mentions",
-            _ => false,
+    /// Why a bot is not listened to: `allowBots` of the room or the account.
+    fn refuses_bot(&self, message: &Inbound) -> Option<&'static str> {
+        if !message.sender.is_bot {
+            return None;
         }
+        let scopes = bounds::scopes(self.kind, self.account, &message.chat);
+        let own = scopes.iter().find_map(|scope| scope.get("allowBots"));
+        match own.or_else(|| self.account.get("allowBots")) {
+            Some(Value::Bool(true)) => {}
+            Some(Value::String(word)) if word == "mentions" => {
+                if !self.was_meant(message) {
+                    return Some("a bot did not mention ours (allowBots mentions)");
+                }
+            }
+            _ => return Some("the sender is a bot"),
+        }
+        // The reference also asks Slack whether an owner is in the room; we take the list alone.
+        let listed = || {
+            let rules = (self.kind.group)(self.account, &message.chat);
+            let mut named = rules.allow_from.unwrap_or_default();
+            named.retain(|entry| entry.trim() != "*");
+            self.matches(&named, &message.sender)
+        };
+        if self.kind.id == "slack" && message.chat.kind == ChatKind::Channel && !listed() {
+            return Some("the bot is not in users of the room");
+        }
+        None
     }
 
     fn direct(&self, message: &Inbound) -> Verdict {
@@ -124,10 +144,28 @@ impl Rules<'_> {
         if !self.may_speak(&rules, &message.sender, policy) {
             return Verdict::Drop("not in the group's allowlist");
         }
-        if message.command || !self.needs_mention(&rules) || self.was_meant(message) {
+        let meant = message.command || self.was_meant(message);
+        let ignores = |scope: &Value| scope.get("ignoreOtherMentions").and_then(Value::as_bool);
+        let others = message.others && message.chat.kind == ChatKind::Channel;
+        if others && !meant && rules.scopes.iter().find_map(ignores) == Some(true) {
+            return Verdict::Drop("somebody else was meant (ignoreOtherMentions)");
+        }
+        if meant || !self.needs_mention(&rules) {
             return Verdict::Pass;
         }
         Verdict::Overhear
+    }
+
+    /// Whether a person may speak in a conversation, and so be quoted there.
+    pub fn is_heard(&self, chat: &Chat, sender: &Sender) -> bool {
+        match chat.kind {
+            ChatKind::Direct => self.is_paired(sender) || self.matches(&self.allow_from(), sender),
+            ChatKind::Group | ChatKind::Channel => {
+                let rules = (self.kind.group)(self.account, chat);
+                let policy = rules.policy.as_deref().unwrap_or_else(|| self.group_policy());
+                self.may_speak(&rules, sender, policy)
+            }
+        }
     }
 
     /// `groupPolicy` in force.
@@ -160,8 +198,13 @@ impl Rules<'_> {
 
     /// The bot was named, answered, or its mention pattern matches.
     pub fn was_meant(&self, message: &Inbound) -> bool {
+        let answered = message.reply_to.as_ref().is_some_and(|quote| quote.of_us);
+        // Of the four only Slack lets this fact be switched off.
+        let counts = || {
+            self.kind.id != "slack" || context::implicit(self.config, self.account, "replyToBot")
+        };
         message.mentioned
-            || message.reply_to.as_ref().is_some_and(|quote| quote.of_us)
+            || (answered && counts())
             || self.account.get("mentionPatterns") != Some(&Value::Bool(false))
                 && (self.meant)(&message.text)
     }

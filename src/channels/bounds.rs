@@ -24,6 +24,8 @@ pub struct Bounds {
     pub tools: Vec<ToolLists>,
     /// The only skills it is shown; `None` is all of the agent's.
     pub skills: Option<Vec<String>>,
+    /// How many turns of the user before its own it is told; `None` is all.
+    pub turns: Option<usize>,
 }
 
 impl Bounds {
@@ -45,6 +47,7 @@ impl Bounds {
         Self {
             tools: tools.unwrap_or_else(|| vec![nothing()]),
             skills: value.get("skills").and_then(texts),
+            turns: None,
         }
     }
 }
@@ -266,6 +269,7 @@ mod tests {
         let bounds = Bounds {
             tools: vec![lists(&json!({"allow": ["read"], "alsoAllow": ["ls"], "deny": ["x"]}))],
             skills: Some(vec!["s".to_owned()]),
+            turns: None,
         };
         assert_eq!(bounds.tools[0].allow, ["read", "ls"]);
         assert_eq!(Bounds::from_value(&bounds.to_value()), bounds);

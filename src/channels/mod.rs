@@ -109,6 +109,7 @@ pub mod account;
 pub mod audit;
 pub mod backoff;
 pub mod bounds;
+pub mod context;
 pub mod discord;
 pub mod draft;
 pub mod enclosed;
@@ -116,6 +117,7 @@ pub mod fuzz;
 pub mod irc;
 pub mod menu;
 pub mod outgoing;
+pub mod pairs;
 pub mod port;
 #[doc(hidden)]
 pub mod rig;
@@ -361,6 +363,8 @@ pub struct Quote {
     pub id: String,
     /// Who wrote it.
     pub sender: Option<String>,
+    /// Ids of who wrote it, as far as the service tells.
+    pub from: Vec<String>,
     /// What it says.
     pub text: String,
     /// It is one of ours: counts as a mention.
@@ -383,6 +387,8 @@ pub struct Inbound {
     pub text: String,
     /// The bot was named.
     pub mentioned: bool,
+    /// Somebody else was named, or another bot answered.
+    pub others: bool,
     /// It is a command of ours that the service delivered as such: meant for the bot, and
     /// `text` begins with `/`.
     pub command: bool,

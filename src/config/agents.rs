@@ -146,6 +146,22 @@ pub struct Agent {
     pub profile: Profile,
     /// Which tools it has, on top of `tools`.
     pub tools: super::ToolPolicy,
+    /// How it is in groups, over `messages.groupChat`.
+    pub group_chat: GroupChat,
+}
+
+/// `groupChat` of an agent or of `messages`; `None` is not written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupChat {
+    /// `mentionPatterns`; an empty list is a list.
+    pub mention_patterns: Option<Vec<String>>,
+    /// `historyLimit`: messages of a group that the bot was not meant by and is told with the
+    /// next one.
+    pub history_limit: Option<u64>,
+    /// `unmentionedInbound` is `room_event`: what nobody addressed to the bot is told quietly.
+    pub room_events: Option<bool>,
+    /// `visibleReplies` is `message_tool`: only the tool speaks.
+    pub by_tool: Option<bool>,
 }
 
 /// `identity`: each part falls back to `IDENTITY.md` of the workspace.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::agents::ModelChoice;
+use super::agents::{GroupChat, ModelChoice};
 use super::known;
 use super::paths::Paths;
 use super::proxy;
@@ -427,12 +427,32 @@ fn messages(at: At<'_>) -> Messages {
             .entries()
             .filter_map(|(id, at)| Some((id.to_owned(), QueueMode::from_word(&at.text()?)?)))
             .collect(),
-        mention_patterns: group.get("mentionPatterns").texts(),
-        group_history: group.get("historyLimit").number(),
+        group_chat: group_chat(group),
+        by_tool: by_tool(at.get("visibleReplies")),
         response_prefix: at.get("responsePrefix").text(),
         ack_reaction: at.get("ackReaction").text(),
         ack_scope: at.get("ackReactionScope").text(),
         remove_ack: at.get("removeAckAfterReply").flag(false),
+    }
+}
+
+fn group_chat(at: At<'_>) -> GroupChat {
+    let patterns = at.get("mentionPatterns");
+    let unmentioned = at.get("unmentionedInbound").value.as_str();
+    GroupChat {
+        mention_patterns: patterns.value.is_array().then(|| patterns.texts()),
+        history_limit: at.get("historyLimit").number(),
+        room_events: unmentioned.map(|word| word == "room_event"),
+        by_tool: by_tool(at.get("visibleReplies")),
+    }
+}
+
+/// `visibleReplies`; older files say true for `automatic`.
+fn by_tool(at: At<'_>) -> Option<bool> {
+    match at.value {
+        Value::String(word) => Some(word == "message_tool"),
+        Value::Bool(visible) => Some(!visible),
+        _ => None,
     }
 }
 

@@ -273,7 +273,6 @@ fn security_keys_refuse_unless_they_say_what_we_do() {
         ),
         ("{agents: {entries: {a: {tools: {sandbox: {x: 1}}}}}}", "agents.entries.a.tools.sandbox"),
         ("{approvals: {exec: {enabled: true}}}", "approvals"),
-        ("{session: {sendPolicy: {default: 'deny'}}}", "session.sendPolicy"),
     ] {
         let error = load_text(text).expect_err(text);
         let issue = &error.issues[0];

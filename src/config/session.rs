@@ -1,6 +1,7 @@
 //! Section `session`: how messages group into sessions, and when a conversation ends by itself.
 
 use super::agents::MAIN_AGENT;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// `session.scope`.
@@ -23,6 +24,8 @@ pub struct Session {
     pub dm_scope: Option<String>,
     /// `session.groupScope`: `main` puts groups into the main session.
     pub group_scope: Option<String>,
+    /// `session.sendPolicy`, read by `channels::context`.
+    pub send_policy: Value,
     /// `session.identityLinks`: a person's name, and the ids that are this person.
     pub identity_links: BTreeMap<String, Vec<String>>,
     /// `session.reset`: when a conversation ends by itself.
@@ -53,6 +56,7 @@ impl Default for Session {
             main_key: MAIN_AGENT.to_owned(),
             dm_scope: None,
             group_scope: None,
+            send_policy: Value::Null,
             identity_links: BTreeMap::new(),
             reset: SessionReset::default(),
             reset_by_type: BTreeMap::new(),

@@ -605,11 +605,10 @@ pub struct Messages {
     pub debounce_by_channel: BTreeMap<String, u64>,
     /// `messages.queue.byChannel`.
     pub queue_by_channel: BTreeMap<String, QueueMode>,
-    /// `messages.groupChat.mentionPatterns`.
-    pub mention_patterns: Vec<String>,
-    /// `messages.groupChat.historyLimit`: messages of a group that the bot was not meant by and
-    /// is told with the next one.
-    pub group_history: Option<u64>,
+    /// `messages.groupChat`.
+    pub group_chat: super::agents::GroupChat,
+    /// `messages.visibleReplies` is `message_tool`.
+    pub by_tool: Option<bool>,
     /// `messages.responsePrefix`.
     pub response_prefix: Option<String>,
     /// `messages.ackReaction`.

@@ -229,6 +229,14 @@ pub struct Faults {
     pub reply_to_the_wrong_connection: bool,
     /// A tool is carried out again after its result, and nobody is told.
     pub run_tool_twice: bool,
+    /// Requests of a chat platform are acknowledged, and nobody reads them.
+    pub acknowledge_hooks_unread: bool,
+    /// What a channel sent is sent again.
+    pub forget_receipts: bool,
+    /// Pressed buttons and commands are not acknowledged in time.
+    pub leave_buttons_spinning: bool,
+    /// The journals of channels never reach the platter.
+    pub skip_channel_sync: bool,
 }
 
 impl Gateway {
@@ -589,7 +597,7 @@ impl Gateway {
             self.sessions.save(self.disk.as_mut());
         }
         let synced = self.sessions.sync(self.disk.as_mut());
-        let synced = synced.and_then(|()| self.channels.sync(self.disk.as_mut()));
+        let synced = synced.and_then(|()| self.sync_channels());
         match &synced {
             Ok(()) => self.runs.sync(self.disk.as_mut()),
             Err(error) => {

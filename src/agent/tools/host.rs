@@ -110,8 +110,8 @@ pub(super) const MESSAGE: Tool = Tool {
     parameters: || {
         object(&[
             ("action", json!({"type": "string", "enum": ["send"]}), false),
-            ("channel", text("Channel id, such as telegram"), true),
-            ("target", text("Peer or chat in that channel"), true),
+            ("channel", text("Channel id, such as telegram; default: where this was asked"), false),
+            ("target", text("Peer or chat in that channel; default: who asked"), false),
             ("message", text("What to say; the caption of media"), false),
             (
                 "media",

@@ -111,6 +111,7 @@ pub fn message(account: &Account, me: &str, event: &Value, room: Option<&Room>) 
         Some(Quote {
             id: text(it, "id")?.to_owned(),
             sender: author.and_then(|author| text(author, "username")).map(str::to_owned),
+            from: author.and_then(|it| text(it, "id")).map(str::to_owned).into_iter().collect(),
             text: text(it, "content").unwrap_or_default().to_owned(),
             of_us: author.and_then(|author| text(author, "id")) == Some(me),
         })
@@ -121,12 +122,26 @@ pub fn message(account: &Account, me: &str, event: &Value, room: Option<&Room>) 
         sender,
         text: words,
         mentioned,
+        others: others(event, me),
         reply_to: quoted,
         media,
         sent_ms: id.parse::<u64>().map_or(0, |id| (id >> 22).saturating_add(EPOCH_MS)),
         to: Address::chat(channel),
         ..Inbound::default()
     })
+}
+
+/// Somebody else or a role is named, or another bot answered; `@everyone` is nobody else.
+fn others(event: &Value, me: &str) -> bool {
+    let list = |key: &str| event.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let named = list("mentions").iter().any(|user| text(user, "id").is_some_and(|id| id != me));
+    let answered = event.get("referenced_message").is_some_and(|it| {
+        let author = it.get("author");
+        let bot = author.and_then(|author| author.get("bot")) == Some(&Value::Bool(true));
+        let ours = author.and_then(|author| text(author, "id")) == Some(me);
+        bot && !ours && it.get("webhook_id").is_none()
+    });
+    named || answered || !list("mention_roles").is_empty()
 }
 
 fn bots(account: &Account, mentioned: bool) -> bool {

@@ -84,9 +84,11 @@ pub fn event(account: &Account, me: &Who, callback: &Value) -> Option<Inbound> {
         },
         text: words,
         mentioned: mention || named,
+        others: others(text(event, "text").unwrap_or_default(), &me.user),
         reply_to: thread.map(|thread| Quote {
             id: format!("{channel}:{thread}"),
             sender: text(event, "parent_user_id").map(str::to_owned),
+            from: text(event, "parent_user_id").map(str::to_owned).into_iter().collect(),
             text: String::new(),
             of_us,
         }),
@@ -95,6 +97,15 @@ pub fn event(account: &Account, me: &Who, callback: &Value) -> Option<Inbound> {
         to: Address { chat: channel.to_owned(), thread: reply_thread.map(str::to_owned) },
         ..Inbound::default()
     })
+}
+
+/// Somebody else or a group of people is named; `@here` and its likes are nobody else.
+fn others(text: &str, me: &str) -> bool {
+    let marks = text.split('<').skip(1).filter_map(|rest| rest.split(['>', '|']).next());
+    let is_other = |mark: &str| {
+        mark.strip_prefix('@').is_some_and(|id| id != me) || mark.starts_with("!subteam^")
+    };
+    marks.into_iter().any(is_other)
 }
 
 /// A slash command: `/openclaw status` and `/status` are both `/status`.
@@ -225,8 +236,13 @@ fn of_slack(account: &Account, url: &str) -> bool {
 }
 
 fn bots_allowed(account: &Account, channel: &str) -> bool {
-    let here = room(account, channel).and_then(|room| room.get("allowBots")?.as_bool());
-    here.or_else(|| account.flag("allowBots")).unwrap_or(false)
+    let own = room(account, channel).and_then(|room| room.get("allowBots"));
+    match own.or_else(|| account.get("allowBots")) {
+        Some(Value::Bool(on)) => *on,
+        // Whether ours is mentioned is judged with everything else.
+        Some(Value::String(word)) => word == "mentions",
+        _ => false,
+    }
 }
 
 /// Whether an answer opens a thread below the message (`replyToMode`).
@@ -234,6 +250,7 @@ fn threads(account: &Account, kind: ChatKind, channel: &str) -> bool {
     let mode = room(account, channel)
         .and_then(|room| room.get("replyToMode")?.as_str())
         .or_else(|| account.text(&format!("replyToModeByChatType.{}", kind.as_str())))
+        .or_else(|| account.text("dm.replyToMode").filter(|_| kind == ChatKind::Direct))
         .or_else(|| account.text("replyToMode"));
     matches!(mode, Some("all" | "batched"))
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   Start --> auth.test --> who we are
 //!                |  mode http ----> listen on webhookPath: signed requests only ---+
+//!                |  mode relay ---> [relay]: a socket to a router -----------------+
 //!                |  mode socket --> [socket]: a ticket, a socket, `hello` ---------+--> [events]
 //!                |                                                                        |
 //!                |   envelope or request acknowledged once the message is kept <--- inbound
@@ -23,6 +24,7 @@
 mod audit;
 mod events;
 mod mrkdwn;
+mod relay;
 mod socket;
 mod web;
 
@@ -42,6 +44,7 @@ use crate::driver::{Now, Time};
 use crate::limits;
 use crate::wire::url::query_value;
 use events::Who;
+use relay::Relay;
 use socket::{Link, Told};
 use web::{Call, Refused, Rests};
 
@@ -111,6 +114,8 @@ enum Mode {
     Socket,
     /// By requests to our port.
     Http,
+    /// By a router's WebSocket.
+    Relay,
 }
 
 /// What is to be acknowledged when a message is durable.
@@ -120,6 +125,8 @@ enum Owed {
     Envelope(SockId, String),
     /// A request.
     Hook(HookId),
+    /// A delivery of the relay's.
+    Relayed(SockId, String),
 }
 
 /// Whose answer a request waits for.
@@ -170,6 +177,9 @@ struct Slack {
     api: String,
     me: Option<Who>,
     link: Link,
+    /// The router, in mode relay.
+    place: Option<relay::Place>,
+    relay: Relay,
     backoff: Backoff,
     /// When to begin anew.
     retry: Option<Time>,
@@ -187,9 +197,11 @@ impl Slack {
         let mode = match account.text("mode").unwrap_or("socket") {
             "socket" => Mode::Socket,
             "http" => Mode::Http,
+            "relay" => Mode::Relay,
             other => {
                 return Err(format!(
-                    "{path}.mode is \"{other}\"; this gateway has \"socket\" and \"http\": \
+                    "{path}.mode is \"{other}\"; this gateway has \"socket\", \"http\" and \
+                     \"relay\": \
                      openclaw config set {path}.mode socket"
                 ));
             }
@@ -200,11 +212,13 @@ impl Slack {
         let bot = need("botToken", "the bot token, xoxb-…")?;
         let mut app = String::new();
         let mut signing = String::new();
+        let mut place = None;
         match mode {
             Mode::Socket => {
                 app = need("appToken", "the app-level token, xapp-…, scope connections:write")?;
             }
             Mode::Http => signing = need("signingSecret", "the app's signing secret")?,
+            Mode::Relay => place = Some(relay::Place::of(account)?),
         }
         for (key, token, prefix) in [("botToken", &bot, "xoxb-"), ("appToken", &app, "xapp-")] {
             if !token.is_empty() && !token.starts_with(prefix) {
@@ -224,6 +238,8 @@ impl Slack {
             api: api.trim_end_matches('/').to_owned(),
             me: None,
             link: Link::default(),
+            place,
+            relay: Relay::default(),
             backoff: Backoff::new(limits::SLACK_BACKOFF_MS, limits::SLACK_BACKOFF_MAX_MS),
             retry: None,
             resting: false,
@@ -242,7 +258,7 @@ impl Slack {
     }
 
     /// Begins, or goes on where it stopped.
-    fn begin(&mut self, out: &mut ChannelOut) {
+    fn begin(&mut self, now: Now, out: &mut ChannelOut) {
         self.retry = None;
         if self.me.is_none() {
             let asked = self.jobs.values().any(|job| matches!(job, Job::Hello));
@@ -256,6 +272,9 @@ impl Slack {
                 out.status(State::Connecting);
             }
             self.ask(&Call::new("apps.connections.open"), Job::Ticket, out);
+        } else if let Some(place) = self.place.clone().filter(|_| !self.relay.is_open()) {
+            out.status(State::Connecting);
+            self.relay.open(now, &place, out);
         }
     }
 
@@ -274,6 +293,7 @@ impl Slack {
         self.resting = true;
         self.retry = None;
         self.link.close_all(out);
+        self.relay.close(out);
         out.status(State::Refused { why });
     }
 
@@ -308,7 +328,7 @@ impl Slack {
                 Ok(document) => {
                     self.known(&document, out);
                     match self.mode {
-                        Mode::Socket => self.begin(out),
+                        Mode::Socket | Mode::Relay => self.begin(now, out),
                         Mode::Http => {
                             self.backoff.reset();
                             out.listen(&self.path);
@@ -451,7 +471,15 @@ impl Slack {
         }
     }
 
-    fn post(&mut self, now: Now, message: Outgoing, out: &mut ChannelOut) {
+    fn post(&mut self, now: Now, mut message: Outgoing, out: &mut ChannelOut) {
+        if !self.relay.identity().is_empty() && !message.extra.is_object() {
+            message.extra = json!({});
+        }
+        if let Some(extra) = message.extra.as_object_mut() {
+            for (key, value) in self.relay.identity() {
+                extra.entry(key.as_str()).or_insert_with(|| value.clone());
+            }
+        }
         if message.media.iter().any(|it| it.bytes.is_some()) {
             self.upload(now, message, out);
             return;
@@ -598,6 +626,7 @@ impl Slack {
     fn accepted(&mut self, token: u64, kept: bool, out: &mut ChannelOut) {
         match self.owed.remove(&token) {
             Some(Owed::Envelope(sock, id)) if kept => socket::acknowledge(sock, &id, out),
+            Some(Owed::Relayed(sock, id)) if kept => relay::acknowledge(sock, &id, out),
             Some(Owed::Hook(hook)) => match kept {
                 true => out.answer(hook, 200, "text/plain", Vec::new()),
                 false => out.answer(hook, 503, "text/plain", Vec::new()),
@@ -642,9 +671,19 @@ impl Slack {
                 out.status(State::Connected);
             }
             // The present socket will end: its successor comes first.
-            Told::Renew => self.begin(out),
+            Told::Renew => self.begin(now, out),
             Told::Lost(why) => self.wait(now, why, 0, out),
             Told::Hopeless(why) => self.refuse(why, out),
+            Told::Envelope { sock, id, kind, payload } if kind == "relayed" => {
+                match self.take("events_api", &payload, &id) {
+                    Some(mut message) => {
+                        // The router chose us: it is as good as a mention.
+                        message.mentioned = true;
+                        self.give_up(message, Owed::Relayed(sock, id), out);
+                    }
+                    None => relay::acknowledge(sock, &id, out),
+                }
+            }
             Told::Envelope { sock, id, kind, payload } => match self.take(&kind, &payload, &id) {
                 Some(message) => self.give_up(message, Owed::Envelope(sock, id), out),
                 None => socket::acknowledge(sock, &id, out),
@@ -706,7 +745,7 @@ impl Channel for Slack {
         match input {
             ChannelInput::Start => {
                 self.resting = false;
-                self.begin(out);
+                self.begin(now, out);
             }
             ChannelInput::Stop => {
                 self.resting = true;
@@ -715,13 +754,16 @@ impl Channel for Slack {
                     out.cancel(req);
                 }
                 self.link.close_all(out);
+                self.relay.close(out);
                 out.status(State::Stopped);
             }
             ChannelInput::Wake => {
                 let told = self.link.wake(now, out);
                 self.on_told(now, told, out);
+                let told = self.relay.wake(now, out);
+                self.on_told(now, told, out);
                 if self.retry.is_some_and(|retry| retry <= now.time) && !self.resting {
-                    self.begin(out);
+                    self.begin(now, out);
                 }
             }
             ChannelInput::Configured(account) => self.account = account.clone(),
@@ -731,18 +773,30 @@ impl Channel for Slack {
                 }
             }
             ChannelInput::Text { sock, text } => {
-                let told = self.link.text(now, sock, &text, out);
+                let told = match self.mode {
+                    Mode::Relay => self.relay.text(sock, &text),
+                    _ => self.link.text(now, sock, &text, out),
+                };
                 self.on_told(now, told, out);
             }
             ChannelInput::Failed { sock, trouble } => {
-                let told = self.link.failed(sock, &trouble);
+                let told = match self.mode {
+                    Mode::Relay => self.relay.failed(sock, &trouble),
+                    _ => self.link.failed(sock, &trouble),
+                };
                 self.on_told(now, told, out);
             }
             ChannelInput::Closed { sock, gone } => {
-                let told = self.link.closed(sock, &gone);
+                let told = match self.mode {
+                    Mode::Relay => self.relay.closed(sock, &gone),
+                    _ => self.link.closed(sock, &gone),
+                };
                 self.on_told(now, told, out);
             }
-            ChannelInput::Pong { sock } => self.link.pong(now, sock),
+            ChannelInput::Pong { sock } => {
+                self.link.pong(now, sock);
+                self.relay.pong(now, sock);
+            }
             ChannelInput::Hook { hook, request } => self.on_hook(now, hook, request, out),
             ChannelInput::Accepted { token, kept } => self.accepted(token, kept, out),
             ChannelInput::Send(message) => self.send(now, message, out),
@@ -757,12 +811,16 @@ impl Channel for Slack {
                 Some(one) => self.check(now, Box::new(one), out),
                 None => out.audited(id, Value::Null),
             },
-            ChannelInput::Opened { .. } | ChannelInput::Bytes { .. } => {}
+            ChannelInput::Opened { sock } => {
+                let told = self.relay.opened(now, sock);
+                self.on_told(now, told, out);
+            }
+            ChannelInput::Bytes { .. } => {}
             ChannelInput::Binary { .. } => {}
         }
     }
 
     fn deadline(&self) -> Option<Time> {
-        [self.retry, self.link.deadline()].into_iter().flatten().min()
+        [self.retry, self.link.deadline(), self.relay.deadline()].into_iter().flatten().min()
     }
 }

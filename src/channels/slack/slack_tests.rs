@@ -521,7 +521,11 @@ fn what_is_missing_or_mixed_up_is_said() {
         (json!({"botToken": "xoxb-1"}), "channels.slack.appToken is not set"),
         (json!({"botToken": "xapp-1", "appToken": "xapp-1"}), "does not begin with xoxb-"),
         (json!({"botToken": "xoxb-1", "mode": "http"}), "channels.slack.signingSecret is not set"),
-        (json!({"botToken": "xoxb-1", "mode": "relay"}), "\"socket\" and \"http\""),
+        (json!({"botToken": "xoxb-1", "mode": "pigeon"}), "\"relay\""),
+        (json!({"botToken": "xoxb-1", "mode": "relay"}), "channels.slack.relay.url"),
+        (relayed(json!({"url": "ws://router.example.com/ws"})), "plain text"),
+        (relayed(json!({"url": "wss://router.example.com"})), "needs the path"),
+        (relayed(json!({"authToken": ""})), "relay.authToken"),
     ];
     for (value, want) in cases {
         let why = refused(value);
@@ -599,4 +603,63 @@ fn rooms_are_named_by_id_and_group_conversations_are_off() {
     }
     assert_eq!(target("C123:thread:1.5").expect("a target").thread.as_deref(), Some("1.5"));
     assert!(target("#general").is_err());
+}
+
+/// An account in mode relay.
+fn relayed(more: Value) -> Value {
+    let mut relay = json!({
+        "url": "http://localhost:9/gateway/ws", "authToken": "rt", "gatewayId": "team gate",
+    });
+    for (key, value) in more.as_object().expect("an object") {
+        relay[key] = value.clone();
+    }
+    json!({"botToken": "xoxb-1", "mode": "relay", "relay": relay})
+}
+
+#[test]
+fn a_router_hands_events_on_and_hears_when_they_are_kept() {
+    let mut rig = Rig::new(&KIND, relayed(json!({})));
+    rig.start();
+    let (hello, _) = form(&mut rig, "auth.test");
+    rig.answers(hello, 200, &me());
+    let (sock, url) = rig.ws();
+    assert_eq!(url, "ws://localhost:9/gateway/ws?gateway_id=team%20gate");
+    rig.opened(sock);
+    assert_eq!(rig.state(), &State::Connected);
+    let frame = |id: &str, kind: &str, text: &str| {
+        json!({
+            "type": "slack_event", "delivery_id": id, "route": {"kind": kind, "key": "C1"},
+            "payload": {"event": {
+                "type": "message", "channel": "C1", "channel_type": "channel", "user": "U7",
+                "text": text, "ts": "1777244748.777299",
+            }},
+        })
+    };
+    let identity = json!({"username": "Desk", "icon_emoji": ":desk:", "other": 1});
+    rig.hears_text(sock, &json!({"type": "hello", "slack_identity": identity}));
+    rig.hears_text(sock, &frame("d1", "channel_default", "hello"));
+    let message = rig.message().expect("a message");
+    assert!(message.mentioned && message.text == "hello", "{message:?}");
+    assert_eq!(rig.said_texts(sock), [json!({"type": "ack", "delivery_id": "d1"})]);
+    // No route that is known, no acknowledgement; an event that says nothing is done with.
+    rig.hears_text(sock, &frame("d2", "by_chance", "hm"));
+    assert_eq!((rig.message(), rig.said_texts(sock).len()), (None, 0));
+    rig.disk = false;
+    rig.hears_text(sock, &frame("d3", "user_group", "later"));
+    assert_eq!(rig.said_texts(sock).len(), 0, "what was not kept comes again");
+    rig.disk = true;
+    rig.send("C1", "signed");
+    let (_, params) = form(&mut rig, "chat.postMessage");
+    assert_eq!((&*params["username"], &*params["icon_emoji"]), ("Desk", ":desk:"));
+    // A ping without its answer: gone, and the signature with it.
+    rig.after_ms(limits::SLACK_PING_MS + limits::SLACK_PONG_MS);
+    assert!(matches!(rig.state(), State::Waiting { .. }));
+    let State::Waiting { until, .. } = rig.state().clone() else { panic!() };
+    rig.after_ms(until.ms_since(rig.now().time) + 1);
+    let (sock, _) = rig.ws();
+    rig.opened(sock);
+    rig.send("C1", "plain");
+    assert!(!form(&mut rig, "chat.postMessage").1.contains_key("username"));
+    rig.closed(sock, Some(1001), "moving");
+    assert!(matches!(rig.state(), State::Waiting { .. }));
 }

@@ -163,6 +163,7 @@ fn quote(me: &Who, message: &Value, answered: &Value) -> Option<Quote> {
     (!opener).then(|| Quote {
         id: format!("{chat}:{number}"),
         sender: sender(answered).and_then(|sender| sender.name),
+        from: sender(answered).map(|sender| sender.ids).unwrap_or_default(),
         text: said.unwrap_or_default().to_owned(),
         of_us: id(answered.get("from")) == Some(me.id),
     })

@@ -67,6 +67,7 @@ pub(super) fn agents(at: At<'_>, paths: &Paths) -> Agents {
                         .map(|own| heartbeat::resolve(own, shared, turn_seconds)),
                     profile: profile(at),
                     tools: super::tool_policy::policy(at.get("tools")),
+                    group_chat: super::group_chat(at.get("groupChat")),
                 })
             })
             .collect(),

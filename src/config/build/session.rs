@@ -32,6 +32,7 @@ pub(super) fn session(at: At<'_>) -> Session {
             .map_or(unset.main_key, |key| key.trim().to_ascii_lowercase()),
         dm_scope: at.get("dmScope").text(),
         group_scope: at.get("groupScope").text(),
+        send_policy: at.get("sendPolicy").value.clone(),
         identity_links: at
             .get("identityLinks")
             .entries()

@@ -13,7 +13,7 @@
 
 use super::super::Gateway;
 use super::super::commands::{Call, Command, Name, Outcome};
-use super::super::runs::{Cause, NewRun, Repeated, digest};
+use super::super::runs::{Asker, Cause, NewRun, Repeated, TOO_SMALL, digest};
 use super::super::timers::Timer;
 use super::dead::Letter;
 use super::outbound::{Delivery, Origin};
@@ -21,11 +21,11 @@ use super::pairing::{Asked, Pending};
 use super::recent::Recent;
 use super::{LiveId, speak};
 use crate::agent::Ask;
-use crate::agent::tools::regex::Regex;
 use crate::agent::turn::Turn;
-use crate::channels::access::{Rules, Verdict};
+use crate::channels::access::Verdict;
+use crate::channels::pairs::Pairs;
 use crate::channels::port::ChannelInput;
-use crate::channels::{ChatKind, Inbound, Media, routing};
+use crate::channels::{ChatKind, Inbound, Media, Sender, context, routing};
 use crate::driver::{ConnId, Effects, Time};
 use crate::limits;
 use crate::store::Disk;
@@ -38,14 +38,18 @@ use std::io;
 use std::path::Path;
 
 /// No connection: a command that came by a channel.
-const NOBODY: ConnId = ConnId { slot: u32::MAX, generation: u32::MAX };
+pub(in crate::gateway) const NOBODY: ConnId = ConnId { slot: u32::MAX, generation: u32::MAX };
+
+/// What the model is told where nobody sees its answer.
+const ONLY_BY_TOOL: &str = "In this conversation nobody sees what you answer. Whatever shall be \
+                            seen there goes by the message tool (action send, no target).";
 
 /// An accepted message, as the journal has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Entry {
-    channel: String,
-    account: String,
-    message: Inbound,
+pub(super) struct Entry {
+    pub(super) channel: String,
+    pub(super) account: String,
+    pub(super) message: Inbound,
 }
 
 /// A burst of one sender, until it is quiet for a moment.
@@ -78,14 +82,22 @@ impl Burst {
     }
 }
 
+/// What was said to others.
+pub(super) struct Overheard {
+    pub(super) sender: Sender,
+    pub(super) text: String,
+}
+
 /// Accepted messages that are no run yet.
 pub(super) struct Inbox {
     journal: Journal,
     seen: Recent,
     unfinished: Vec<(String, Value)>,
     bursts: BTreeMap<String, Burst>,
-    /// What a group said that was not for the bot: name and text, by conversation.
-    overheard: BTreeMap<String, VecDeque<(String, String)>>,
+    /// What a group said that was not for the bot, by conversation.
+    pub(super) overheard: BTreeMap<String, VecDeque<Overheard>>,
+    /// Bots that answer each other.
+    pub(super) pairs: Pairs,
     /// Albums of which a part was let in.
     albums: VecDeque<String>,
 }
@@ -102,8 +114,8 @@ impl Inbox {
         })?;
         let seen = Recent::open(disk, journals.join("inbox-seen.txt"))?;
         let (bursts, overheard) = (BTreeMap::new(), BTreeMap::new());
-        let albums = VecDeque::new();
-        Ok(Self { journal, seen, unfinished, bursts, overheard, albums })
+        let (pairs, albums) = (Pairs::default(), VecDeque::new());
+        Ok(Self { journal, seen, unfinished, bursts, overheard, pairs, albums })
     }
 
     /// Whether a power cut could take something.
@@ -131,7 +143,7 @@ impl Inbox {
     }
 }
 
-fn conversation(channel: &str, account: &str, message: &Inbound) -> String {
+pub(super) fn conversation(channel: &str, account: &str, message: &Inbound) -> String {
     let thread = message.chat.thread.as_deref().unwrap_or_default();
     format!("{channel}\u{1f}{account}\u{1f}{}\u{1f}{thread}", message.chat.id)
 }
@@ -161,6 +173,8 @@ impl Gateway {
         if self.channels.inbox.seen.has(&key) {
             return true;
         }
+        let mut message = message;
+        message.mentioned |= self.takes_part(id, &message);
         let album = message.album.as_ref().map(|album| {
             let sender = message.sender.ids.first().cloned().unwrap_or_default();
             format!("{}\u{1f}{sender}\u{1f}{album}", conversation(channel, &account, &message))
@@ -203,70 +217,6 @@ impl Gateway {
         }
         self.put_together(key, entry, fx);
         true
-    }
-
-    fn judge_message(&self, id: LiveId, message: &Inbound) -> Verdict {
-        let Some(live) = self.channels.live.get(&id) else { return Verdict::Drop("no account") };
-        let agent = self.route_of(live.kind.id, &live.account.id, message).agent;
-        let rules = Rules {
-            kind: live.kind,
-            account: &live.account,
-            config: &self.config,
-            paired: self.channels.pairing.allowed(live.kind.id, &live.account.id),
-            meant: &|text| self.is_meant(&agent, text),
-        };
-        rules.judge(message)
-    }
-
-    /// Whether a text matches a mention pattern of an agent.
-    fn is_meant(&self, agent: &str, text: &str) -> bool {
-        let configured = &self.config.messages.mention_patterns;
-        if !configured.is_empty() {
-            let matches = |pattern: &String| {
-                Regex::new(pattern, true).is_ok_and(|regex| regex.is_match(text))
-            };
-            return configured.iter().any(matches);
-        }
-        let name = self.config.agents.agent(agent).and_then(|agent| agent.name.as_deref());
-        let Some(name) = name.map(str::trim).filter(|name| name.chars().count() > 1) else {
-            return false;
-        };
-        let (text, name) = (text.to_lowercase(), name.to_lowercase());
-        text.match_indices(&name).any(|(at, _)| {
-            let before = text.get(..at).and_then(|front| front.chars().next_back());
-            let after = text.get(at + name.len()..).and_then(|rest| rest.chars().next());
-            !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
-        })
-    }
-
-    fn route_of(&self, channel: &str, account: &str, message: &Inbound) -> routing::Route {
-        let section = self.config.chat.channels.get(channel).unwrap_or(&Value::Null);
-        let live = self.channels.find(channel, account).and_then(|id| self.channels.get(id));
-        let accounts = crate::channels::find(channel)
-            .map(|kind| crate::channels::account::accounts(kind, section, self.config.env.all()))
-            .unwrap_or_default();
-        let default = crate::channels::account::default_id(section, &accounts);
-        let default = default.unwrap_or_else(|| account.to_owned());
-        let topic = live.and_then(|live| (live.kind.group)(&live.account, &message.chat).agent);
-        routing::route(&self.config, channel, account, &default, message, topic.as_deref())
-    }
-
-    fn overhear(&mut self, id: LiveId, message: &Inbound) {
-        let Some(live) = self.channels.live.get(&id) else { return };
-        let said = live.account.number("historyLimit").or(self.config.messages.group_history);
-        let most = said.map_or(limits::CHANNEL_HISTORY, |n| usize::try_from(n).unwrap_or(0));
-        let most = most.min(limits::CHANNEL_HISTORY);
-        let key = conversation(live.kind.id, &live.account.id, message);
-        let all = &mut self.channels.inbox.overheard;
-        if all.len() >= limits::CHANNEL_HISTORIES && !all.contains_key(&key) {
-            all.pop_first();
-        }
-        let list = all.entry(key).or_default();
-        let text: String = message.text.chars().take(limits::CHANNEL_HISTORY_CHARS).collect();
-        list.push_back((message.sender.name.clone().unwrap_or_default(), text));
-        while list.len() > most {
-            list.pop_front();
-        }
     }
 
     fn ask_pairing(&mut self, id: LiveId, message: &Inbound, fx: &mut Effects) {
@@ -440,6 +390,7 @@ impl Gateway {
             self.timers.arm(due, Timer::Outbox);
             return;
         }
+        self.forget_heard(&entry, &message);
         self.inbox_done(&keys);
         self.save_soon();
     }
@@ -469,8 +420,11 @@ impl Gateway {
         if !matches!(self.repeated(&run_id, digest), Repeated::No) {
             return true;
         }
-        let (may, owner) = self.rights(entry, message);
-        let command = Command::read(&message.text).filter(|_| may && self.text_commands(message));
+        let names = (entry.channel.as_str(), entry.account.as_str());
+        let rights = self.rights(entry, message);
+        let command =
+            Command::read(&message.text).filter(|_| rights.commands && self.text_commands(message));
+        let may_send = self.may_send(names.0, message.chat.kind, &route.key);
         let mut text = message.text.clone();
         if let Some(command) = command {
             match self.channel_command(command, &origin, &route, &run_id, digest, &text, fx) {
@@ -478,9 +432,21 @@ impl Gateway {
                 Some(rest) => text = rest,
             }
         }
-        let names = (entry.channel.as_str(), entry.account.as_str());
-        let bounds = self.bounds_of_message(names, &route.agent, message);
-        let prompts = self.prompts_of(names, message);
+        let quiet = !may_send || self.is_room_event(names.0, &route.agent, message, rights);
+        let mut bounds = self.bounds_of_message(names, &route.agent, message);
+        bounds.turns = self.turns_of(names, &route, message);
+        // Nobody sees the answer of a quiet run, nor that there is one.
+        let mut own_origin = serde_json::to_value(&origin).ok().filter(|_| !quiet);
+        let by_tool = !message.command
+            && !message.text.starts_with('/')
+            && self.speaks_by_tool(message.chat.kind, &route.agent, &bounds);
+        if let Some(own) = own_origin.as_mut().filter(|_| by_tool) {
+            own["private"] = json!(true);
+        }
+        let mut prompts = self.prompts_of(names, message);
+        if quiet || by_tool {
+            prompts.push(ONLY_BY_TOOL.to_owned());
+        }
         let ask = Ask { turns: prompts.into_iter().map(Turn::System).collect(), ..Ask::default() };
         let mut said = self.with_context(entry, message, &text);
         let (files, images) = self.files_for_model(&message.media);
@@ -491,8 +457,9 @@ impl Gateway {
             message: Some(said),
             images,
             digest,
-            origin: serde_json::to_value(&origin).ok(),
-            sender_is_owner: owner,
+            model: self.model_of(names.0, &route.key, message),
+            origin: own_origin,
+            sender_is_owner: rights.owner,
             bounds: Some(bounds),
             ask,
             ..NewRun::new(run_id.clone(), Cause::Channel, route.key.clone(), route.agent.clone())
@@ -507,12 +474,18 @@ impl Gateway {
                     entry.set("lastThreadId", place["to"]["thread"].clone());
                     entry.set("chatType", json!(message.chat.kind.as_str()));
                 }
-                self.begin_ack(&origin, message, &route.agent, fx);
-                let meant = message.mentioned || message.command;
-                self.begin_stream(run_id, &route.agent, origin, meant);
+                if !quiet {
+                    self.begin_ack(&origin, message, &route.agent, fx);
+                    let meant = message.mentioned || message.command;
+                    // Where only the tool speaks, no draft of the answer is shown either.
+                    if !by_tool {
+                        self.begin_stream(run_id, &route.agent, origin, meant);
+                    }
+                }
                 true
             }
             Err(_) if tries < limits::CHANNEL_TRIES => false,
+            Err(_) if quiet => true,
             Err(error) => {
                 self.bury(entry, &run_id, &error.message);
                 let text = format!("⚠️ {}", error.message);
@@ -527,6 +500,37 @@ impl Gateway {
                 true
             }
         }
+    }
+
+    /// `channels.modelByChannel`, unless somebody chose a model for the session.
+    fn model_of(&self, channel: &str, key: &str, message: &Inbound) -> Option<String> {
+        if self.sessions.get(key).is_some_and(|entry| entry.own_model().is_some()) {
+            return None;
+        }
+        let model = context::model(&self.config, channel, message)?;
+        if !super::super::runs::model_exists(&self.config, model) {
+            log::warn!(target: "channels",
+                "channels.modelByChannel.{channel}: model {model} is unknown; see openclaw models");
+            return None;
+        }
+        Some(model.to_owned())
+    }
+
+    /// How much of a direct conversation its model is told; the main session is never cut.
+    fn turns_of(
+        &self,
+        (channel, account): (&str, &str),
+        route: &routing::Route,
+        message: &Inbound,
+    ) -> Option<usize> {
+        let main = crate::sessions::key::main(&route.agent, &self.config.session.main_key);
+        if message.chat.kind != ChatKind::Direct || route.key == main {
+            return None;
+        }
+        let live = self.channels.find(channel, account).and_then(|id| self.channels.get(id))?;
+        let mut peers = message.sender.ids.clone();
+        peers.extend(route.key.rsplit(':').next().map(str::to_owned));
+        context::direct_turns(&live.account, &peers)
     }
 
     /// Keeps a message for which no run could be begun.
@@ -571,40 +575,16 @@ impl Gateway {
         message.command || self.config.chat.commands.get("text") != Some(&Value::Bool(false))
     }
 
-    /// Whether the sender may give commands, and is an owner.
-    fn rights(&self, entry: &Entry, message: &Inbound) -> (bool, bool) {
-        let id = self.channels.find(&entry.channel, &entry.account);
-        let Some(live) = id.and_then(|id| self.channels.get(id)) else { return (false, false) };
-        let rules = Rules {
-            kind: live.kind,
-            account: &live.account,
-            config: &self.config,
-            paired: self.channels.pairing.allowed(live.kind.id, &live.account.id),
-            meant: &|_| false,
-        };
-        (rules.may_command(message), rules.is_owner(&message.sender))
-    }
-
     /// What the model reads: what was said since, what is answered, who speaks in a group, what
     /// came with it.
-    fn with_context(&mut self, entry: &Entry, message: &Inbound, text: &str) -> String {
-        let mut out = String::new();
-        let place = conversation(&entry.channel, &entry.account, message);
-        if let Some(said) = self.channels.inbox.overheard.remove(&place)
-            && !said.is_empty()
-        {
-            out.push_str("[Chat messages since your last reply - for context]\n");
-            for (name, text) in said {
-                out.push_str(&format!("{name}: {text}\n"));
-            }
-            out.push_str("\n[Current message - respond to this]\n");
-        }
+    fn with_context(&self, entry: &Entry, message: &Inbound, text: &str) -> String {
+        let mut out = self.heard(entry, message);
         let name = message.sender.name.as_deref().filter(|_| message.chat.kind != ChatKind::Direct);
         if let Some(name) = name {
             out.push_str(&format!("{name}: "));
         }
         out.push_str(text);
-        if let Some(quote) = &message.reply_to {
+        if let Some(quote) = message.reply_to.as_ref().filter(|_| self.quotes(entry, message)) {
             let whom = quote.sender.as_deref().unwrap_or("an earlier message");
             let text: String = quote.text.chars().take(limits::CHANNEL_QUOTE_CHARS).collect();
             out.push_str(&format!("\n\n[Replying to {whom} id:{}]\n{text}\n[/Replying]", quote.id));
@@ -655,16 +635,43 @@ impl Gateway {
                     self.answer_command(&call, &text, false, fx);
                     text
                 }
-                Ok(Outcome::Compact(_)) => {
-                    "⚠️ /compact works in the control page: openclaw dashboard".to_owned()
+                Ok(Outcome::Compact(focus)) => {
+                    let to = serde_json::to_value(origin).unwrap_or_default();
+                    let asker = Asker::Channel(said.to_owned(), to);
+                    let whose = (route.key.as_str(), route.agent.as_str());
+                    let id = (run_id.to_owned(), digest);
+                    match self.start_compaction(whose, id, &focus, asker, false) {
+                        Ok(true) => return None,
+                        Ok(false) => TOO_SMALL.to_owned(),
+                        Err(error) => format!("⚠️ {}", error.message),
+                    }
                 }
                 Err(error) => format!("⚠️ {}", error.message),
             },
         };
+        if self.may_send(&origin.channel, origin.kind, &route.key) {
+            self.say_by_channel(run_id, origin, text, fx);
+        }
+        None
+    }
+
+    fn say_by_channel(&mut self, id: &str, origin: &Origin, text: String, fx: &mut Effects) {
         let now_ms = self.now.wall_ms;
         let names = (origin.channel.as_str(), origin.account.as_str());
-        let answer = Delivery::notice(run_id.to_owned(), names, origin.to.clone(), text, now_ms);
+        let answer = Delivery::notice(id.to_owned(), names, origin.to.clone(), text, now_ms);
         self.deliver(answer, fx);
-        None
+    }
+
+    /// The answer to a command that took its time.
+    pub(in crate::gateway) fn answer_by_channel(
+        &mut self,
+        id: &str,
+        origin: &Value,
+        text: String,
+        fx: &mut Effects,
+    ) {
+        if let Ok(origin) = serde_json::from_value::<Origin>(origin.clone()) {
+            self.say_by_channel(id, &origin, text, fx);
+        }
     }
 }

@@ -20,12 +20,14 @@ mod dead_rpc;
 mod drafts;
 mod enclose;
 mod inbound;
+mod judging;
 mod media;
 #[cfg(test)]
 mod media_tests;
 mod outbound;
 mod pairing;
 mod place;
+mod private;
 mod recent;
 mod rests;
 mod rpc;
@@ -54,6 +56,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(super) use inbound::NOBODY;
 pub(super) use outbound::Origin;
 pub(super) use place::{Wanted, kind_of_target};
 pub(super) use status::Probing;
@@ -218,6 +221,14 @@ impl Channels {
 }
 
 impl Gateway {
+    /// [`Channels::sync`].
+    pub(super) fn sync_channels(&mut self) -> io::Result<()> {
+        if self.faults.skip_channel_sync {
+            return Ok(());
+        }
+        self.channels.sync(self.disk.as_mut())
+    }
+
     /// Hands something to an account's value, and does what it says.
     pub(super) fn channel_on(&mut self, id: LiveId, input: ChannelInput<'_>, fx: &mut Effects) {
         let Some(live) = self.channels.live.get_mut(&id) else { return };
@@ -283,6 +294,11 @@ impl Gateway {
                 self.close_channel_socket(id, sock, Some((code, &reason)), fx);
             }
             ChannelEffect::Abort { sock } => self.close_channel_socket(id, sock, None, fx),
+            ChannelEffect::Http { request, .. }
+                if self.faults.leave_buttons_spinning
+                    && ["/callback", "answerCallbackQuery"]
+                        .iter()
+                        .any(|end| request.url.ends_with(end)) => {}
             ChannelEffect::Http { req, request } => self.channel_asks(id, req, &request, fx),
             ChannelEffect::Cancel { req } => {
                 let live = self.channels.live.get_mut(&id);
@@ -299,6 +315,10 @@ impl Gateway {
                 self.answer_channel_hook(id, hook, (status, mime, body), fx);
             }
             ChannelEffect::Inbound(message) => self.channel_message(id, *message, fx),
+            ChannelEffect::Sent { id: delivery, .. } if self.faults.forget_receipts => {
+                let failure = crate::channels::Failure::later("forgotten");
+                self.piece_failed(id, &delivery, &failure, fx);
+            }
             ChannelEffect::Sent { id: delivery, messages } => {
                 self.piece_sent(id, &delivery, messages, fx);
             }

@@ -331,6 +331,10 @@ impl Gateway {
         text_said: &str,
     ) -> Result<(), String> {
         let place = self.find_place(Wanted::of(spec, session)).map_err(|why| why.what)?;
+        let kind = kind_of_target(place.channel, &place.to).unwrap_or(ChatKind::Channel);
+        if !self.may_send(place.channel, kind, session) {
+            return Err(format!("session.sendPolicy lets nothing of {session} out there"));
+        }
         let mut delivery = self.delivery_to(place);
         delivery.id = id.to_owned();
         delivery.text = text_said.to_owned();

@@ -14,6 +14,7 @@
 
 use super::super::Gateway;
 use super::super::broadcast::To;
+use super::super::channels::NOBODY;
 use super::super::commands::Call;
 use super::{Active, Cause, NewRun, context_window};
 use crate::agent::provider::Class;
@@ -52,6 +53,8 @@ pub(in crate::gateway) enum Asker {
     Nobody,
     /// `sessions.compact` under this request.
     Rpc(ConnId, String),
+    /// `/compact` of a person by a channel: what was said, and where the answer goes.
+    Channel(String, Value),
     /// `/compact`, by `agent` or by `chat.send`.
     Command {
         conn: ConnId,
@@ -60,6 +63,16 @@ pub(in crate::gateway) enum Asker {
         /// It gets a second response.
         agent: bool,
     },
+}
+
+/// The answer to `/compact`.
+fn compacted(result: &Result<Value, String>) -> String {
+    match result {
+        Ok(result) => {
+            format!("🧹 Compacted: about {} tokens became a summary.", result["tokensBefore"])
+        }
+        Err(why) => format!("⚠️ Not compacted: {why}"),
+    }
 }
 
 /// A compaction that is accepted and not over.
@@ -250,14 +263,22 @@ impl Gateway {
                 };
                 self.respond_ok(conn, &request, &value, fx);
             }
-            Asker::Command { conn, request, said, agent } => {
-                let text = match &result {
-                    Ok(result) => format!(
-                        "🧹 Compacted: about {} tokens became a summary.",
-                        result["tokensBefore"]
-                    ),
-                    Err(why) => format!("⚠️ Not compacted: {why}"),
+            Asker::Channel(said, origin) => {
+                let text = compacted(&result);
+                let call = Call {
+                    conn: NOBODY,
+                    request: "",
+                    key: run.key.clone(),
+                    agent: run.agent.clone(),
+                    run_id: run.id.clone(),
+                    digest: run.digest,
+                    said: &said,
                 };
+                self.answer_command(&call, &text, true, fx);
+                self.answer_by_channel(&run.id, &origin, text, fx);
+            }
+            Asker::Command { conn, request, said, agent } => {
+                let text = compacted(&result);
                 let call = Call {
                     conn,
                     request: &request,

@@ -363,7 +363,7 @@ impl Gateway {
             .filter(|record| !not_for(record))
             .filter_map(|record: &Record| Turn::from_transcript(&record.message));
         let system = turns.len();
-        turns.extend(kept);
+        turns.extend(newest(kept.collect(), run.bounds.turns));
         if rest.is_empty() {
             turns.extend(own.and_then(Turn::from_transcript));
         }
@@ -557,6 +557,7 @@ impl Gateway {
         }
         self.answer_waits(&run.id, &wait, fx);
         if let Some(origin) = origin.filter(|origin| !is_unasked(Some(origin))) {
+            let answer = self.seen_answer(run, &origin, outcome, answer);
             self.channel_run_over((&run.id, &run.agent), &origin, outcome, answer, fx);
         }
         self.cron_over(run, outcome, fx);
@@ -649,6 +650,16 @@ impl Gateway {
             run.armed.at(&mut self.timers, due, Timer::Run(number));
         }
     }
+}
+
+/// The last turns, from the one of the user that begins so many.
+fn newest(mut turns: Vec<Turn>, of_user: Option<usize>) -> Vec<Turn> {
+    let Some(most) = of_user else { return turns };
+    let mut starts = turns.iter().enumerate().rev().filter(|(_, it)| matches!(it, Turn::User(_)));
+    if let Some((at, _)) = starts.nth(most.saturating_sub(1)) {
+        turns.drain(..at);
+    }
+    turns
 }
 
 impl Active {
