@@ -22,6 +22,8 @@ mod enclose;
 mod inbound;
 mod judging;
 mod media;
+#[cfg(test)]
+mod media_tests;
 mod outbound;
 mod pairing;
 mod place;
