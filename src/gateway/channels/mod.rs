@@ -22,6 +22,8 @@ mod enclose;
 mod inbound;
 mod judging;
 mod media;
+#[cfg(test)]
+mod media_tests;
 mod outbound;
 mod pairing;
 mod place;
@@ -56,7 +58,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) use inbound::NOBODY;
 pub(super) use outbound::Origin;
-pub(super) use place::{Wanted, kind_of_target};
+pub(super) use place::{Place, Wanted, kind_of_target};
 pub(super) use status::Probing;
 pub(super) use unasked::{Delivered, Sending, is_unasked, with_status};
 

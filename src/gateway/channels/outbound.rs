@@ -681,6 +681,7 @@ impl Gateway {
             }
         }
         let (channel, account) = (&open.delivery.channel, &open.delivery.account);
+        let given_up = result.as_ref().err().map(|failure| failure.what.clone());
         if let Err(failure) = &result {
             let line = format!(
                 "a message was not delivered: {}; openclaw channels dead-letters list --channel \
@@ -711,6 +712,9 @@ impl Gateway {
             Err(failure) => Delivered::Failed(failure, open.messages.len()),
         };
         self.tell_delivered(id, &delivered, fx);
+        if let Some(why) = given_up {
+            self.cron_given_up(id, &why, fx);
+        }
         self.timers.arm(self.now.time, Timer::Outbox);
     }
 
