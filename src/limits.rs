@@ -834,6 +834,14 @@ pub const CHANNEL_PROBE_MS: u64 = 10_000;
 pub const CHANNEL_STUCK_MS: u64 = 300_000;
 /// Options of a poll: what the services take.
 pub const CHANNEL_POLL: usize = 12;
+/// Pages of a service's list that one look-up of a name reads: 200 entries each at Slack.
+pub const DIRECTORY_PAGES: usize = 50;
+/// Bytes that are read of a webhook's answer to an event of a job.
+pub const CRON_WEBHOOK_ANSWER: usize = 16 * 1024;
+/// For a webhook of a job, name look-up included.
+pub const CRON_WEBHOOK_MS: u64 = 30_000;
+/// How long a heartbeat that says the same again is not told.
+pub const HEARTBEAT_SAME_MS: u64 = 86_400_000;
 /// Agents of a broadcast group, as documented.
 pub const BROADCAST_AGENTS: usize = 16;
 

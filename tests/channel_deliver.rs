@@ -244,3 +244,256 @@ fn a_log_out_stops_the_account_and_takes_its_credentials() {
     );
     assert!(out.err.contains("other credentials may still be active"), "{out:?}");
 }
+
+/// The body of the next request that comes to a listener, which is answered with 204.
+fn posted(listener: &std::net::TcpListener) -> (String, Value) {
+    use std::io::{Read, Write};
+    let (mut stream, _) = listener.accept().expect("somebody posts");
+    stream.set_read_timeout(Some(common::PATIENCE)).expect("it");
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n")
+            && let Ok(value) = serde_json::from_str(body)
+        {
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("answered");
+            return (head.to_owned(), value);
+        }
+        let n = stream.read(&mut piece).expect("a request");
+        assert!(n > 0, "{text}");
+        bytes.extend_from_slice(&piece[..n]);
+    }
+}
+
+#[test]
+fn a_jobs_answer_is_announced_whole_or_posted() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let hooks = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}/hook", hooks.local_addr().expect("it"));
+    let policy = "cron: {webhookToken: 'wh', webhookSsrfPolicy: {allowedHostnames: ['127.0.0.1']}}";
+    let gateway = start(&home, &provider, &server, policy);
+    let mut peer = server.accept();
+    let mut socket = Socket::connect(gateway.port);
+    let job = |name: &str, delivery: &Value| {
+        json!({"name": name, "schedule": {"kind": "every", "everyMs": 3_600_000},
+            "payload": {"kind": "agentTurn", "message": "the report"}, "delivery": delivery})
+    };
+    let said = json!({"mode": "announce", "channel": "irc", "to": "#report"});
+    let made = socket.call("cron.add", &job("a", &said)).expect("a job");
+    socket.call("cron.run", &json!({"id": made["id"], "mode": "force"})).expect("begun");
+    assert!(peer.hears("PRIVMSG #report").contains("the report"));
+    let hook = json!({"mode": "webhook", "to": address});
+    let made = socket.call("cron.add", &job("b", &hook)).expect("a job");
+    socket.call("cron.run", &json!({"id": made["id"], "mode": "force"})).expect("begun");
+    let (head, event) = posted(&hooks);
+    assert!(head.starts_with("POST /hook ") && head.contains("Bearer wh"), "{head}");
+    assert_eq!((&event["action"], &event["status"]), (&json!("finished"), &json!("ok")), "{event}");
+    assert!(event["summary"].as_str().expect("a text").contains("the report"), "{event}");
+    for (delivery, part) in [
+        (json!({"mode": "announce", "channel": "nope", "to": "x"}), "there is no channel"),
+        (json!({"mode": "webhook", "to": "file:///x"}), "http:// or https://"),
+    ] {
+        let error = socket.call("cron.add", &job("c", &delivery)).expect_err("nowhere");
+        assert!(error["message"].as_str().expect("words").contains(part), "{error}");
+    }
+}
+
+#[test]
+fn failures_of_a_job_are_told_once_an_incident() {
+    let (home, server) = (Home::new(), Server::new());
+    let provider = Provider::start(|_, reply| reply.refuse("400 Bad Request", "", "no"));
+    let alert = "cron: {failureAlert: {channel: 'irc', to: '#ops', after: 1, cooldownMs: 0}}";
+    let gateway = start(&home, &provider, &server, alert);
+    let mut peer = server.accept();
+    let mut socket = Socket::connect(gateway.port);
+    let job = json!({"name": "nightly", "schedule": {"kind": "every", "everyMs": 3_600_000},
+        "payload": {"kind": "agentTurn", "message": "x"}});
+    let made = socket.call("cron.add", &job).expect("a job");
+    let run = json!({"id": made["id"], "mode": "force"});
+    socket.call("cron.run", &run).expect("begun");
+    let said = peer.hears("PRIVMSG #ops");
+    assert!(said.contains("nightly") && said.contains("failed 1 times"), "{said}");
+    peer.answers_a_ping();
+    // The same again is no news.
+    let ended =
+        |frame: &Value| frame["event"] == "cron" && frame["payload"]["action"] == "finished";
+    socket.event(ended);
+    socket.call("cron.run", &run).expect("begun");
+    socket.event(ended);
+    peer.say(":al!u@host PRIVMSG bot :/whoami");
+    let next = peer.hears("PRIVMSG");
+    assert!(next.starts_with("PRIVMSG al "), "nothing between: {next}");
+}
+
+#[test]
+fn a_heartbeat_reaches_the_owner_once_a_day_with_the_same() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let beat = |more: &str, channels: &str| {
+        let own = irc(server.port, channels);
+        let text = config(
+            &provider,
+            &format!("irc: {{{own}}}"),
+            "commands: {ownerAllowFrom: ['irc:al!u@host']}",
+        );
+        let beat = format!("defaults: {{heartbeat: {{every: '1s', prompt: 'the oven', {more}}}, ");
+        text.replacen("defaults: {", &beat, 1)
+    };
+    home.configure(&beat("", ""));
+    let gateway = home.start("");
+    let mut peer = server.accept();
+    assert!(peer.hears("PRIVMSG").starts_with("PRIVMSG al :"), "the owner, by nick");
+    peer.answers_a_ping();
+    let mut socket = Socket::connect(gateway.port);
+    let reason = |socket: &mut Socket, wanted: &str| {
+        let event = socket
+            .event(|frame| frame["event"] == "heartbeat" && frame["payload"]["reason"] == wanted);
+        assert_eq!(event["payload"]["status"], "skipped", "{event}");
+    };
+    reason(&mut socket, "duplicate");
+    home.configure(&beat("directPolicy: 'block'", ""));
+    reason(&mut socket, "dm-blocked");
+    home.configure(&beat("", "heartbeatVisibility: {showAlerts: false}"));
+    reason(&mut socket, "alerts-disabled");
+    // What needs no attention is told where that is wanted.
+    let ok = "heartbeatVisibility: {showOk: true, useIndicator: false}";
+    home.configure(&beat("", ok).replace("the oven", "HEARTBEAT_OK"));
+    assert!(peer.hears("HEARTBEAT_OK").starts_with("PRIVMSG al :"));
+}
+
+#[test]
+fn actions_names_and_broadcasts_by_the_command_line() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let gateway = start(&home, &provider, &server, "");
+    let mut peer = server.accept();
+    let cannot = home.ask(gateway.port, "message pin --target #a --message-id 5");
+    assert_eq!(cannot.code, 1, "{cannot:?}");
+    assert!(cannot.err.contains("IRC cannot do \"pin\"; it can: send, reply"), "{cannot:?}");
+    let missing = home.run("message react --target #a --emoji x");
+    assert!(missing.code != 0 && missing.err.contains("--message-id is missing"), "{missing:?}");
+    let dry = home.run(
+        "message poll --target #a --poll-question q --poll-option a --poll-option b --dry-run",
+    );
+    let dry: Value = serde_json::from_str(&dry.out).expect("JSON");
+    assert_eq!((&dry["dryRun"], &dry["payload"]["pollOption"]), (&json!(true), &json!(["a", "b"])));
+    let found = home.ask(gateway.port, "channels resolve #a someone --json");
+    let found: Value = serde_json::from_str(&found.out).expect("JSON");
+    assert_eq!(found[0], json!({"input": "#a", "resolved": true, "id": "#a", "name": null}));
+    let own = home.ask(gateway.port, "directory self --json");
+    let own: Value = serde_json::from_str(&own.out).expect("JSON");
+    assert_eq!((&own["kind"], &own["id"]), (&json!("user"), &json!("bot")), "{own}");
+    let peers = home.ask(gateway.port, "directory peers list");
+    assert!(peers.out.contains("al!u@host"), "{peers:?}");
+    let line =
+        "message broadcast --message hi --targets irc:#x --targets irc:#y --targets nope:1 --json";
+    let sent = std::thread::scope(|scope| {
+        let asks = scope.spawn(|| home.ask(gateway.port, line));
+        for room in ["#x", "#y"] {
+            assert_eq!(peer.hears("PRIVMSG"), format!("PRIVMSG {room} :hi"));
+            peer.answers_a_ping();
+        }
+        // A name without a channel of its own is a nick of the only one.
+        peer.hears("PRIVMSG nope:1");
+        peer.say(":srv 401 bot nope:1 :No such nick/channel");
+        peer.answers_a_ping();
+        asks.join().expect("it ran")
+    });
+    assert_eq!(sent.code, 1, "{sent:?}");
+    let sent: Value = serde_json::from_str(&sent.out).expect("JSON");
+    let ok: Vec<&Value> =
+        sent["payload"]["results"].as_array().expect("rows").iter().map(|row| &row["ok"]).collect();
+    assert_eq!(ok, [&json!(true), &json!(true), &json!(false)], "{sent}");
+}
+
+/// A Bot API that asks for a pause at the first message; tells when each message came.
+fn slow_telegram() -> (u16, std::sync::mpsc::Receiver<std::time::Instant>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("it").port();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Polls stay open, for there is nothing to tell.
+        let (mut held, mut messages) = (Vec::new(), 0);
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+            while !String::from_utf8_lossy(&bytes).contains("\r\n\r\n") {
+                match stream.read(&mut piece) {
+                    Ok(n) if n > 0 => bytes.extend_from_slice(&piece[..n]),
+                    _ => break,
+                }
+            }
+            let head = String::from_utf8_lossy(&bytes).into_owned();
+            let path = head.split_whitespace().nth(1).unwrap_or_default();
+            let (status, body) = match path.rsplit('/').next().unwrap_or_default() {
+                "getUpdates" => {
+                    held.push(stream);
+                    continue;
+                }
+                "getMe" => (
+                    200,
+                    json!({"ok": true, "result": {"id": 1, "is_bot": true, "first_name": "b",
+                        "username": "b_bot"}}),
+                ),
+                "sendMessage" => {
+                    messages += 1;
+                    if tell.send(std::time::Instant::now()).is_err() {
+                        return;
+                    }
+                    match messages {
+                        1 => (
+                            429,
+                            json!({"ok": false, "error_code": 429, "description":
+                                "Too Many Requests: retry after 3",
+                                "parameters": {"retry_after": 3}}),
+                        ),
+                        n => (
+                            200,
+                            json!({"ok": true, "result": {"message_id": n, "date": 1,
+                                "chat": {"id": 5, "type": "private"}}}),
+                        ),
+                    }
+                }
+                _ => (200, json!({"ok": true, "result": true})),
+            };
+            let body = body.to_string();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: \
+                 {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    (port, told)
+}
+
+/// The pause that Telegram asked for holds for the chat, also behind a kill -9.
+#[test]
+fn a_pause_that_was_asked_for_outlives_the_process() {
+    let (home, provider) = (Home::new(), Provider::echo());
+    let (port, told) = slow_telegram();
+    let own = format!(
+        "telegram: {{apiRoot: 'http://127.0.0.1:{port}', botToken: '1:ABCDEFGH', \
+         commands: {{native: false}}}}"
+    );
+    home.configure(&config(&provider, &own, ""));
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let say = |key: &str| json!({"to": "5", "channel": "telegram", "message": key, "idempotencyKey": key});
+    socket.request("send", &say("one"));
+    let first = told.recv_timeout(common::PATIENCE).expect("it is tried");
+    // The answer is read before the process dies.
+    let journal = home.state().join("journal/outbox.jsonl");
+    let end = std::time::Instant::now() + common::PATIENCE;
+    while !std::fs::read_to_string(&journal).unwrap_or_default().contains("restUntilMs") {
+        assert!(std::time::Instant::now() < end, "the pause is journalled");
+        std::thread::yield_now();
+    }
+    drop(gateway);
+    let gateway = home.start("");
+    let mut socket = Socket::connect(gateway.port);
+    let id = socket.request("send", &say("two"));
+    let second = told.recv_timeout(common::PATIENCE).expect("it is tried again");
+    assert!(second - first >= std::time::Duration::from_millis(2_900), "{:?}", second - first);
+    socket.response(&id).expect("both arrive");
+}

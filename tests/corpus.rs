@@ -22,7 +22,7 @@ macro_rules! target {
     };
 }
 
-const TARGETS: [Target; 26] = [
+const TARGETS: [Target; 27] = [
     target!("certificate": wire::der::fuzz),
     target!("chunked_body": wire::http::body::fuzz),
     target!("cidr": wire::cidr::fuzz),
@@ -33,7 +33,7 @@ const TARGETS: [Target; 26] = [
     target!("hash_text": wire::hash::fuzz, wire::text::fuzz),
     target!("hook_request": api::hooks::fuzz),
     target!("irc_line": channels::irc::fuzz),
-    target!("channel_text": channels::text::fuzz),
+    target!("channel_text": channels::text::fuzz, channels::draft::fuzz),
     target!("channel_events": channels::fuzz::fuzz),
     target!("http_request": wire::http::server::fuzz),
     target!("http_second": wire::http::second::fuzz),
@@ -51,6 +51,7 @@ const TARGETS: [Target; 26] = [
     target!("url": wire::url::fuzz),
     target!("exec_shell": agent::exec::shell::fuzz),
     target!("html": wire::html::fuzz),
+    target!("media": wire::sniff::fuzz, channels::enclosed::fuzz),
     target!("ws_frames": wire::ws::fuzz),
 ];
 

@@ -106,3 +106,30 @@ fn a_restart_waits_no_longer_than_its_deferral() {
     assert_eq!(gateway.pid(), pid);
     assert!(said(&gateway).contains("assistant"), "the cut run left its answer");
 }
+
+/// `gateway.reload.deferralTimeoutMs` is the longest wait, not the wait.
+#[test]
+fn a_restart_comes_as_soon_as_the_run_that_it_waits_for_ends() {
+    let home = Home::new();
+    let (provider, go) = patient();
+    let keys = "reload: {debounceMs: 0, deferralTimeoutMs: 600000}";
+    home.configure(&config(&provider, keys, ""));
+    let mut gateway = home.start("");
+    let pid = gateway.pid();
+    let mut socket = Socket::connect(gateway.port);
+    send(&mut socket, "r");
+    provider.asked();
+    home.configure(&config(&provider, keys, "logging: {maxFileBytes: 7654321}"));
+    let waits = gateway.wait_for("the restart waits for 1 active runs");
+    assert!(waits.contains("600000 ms at most"), "{waits}");
+    // It goes on meanwhile.
+    assert!(budget(&mut socket).is_object());
+    go.send(()).expect("it waits");
+    let end = socket.chat_end("r");
+    assert_eq!(end["state"], "final", "{end}");
+    gateway.wait_for("re-executing in place");
+    gateway.wait_for("is listening on ws://");
+    assert_eq!(gateway.pid(), pid);
+    let said = said(&gateway);
+    assert!(said.contains("begun done"), "{said}");
+}

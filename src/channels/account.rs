@@ -35,6 +35,7 @@ pub const LIVE_KEYS: &[&str] = &[
     "groups",
     "healthMonitor",
     "heartbeat",
+    "heartbeatVisibility",
     "historyLimit",
     "implicitMentions",
     "dmHistoryLimit",

@@ -106,6 +106,7 @@
 
 pub mod access;
 pub mod account;
+pub mod actions;
 pub mod audit;
 pub mod backoff;
 pub mod bounds;

@@ -56,7 +56,7 @@ pub fn capabilities(args: &Args) -> Result<u8, Failed> {
             all.iter().map(|(name, on)| ((*name).to_owned(), json!(on))).collect();
         rows.push(json!({
             "channel": kind.id, "label": kind.label, "support": support,
-            "textLimit": kind.text_limit,
+            "actions": crate::channels::actions::of(kind), "textLimit": kind.text_limit,
         }));
     }
     match args.has("json") {

@@ -33,9 +33,12 @@ const SWITCHES: [(&str, &str); 4] = [
 /// When the words do not make a message, no gateway answers, or it cannot send.
 pub fn send(args: &Args) -> Result<u8, Failed> {
     let params = params(args, &uuid_v4(entropy::bytes()))?;
+    let channel = params["channel"].as_str().unwrap_or_default().to_owned();
     if args.has("dry-run") {
-        out::json(&json!({"ok": true, "dryRun": true, "method": "message.action",
-            "params": params}));
+        out::json(&json!({
+            "action": "send", "channel": params["channel"], "dryRun": true, "handledBy": "core",
+            "payload": params["params"],
+        }));
         return Ok(0);
     }
     let target = Target::find(args)?;
@@ -51,12 +54,7 @@ pub fn send(args: &Args) -> Result<u8, Failed> {
     };
     // A send that was suppressed or failed half-way is answered, and is not done.
     let ok = answer.get("ok") != Some(&Value::Bool(false));
-    if args.has("json") {
-        out::json(&answer);
-    } else {
-        let id = answer.get("messageId").and_then(Value::as_str).unwrap_or("sent");
-        out::line(&out::foreign(id));
-    }
+    super::message_acts::show(args, "send", &channel, &answer);
     Ok(u8::from(!ok))
 }
 
@@ -66,13 +64,7 @@ fn params(args: &Args, key: &str) -> Result<Value, Failed> {
     let Some(target) = args.value("target") else {
         return Err(Failed::new("--target is missing: who gets it", EXAMPLE));
     };
-    // `telegram:@name` names its channel.
-    let prefix = target.split_once(':').map(|(prefix, _)| prefix);
-    let named =
-        |prefix: &&str| !prefix.is_empty() && prefix.chars().all(|c| c.is_ascii_lowercase());
-    let Some(channel) = args.value("channel").or(prefix.filter(named)) else {
-        return Err(Failed::new("--channel is missing: by which channel", EXAMPLE));
-    };
+    let channel = super::message_acts::channel(args, Some(target))?;
     let mut action = Map::new();
     let mut set = |name: &str, value: Value| drop(action.insert(name.to_owned(), value));
     for (flag, name) in TEXTS {
@@ -103,7 +95,7 @@ fn params(args: &Args, key: &str) -> Result<Value, Failed> {
             set(name, true.into());
         }
     }
-    set("channel", channel.into());
+    set("channel", channel.as_str().into());
     set("target", target.into());
     set("to", target.into());
     let mut params = json!({
@@ -162,9 +154,8 @@ mod tests {
         assert_eq!(named.unwrap()["params"]["presentation"], json!({}));
         for (line, part) in [
             (&["-m", "hi"][..], "--target"),
-            (&["-t", "@x", "-m", "hi"], "--channel"),
             (&["-t", "telegram:1"], "nothing to send"),
-            (&["-t", "a:1", "--presentation", "{"], "not JSON"),
+            (&["-t", "irc:1", "--presentation", "{"], "not JSON"),
         ] {
             let error = made(line).unwrap_err();
             assert!(error.what.contains(part), "{error}");

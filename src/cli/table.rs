@@ -37,11 +37,16 @@ pub enum Takes {
     Maybe(&'static str, &'static str),
     /// A text that may be given more than once; the values are joined by commas.
     Texts(&'static str),
+    /// A text that may be given more than once and may hold anything.
+    Each(&'static str),
     /// A whole number within these bounds; the placeholder for help.
     Number(&'static str, u64, u64),
     /// One of these words.
     Word(&'static [&'static str]),
 }
+
+/// Stands between the values of a flag that may be given more than once.
+const EACH: char = '\u{1f}';
 
 /// One flag.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +73,8 @@ pub struct Command {
     pub run: Option<Handler>,
     /// One line of help.
     pub about: &'static str,
-    /// Names of the words it takes; all are required but those that end in `?`.
+    /// Names of the words it takes; all are required but those that end in `?`; the last may
+    /// come again when it ends in `...`.
     pub operands: &'static [&'static str],
     /// Its own flags.
     pub flags: &'static [Flag],
@@ -107,6 +113,11 @@ impl Args {
     pub fn value(&self, long: &'static str) -> Option<&str> {
         debug_assert!(self.knows(long), "{long} is not in the table");
         self.values.get(long).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The values of a flag that may be given more than once.
+    pub fn each(&self, long: &'static str) -> Vec<&str> {
+        self.value(long).map(|all| all.split(EACH).collect()).unwrap_or_default()
     }
 
     /// The value of a flag as it was given, also an empty one: some say that it may not be.
@@ -188,7 +199,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage>
             help = true;
         } else if let Some(child) = child(command, &word).filter(|_| operands.is_empty()) {
             command = child;
-        } else if operands.len() < command.operands.len() {
+        } else if operands.len() < command.operands.len() || takes_more(command) {
             operands.push(word);
         } else {
             return Err(unknown_word(command, &word));
@@ -210,6 +221,11 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, Usage>
         return Err(usage(command, format!("`{}` needs a <{missing}>", name(command))));
     }
     Ok(Parsed::Run(Args { command, switches, values, operands }))
+}
+
+/// Its last word may be given any number of times: `entries...`, or `targets...?`.
+fn takes_more(command: &Command) -> bool {
+    command.operands.last().is_some_and(|last| last.trim_end_matches('?').ends_with("..."))
 }
 
 /// The help of one command.
@@ -285,7 +301,10 @@ fn spelled(flag: &Flag) -> String {
     let short = flag.short.map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
     let value = match flag.takes {
         Takes::Nothing => String::new(),
-        Takes::Text(placeholder) | Takes::Texts(placeholder) | Takes::Number(placeholder, ..) => {
+        Takes::Text(placeholder)
+        | Takes::Texts(placeholder)
+        | Takes::Each(placeholder)
+        | Takes::Number(placeholder, ..) => {
             format!(" <{placeholder}>")
         }
         Takes::Maybe(placeholder, _) => format!(" [{placeholder}]"),
@@ -366,6 +385,12 @@ fn take(
                 );
                 return Err(usage(command, what));
             }
+        }
+        Takes::Each(_) => {
+            let before = values.get(flag.long).map(|before| format!("{before}{EACH}"));
+            let value = before.unwrap_or_default() + &value;
+            values.insert(flag.long, value);
+            return Ok(flag.long);
         }
         Takes::Texts(_) => {
             let before = values.get(flag.long).map(|before| format!("{before},"));

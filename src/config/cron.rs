@@ -1,11 +1,12 @@
 //! Section `cron`: scheduled work.
 
+use crate::config::Secret;
 use crate::limits;
 use serde_json::Value;
 use std::path::PathBuf;
 
 /// Section `cron`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Cron {
     /// `cron.enabled`: schedules are carried out; off, jobs are kept and wait.
     pub enabled: bool,
@@ -21,6 +22,16 @@ pub struct Cron {
     pub log_bytes: u64,
     /// `cron.runLog.keepLines`.
     pub log_lines: usize,
+    /// `cron.webhookToken`: bearer of posted events.
+    pub webhook_token: Option<Secret>,
+    /// `cron.webhookSsrfPolicy.dangerouslyAllowPrivateNetwork`.
+    pub webhook_private: bool,
+    /// `cron.webhookSsrfPolicy.allowedHostnames`: hosts that may have a private address.
+    pub webhook_hosts: Vec<String>,
+    /// `cron.webhookSsrfPolicy.blockedHostnames`: hosts that are never asked.
+    pub webhook_blocked: Vec<String>,
+    /// `cron.failureAlert`, over the older `cron.failureDestination`.
+    pub failure_alert: Value,
 }
 
 impl Default for Cron {
@@ -33,6 +44,11 @@ impl Default for Cron {
             session_retention_ms: Some(86_400_000),
             log_bytes: limits::CRON_LOG_BYTES,
             log_lines: limits::CRON_LOG_LINES,
+            webhook_token: None,
+            webhook_private: false,
+            webhook_hosts: Vec::new(),
+            webhook_blocked: Vec::new(),
+            failure_alert: Value::Null,
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Heartbeat {
     pub to: Option<String>,
     /// By which account of the channel; `None` is its default one.
     pub account: Option<String>,
+    /// `directPolicy: "block"`: nothing goes to one person alone.
+    pub no_direct: bool,
     /// The session; `None` is the agent's main one.
     pub session: Option<String>,
     /// Every beat begins with an empty transcript, in a session of its own.
@@ -58,6 +60,7 @@ impl Default for Heartbeat {
             target: "owner".to_owned(),
             to: None,
             account: None,
+            no_direct: false,
             session: None,
             isolated_session: false,
             light_context: false,
@@ -150,6 +153,7 @@ pub(super) fn resolve(own: &Value, shared: &Value, turn_seconds: Option<u64>) ->
         target: text("target").unwrap_or(unset.target),
         to: text("to"),
         account: text("accountId"),
+        no_direct: get("directPolicy").and_then(Value::as_str) == Some("block"),
         session: text("session").filter(|key| key != "main"),
         isolated_session: flag("isolatedSession"),
         light_context: flag("lightContext"),

@@ -45,6 +45,8 @@ pub(super) enum Purpose {
     Media(ConnId),
     /// A file that came with a message of a channel, by its number.
     ChannelFile(u64),
+    /// An event of a job that is posted: whose delivery it is, none for an alert.
+    CronHook(Option<String>),
     /// A request of a channel's account.
     Channel {
         /// Whose.
@@ -88,6 +90,20 @@ pub(super) struct FetchUrl {
     pub(super) proxy: Option<Box<Proxy>>,
     /// The file that the body of a 200 is appended to as it comes, instead of being held.
     pub(super) sink: Option<PathBuf>,
+    pub(super) purpose: Purpose,
+}
+
+/// A POST to an address of the configuration or of a job; no redirect is followed.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub(super) url: Url,
+    /// Header lines beside Host, Content-Length and Connection.
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+    /// Of the answer.
+    pub(super) bound: BodyBound,
+    pub(super) timeout_ms: u64,
+    pub(super) reach: Reach,
     pub(super) purpose: Purpose,
 }
 
@@ -269,6 +285,7 @@ impl Gateway {
             Purpose::ChannelFile(file) => self.file_fetched(file, result, fx),
             Purpose::ModelProbe { probe, target } => self.probed(probe, target, result, fx),
             Purpose::WebFetch(call) => self.web_fetched(call, result),
+            Purpose::CronHook(job) => self.cron_posted(job, result, fx),
             Purpose::Channel { live, req } => self.channel_answered(live, req, result, fx),
             #[cfg(test)]
             Purpose::Test(number) => tests::heard(number, result),
@@ -309,6 +326,25 @@ impl Gateway {
             open.sink = Some((path, 0));
         }
         Ok(id)
+    }
+
+    /// Begins a POST.
+    ///
+    /// # Errors
+    /// As [`Gateway::fetch_url`].
+    pub(super) fn post_url(
+        &mut self,
+        post: Post,
+        fx: &mut Effects,
+    ) -> Result<ExchangeId, ExchangeError> {
+        let Post { url, headers, body, bound, timeout_ms, reach, purpose } = post;
+        let target = target_of(&url, &reach)?;
+        let mut lines: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (&**n, &**v)).collect();
+        lines.extend([("Accept-Encoding", "identity"), ("Connection", "close")]);
+        let mut out = Vec::new();
+        let host = url.host_header();
+        request(&mut out, "POST", &host, &url.path_and_query, &lines, Some(&body));
+        self.open_exchange(target, out, (bound, timeout_ms), None, purpose, fx)
     }
 
     fn open_exchange(

@@ -108,6 +108,11 @@ impl Armed {
         }
     }
 
+    /// Forgets an entry that has come up.
+    pub(super) fn past(&mut self, now: Time) {
+        self.0.take_if(|armed| *armed <= now);
+    }
+
     /// The entry came up; true when the deadline is really due, else it is armed again.
     pub(super) fn came_up(
         &mut self,

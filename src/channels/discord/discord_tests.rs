@@ -503,7 +503,7 @@ fn acts_and_their_switches() {
         3,
         &Act::Other { name: "pin".into(), params: json!({"channelId": ROOM, "messageId": "66"}) },
     );
-    assert!(rig.acted().expect("off").1.expect_err("off").what.contains("actions.pins is false"));
+    assert!(rig.acted().expect("off").1.expect_err("off").what.contains("actions.pins is off"));
     rig.act(4, &Act::Delete { to, message: "../66".into() });
     assert!(rig.acted().expect("refused").1.is_err(), "no path of anybody's making");
     let params = json!({"to": format!("channel:{ROOM}"), "threadName": "Plans"});

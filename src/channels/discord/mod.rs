@@ -17,10 +17,18 @@
 //!
 //! Source: docs.discord.com.
 
+mod actions;
 mod audit;
 mod events;
 mod link;
 mod rest;
+
+/// Whether an action of this name becomes a call; for the table of actions.
+#[cfg(test)]
+pub(super) fn is_call(name: &str, params: &Value) -> Result<(), String> {
+    let act = Act::Other { name: name.to_owned(), params: params.clone() };
+    rest::act(&act).map(|_| ()).map_err(|failure| failure.what)
+}
 
 #[cfg(test)]
 mod discord_tests;
@@ -725,8 +733,11 @@ impl Discord {
             Ok(found) => found,
             Err(failure) => return out.acted(id, Err(failure)),
         };
-        if self.account.flag(&format!("actions.{group}")) == Some(false) {
-            let what = format!("{}.actions.{group} is false", self.account.path);
+        // What changes people's standing is off unless it is switched on, as in the reference.
+        let given = !matches!(group, "moderation" | "roles" | "channels");
+        if !self.account.flag(&format!("actions.{group}")).unwrap_or(given) {
+            let path = format!("{}.actions.{group}", self.account.path);
+            let what = format!("{path} is off: openclaw config set {path} true");
             return out.acted(id, Err(Failure::permanent(what)));
         }
         if self.me.is_none() || self.resting {

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::events::normal;
 use crate::channels::{Act, Address, Answered, Failure, HttpRequest, Outgoing, Trouble};
 use crate::driver::Time;
 use crate::limits;
@@ -23,6 +22,8 @@ pub struct Call {
     pub route: String,
     /// The body; null is none.
     pub body: Value,
+    /// For the guild's audit log.
+    pub reason: Option<String>,
     /// Name and bytes.
     pub files: Vec<(String, std::rc::Rc<Vec<u8>>)>,
 }
@@ -32,7 +33,7 @@ impl Call {
     pub fn new(method: &'static str, path: impl Into<String>, body: Value) -> Self {
         let path = path.into();
         let route = route(method, &path);
-        Self { method, path, route, body, files: Vec::new() }
+        Self { method, path, route, body, reason: None, files: Vec::new() }
     }
 
     /// The request.
@@ -43,6 +44,9 @@ impl Call {
                 "User-Agent",
                 concat!("DiscordBot (openclaw, ", env!("CARGO_PKG_VERSION"), ")"),
             );
+        if let Some(reason) = &self.reason {
+            request = request.header("X-Audit-Log-Reason", percent_encode(reason));
+        }
         request.max_bytes = limits::DISCORD_ANSWER;
         if self.files.is_empty() {
             return match &self.body {
@@ -273,72 +277,6 @@ pub fn act(act: &Act) -> Result<(Call, &'static str), Failure> {
         Act::Typing { to } => {
             (Call::new("POST", format!("/channels/{}/typing", to.chat), Value::Null), "typing")
         }
-        Act::Other { name, params } => other(name, params)?,
-    })
-}
-
-/// The reference's further actions.
-fn other(name: &str, params: &Value) -> Result<(Call, &'static str), Failure> {
-    let field = |keys: &[&str]| {
-        let found = keys.iter().find_map(|key| params.get(key)?.as_str());
-        found.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    let id = |keys: &[&str]| {
-        let first = keys.first().copied().unwrap_or_default();
-        let id = field(keys).map(|text| normal(&text));
-        id.filter(|id| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit()))
-            .ok_or_else(|| Failure::permanent(format!("discord {name}: {first} is missing")))
-    };
-    let channel = || id(&["channelId", "to", "target"]);
-    let limit = params.get("limit").and_then(Value::as_u64).unwrap_or(20).clamp(1, 100);
-    Ok(match name {
-        "pin" | "unpin" => {
-            let method = if name == "pin" { "PUT" } else { "DELETE" };
-            let path = format!("/channels/{}/pins/{}", channel()?, id(&["messageId"])?);
-            (Call::new(method, path, Value::Null), "pins")
-        }
-        "list-pins" => {
-            (Call::new("GET", format!("/channels/{}/pins", channel()?), Value::Null), "pins")
-        }
-        "read" => {
-            let mut path = format!("/channels/{}/messages?limit={limit}", channel()?);
-            for key in ["before", "after", "around"] {
-                if field(&[key]).is_some() {
-                    path.push_str(&format!("&{key}={}", id(&[key])?));
-                }
-            }
-            (Call::new("GET", path, Value::Null), "messages")
-        }
-        "reactions" => {
-            let path = format!("/channels/{}/messages/{}", channel()?, id(&["messageId"])?);
-            (Call::new("GET", path, Value::Null), "reactions")
-        }
-        "thread-create" => {
-            let name = field(&["threadName", "name"]).ok_or_else(|| {
-                Failure::permanent("discord thread-create: threadName is missing")
-            })?;
-            let mut body = json!({"name": name});
-            let path = match id(&["messageId"]) {
-                Ok(message) => format!("/channels/{}/messages/{message}/threads", channel()?),
-                Err(_) => {
-                    // A public thread.
-                    body["type"] = json!(11);
-                    format!("/channels/{}/threads", channel()?)
-                }
-            };
-            (Call::new("POST", path, body), "threads")
-        }
-        "channel-info" => {
-            (Call::new("GET", format!("/channels/{}", channel()?), Value::Null), "channelInfo")
-        }
-        "member-info" => {
-            let path = format!("/guilds/{}/members/{}", id(&["guildId"])?, id(&["userId"])?);
-            (Call::new("GET", path, Value::Null), "memberInfo")
-        }
-        "emoji-list" => {
-            let path = format!("/guilds/{}/emojis", id(&["guildId"])?);
-            (Call::new("GET", path, Value::Null), "reactions")
-        }
-        _ => return Err(Failure::unsupported("discord", name)),
+        Act::Other { name, params } => super::actions::other(name, params)?,
     })
 }

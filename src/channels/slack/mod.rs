@@ -28,6 +28,13 @@ mod relay;
 mod socket;
 mod web;
 
+/// Whether an action of this name becomes a call; for the table of actions.
+#[cfg(test)]
+pub(super) fn is_call(name: &str, params: &Value) -> Result<(), String> {
+    let act = Act::Other { name: name.to_owned(), params: params.clone() };
+    web::act(&act).map(|_| ()).map_err(|failure| failure.what)
+}
+
 #[cfg(test)]
 mod slack_tests;
 
@@ -398,8 +405,12 @@ impl Slack {
             Job::Upload(upload) => self.uploaded(now, *upload, result, out),
             Job::Act(method, id) => {
                 let done = self.heard(now, method, result, out).map(|mut document| {
-                    if let Some(fields) = document.as_object_mut() {
-                        fields.remove("response_metadata");
+                    if let Some(fields) = document.as_object_mut()
+                        && let Some(more) = fields.remove("response_metadata")
+                        && let Some(next) = more.get("next_cursor").and_then(Value::as_str)
+                        && !next.is_empty()
+                    {
+                        fields.insert("nextCursor".to_owned(), Value::from(next));
                     }
                     document
                 });
@@ -589,7 +600,8 @@ impl Slack {
             Ok(found) => found,
             Err(failure) => return out.acted(id, Err(failure)),
         };
-        if self.account.flag(&format!("actions.{group}")) == Some(false) {
+        let given = group != "moderation";
+        if !self.account.flag(&format!("actions.{group}")).unwrap_or(given) {
             let path = &self.account.path;
             let what = format!("{path}.actions.{group} is false: openclaw config set it to true");
             return out.acted(id, Err(Failure::permanent(what)));

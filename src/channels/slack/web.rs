@@ -325,6 +325,32 @@ fn other(name: &str, params: &Value) -> Result<(Call, &'static str), Failure> {
             let user = super::events::normal(need(&["userId"])?);
             (Call::new("users.info").with("user", user), "memberInfo")
         }
+        "channel-info" => {
+            (Call::new("conversations.info").with("channel", channel()?), "channelInfo")
+        }
+        "channel-list" => {
+            let call = Call::new("conversations.list").maybe("cursor", field(&["cursor"]));
+            let kinds = "public_channel,private_channel";
+            (
+                call.with("types", kinds).with("exclude_archived", "true").with("limit", "200"),
+                "channelInfo",
+            )
+        }
+        "member-list" => {
+            let call = Call::new("users.list").maybe("cursor", field(&["cursor"]));
+            (call.with("limit", "200"), "memberInfo")
+        }
+        "group-members" => {
+            let call = Call::new("conversations.members").with("channel", channel()?);
+            (call.maybe("cursor", field(&["cursor"])).with("limit", "200"), "memberInfo")
+        }
+        "kick" => {
+            let user = super::events::normal(need(&["userId"])?);
+            (
+                Call::new("conversations.kick").with("channel", channel()?).with("user", user),
+                "moderation",
+            )
+        }
         "emoji-list" => (Call::new("emoji.list"), "emojiList"),
         _ => return Err(Failure::unsupported("slack", name)),
     })

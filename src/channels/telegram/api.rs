@@ -301,6 +301,28 @@ fn other(name: &str, params: &Value) -> Result<(Call, &'static str), Failure> {
             message(&mut fields)?;
             ("unpinChatMessage", "sendMessage")
         }
+        "channel-info" => ("getChat", "channelInfo"),
+        "member-info" | "ban" | "kick" | "timeout" => {
+            let user = need(&["userId"])?;
+            let user = user.trim_start_matches("user:").parse::<i64>();
+            let user = user
+                .map_err(|_| Failure::permanent(format!("telegram {name}: userId is a number")))?;
+            fields.remove("message_thread_id");
+            fields.insert("user_id".to_owned(), json!(user));
+            match name {
+                "member-info" => ("getChatMember", "memberInfo"),
+                "ban" => ("banChatMember", "moderation"),
+                // Whoever is no longer banned is no longer a member either.
+                "kick" => ("unbanChatMember", "moderation"),
+                _ => {
+                    let until = text(&["untilSeconds"]).and_then(|it| it.parse::<u64>().ok());
+                    fields.insert("until_date".to_owned(), json!(until.unwrap_or(0)));
+                    let may = until.is_none();
+                    fields.insert("permissions".to_owned(), permissions(may));
+                    ("restrictChatMember", "moderation")
+                }
+            }
+        }
         "sticker" => {
             fields.insert("sticker".to_owned(), json!(need(&["fileId", "stickerId"])?));
             ("sendSticker", "sticker")
@@ -322,4 +344,21 @@ fn other(name: &str, params: &Value) -> Result<(Call, &'static str), Failure> {
         _ => return Err(Failure::unsupported("telegram", name)),
     };
     Ok((Call { method, params: fields, file: None }, group))
+}
+
+/// Everything that a member may do, or nothing.
+fn permissions(may: bool) -> Value {
+    const ALL: [&str; 10] = [
+        "can_send_messages",
+        "can_send_audios",
+        "can_send_documents",
+        "can_send_photos",
+        "can_send_videos",
+        "can_send_video_notes",
+        "can_send_voice_notes",
+        "can_send_polls",
+        "can_send_other_messages",
+        "can_add_web_page_previews",
+    ];
+    ALL.iter().map(|name| ((*name).to_owned(), json!(may))).collect::<Map<String, Value>>().into()
 }

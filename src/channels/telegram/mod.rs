@@ -27,6 +27,13 @@ mod api;
 mod audit;
 mod updates;
 
+/// Whether an action of this name becomes a call; for the table of actions.
+#[cfg(test)]
+pub(super) fn is_call(name: &str, params: &Value) -> Result<(), String> {
+    let act = Act::Other { name: name.to_owned(), params: params.clone() };
+    api::act(&act).map(|_| ()).map_err(|failure| failure.what)
+}
+
 #[cfg(test)]
 mod telegram_tests;
 
@@ -752,8 +759,11 @@ impl Telegram {
             Err(failure) => return out.acted(id, Err(failure)),
         };
         let off = |key: &str| self.account.flag(&format!("actions.{key}")) == Some(false);
-        if off(group) || group == "poll" && off("sendMessage") {
-            let what = format!("{}.actions.{group} is false", self.account.path);
+        // What changes people's standing is off unless it is switched on.
+        let unset = group == "moderation" && self.account.flag("actions.moderation") != Some(true);
+        if unset || off(group) || group == "poll" && off("sendMessage") {
+            let path = format!("{}.actions.{group}", self.account.path);
+            let what = format!("{path} is off: openclaw config set {path} true");
             return out.acted(id, Err(Failure::permanent(what)));
         }
         if self.me.is_none() || self.resting {
@@ -780,6 +790,8 @@ fn acted(done: &Value) -> Value {
             json!({"ok": true, "messageId": message.to_string(), "pollId": poll})
         }
         (None, Some(topic)) => json!({"ok": true, "topicId": topic, "name": of("name")}),
+        // What was asked about: a chat, a member.
+        _ if of("id").is_some() || of("user").is_some() => json!({"ok": true, "result": done}),
         _ => json!({"ok": true}),
     }
 }

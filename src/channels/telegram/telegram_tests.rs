@@ -520,7 +520,7 @@ fn acts_and_their_switches() {
     };
     rig.act(4, &poll);
     let failure = rig.acted().expect("off").1.expect_err("off");
-    assert!(failure.what.contains("channels.telegram.actions.poll is false"), "{}", failure.what);
+    assert!(failure.what.contains("channels.telegram.actions.poll is off"), "{}", failure.what);
     let params = json!({"to": "-1005", "name": "Plans"});
     rig.act(5, &Act::Other { name: "topic-create".into(), params });
     let (req, params) = asked(&mut rig, "createForumTopic");

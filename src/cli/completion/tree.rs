@@ -59,8 +59,8 @@ fn offer(flag: &Flag) -> Option<Offer> {
         // Where a value may be left out, anything may follow.
         Takes::Nothing | Takes::Maybe(..) => return None,
         Takes::Word(words) => Offer::Words(words),
-        Takes::Text(name) | Takes::Texts(name) if is_path(name) => Offer::Path,
-        Takes::Text(_) | Takes::Texts(_) | Takes::Number(..) => Offer::Any,
+        Takes::Text(name) | Takes::Texts(name) | Takes::Each(name) if is_path(name) => Offer::Path,
+        Takes::Text(_) | Takes::Texts(_) | Takes::Each(_) | Takes::Number(..) => Offer::Any,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Looks at a running gateway: health, status, logs, channels, message: the rows.
 
 use super::*;
-use crate::cli::{channels, channels_care, channels_look, health, logs, message, overview};
+use crate::cli::{channels, channels_care, channels_look, health, logs, overview};
 
 const DEAD_LETTER: &[Flag] = &[
     text("channel", "id", "Of this channel"),
@@ -78,42 +78,6 @@ pub const ROWS: &[Command] = &[
             TIMEOUT,
         ],
         examples: &["openclaw logs --follow"],
-    },
-    Command {
-        path: &["message"],
-        run: None,
-        about: "Messages by the channels of the running gateway",
-        operands: &[],
-        flags: &[],
-        examples: &[],
-    },
-    Command {
-        path: &["message", "send"],
-        run: Some(message::send),
-        about: "Send a message by a channel of the running gateway",
-        operands: &[],
-        flags: &[
-            short("target", 't', "recipient", "Who gets it (required)"),
-            short("message", 'm', "text", "What to say"),
-            text("channel", "name", "By which channel"),
-            text("account", "id", "By which account of it"),
-            text("media", "path-or-url", "A file to send with it"),
-            text("reply-to", "id", "The message it answers"),
-            text("thread-id", "id", "The thread it belongs to"),
-            text("presentation", "json", "Blocks, buttons and tables"),
-            text("delivery", "json", "Preferences of delivery"),
-            switch("silent", "Without a notification"),
-            switch("pin", "Pin it"),
-            switch("force-document", "Media as a document, uncompressed"),
-            switch("gif-playback", "Video as a moving picture"),
-            switch("dry-run", "Print what would be asked, and ask nothing"),
-            JSON,
-            URL,
-            TOKEN,
-            PASSWORD,
-            TIMEOUT,
-        ],
-        examples: &["openclaw message send --channel telegram --target @name --message \"hi\""],
     },
     Command {
         path: &["channels"],

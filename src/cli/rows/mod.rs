@@ -9,6 +9,7 @@ mod devices;
 mod first;
 mod gateway;
 mod look;
+mod message;
 
 use super::table::{Command, Flag, Handler, Takes};
 use crate::config::{AuthMode, Bind, tailscale};
@@ -236,6 +237,7 @@ pub const FAMILIES: &[&[Command]] = &[
     first::ROWS,
     gateway::ROWS,
     look::ROWS,
+    message::ROWS,
     agents::ROWS,
     config::ROWS,
     care::ROWS,

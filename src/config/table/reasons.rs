@@ -139,7 +139,6 @@ const RULES: &[(&str, &str)] = &[
     ("agent.sessionStore", "each agent has its own store in the state directory"),
     ("agent.agentDir", "each agent has its own folder in the state directory"),
     ("agent.subagents", "set agents.defaults.subagents: its acted-on keys hold for all agents"),
-    ("agent.heartbeat.directPolicy", NO_CHANNEL),
     ("agent.heartbeat.includeReasoning", "reasoning is not sent to anybody"),
     ("agent.heartbeat.includeSystemPromptSection", "the prompt has no section about heartbeats"),
     ("agent.heartbeat.suppressToolErrorWarnings", "a tool's error goes to the model alone"),

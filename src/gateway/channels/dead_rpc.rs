@@ -1,16 +1,15 @@
 //! `channels.deadLetters.list|resubmit|drop`: ours; the reference's command reads its database.
 
 use super::super::Gateway;
+use super::super::rpc::{Handled, Params};
 use super::super::socket::Answer;
 use super::dead::Letter;
 use super::outbound::Delivery;
-use super::place::{Params, text};
+use super::place::text;
 use crate::channels::account::normal_id;
 use crate::driver::Effects;
 use crate::protocol::error::ErrorShape;
 use serde_json::{Value, json};
-
-type Handled = Result<Answer, ErrorShape>;
 
 /// Letters that are listed unless it is said how many.
 const LISTED: u64 = 100;

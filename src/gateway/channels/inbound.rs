@@ -323,7 +323,7 @@ impl Gateway {
             }
         }
         if let Some(due) = self.channels.inbox.due() {
-            self.timers.arm(due, Timer::Outbox);
+            self.look_at(due);
         }
     }
 

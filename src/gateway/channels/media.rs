@@ -432,6 +432,11 @@ impl Gateway {
     /// Makes room among the files that came: too old, too many bytes together, half of one.
     /// `keep` is never removed.
     fn sweep_inbound(&mut self, keep: &Path) {
+        self.sweep_inbound_to(keep, limits::MEDIA_INBOUND);
+    }
+
+    /// The same, for another bound of bytes.
+    pub(super) fn sweep_inbound_to(&mut self, keep: &Path, most: u64) {
         let dir = self.inbound_dir();
         let now_ns = u128::from(self.now.wall_ms) * 1_000_000;
         let hours = self.config.chat.media_ttl_hours.filter(|hours| *hours > 0.0);
@@ -448,7 +453,7 @@ impl Gateway {
         for (modified_ns, len, path) in all {
             let old = ttl_ns.is_some_and(|ttl| now_ns.saturating_sub(modified_ns) > ttl);
             let part = path.extension().is_some_and(|end| end == "part");
-            if path == keep || part || !(old || sum > limits::MEDIA_INBOUND) {
+            if path == keep || part || !(old || sum > most) {
                 continue;
             }
             if self.disk.remove(&path).is_ok() {

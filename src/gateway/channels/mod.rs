@@ -22,6 +22,8 @@ mod enclose;
 mod inbound;
 mod judging;
 mod media;
+#[cfg(test)]
+mod media_tests;
 mod outbound;
 mod pairing;
 mod place;
@@ -56,7 +58,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) use inbound::NOBODY;
 pub(super) use outbound::Origin;
-pub(super) use place::{Wanted, kind_of_target};
+pub(super) use place::{Place, Wanted, kind_of_target};
 pub(super) use status::Probing;
 pub(super) use unasked::{Delivered, Sending, is_unasked, with_status};
 
@@ -141,6 +143,9 @@ pub(super) struct Channels {
     watched: bool,
     pub(super) outbox: Outbox,
     pub(super) streams: streaming::Streams,
+    /// The next look at bursts, deliveries and streams: each look asks for the next one, and one
+    /// entry is enough for all.
+    looks: Armed,
     inbox: Inbox,
     fetches: media::Fetches,
     pairing: Pairing,
@@ -169,6 +174,7 @@ impl Channels {
             watched: false,
             outbox: Outbox::open(disk, &journals)?,
             streams: streaming::Streams::default(),
+            looks: Armed::default(),
             inbox: Inbox::open(disk, &journals)?,
             fetches: media::Fetches::default(),
             pairing: Pairing::open(disk, &dir)?,

@@ -406,12 +406,13 @@ impl Gateway {
             }
         }
         if let Some(due) = next {
-            self.timers.arm(due, Timer::Outbox);
+            self.look_at(due);
         }
     }
 
     /// The deliveries', bursts' and typing's time.
     pub(in crate::gateway) fn outbox_due(&mut self, fx: &mut Effects) {
+        self.channels.looks.past(self.now.time);
         self.start_channels(fx);
         self.inbox_due(fx);
         self.streams_due(fx);
@@ -420,6 +421,11 @@ impl Gateway {
         outbox.rests.end_over(self.disk.as_mut(), &mut outbox.journal, now_ms);
         self.pump_outbox(fx);
         self.end_waits_for_deliveries(fx);
+    }
+
+    /// Looks again at this time, or before.
+    pub(super) fn look_at(&mut self, due: Time) {
+        self.channels.looks.at(&mut self.timers, Some(due), Timer::Outbox);
     }
 
     /// One step of the first of a line.
@@ -675,6 +681,7 @@ impl Gateway {
             }
         }
         let (channel, account) = (&open.delivery.channel, &open.delivery.account);
+        let given_up = result.as_ref().err().map(|failure| failure.what.clone());
         if let Err(failure) = &result {
             let line = format!(
                 "a message was not delivered: {}; openclaw channels dead-letters list --channel \
@@ -705,6 +712,9 @@ impl Gateway {
             Err(failure) => Delivered::Failed(failure, open.messages.len()),
         };
         self.tell_delivered(id, &delivered, fx);
+        if let Some(why) = given_up {
+            self.cron_given_up(id, &why, fx);
+        }
         self.timers.arm(self.now.time, Timer::Outbox);
     }
 

@@ -9,14 +9,13 @@
 //! ```
 
 use super::super::Gateway;
+use super::super::rpc::Params;
 use super::LiveId;
 use super::outbound::{Delivery, Origin};
 use crate::channels::account::{accounts, default_id, normal_id};
 use crate::channels::{Address, ChatKind, KINDS, Kind, State};
 use crate::protocol::error::ErrorShape;
-use serde_json::{Map, Value};
-
-pub(super) type Params = Map<String, Value>;
+use serde_json::Value;
 
 /// Names of the reference for clients that are no channel.
 const INTERNAL: [&str; 2] = ["webchat", "none"];
@@ -347,6 +346,23 @@ impl Gateway {
             return Err("there is nothing to say: message or media".to_owned());
         }
         self.queue_delivery(delivery)
+    }
+
+    /// Everything that an account says.
+    pub(in crate::gateway) fn account_value(&self, place: &Place) -> Option<Value> {
+        let live = self.channels.get(self.channels.find(place.channel, &place.account)?)?;
+        Some(live.account.value().clone())
+    }
+
+    /// The accounts of a channel, each with its `allowFrom`.
+    pub(in crate::gateway) fn accounts_of(&self, channel: &str) -> Vec<(String, Vec<String>)> {
+        let ours = self.channels.live.values().filter(|live| live.kind.id == channel);
+        ours.map(|live| {
+            let account = &live.account;
+            let allowed = account.texts("allowFrom").or_else(|| account.texts("dm.allowFrom"));
+            (account.id.clone(), allowed.unwrap_or_default())
+        })
+        .collect()
     }
 }
 

@@ -2,23 +2,22 @@
 //! HTTP door of accounts.
 
 use super::super::Gateway;
+use super::super::rpc::{Handled, Params};
 use super::super::socket::Answer;
 use super::LiveId;
 use super::outbound::{ActWait, Delivery, Wait};
 use super::pairing::Pending;
-use super::place::{Params, text};
+use super::place::text;
 use crate::api::Reply;
 use crate::channels::account::{accounts, logout, normal_id};
 use crate::channels::port::{ChannelInput, HookId, HookRequest};
-use crate::channels::{Act, Address, State};
+use crate::channels::{Act, Address, State, actions};
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::ErrorShape;
 use crate::wire::http::Head;
 use crate::wire::text::rfc3339_ms;
 use serde_json::{Map, Value, json};
-
-type Handled = Result<Answer, ErrorShape>;
 
 impl Gateway {
     /// `channels.start {channel, accountId?}`.
@@ -254,6 +253,11 @@ impl Gateway {
         let action = text(params, "action").unwrap_or_default();
         let to = ["target", "to", "channelId"].into_iter().find_map(|name| text(&all, name));
         let to = to.unwrap_or_default().to_owned();
+        if let Some((id, act)) = self.further_act(action, &all, &to)? {
+            let wait = ActWait::Rpc { conn, request: request.to_owned() };
+            self.act(id, &act, wait, fx);
+            return Ok(Answer::Handled);
+        }
         let (id, mut delivery) = self.delivery_place(&all, &to)?;
         let message = || -> Result<String, ErrorShape> {
             let found = text(&all, "messageId").map(str::to_owned);
@@ -261,7 +265,8 @@ impl Gateway {
         };
         let address: Address = delivery.to.clone();
         let act = match action {
-            "send" | "sendMessage" | "reply" | "sendAttachment" => {
+            "send" | "sendMessage" | "reply" | "sendAttachment" | "upload-file"
+            | "thread-reply" => {
                 delivery.text =
                     text(&all, "message").or(text(&all, "text")).unwrap_or_default().to_owned();
                 let extra: Params = all
@@ -302,12 +307,56 @@ impl Gateway {
                 text: self.rendered(id, text(&all, "message").unwrap_or_default())?,
             },
             "delete" | "unsend" => Act::Delete { to: address, message: message()? },
-            "poll" => poll_of(&all, address)?,
-            other => Act::Other { name: other.to_owned(), params: Value::Object(all.clone()) },
+            _ => poll_of(&all, address)?,
         };
         let wait = ActWait::Rpc { conn, request: request.to_owned() };
         self.act(id, &act, wait, fx);
         Ok(Answer::Handled)
+    }
+
+    /// An action that is one call of the service and needs no target to be found: the account and
+    /// what it is asked. `None` for what is sent, changed or polled.
+    ///
+    /// # Errors
+    /// The channel has no such action, or the account is none.
+    fn further_act(
+        &self,
+        action: &str,
+        all: &Params,
+        to: &str,
+    ) -> Result<Option<(LiveId, Act)>, ErrorShape> {
+        let prefix = to.split_once(':').map(|(prefix, _)| prefix.to_lowercase());
+        let by_prefix = prefix.as_deref().and_then(crate::channels::find);
+        let kind = match (text(all, "channel"), by_prefix) {
+            (Some(name), _) if name != "last" => Some(Self::kind_named(name)?),
+            (_, Some(kind)) => Some(kind),
+            _ => None,
+        };
+        if action == "sendMessage" {
+            return Ok(None);
+        }
+        if let Some(kind) = kind {
+            actions::check(kind, action).map_err(ErrorShape::invalid)?;
+        }
+        let addressed = ["poll", "react", "edit", "delete", "unsend"];
+        if actions::SENDING.contains(&action) || addressed.contains(&action) {
+            return Ok(None);
+        }
+        let name = kind.map(|kind| kind.id);
+        let Some(name) = name else {
+            return Err(ErrorShape::invalid("channel required: by which channel"));
+        };
+        let (_, _, id) = self.named(name, text(all, "accountId"))?;
+        let mut params = all.clone();
+        // A timeout is said as a length or as a time; services want a time.
+        let minutes = params.get("durationMin").and_then(Value::as_u64);
+        if let Some(minutes) = minutes {
+            let until = self.now.wall_ms.saturating_add(minutes.saturating_mul(60_000));
+            params.insert("untilSeconds".to_owned(), json!((until / 1000).to_string()));
+            params.entry("until").or_insert_with(|| json!(rfc3339_ms(until)));
+        }
+        let act = Act::Other { name: action.to_owned(), params: Value::Object(params) };
+        Ok(Some((id, act)))
     }
 
     fn rendered(&self, id: LiveId, markdown: &str) -> Result<String, ErrorShape> {

@@ -319,6 +319,11 @@ impl Preview {
         // What is said next is another text.
         self.taken.clear();
         self.chunker.reset();
+        self.coalescer.flush();
+        self.complete = None;
+        if self.mode == Mode::Block {
+            self.said.clear();
+        }
         self.show(now);
     }
 
@@ -569,7 +574,15 @@ impl Gateway {
         for (block, mark) in blocks {
             self.send_block(&run.id, block, &mark, fx);
         }
-        self.timers.arm(now, Timer::Outbox);
+        let outbox = &mut self.channels.outbox;
+        if turn && outbox.draft(&run.id).is_some_and(|draft| draft.mark.is_some()) {
+            // Messages of a turn before are no part of the answer.
+            outbox.change(self.disk.as_mut(), &run.id, |draft| {
+                draft.mark = None;
+                draft.stale.append(&mut draft.done);
+            });
+        }
+        self.look_at(now);
     }
 
     /// A tool of a run begins.
@@ -732,7 +745,7 @@ impl Gateway {
         });
         if let Some(due) = next.min() {
             // What could not be done now is tried again soon.
-            self.timers.arm(due.max(now.after_ms(200)), Timer::Outbox);
+            self.look_at(due.max(now.after_ms(200)));
         }
     }
 
@@ -782,7 +795,11 @@ impl Gateway {
         match preview.post.clone() {
             Post::None => self.first_post(run, id, &origin, &plain, fx),
             Post::Doubt(_) if !kind.caps.finds => preview.post = Post::Gone,
-            Post::Doubt(text) => self.post_draft(id, run, &text, true, fx),
+            Post::Doubt(text) => {
+                // What is found says what was sent then.
+                preview.pace.failed(now, &text);
+                self.post_draft(id, run, &text, true, fx);
+            }
             Post::Known(message) => {
                 let act = Act::Edit { to: origin.to, message, text: rendered };
                 let until = now.after_ms(limits::DRAFT_PATIENCE_MS);

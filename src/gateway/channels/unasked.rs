@@ -231,7 +231,7 @@ impl Gateway {
             self.tell_delivered(&run, &Delivered::Waits, fx);
         }
         if let Some(due) = self.channels.outbox.told.values().map(|told| told.due).min() {
-            self.timers.arm(due, Timer::Outbox);
+            self.look_at(due);
         }
     }
 }

@@ -8,6 +8,7 @@ use super::zone::Zone;
 use crate::limits;
 use crate::protocol::error::ErrorShape;
 use crate::protocol::params::{Field, Kind, check, may, must};
+use crate::wire::url::Scheme;
 use serde_json::{Map, Value, json};
 
 type Object = Map<String, Value>;
@@ -282,17 +283,42 @@ fn targets(target: &str, is_event: bool, delivery: Option<&Value>) -> Result<(),
         return Err("at /delivery: must be object".to_owned());
     };
     check(object, DELIVERY, false).map_err(|what| at("/delivery", &what))?;
-    match object.get("mode").and_then(Value::as_str) {
-        Some("webhook") => Err("at /delivery/mode: webhooks are not built here; leave delivery \
-                                out, and read the answer with openclaw cron runs"
-            .to_owned()),
+    let word = |name: &str| object.get(name).and_then(Value::as_str).map(str::trim);
+    match word("mode") {
+        Some("webhook") => match word("to").map(crate::wire::url::Url::parse) {
+            Some(Ok(url)) if matches!(url.scheme, Scheme::Http | Scheme::Https) => Ok(()),
+            _ => Err("at /delivery/to: an http:// or https:// address for the event".to_owned()),
+        },
         Some("announce") if target == "main" => Err(
             "cron channel delivery config is only supported for sessionTarget=\"isolated\"; leave \
              delivery out"
                 .to_owned(),
         ),
+        Some("announce") => destination(word("channel"), word("to")),
         _ => Ok(()),
     }
+}
+
+/// A channel that there is, and a target that it takes.
+fn destination(channel: Option<&str>, to: Option<&str>) -> Result<(), String> {
+    let Some(name) = channel.filter(|name| !matches!(*name, "" | "last")) else { return Ok(()) };
+    let Some(kind) = crate::channels::find(name) else {
+        let known: Vec<&str> = crate::channels::KINDS.iter().map(|kind| kind.id).collect();
+        return Err(format!(
+            "at /delivery/channel: there is no channel \"{name}\"; there are: {}",
+            known.join(", ")
+        ));
+    };
+    let Some(to) = to.filter(|to| !to.is_empty()) else { return Ok(()) };
+    let target = match to.split_once(':') {
+        Some((prefix, rest)) => match crate::channels::find(prefix) {
+            Some(own) if own.id == kind.id => rest,
+            Some(_) => return Err(format!("at /delivery/to: {to} is not of the channel {name}")),
+            None => to,
+        },
+        None => to,
+    };
+    (kind.target)(target).map(|_| ()).map_err(|what| format!("at /delivery/to: {what}"))
 }
 
 #[cfg(test)]
@@ -363,7 +389,8 @@ mod tests {
                 "systemEvent",
             ),
             (json!({"delivery": {"mode": "announce"}}), "isolated"),
-            (json!({"delivery": {"mode": "webhook", "to": "https://x"}}), "webhooks"),
+            (json!({"delivery": {"mode": "webhook", "to": "ftp://x"}}), "http:// or https://"),
+            (json!({"delivery": {"mode": "webhook"}}), "http:// or https://"),
             (json!({"delivery": 5}), "object"),
             (json!({"trigger": {"script": "x"}}), "at /trigger"),
             (json!({"pacing": {"min": "5m"}}), "at /pacing"),
@@ -373,6 +400,31 @@ mod tests {
             let error = add(&event(&more)).expect_err(&more.to_string());
             assert!(error.contains(part), "{more}: {error}");
             assert!(error.starts_with("invalid cron.add params: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_names_a_channel_that_there_is() {
+        let turn = |delivery: Value| {
+            event(&json!({"payload": {"kind": "agentTurn", "message": "m"}, "delivery": delivery}))
+        };
+        for (delivery, part) in [
+            (json!({"mode": "announce", "channel": "nope"}), "there is no channel"),
+            (json!({"mode": "announce", "channel": "irc", "to": "a b"}), "no IRC target"),
+            (
+                json!({"mode": "announce", "channel": "irc", "to": "telegram:5"}),
+                "not of the channel",
+            ),
+        ] {
+            let error = add(&turn(delivery.clone())).expect_err(&delivery.to_string());
+            assert!(error.contains(part), "{delivery}: {error}");
+        }
+        for delivery in [
+            json!({"mode": "announce", "channel": "irc", "to": "irc:#a"}),
+            json!({"mode": "announce", "channel": "last"}),
+            json!({"mode": "webhook", "to": "https://example.org/hook"}),
+        ] {
+            add(&turn(delivery.clone())).expect("a job");
         }
     }
 

@@ -1,7 +1,7 @@
 //! How a job runs: as a system event of the main session, or as a run of an agent in a session
 //! of its own; and what is kept of its end.
 
-use super::job::{Job, NO_CHANNEL, Payload, WakeMode};
+use super::job::{Job, Payload, WakeMode};
 use super::store::{Keep, log as write_log};
 use super::{Running, Wanted};
 use crate::agent::provider::errors::Class;
@@ -18,10 +18,12 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ended {
     /// `ok`, `error` or `skipped`.
-    status: &'static str,
+    pub(super) status: &'static str,
     error: Option<String>,
-    reason: Option<&'static str>,
+    pub(super) reason: Option<&'static str>,
     summary: String,
+    /// All of the answer.
+    pub(super) answer: String,
     /// Trying again may help.
     transient: bool,
     session_id: Option<String>,
@@ -32,7 +34,8 @@ pub(super) struct Ended {
 
 impl Ended {
     fn ok(summary: &str) -> Self {
-        Self { status: "ok", summary: cut(summary), ..Self::default() }
+        let answer = summary.to_owned();
+        Self { status: "ok", summary: cut(summary), answer, ..Self::default() }
     }
 
     pub(super) fn error(what: &str, reason: &'static str) -> Self {
@@ -234,7 +237,17 @@ impl Gateway {
     /// The end of a job's run: log and state first, then told.
     fn end_job(&mut self, running: &Running, ended: &Ended, fx: &mut Effects) {
         let before = self.cron.jobs.get(&running.job).cloned();
-        let entry = self.note_end(running, ended);
+        let event = json!({
+            "jobId": running.job, "jobName": before.as_ref().map(|job| job.name.clone()),
+            "action": "finished", "status": ended.status, "error": ended.error,
+            "errorReason": ended.reason, "summary": ended.answer, "runId": running.run,
+            "runAtMs": running.started_ms, "sessionKey": running.key,
+            "sessionId": ended.session_id, "usage": ended.usage,
+            "durationMs": self.now.wall_ms.saturating_sub(running.started_ms),
+        });
+        let sent = self.deliver_end(running, ended, &event, fx);
+        let entry = self.note_end(running, ended, &sent);
+        self.alert_end(running, ended, fx);
         let job = self.cron.jobs.get(&running.job).cloned();
         let done = entry["completionStatus"] == "succeeded";
         let goes = |job: &Job| {
@@ -264,7 +277,13 @@ impl Gateway {
     }
 
     /// Writes down how a run ended, in its job and in its log; the entry of the log.
-    pub(super) fn note_end(&mut self, running: &Running, ended: &Ended) -> Value {
+    /// `sent`: what became of its delivery; `None` when that is not known yet.
+    pub(super) fn note_end(
+        &mut self,
+        running: &Running,
+        ended: &Ended,
+        sent: &Result<Option<()>, String>,
+    ) -> Value {
         let now_ms = self.now.wall_ms;
         let natural = self.next_of(&running.job, now_ms);
         let mut entry = json!({
@@ -288,19 +307,20 @@ impl Gateway {
             }
         }
         let mut succeeded = ended.status == "ok";
-        let sent = self.announce_end(running, ended);
         if let Some(job) = self.cron.jobs.get_mut(&running.job) {
             entry["jobName"] = json!(job.name);
-            let asked = job.delivery_mode() != "none" && ended.status == "ok";
-            let delivery = match (asked, &sent) {
+            let hook = job.delivery_mode() == "webhook";
+            let asked = job.delivery_mode() != "none" && (hook || ended.status == "ok");
+            let delivery = match (asked, sent) {
                 (false, _) => "not-requested",
-                (true, Ok(())) => "delivered",
+                (true, Ok(Some(()))) => "delivered",
+                (true, Ok(None)) => "unknown",
                 (true, Err(_)) => "not-delivered",
             };
             entry["deliveryStatus"] = json!(delivery);
             job.state.last_delivery_status = Some(delivery.to_owned());
             job.state.last_delivery_error = sent.as_ref().err().filter(|_| asked).cloned();
-            if let (true, Err(why)) = (asked, &sent) {
+            if let (true, Err(why)) = (asked, sent) {
                 entry["deliveryError"] = json!(why);
                 succeeded &= job.best_effort();
             }
@@ -321,27 +341,6 @@ impl Gateway {
             }
         }
         entry
-    }
-
-    /// `delivery: {mode: "announce"}`: the answer goes into the outbound journal, from where it
-    /// reaches its channel also when that is away now.
-    fn announce_end(&mut self, running: &Running, ended: &Ended) -> Result<(), String> {
-        let Some(job) = self.cron.jobs.get(&running.job) else { return Ok(()) };
-        let text = ended.summary.trim();
-        match job.delivery_mode() {
-            "none" => return Ok(()),
-            "announce" => {}
-            mode => return Err(format!("delivery mode \"{mode}\": {NO_CHANNEL}")),
-        }
-        if ended.status != "ok" || matches!(text, "" | "NO_REPLY" | "HEARTBEAT_OK") {
-            return Ok(());
-        }
-        let spec = job.delivery.clone().unwrap_or_default();
-        let agent = crate::sessions::key::agent_of(&running.key);
-        let agent = agent.unwrap_or(self.config.agents.default_agent()).to_owned();
-        let main = crate::sessions::key::main(&agent, &self.config.session.main_key);
-        let (id, text) = (format!("cron-{}", running.run), text.to_owned());
-        self.announce_by_channel(&id, &spec, &main, &text)
     }
 
     /// Deletes a session that belonged to a job; its transcript is kept aside.

@@ -205,7 +205,10 @@ impl Job {
                 let to = word("to").map(|to| format!(" -> {to}")).unwrap_or_default();
                 json!({"label": format!("announce{to}"), "detail": format!("{channel}{to}")})
             }
-            mode => json!({"label": format!("{mode} (unavailable)"), "detail": NO_CHANNEL}),
+            mode => {
+                let to = self.delivery.as_ref().and_then(|it| it.get("to")).and_then(Value::as_str);
+                json!({"label": mode, "detail": to.unwrap_or("no address")})
+            }
         }
     }
 
@@ -220,9 +223,6 @@ impl Job {
         self.schedule.is_once() && self.delete_after_run != Some(false)
     }
 }
-
-/// Why an answer does not leave the gateway.
-pub const NO_CHANNEL: &str = "only announce is built: the answer stands in the run log";
 
 /// `sha256:<base64url>` of a value.
 pub fn digest(value: &Value) -> String {

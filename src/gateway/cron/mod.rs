@@ -16,6 +16,7 @@
 //! `cron.skipMissedJobs` only single times (`at`) do.
 
 mod check;
+mod deliver;
 pub(super) mod expr;
 mod fire;
 pub(super) mod job;
@@ -186,7 +187,7 @@ impl Gateway {
             started_ms: started,
             key: String::new(),
         };
-        self.note_end(&running, &fire::Ended::error(what, "unknown").again());
+        self.note_end(&running, &fire::Ended::error(what, "unknown").again(), &Ok(Some(())));
     }
 
     /// When a job comes next; a schedule that cannot be read leaves the job without a time, and

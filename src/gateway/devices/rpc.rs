@@ -5,6 +5,7 @@
 //! same turn; what grants something is taken back then.
 
 use super::super::Gateway;
+use super::super::rpc::{Handled, Params};
 use super::super::socket::Answer;
 use super::super::timers::Timer;
 use super::show::{outcome_row, paired_row};
@@ -12,10 +13,7 @@ use crate::auth::devices::{Refused, known, role};
 use crate::driver::{ConnId, Effects};
 use crate::limits;
 use crate::protocol::error::{Code, ErrorShape};
-use serde_json::{Map, Value, json};
-
-type Params = Map<String, Value>;
-type Handled = Result<Answer, ErrorShape>;
+use serde_json::{Value, json};
 
 fn text<'a>(params: &'a Params, name: &str) -> &'a str {
     params.get(name).and_then(Value::as_str).unwrap_or_default()

@@ -17,6 +17,7 @@
 
 mod marks;
 mod reply;
+mod route;
 mod verdict;
 
 use super::Gateway;
@@ -33,6 +34,8 @@ use crate::sessions::key;
 use crate::wire::hash::sha256;
 pub(super) use marks::{drop_acks, is_hidden, mark_ack, mark_poll};
 use reply::{Reply, asks_nothing};
+pub(super) use route::Route;
+use route::Shows;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use verdict::{Facts, Verdict, decide, next_beat};
@@ -76,14 +79,6 @@ struct Beating {
     route: Option<Route>,
     ack_max_chars: usize,
     began_ms: u64,
-}
-
-/// Where the answer of a beat goes.
-pub(super) struct Route {
-    /// The session that knows who last wrote.
-    session: String,
-    /// As an announcement says it: `channel`, `to`, `accountId`.
-    place: Value,
 }
 
 /// Every agent's rhythm, and what runs of it.
@@ -210,13 +205,15 @@ impl Gateway {
         let config = self.config.clone();
         let by = config.agents.heartbeat(agent);
         let key = self.heartbeat_key(agent, by);
+        let route = self.beat_route(&key, by);
         let facts = Facts {
+            muted: route.as_ref().is_some_and(|route| route.shows.nothing()),
             off: !self.heartbeats.on,
             asleep: self.is_asleep(by),
             nothing_asked: self.nothing_asked(agent),
             busy: self.runs.is_busy(agent),
             events: self.events.wait_for(&key),
-            no_route: wants_route(&by.target) && self.beat_route(&key, by).is_none(),
+            no_route: wants_route(&by.target) && route.is_none(),
         };
         match decide(facts) {
             Verdict::Quiet => log::debug!(target: "heartbeat", "{agent} is left in peace"),
@@ -323,7 +320,10 @@ impl Gateway {
         if let Outcome::Done(_) = outcome {
             match Reply::read(text, was.ack_max_chars) {
                 Reply::Empty => event["status"] = json!("ok-empty"),
-                Reply::Ok => event["status"] = json!("ok-token"),
+                Reply::Ok => {
+                    event["status"] = json!("ok-token");
+                    event["silent"] = json!(!self.tell_ok(run, &was));
+                }
                 Reply::Say(text) => {
                     let preview: String = text.chars().take(limits::HEARTBEAT_PREVIEW).collect();
                     event["preview"] = json!(preview);
@@ -337,36 +337,20 @@ impl Gateway {
             event["indicatorType"] = json!("error");
         }
         if event["status"].as_str().is_some_and(|status| status.starts_with("ok-")) {
-            event["silent"] = json!(true);
+            if event.get("silent").is_none() {
+                event["silent"] = json!(true);
+            }
             event["indicatorType"] = json!("ok");
+        }
+        let shows = was.route.as_ref().map_or_else(Shows::default, |route| route.shows);
+        if let Some(fields) = event.as_object_mut().filter(|_| !shows.indicator) {
+            fields.remove("indicatorType");
         }
         event["durationMs"] = json!(self.now.wall_ms.saturating_sub(was.began_ms));
         log::info!(target: "heartbeat", "{} of {}: {} ({})", was.beat.reason(), run.key,
             event["status"].as_str().unwrap_or_default(),
             event["reason"].as_str().unwrap_or_default());
         self.tell_heartbeat(event, fx);
-    }
-
-    /// Where the answer of a beat goes: what the target names, else who last wrote to the session.
-    pub(super) fn beat_route(&self, session: &str, by: &Heartbeat) -> Option<Route> {
-        let entry = self.sessions.get(session);
-        let last = |name: &str| entry.and_then(|entry| entry.word(name));
-        let (channel, to) = match (by.target.as_str(), last("lastChannel"), last("lastTo")) {
-            ("none", ..) => return None,
-            ("owner" | "last", Some(_), Some(_)) => ("last", by.to.as_deref()),
-            ("owner" | "last", ..) => return None,
-            (channel, known, to) => {
-                crate::channels::find(channel)?;
-                (channel, by.to.as_deref().or(to.filter(|_| known == Some(channel))))
-            }
-        };
-        let mut place = json!({"channel": channel});
-        for (name, value) in [("to", to), ("accountId", by.account.as_deref())] {
-            if let Some(value) = value {
-                place[name] = json!(value);
-            }
-        }
-        Some(Route { session: session.to_owned(), place })
     }
 
     /// What a beat has to say goes to a person, if one is known.
@@ -379,9 +363,30 @@ impl Gateway {
             }
             return;
         };
+        let now_ms = self.now.wall_ms;
+        let said = self.sessions.get(&route.session).is_some_and(|entry| {
+            let at = entry.extra.get("lastHeartbeatSentAt").and_then(Value::as_u64);
+            let lately = at.is_some_and(|at| now_ms.saturating_sub(at) < limits::HEARTBEAT_SAME_MS);
+            lately && entry.word("lastHeartbeatText") == Some(text.trim())
+        });
+        let quiet = match (route.blocked, route.shows.alerts) {
+            (Some(why), _) => Some(why),
+            (None, false) => Some("alerts-disabled"),
+            (None, true) if said => Some("duplicate"),
+            (None, true) => None,
+        };
+        if let Some(why) = quiet {
+            event["reason"] = json!(why);
+            return;
+        }
         let id = format!("beat-{}", run.id);
         match self.announce_by_channel(&id, &route.place, &route.session, text) {
             Ok(()) => {
+                if let Some(entry) = self.sessions.get_mut(&route.session) {
+                    entry.set("lastHeartbeatText", json!(text.trim()));
+                    entry.set("lastHeartbeatSentAt", json!(now_ms));
+                }
+                self.save_soon();
                 event["status"] = json!("sent");
                 event["indicatorType"] = json!("alert");
                 for name in ["channel", "to", "accountId"] {
@@ -395,6 +400,16 @@ impl Gateway {
                 event["message"] = json!(why);
             }
         }
+    }
+
+    /// `showOk`: that nothing needs attention is said, too; true when it was.
+    fn tell_ok(&mut self, run: &Active, was: &Beating) -> bool {
+        let Some(route) = was.route.as_ref().filter(|it| it.shows.ok && it.blocked.is_none())
+        else {
+            return false;
+        };
+        let id = format!("beat-{}", run.id);
+        self.announce_by_channel(&id, &route.place, &route.session, "HEARTBEAT_OK").is_ok()
     }
 
     /// A heartbeat that did not come to be.

@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub(super) events: bool,
     /// Nobody would hear the answer, though somebody should.
     pub(super) no_route: bool,
+    /// Nothing of it would be shown.
+    pub(super) muted: bool,
 }
 
 /// What becomes of a beat.
@@ -43,9 +45,10 @@ pub(super) enum Verdict {
 /// Decides. System events are a reason to run whatever the file says; only a busy agent makes
 /// them wait.
 pub(super) fn decide(facts: Facts) -> Verdict {
-    let Facts { off, asleep, nothing_asked, busy, events, no_route } = facts;
+    let Facts { off, asleep, nothing_asked, busy, events, no_route, muted } = facts;
     match () {
         () if off || asleep => Verdict::Quiet,
+        () if muted => Verdict::Skip("alerts-disabled"),
         () if nothing_asked && !events => Verdict::Skip("empty-heartbeat-file"),
         () if busy && events => Verdict::Later,
         () if busy => Verdict::Skip("requests-in-flight"),
@@ -82,6 +85,7 @@ mod tests {
             (Facts { asleep: true, events: true, ..run }, Verdict::Quiet),
             (Facts { nothing_asked: true, ..run }, Verdict::Skip("empty-heartbeat-file")),
             (Facts { nothing_asked: true, events: true, ..run }, Verdict::Run),
+            (Facts { muted: true, events: true, ..run }, Verdict::Skip("alerts-disabled")),
             (Facts { busy: true, ..run }, Verdict::Skip("requests-in-flight")),
             (Facts { busy: true, events: true, ..run }, Verdict::Later),
             (Facts { no_route: true, ..run }, Verdict::Skip("no-route")),

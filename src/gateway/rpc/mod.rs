@@ -24,8 +24,10 @@ use crate::protocol::operations::Op;
 use crate::sessions::key;
 use serde_json::{Map, Value};
 
-type Params = Map<String, Value>;
-type Handled = Result<Answer, ErrorShape>;
+/// Checked parameters of a request.
+pub(in crate::gateway) type Params = Map<String, Value>;
+/// What a handler says of it.
+pub(in crate::gateway) type Handled = Result<Answer, ErrorShape>;
 
 impl Gateway {
     /// Runs the handler of an operation; every row of the table has one.
