@@ -120,7 +120,7 @@ enum Job {
     /// A piece.
     Post(String),
     /// An answer to an interaction.
-    Reply(Box<Outgoing>),
+    Reply(Box<Outgoing>, Option<String>),
     /// An act.
     Act(u64),
 }
@@ -560,10 +560,7 @@ impl Discord {
             },
             Job::Deferred(token) => match (rest::read("an interaction", result), token) {
                 (Ok(_), Some(token)) => {
-                    self.awaited.push_back(token);
-                    if self.awaited.len() > limits::DISCORD_AWAITED {
-                        self.awaited.pop_front();
-                    }
+                    self.awaits(token);
                 }
                 (Ok(_), None) => {}
                 (Err(no), _) => out.log(log::Level::Warn, no.failure.what),
@@ -603,7 +600,7 @@ impl Discord {
                 }
                 Err(no) => self.unsent(&id, no, out),
             },
-            Job::Reply(mut message) => match rest::read("an answer to a command", result) {
+            Job::Reply(mut message, first) => match rest::read("an answer to a command", result) {
                 Ok(document) => {
                     let number = events::text(&document, "id").map(str::to_owned);
                     out.sent(&message.id, number.into_iter().collect());
@@ -614,7 +611,13 @@ impl Discord {
                     message.to.thread = None;
                     self.post(now, &message, out);
                 }
-                Err(no) => out.send_failed(&message.id, no.failure),
+                Err(no) => {
+                    // Filled in perhaps: the same place is filled in again, nothing is added.
+                    if let Some(token) = first.filter(|_| no.failure.retry != Retry::No) {
+                        self.awaits(token);
+                    }
+                    out.send_failed(&message.id, no.failure);
+                }
             },
             Job::Act(id) => out.acted(
                 id,
@@ -677,6 +680,14 @@ impl Discord {
         self.ask(&call, Job::Open(Box::new(message.clone())), out);
     }
 
+    /// The first answer of this interaction fills in what was deferred.
+    fn awaits(&mut self, token: String) {
+        self.awaited.push_back(token);
+        if self.awaited.len() > limits::DISCORD_AWAITED {
+            self.awaited.pop_front();
+        }
+    }
+
     /// A piece was not taken. A token that is worth nothing refuses the account, and what waits
     /// for another one is not lost.
     fn unsent(&mut self, id: &str, no: Refused, out: &mut ChannelOut) {
@@ -719,10 +730,8 @@ impl Discord {
         if self.rests(now, &call, &message.id, out) {
             return;
         }
-        if let Some(at) = first {
-            self.awaited.remove(at);
-        }
-        self.ask(&call, Job::Reply(Box::new(message.clone())), out);
+        let first = first.and_then(|at| self.awaited.remove(at));
+        self.ask(&call, Job::Reply(Box::new(message.clone()), first), out);
     }
 
     fn act(&mut self, now: Now, id: u64, act: &Act, out: &mut ChannelOut) {

@@ -153,6 +153,8 @@ impl Ledger<'_> {
                 let excused = match self.world.which {
                     _ if self.world.cut_after(first.at) => true,
                     Which::Telegram | Which::TelegramHook => *lost,
+                    // What follows the answer to a command has no nonce.
+                    Which::Discord if second.method == "followup" => *lost,
                     Which::Discord => *lost && second.at.ms_since(first.at) >= NONCE_MS,
                     // What only one person sees is in no history.
                     Which::Slack | Which::SlackHttp => *lost && first.method.ends_with("Ephemeral"),
