@@ -87,6 +87,8 @@ struct Message {
 struct Chat {
     kind: String,
     messages: BTreeMap<i64, Message>,
+    /// The number of the newest message there ever was.
+    last: i64,
     topics: Vec<i64>,
     sent: VecDeque<Time>,
     /// Nothing is to be sent before then; it was said at that time.
@@ -377,10 +379,11 @@ impl Telegram {
     }
 
     fn keep(&mut self, chat: i64, message: Message) -> i64 {
-        let messages = &mut self.chats.entry(chat).or_default().messages;
-        let id = messages.last_key_value().map_or(1, |(last, _)| last + 1);
-        messages.insert(id, message);
-        id
+        let known = self.chats.entry(chat).or_default();
+        // A number is never used twice, also when its message is gone.
+        known.last += 1;
+        known.messages.insert(known.last, message);
+        known.last
     }
 
     /// Stores a file; its id.
