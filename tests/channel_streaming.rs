@@ -158,6 +158,22 @@ impl Stage {
         drop(gateway);
     }
 
+    /// How often a journal says this.
+    fn count(&self, journal: &str, part: &str) -> usize {
+        let path = self.home.state().join("journal").join(journal);
+        std::fs::read_to_string(path).unwrap_or_default().matches(part).count()
+    }
+
+    /// Waits until a journal says it once more than it did: a receipt was taken. Telegram tells
+    /// nobody what it took from whom.
+    fn taken(&self, journal: &str, part: &str, before: usize) {
+        let end = Instant::now() + PATIENCE;
+        while self.count(journal, part) <= before {
+            assert!(Instant::now() < end, "never in {journal}: {part}");
+            std::thread::yield_now();
+        }
+    }
+
     /// Somebody writes once the account is connected; the model is asked.
     fn says(&self, platform: &str, text: &str) {
         self.fakes.until(platform, |report| match platform {
@@ -200,9 +216,11 @@ fn an_answer_grows_in_one_message() {
 fn a_crash_leaves_no_half_answer() {
     let mut stage = Stage::new(PARTIAL, "");
     for platform in PLATFORMS {
+        let before = stage.count("outbox.jsonl", "\"message\":\"");
         stage.says(platform, "tell me");
         says(&stage.model, BEGUN);
         stage.fakes.reads(platform, &[BEGUN]);
+        stage.taken("outbox.jsonl", "\"message\":\"", before);
         stage.kill();
         stage.start();
         let report = stage.fakes.until(
@@ -281,9 +299,11 @@ fn after_a_crash_blocks_stay_and_one_notice_follows() {
     let mut stage = Stage::new("streaming: {block: {coalesce: {minChars: 1}}}", defaults);
     let one = "The first paragraph is here.";
     for platform in PLATFORMS {
+        let before = stage.count("outbox-sent.txt", ".b0-");
         stage.says(platform, "tell me");
         says(&stage.model, &format!("{one}\n\nThe second"));
         stage.fakes.reads(platform, &[one]);
+        stage.taken("outbox-sent.txt", ".b0-", before);
         stage.kill();
         stage.start();
         stage.fakes.until(platform, |report| match read(report).as_slice() {
