@@ -237,7 +237,7 @@ fn a_crash_leaves_no_half_answer() {
 fn a_long_answer_begins_where_its_preview_stood_and_goes_on_below() {
     let stage = Stage::new(&format!("{PARTIAL}, textChunkLimit: 100"), "");
     let line = "Words of a long answer that has no end, and then some more of it.";
-    let whole = vec![line; 4].join("\n");
+    let whole = [line; 4].join("\n");
     for platform in PLATFORMS {
         stage.says(platform, "tell me");
         says(&stage.model, BEGUN);

@@ -224,7 +224,7 @@ mod tests {
             id: format!("m{n}"),
             direction: "outbound".to_owned(),
             channel_id: "irc".to_owned(),
-            account_id: if n % 2 == 0 { "a" } else { "b" }.to_owned(),
+            account_id: if n.is_multiple_of(2) { "a" } else { "b" }.to_owned(),
             reason: "no such nick".to_owned(),
             failed_at: 100 + u64::try_from(n).unwrap(),
             payload: json!({"text": "x".repeat(100)}),

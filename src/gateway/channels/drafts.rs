@@ -199,7 +199,7 @@ impl Gateway {
         let draft = own.or_else(|| self.channels.outbox.draft(&run).cloned())?;
         let first = open.delivery.piece == 0;
         let plain = open.delivery.media.is_empty() && open.delivery.extra.is_null();
-        if !tidy && !(first && draft.replace && plain && piece.is_some()) {
+        if !(tidy || first && draft.replace && plain && piece.is_some()) {
             return None;
         }
         match self.channels.streams.closing(&run) {
