@@ -345,7 +345,6 @@ impl Gateway {
         id: &str,
         message: &str,
         result: Result<Value, Failure>,
-        _fx: &mut Effects,
     ) {
         let now = self.now.time;
         let run = id.strip_suffix(".draft").unwrap_or(id).to_owned();

@@ -32,6 +32,7 @@ mod private;
 mod recent;
 mod rests;
 mod rpc;
+mod shown;
 mod sockets;
 mod speak;
 mod status;

@@ -742,7 +742,7 @@ impl Gateway {
             }
         };
         let failed = matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut(_));
-        let (text, begun) = self.end_stream(run_id, &text, failed, fx);
+        let (text, begun) = self.end_stream(run_id, &text, failed);
         self.answer_origin((run_id, agent), &origin, (&text, begun), fx);
     }
 
@@ -922,7 +922,7 @@ impl Gateway {
             ActWait::Nobody => return,
             ActWait::Preview { run } => return self.preview_edited(run, result),
             ActWait::Final { id } => return self.final_edited(id, result, fx),
-            ActWait::Tidy { id, message } => return self.draft_deleted(id, message, result, fx),
+            ActWait::Tidy { id, message } => return self.draft_deleted(id, message, result),
             ActWait::Rpc { conn, request } => (conn, request),
         };
         match result {

@@ -18,22 +18,17 @@ use super::super::timers::Timer;
 use super::LiveId;
 use super::drafts::{Mark, block_id};
 use super::outbound::{ActWait, Delivery, Origin};
+use super::shown::{
+    Blocks, Mode, Post, Preview, SILENT, Stream, Typing, TypingMode, Way, chunking, mode_of,
+    number, shorten, sign, silent_so_far, status, throttle_ms,
+};
 use crate::agent::run::RunEvent;
-use crate::channels::draft::{Block, Chunker, Chunking, Coalescer, Pace, Prefer};
+use crate::channels::draft::{Block, Chunker, Coalescer, Pace};
 use crate::channels::{Account, Act, ChatKind, Failure, Kind, Retry, State, text};
 use crate::driver::{Effects, Time};
 use crate::limits;
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// Answers that mean that nothing is said.
-const SILENT: [&str; 2] = ["NO_REPLY", "HEARTBEAT_OK"];
-
-/// Whether a text may still become one of those.
-fn silent_so_far(text: &str) -> bool {
-    let text = text.trim();
-    SILENT.iter().any(|word| word.starts_with(text))
-}
 
 /// Something asked of an account for a preview, and until when an answer of its run waits for it.
 #[derive(Debug, Clone, Copy)]
@@ -72,323 +67,6 @@ impl Streams {
             }
         }
     }
-}
-
-/// One answer.
-struct Stream {
-    origin: Origin,
-    agent: String,
-    typing: Typing,
-    way: Way,
-}
-
-/// When a conversation shows that somebody types.
-struct Typing {
-    mode: TypingMode,
-    every_ms: u64,
-    /// The next time; `None` until it begins.
-    due: Option<Time>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TypingMode {
-    Never,
-    Instant,
-    Thinking,
-    Message,
-}
-
-/// How an answer is shown before it is whole.
-enum Way {
-    Whole,
-    Blocks(Box<Blocks>),
-    Preview(Box<Preview>),
-}
-
-/// Messages of their own.
-struct Blocks {
-    chunker: Chunker,
-    coalescer: Coalescer,
-    /// `blockStreamingBreak: "message_end"`.
-    at_end: bool,
-    /// The front of the text that the chunker has taken.
-    taken: String,
-    number: u32,
-    /// `humanDelay`: least and most, milliseconds.
-    pause: Option<(u64, u64)>,
-    /// When the block before was to go.
-    last: Time,
-}
-
-impl Blocks {
-    /// More of a text, `all` of it when its turn is over.
-    fn feed(&mut self, now: Time, text: &str, all: bool) -> Vec<(Block, Mark)> {
-        if !text.starts_with(&self.taken) {
-            if self.taken.starts_with(text) && !all {
-                return Vec::new();
-            }
-            // A retry says something else.
-            self.fresh();
-        }
-        let mut out = Vec::new();
-        while all || !self.at_end {
-            let Some(block) = self.chunker.next(text, all) else { break };
-            if block.upto > self.taken.len() {
-                self.taken.push_str(text.get(self.taken.len()..block.upto).unwrap_or_default());
-            }
-            out.extend(self.coalescer.push(now, block));
-        }
-        if all {
-            out.extend(self.coalescer.flush());
-        }
-        self.marked(out)
-    }
-
-    fn marked(&self, blocks: Vec<Block>) -> Vec<(Block, Mark)> {
-        let marked = |block: Block| {
-            let mark = Mark::of(&self.taken, block.upto);
-            (block, mark)
-        };
-        blocks.into_iter().map(marked).collect()
-    }
-
-    fn fresh(&mut self) {
-        self.chunker.reset();
-        self.coalescer.flush();
-        self.taken.clear();
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Partial,
-    Block,
-    Progress,
-}
-
-/// The message of a preview.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Post {
-    /// Not sent.
-    None,
-    /// Sent, and its receipt is not known.
-    Doubt(String),
-    /// It is there.
-    Known(String),
-    /// There will be none any more.
-    Gone,
-}
-
-/// One message that changes.
-struct Preview {
-    mode: Mode,
-    pace: Pace,
-    post: Post,
-    /// What the message said before the edit under way.
-    before: String,
-    failures: u32,
-    prefix: Option<String>,
-    /// What the model says in this turn.
-    said: String,
-    /// Block mode.
-    chunker: Chunker,
-    coalescer: Coalescer,
-    taken: String,
-    /// The whole text of the message, after which the next one begins.
-    complete: Option<Block>,
-    status: Status,
-}
-
-/// What a run does, in a few lines.
-struct Status {
-    label: Option<String>,
-    /// The label was asked for.
-    explicit: bool,
-    headline: Option<String>,
-    /// Whether what the model says before its tools is a headline.
-    headlines: bool,
-    /// Or lines of their own.
-    commentary: bool,
-    /// Tools have lines.
-    tools: bool,
-    raw: bool,
-    lines: Vec<String>,
-    max_lines: usize,
-    max_chars: usize,
-    works: bool,
-}
-
-impl Status {
-    fn line(&mut self, line: &str) {
-        if self.lines.last().is_some_and(|last| last == line) {
-            return;
-        }
-        self.lines.push(line.to_owned());
-        if self.lines.len() > self.max_lines {
-            self.lines.remove(0);
-        }
-    }
-
-    /// The status of a run that works; empty while it does not, and when nothing is to be shown.
-    fn text(&self) -> String {
-        if !self.works {
-            return String::new();
-        }
-        let mut all: Vec<&str> = Vec::new();
-        let label = self.label.as_deref();
-        let label = label.filter(|_| self.explicit || self.headline.is_none());
-        all.extend(label.filter(|_| self.lines.len() < self.max_lines));
-        all.extend(self.headline.as_deref());
-        all.extend(self.lines.iter().map(String::as_str));
-        all.join("\n")
-    }
-}
-
-impl Preview {
-    /// More of what the model says; `all` when its turn is over.
-    fn feed(&mut self, now: Time, text: &str, all: bool) {
-        if self.mode == Mode::Progress {
-            return;
-        }
-        let visible = !silent_so_far(text);
-        if !text.is_empty() && !all && self.said != text {
-            self.status.lines.clear();
-        }
-        if visible {
-            // More than one message holds is never shown.
-            let end = text.floor_char_boundary(limits::CHANNEL_OUT / 64);
-            text.get(..end).unwrap_or_default().clone_into(&mut self.said);
-        }
-        if self.mode == Mode::Block && visible {
-            self.cut(now, text);
-        }
-        self.show(now);
-    }
-
-    fn cut(&mut self, now: Time, text: &str) {
-        if !text.starts_with(&self.taken) {
-            self.chunker.reset();
-            self.coalescer.flush();
-            self.taken.clear();
-            self.complete = None;
-        }
-        while self.complete.is_none() {
-            let Some(block) = self.chunker.next(text, false) else { break };
-            self.taken.push_str(text.get(self.taken.len()..block.upto).unwrap_or_default());
-            self.complete = self.coalescer.push(now, block).into_iter().next();
-        }
-    }
-
-    /// Says to the pace what should stand there.
-    fn show(&mut self, now: Time) {
-        let mut shown = match self.mode {
-            Mode::Progress => self.status.text(),
-            Mode::Block => match &self.complete {
-                Some(block) => block.text.clone(),
-                None => self.coalescer.held().map(|it| it.text.clone()).unwrap_or_default(),
-            },
-            Mode::Partial => self.said.clone(),
-        };
-        if self.mode != Mode::Progress {
-            if let Some(prefix) = self.prefix.as_ref().filter(|_| !shown.is_empty()) {
-                shown = format!("{prefix} {shown}");
-            }
-            if !self.status.lines.is_empty() && self.complete.is_none() {
-                let gap = if shown.is_empty() { "" } else { "\n\n" };
-                shown = format!("{shown}{gap}{}", self.status.lines.join("\n"));
-            }
-        }
-        self.pace.want(now, &shown);
-    }
-
-    /// The model's turn is over and its tools begin.
-    fn turn(&mut self, now: Time, text: &str) {
-        let said = text.trim();
-        let said = Some(said).filter(|said| !said.is_empty() && !silent_so_far(said));
-        if self.mode == Mode::Progress
-            && let Some(said) = said
-        {
-            let line = shorten(said, self.status.max_chars.saturating_mul(3));
-            if self.status.commentary {
-                let line = shorten(said, self.status.max_chars);
-                self.status.line(&format!("💬 {line}"));
-            } else if self.status.headlines {
-                self.status.headline = Some(line);
-            }
-        }
-        // What is said next is another text.
-        self.taken.clear();
-        self.chunker.reset();
-        self.coalescer.flush();
-        self.complete = None;
-        if self.mode == Mode::Block {
-            self.said.clear();
-        }
-        self.show(now);
-    }
-
-    fn lost(&mut self) {
-        if self.post == Post::None {
-            self.post = Post::Doubt(self.pace.shown().to_owned());
-        }
-    }
-}
-
-/// At most so many characters, cut at a word.
-fn shorten(text: &str, most: usize) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= most {
-        return line;
-    }
-    let head: String = line.chars().take(most.saturating_sub(1)).collect();
-    let cut = head.rfind(' ').filter(|at| at * 2 > head.len()).unwrap_or(head.len());
-    format!("{}…", head.get(..cut).unwrap_or(&head).trim_end())
-}
-
-/// The sign in front of a tool's line.
-fn sign(name: &str) -> &'static str {
-    match name {
-        "exec" | "process" => "🛠️",
-        "web_search" | "web_fetch" | "memory_search" => "🔎",
-        "write" | "edit" | "apply_patch" => "✍️",
-        "read" => "📖",
-        _ => "🧩",
-    }
-}
-
-fn number(at: Option<&Value>, key: &str) -> Option<usize> {
-    at?.get(key)?.as_u64().and_then(|n| usize::try_from(n).ok())
-}
-
-/// `blockStreamingChunk` and `streaming.preview.chunk`.
-fn chunking(at: Option<&Value>, usual: (usize, usize), kind: &Kind, most: usize) -> Chunking {
-    let max = number(at, "maxChars").unwrap_or(usual.1).min(most);
-    let min = number(at, "minChars").unwrap_or(usual.0).min(max);
-    let prefer = at.and_then(|at| at.get("breakPreference")?.as_str());
-    Chunking { min, max, prefer: Prefer::of(prefer), length: kind.length }
-}
-
-/// How long a service wants edits of one message apart.
-fn throttle_ms(kind: &Kind, chat: ChatKind) -> u64 {
-    match (kind.id, chat) {
-        // Twenty messages a minute in a group, edits among them.
-        ("telegram", ChatKind::Group | ChatKind::Channel) => 3_500,
-        ("telegram", _) => 1_100,
-        _ => 1_250,
-    }
-}
-
-/// `streaming.mode`, or what the service has without one; and whether it was said.
-fn mode_of(kind: &Kind, account: &Account) -> (Option<Mode>, bool) {
-    let said = account.text("streaming.mode");
-    let usual = if matches!(kind.id, "telegram" | "slack") { "progress" } else { "off" };
-    let mode = match said.unwrap_or(usual) {
-        "partial" => Some(Mode::Partial),
-        "block" => Some(Mode::Block),
-        "progress" => Some(Mode::Progress),
-        _ => None,
-    };
-    (mode.filter(|_| kind.caps.edit && kind.caps.delete), said.is_some())
 }
 
 impl Gateway {
@@ -523,12 +201,7 @@ impl Gateway {
     }
 
     /// What a run told goes to its conversation.
-    pub(in crate::gateway) fn stream_run(
-        &mut self,
-        run: &Active,
-        events: &[RunEvent],
-        fx: &mut Effects,
-    ) {
+    pub(in crate::gateway) fn stream_run(&mut self, run: &Active, events: &[RunEvent]) {
         let now = self.now.time;
         let Some(stream) = self.channels.streams.by_run.get_mut(&run.id) else { return };
         let Some(machine) = run.machine.as_ref() else { return };
@@ -572,7 +245,7 @@ impl Gateway {
             _ => {}
         }
         for (block, mark) in blocks {
-            self.send_block(&run.id, block, &mark, fx);
+            self.send_block(&run.id, block, &mark);
         }
         let outbox = &mut self.channels.outbox;
         if turn && outbox.draft(&run.id).is_some_and(|draft| draft.mark.is_some()) {
@@ -611,13 +284,10 @@ impl Gateway {
     }
 
     /// A block of an answer is a delivery of its own.
-    fn send_block(&mut self, run: &str, block: Block, mark: &Mark, fx: &mut Effects) {
+    fn send_block(&mut self, run: &str, block: Block, mark: &Mark) {
         let Some(stream) = self.channels.streams.by_run.get(run) else { return };
         let (origin, agent) = (stream.origin.clone(), stream.agent.clone());
         let Way::Blocks(way) = &stream.way else { return };
-        if way.number >= limits::DRAFT_BLOCKS {
-            return;
-        }
         let (number, pause, last) = (way.number, way.pause, way.last);
         let mut text = block.text;
         if number == 0
@@ -647,7 +317,6 @@ impl Gateway {
         if let Err(why) = self.queue_delivery_at(delivery, due) {
             log::error!(target: "channels", "a block of an answer is lost: {why}");
         }
-        let _ = fx;
     }
 
     fn replies_to_all(&self, origin: &Origin) -> bool {
@@ -658,13 +327,7 @@ impl Gateway {
 
     /// A run is over and says this: what of it is to be sent still, and whether some of it is
     /// there already.
-    pub(super) fn end_stream(
-        &mut self,
-        run: &str,
-        said: &str,
-        failed: bool,
-        fx: &mut Effects,
-    ) -> (String, bool) {
+    pub(super) fn end_stream(&mut self, run: &str, said: &str, failed: bool) -> (String, bool) {
         let now = self.now.time;
         let Some(mut stream) = self.channels.streams.by_run.remove(run) else {
             return (said.to_owned(), false);
@@ -672,16 +335,10 @@ impl Gateway {
         if let Way::Blocks(way) = &mut stream.way
             && !SILENT.contains(&said.trim())
         {
-            let mut blocks = way.feed(now, said, true);
-            let begun = way.number > 0 || blocks.len() > 1;
-            let left = match blocks.pop() {
-                Some((block, _)) => block.text,
-                None if begun => String::new(),
-                None => said.to_owned(),
-            };
+            let (blocks, left, begun) = way.finish(now, said);
             self.channels.streams.by_run.insert(run.to_owned(), stream);
             for (block, mark) in blocks {
-                self.send_block(run, block, &mark, fx);
+                self.send_block(run, block, &mark);
             }
             self.channels.streams.by_run.remove(run);
             return (left, begun);
@@ -727,7 +384,7 @@ impl Gateway {
             self.show_typing(origin, fx);
         }
         for (run, block, mark) in blocks {
-            self.send_block(&run, block, &mark, fx);
+            self.send_block(&run, block, &mark);
         }
         for run in previews {
             self.preview_step(&run, fx);
@@ -942,67 +599,7 @@ impl Gateway {
     }
 }
 
-impl Preview {
-    /// Whether the answer takes its place.
-    fn replaces(&self) -> bool {
-        self.mode != Mode::Progress
-    }
-}
-
-impl Typing {
-    /// Something happened that is as good as this mode.
-    fn reach(&mut self, now: Time, what: TypingMode) {
-        let begins = match self.mode {
-            TypingMode::Never => false,
-            TypingMode::Instant => true,
-            TypingMode::Thinking => matches!(what, TypingMode::Thinking | TypingMode::Message),
-            TypingMode::Message => what == TypingMode::Message,
-        };
-        if begins {
-            self.due.get_or_insert(now);
-        }
-    }
-}
-
-fn status(mode: Mode, kind: &Kind, account: &Account, seed: &str) -> Status {
-    let of = |key: &str| account.get(&format!("streaming.progress.{key}"));
-    let own = if mode == Mode::Progress { "progress" } else { "preview" };
-    let tools = account.flag(&format!("streaming.{own}.toolProgress"));
-    let raw = account.text(&format!("streaming.{own}.commandText")) == Some("raw");
-    let labels = of("labels").and_then(Value::as_array).cloned().unwrap_or_default();
-    let labels: Vec<&str> = labels.iter().filter_map(Value::as_str).collect();
-    let pick = seed.bytes().fold(7usize, |sum, byte| sum.wrapping_mul(31) + usize::from(byte));
-    let auto = labels.get(pick % labels.len().max(1)).copied().unwrap_or("Working");
-    let (label, explicit) = match of("label") {
-        None => (Some(auto), false),
-        Some(Value::Bool(false)) => (None, false),
-        Some(Value::String(word)) if word.trim() != "auto" => (Some(word.as_str()), true),
-        Some(_) => (Some(auto), true),
-    };
-    let count = |key: &str, usual: u64| {
-        let said = account.number(&format!("streaming.progress.{key}")).unwrap_or(usual);
-        usize::try_from(said).unwrap_or(usize::MAX)
-    };
-    Status {
-        label: label.map(str::to_owned).filter(|label| !label.trim().is_empty()),
-        explicit,
-        headline: None,
-        headlines: matches!(kind.id, "telegram" | "discord"),
-        commentary: account.flag("streaming.progress.commentary") == Some(true),
-        tools: tools.unwrap_or(mode != Mode::Progress),
-        raw,
-        lines: Vec::new(),
-        max_lines: count("maxLines", 8).clamp(1, limits::DRAFT_LINES),
-        max_chars: count("maxLineChars", 120).clamp(16, 1_000),
-        works: false,
-    }
-}
-
 /// What a delivery has of this room.
 pub(super) fn tidies(delivery: &Delivery) -> bool {
     delivery.draft.is_some()
 }
-
-#[cfg(test)]
-#[path = "streaming_tests.rs"]
-mod tests;

@@ -431,7 +431,7 @@ impl Gateway {
         let turn = events.iter().any(|event| matches!(event, RunEvent::Turn));
         let over = events.iter().any(|event| matches!(event, RunEvent::Over(_)));
         self.speak_text(&mut run, over || turn, fx);
-        self.stream_run(&run, events, fx);
+        self.stream_run(&run, events);
         if let (Cause::Http(conn), false) = (run.cause, events.is_empty()) {
             match &run.machine {
                 Some(m) => self.http_events(conn, events, m.text(), m.calls(), m.usage(), fx),

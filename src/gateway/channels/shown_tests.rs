@@ -126,3 +126,34 @@ fn a_retry_that_says_the_same_sends_nothing_twice_and_another_text_all_of_it() {
     let last = blocks.feed(Time(0), "One.\n\nTwo.", true);
     assert!(last.last().is_some_and(|(_, mark)| mark.fits("One.\n\nTwo.")));
 }
+
+#[test]
+fn beyond_the_limit_of_blocks_the_end_has_all_the_rest() {
+    let kind = crate::channels::find("telegram").expect("telegram");
+    let rules = Chunking { min: 1, max: 8, prefer: Prefer::of(None), length: kind.length };
+    let mut blocks = Blocks {
+        coalescer: Coalescer::new((1, 8, 0), "\n\n", kind.length),
+        chunker: Chunker::new(rules),
+        at_end: false,
+        taken: String::new(),
+        number: 0,
+        pause: None,
+        last: Time(0),
+    };
+    let mut said = String::new();
+    let mut sent = Vec::new();
+    for n in 0..limits::DRAFT_BLOCKS + 50 {
+        said.push_str(&format!("w{n}\n\n"));
+        for (block, _) in blocks.feed(Time(u64::from(n)), &said, false) {
+            blocks.number += 1;
+            sent.push(block.text);
+        }
+    }
+    assert_eq!(u32::try_from(sent.len()), Ok(limits::DRAFT_BLOCKS));
+    let (more, left, begun) = blocks.finish(Time(1_000), &said);
+    assert!(more.is_empty() && begun);
+    sent.push(left);
+    let words: Vec<String> = sent.join(" ").split_whitespace().map(str::to_owned).collect();
+    let whole: Vec<&str> = said.split_whitespace().collect();
+    assert_eq!(words, whole, "every word once, in order");
+}
