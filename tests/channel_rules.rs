@@ -359,6 +359,9 @@ fn reactions_are_told_with_the_next_message_and_an_edit_changes_what_was_overhea
     };
     telegram.tell(json!({"message": say(1, &chat, "hello")}));
     assert!(telegram.sent()["text"].as_str().expect("a text").contains("hello"));
+    // An answer goes out when the one before it has its receipt, and so is known as ours.
+    telegram.tell(json!({"message": say(10, &chat, "once more")}));
+    telegram.sent();
     let reaction = |number: i64, who: Value, emoji: &str| {
         json!({"message_reaction": {"chat": chat, "message_id": number, "date": 2, "user": who,
             "old_reaction": [], "new_reaction": [{"type": "emoji", "emoji": emoji}]}})

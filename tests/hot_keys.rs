@@ -126,6 +126,7 @@ fn values(key: &Key, dir: &str) -> Vec<Value> {
         }
         Kind::Number => vec![json!(1), json!(2.5), json!(0)],
         Kind::Model => vec![json!("mock/m1"), json!({"primary": "mock/m1"})],
+        Kind::Tools => vec![json!({"deny": ["exec"]}), json!({"allow": ["read"]})],
         Kind::HttpUrl => vec![json!("http://127.0.0.1:9/a"), json!("http://127.0.0.1:9/b")],
         Kind::WsUrl => vec![json!("ws://127.0.0.1:9"), json!("wss://127.0.0.1:9")],
         Kind::Ipv4 => vec![json!("127.0.0.1"), json!("127.0.0.2")],
