@@ -1,6 +1,6 @@
 use super::*;
 use crate::channels::rig::Rig;
-use crate::channels::{Attachment, ChannelEffect, Chat, ChatKind, SockId};
+use crate::channels::{Act, Attachment, ChannelEffect, Chat, ChatKind, SockId};
 use std::rc::Rc;
 
 const TOKEN: &str = "MTk4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs";

@@ -1,6 +1,6 @@
 use super::*;
 use crate::channels::rig::{Rig, WALL_MS};
-use crate::channels::{Attachment, Chat, ChatKind, Media, Retry};
+use crate::channels::{Act, Attachment, Chat, ChatKind, Media, Retry};
 use crate::wire::hash::{hex, hmac_sha256};
 use crate::wire::url::query_pairs;
 use std::rc::Rc;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::channels::rig::Rig;
-use crate::channels::{Attachment, Chat};
+use crate::channels::{Act, Attachment, Chat, ChatKind, Outgoing};
 use std::rc::Rc;
 
 const TOKEN: &str = "123456:ABC-def_123";

@@ -14,6 +14,8 @@
 //! found under another's number.
 
 mod accounts;
+mod acts;
+mod answers;
 mod bounds;
 pub(crate) mod dead;
 mod dead_rpc;

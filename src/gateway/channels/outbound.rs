@@ -22,9 +22,8 @@ use super::recent::Recent;
 use super::rests::Rests;
 use super::unasked::{Delivered, Told};
 use super::{LiveId, speak};
-use crate::agent::run::Outcome;
 use crate::channels::port::ChannelInput;
-use crate::channels::{Act, Address, ChatKind, Failure, Inbound, Outgoing, Retry};
+use crate::channels::{Address, ChatKind, Failure, Outgoing, Retry};
 use crate::channels::{State, text};
 use crate::driver::{ConnId, Effects, Time};
 use crate::limits;
@@ -83,7 +82,7 @@ pub(in crate::gateway) struct Delivery {
     pub(super) piece: usize,
     /// An attempt at it was begun.
     #[serde(default)]
-    begun: bool,
+    pub(super) begun: bool,
     #[serde(default)]
     pub(super) attempts: u32,
     /// It is the record of a preview, and delivered by deleting what is left of that.
@@ -234,7 +233,11 @@ impl Outbox {
     ///
     /// # Errors
     /// When the disk refuses, or too many wait.
-    fn accept(&mut self, disk: &mut dyn Disk, delivery: Delivery) -> Result<bool, String> {
+    pub(super) fn accept(
+        &mut self,
+        disk: &mut dyn Disk,
+        delivery: Delivery,
+    ) -> Result<bool, String> {
         if self.sent.has(&delivery.id) || self.open.contains_key(&delivery.id) {
             return Ok(false);
         }
@@ -716,229 +719,6 @@ impl Gateway {
             self.cron_given_up(id, &why, fx);
         }
         self.timers.arm(self.now.time, Timer::Outbox);
-    }
-
-    /// A run is over: its answer goes where its message came from.
-    pub(in crate::gateway) fn channel_run_over(
-        &mut self,
-        (run_id, agent): (&str, &str),
-        origin: &Value,
-        outcome: &Outcome,
-        answer: Option<String>,
-        fx: &mut Effects,
-    ) {
-        let Ok(origin) = serde_json::from_value::<Origin>(origin.clone()) else { return };
-        let text = match outcome {
-            // It was said to another run, whose answer is the answer.
-            Outcome::Done(_) => answer.unwrap_or_default(),
-            Outcome::Aborted("rpc") => String::new(),
-            Outcome::Aborted(why) => format!("⚠️ This was not answered: {why}."),
-            Outcome::Failed(_) | Outcome::TimedOut(_) => {
-                let why = super::super::runs::outcome_text(outcome);
-                match answer.filter(|text| !text.trim().is_empty()) {
-                    Some(text) => format!("{text}\n\n⚠️ {why}"),
-                    None => format!("⚠️ {why}"),
-                }
-            }
-        };
-        let failed = matches!(outcome, Outcome::Failed(_) | Outcome::TimedOut(_));
-        let (text, begun) = self.end_stream(run_id, &text, failed);
-        self.answer_origin((run_id, agent), &origin, (&text, begun), fx);
-    }
-
-    /// What a crash left of a run that came by a channel.
-    /// `notice`: it has no answer, and this says so.
-    pub(in crate::gateway) fn settle_origin(
-        &mut self,
-        run_id: &str,
-        origin: &Value,
-        text: &str,
-        notice: bool,
-    ) {
-        let Ok(origin) = serde_json::from_value::<Origin>(origin.clone()) else { return };
-        if notice && origin.unasked {
-            return;
-        }
-        let (text, begun) = self.channels.outbox.rest_of(self.disk.as_mut(), run_id, text);
-        if begun && text.trim().is_empty() {
-            return;
-        }
-        let mut delivery = self.reply(run_id, &origin, text);
-        let agent = self.config.agents.default_agent().to_owned();
-        self.enclose_answer(&mut delivery, &agent);
-        if let Err(why) = self.channels.outbox.accept(self.disk.as_mut(), delivery) {
-            log::error!(target: "channels", "an answer is lost: {why}");
-        }
-    }
-
-    pub(super) fn reply(&self, run_id: &str, origin: &Origin, text: String) -> Delivery {
-        // What somebody asks for by name is an answer in any case; ours are as the account says.
-        let live = self.channels.find(&origin.channel, &origin.account);
-        let mode = live.and_then(|id| self.channels.get(id)?.account.text("replyToMode"));
-        let seen = matches!(mode, Some("first" | "all" | "batched"));
-        Delivery {
-            id: run_id.to_owned(),
-            channel: origin.channel.clone(),
-            account: origin.account.clone(),
-            to: origin.to.clone(),
-            text,
-            reply_to: (seen && !origin.unasked).then(|| origin.message.clone()),
-            created_ms: self.now.wall_ms,
-            ..Delivery::default()
-        }
-    }
-
-    fn answer_origin(
-        &mut self,
-        (run_id, agent): (&str, &str),
-        origin: &Origin,
-        (text, begun): (&str, bool),
-        fx: &mut Effects,
-    ) {
-        if let Some(delivery) = self.answer_delivery(run_id, agent, origin, (text, begun)) {
-            self.deliver(delivery, fx);
-        } else {
-            self.channels.outbox.release(self.disk.as_mut(), run_id, None);
-            self.timers.arm(self.now.time, Timer::Outbox);
-        }
-        if origin.acked && self.config.messages.remove_ack {
-            self.react(origin, "", true, fx);
-        }
-    }
-
-    /// The delivery of an answer; none when it says nothing. `begun`: a part of it is there
-    /// already.
-    pub(super) fn answer_delivery(
-        &mut self,
-        run_id: &str,
-        agent: &str,
-        origin: &Origin,
-        (text, begun): (&str, bool),
-    ) -> Option<Delivery> {
-        let text = text.trim();
-        if matches!(text, "" | "NO_REPLY" | "HEARTBEAT_OK") {
-            return None;
-        }
-        let text = match self.response_prefix(agent, origin).filter(|_| !begun) {
-            Some(prefix) => format!("{prefix} {text}"),
-            None => text.to_owned(),
-        };
-        let mut delivery = self.reply(run_id, origin, text);
-        self.enclose_answer(&mut delivery, agent);
-        Some(delivery)
-    }
-
-    /// `responsePrefix`: the account's, the channel's, everybody's; an empty one is none.
-    pub(super) fn response_prefix(&self, agent: &str, origin: &Origin) -> Option<String> {
-        let live = self.channels.find(&origin.channel, &origin.account);
-        let own = live.and_then(|id| self.channels.get(id)).and_then(|live| {
-            live.account.get("responsePrefix").and_then(Value::as_str).map(str::to_owned)
-        });
-        let prefix = own.or_else(|| self.config.messages.response_prefix.clone())?;
-        let name = || self.config.agents.agent(agent).and_then(|agent| agent.name.clone());
-        let prefix = match prefix.as_str() {
-            "auto" => format!("[{}]", name().unwrap_or_else(|| agent.to_owned())),
-            prefix => prefix.replace("{identity.name}", &name().unwrap_or_default()),
-        };
-        (!prefix.trim().is_empty()).then_some(prefix)
-    }
-
-    /// The reaction that says a message was seen: `messages.ackReaction` and its scope.
-    pub(super) fn begin_ack(
-        &mut self,
-        origin: &Origin,
-        message: &Inbound,
-        _agent: &str,
-        fx: &mut Effects,
-    ) {
-        let Some(id) = self.channels.find(&origin.channel, &origin.account) else { return };
-        let Some(live) = self.channels.live.get(&id) else { return };
-        if !live.kind.caps.reactions {
-            return;
-        }
-        let own = live.account.get("ackReaction").and_then(Value::as_str).map(str::to_owned);
-        let emoji = own.or_else(|| self.config.messages.ack_reaction.clone());
-        let emoji = emoji.unwrap_or_else(|| "👀".to_owned());
-        let group = message.chat.kind != ChatKind::Direct;
-        let meant = message.mentioned || message.reply_to.as_ref().is_some_and(|it| it.of_us);
-        let wanted = match self.config.messages.ack_scope.as_deref().unwrap_or("group-mentions") {
-            "all" => true,
-            "direct" => !group,
-            "group-all" => group,
-            "group-mentions" => group && meant,
-            _ => false,
-        };
-        if wanted && !emoji.is_empty() {
-            self.react(origin, &emoji, false, fx);
-        }
-    }
-
-    fn react(&mut self, origin: &Origin, emoji: &str, remove: bool, fx: &mut Effects) {
-        let Some(id) = self.channels.find(&origin.channel, &origin.account) else { return };
-        let act = Act::React {
-            to: origin.to.clone(),
-            message: origin.message.clone(),
-            emoji: emoji.to_owned(),
-            remove,
-        };
-        self.act(id, &act, ActWait::Nobody, fx);
-    }
-
-    /// Asks an account for an act.
-    pub(super) fn act(&mut self, id: LiveId, act: &Act, wait: ActWait, fx: &mut Effects) {
-        let number = self.channels.number();
-        let now_ms = self.now.wall_ms;
-        let Some(live) = self.channels.live.get_mut(&id) else { return };
-        let chat = (live.kind.id, live.account.id.as_str(), act.to().map_or("", |to| &to.chat));
-        if !chat.2.is_empty()
-            && let Some(ms) = self.channels.outbox.rests.left_ms(chat, true, now_ms)
-        {
-            let what = format!("{} asked for a pause in this chat", live.kind.label);
-            return self.act_told(&wait, Err(Failure::after(ms, what)), fx);
-        }
-        if live.acts.len() >= limits::CHANNEL_ACTS {
-            return self.act_told(&wait, Err(Failure::later("too many acts wait")), fx);
-        }
-        live.acts.insert(number, wait);
-        self.channel_on(id, ChannelInput::Act { id: number, act }, fx);
-    }
-
-    /// An act is over.
-    pub(super) fn act_over(
-        &mut self,
-        id: LiveId,
-        number: u64,
-        result: Result<Value, Failure>,
-        fx: &mut Effects,
-    ) {
-        let wait = self.channels.live.get_mut(&id).and_then(|live| live.acts.remove(&number));
-        if let Some(wait) = wait {
-            self.act_told(&wait, result, fx);
-        }
-    }
-
-    fn act_told(&mut self, wait: &ActWait, result: Result<Value, Failure>, fx: &mut Effects) {
-        let (conn, request) = match wait {
-            ActWait::Nobody => return,
-            ActWait::Preview { run } => return self.preview_edited(run, result),
-            ActWait::Final { id } => return self.final_edited(id, result, fx),
-            ActWait::Tidy { id, message } => return self.draft_deleted(id, message, result),
-            ActWait::Rpc { conn, request } => (conn, request),
-        };
-        match result {
-            Ok(Value::Object(mut answer)) => {
-                answer.entry("ok").or_insert(json!(true));
-                self.respond_ok(*conn, request, &Value::Object(answer), fx);
-            }
-            Ok(_) => self.respond_ok(*conn, request, &json!({"ok": true}), fx),
-            Err(failure) => {
-                let error = match failure.retry {
-                    Retry::No => ErrorShape::invalid(failure.what),
-                    Retry::Later | Retry::After(_) => ErrorShape::unavailable(failure.what),
-                };
-                self.respond_error(*conn, request, &error, fx);
-            }
-        }
     }
 }
 
