@@ -1,5 +1,6 @@
 //! Answers that appear while they are written: the real binary against the fakes of the platforms
 //! over real TCP, and a model that writes when the test says so.
+#![cfg(feature = "process")]
 
 mod common;
 #[path = "real/fakes.rs"]
