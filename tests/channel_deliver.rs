@@ -497,3 +497,28 @@ fn a_pause_that_was_asked_for_outlives_the_process() {
     assert!(second - first >= std::time::Duration::from_millis(2_900), "{:?}", second - first);
     socket.response(&id).expect("both arrive");
 }
+
+/// Whoever asked by a channel for something that takes longer hears there what came of it.
+#[test]
+fn a_report_of_a_spawned_run_is_answered_where_it_was_asked_for() {
+    let (home, server) = (Home::new(), Server::new());
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let provider = Provider::start(move |asked, reply| match (asked.said(), asked.result()) {
+        (_, Some(_)) => reply.say("I have sent somebody"),
+        (said, None) if said.contains("Sub-agent report") => reply.say("there are three"),
+        (said, None) if said == "count" => {
+            let _ = wait.lock().expect("it").recv();
+            reply.say("one two three");
+        }
+        (_, None) => reply.call("sessions_spawn", json!({"task": "count"})),
+    });
+    let _gateway = start(&home, &provider, &server, "");
+    let mut peer = server.accept();
+    peer.hears("JOIN #a");
+    peer.say(":al!u@host PRIVMSG bot :how many are there?");
+    assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG al :I have sent somebody");
+    peer.answers_a_ping();
+    go.send(()).expect("it waits");
+    assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG al :there are three");
+}

@@ -64,7 +64,7 @@ pub(super) use inbound::NOBODY;
 pub(super) use outbound::Origin;
 pub(super) use place::{Place, Wanted, kind_of_target};
 pub(super) use status::Probing;
-pub(super) use unasked::{Delivered, Sending, is_unasked, with_status};
+pub(super) use unasked::{Delivered, Sending, is_unasked, unasked_of, with_status};
 
 /// The number of an account's life; never used twice.
 pub(super) type LiveId = u64;

@@ -114,6 +114,18 @@ impl Origin {
     }
 }
 
+/// The origin of a run that says something later where this one answers; none where only the
+/// `message` tool speaks.
+pub(in crate::gateway) fn unasked_of(origin: &Value) -> Option<Value> {
+    if origin["private"] == true || origin["nowhere"].is_string() {
+        return None;
+    }
+    let mut later = serde_json::from_value::<Origin>(origin.clone()).ok()?;
+    (later.unasked, later.acked) = (true, false);
+    later.message.clear();
+    serde_json::to_value(later).ok()
+}
+
 /// Whether an origin is of nobody's message: its run's end is told together with its delivery.
 pub(in crate::gateway) fn is_unasked(origin: Option<&Value>) -> bool {
     origin.is_some_and(|origin| origin["unasked"] == true || origin["nowhere"].is_string())

@@ -19,6 +19,7 @@ pub(super) use exec::Execs;
 pub(super) use web_fetch::Web;
 
 use super::Gateway;
+use super::channels::unasked_of;
 use super::runs::Active;
 use super::timers::{Armed, Timer};
 use crate::agent::run::{Candidate, Run};
@@ -186,6 +187,14 @@ impl Gateway {
     pub(super) fn bounds_of_call(&self, number: u64) -> Option<Bounds> {
         match self.tools.get(number)?.caller {
             Caller::Run { run, .. } => self.runs.get(run).map(|run| run.bounds.clone()),
+            Caller::Rpc { .. } | Caller::Http { .. } => None,
+        }
+    }
+
+    /// Where a report of what a call begins goes: to the conversation that its run answers.
+    pub(super) fn report_place(&self, number: u64) -> Option<Value> {
+        match self.tools.get(number)?.caller {
+            Caller::Run { run, .. } => unasked_of(self.runs.get(run)?.origin.as_ref()?),
             Caller::Rpc { .. } | Caller::Http { .. } => None,
         }
     }

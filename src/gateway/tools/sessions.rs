@@ -19,6 +19,8 @@ use crate::limits;
 use crate::sessions::key;
 use serde_json::{Map, Value, json};
 
+/// Key of a spawned session: the conversation that hears what its report leads to.
+const REPORT_TO: &str = "reportTo";
 /// Sessions in one `sessions_list`, unless it says else, and at most.
 const ROWS: (u64, u64) = (100, 200);
 /// Messages in one `sessions_history`, unless it says else, and at most.
@@ -270,6 +272,7 @@ impl Gateway {
         let child = format!("agent:{agent}:subagent:{id}");
         let run_id = self.uuid();
         let bounds = self.bounds_of_call(number);
+        let place = self.report_place(number);
         let new = NewRun {
             message: Some(task),
             model,
@@ -281,6 +284,7 @@ impl Gateway {
         if let Some(entry) = self.sessions.get_mut(&child) {
             entry.label = label;
             entry.extra.insert("spawnedBy".to_owned(), json!(own));
+            entry.extra.extend(place.map(|place| (REPORT_TO.to_owned(), place)));
         }
         if let Some(bounds) = bounds {
             self.keep_bounds(&child, &bounds);
@@ -329,7 +333,10 @@ impl Gateway {
         if text.trim() == "ANNOUNCE_SKIP" || self.sessions.get(parent).is_none() {
             return;
         }
-        let label = self.sessions.get(&run.key).and_then(|entry| entry.label.clone());
+        let child = self.sessions.get(&run.key);
+        // Whoever asked for it by a channel hears what comes of it there.
+        let origin = child.and_then(|entry| entry.extra.get(REPORT_TO).cloned());
+        let label = child.and_then(|entry| entry.label.clone());
         let label = label.unwrap_or_else(|| "a task".to_owned());
         let message = format!(
             "[Sub-agent report, isUser=false] {label}: {status}\nsession: {}\n\n{text}\n\n\
@@ -342,6 +349,7 @@ impl Gateway {
             message: Some(message),
             mode: Some(QueueMode::Steer),
             bounds: Some(run.bounds.clone()),
+            origin,
             ..NewRun::new(id, Cause::Session, parent.to_owned(), agent)
         };
         if let Err(error) = self.accept_run(new) {
