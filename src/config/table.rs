@@ -95,7 +95,7 @@ pub enum Status {
     /// It would weaken or tighten security and has no effect here yet: refused, unless its JSON
     /// is one of these, which say what we do anyway.
     Security(&'static [&'static str]),
-    /// It has another name now, which [`Key::advice`] says: refused, and mended by
+    /// It has another name now, which `Key::advice` says: refused, and mended by
     /// `openclaw doctor --fix`.
     Moved,
 }
