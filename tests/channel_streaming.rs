@@ -1,5 +1,5 @@
 //! Answers that appear while they are written: the real binary against the fakes of the platforms
-//! over real TCP, and a model that writes when the test says so.
+//! over real TCP, and a model that writes when the test says so. And files, both ways.
 #![cfg(feature = "process")]
 
 mod common;
@@ -177,18 +177,28 @@ impl Stage {
 
     /// Somebody writes once the account is connected; the model is asked.
     fn says(&self, platform: &str, text: &str) {
+        self.says_with(platform, text, json!({}));
+    }
+
+    /// The same with more of the fake's own; what the model reads.
+    fn says_with(&self, platform: &str, text: &str, more: Value) -> String {
         self.fakes.until(platform, |report| match platform {
             "telegram" => report["polled"] == true,
             "discord" => report["live"] == 1,
             _ => report["sockets"] == 1,
         });
-        let act = match platform {
+        let mut act = match platform {
             "telegram" => json!({"act": "message", "chat": 7, "text": text}),
             "discord" => json!({"act": "message", "channel": 700, "from": 7, "content": text}),
             _ => json!({"act": "message", "channel": "D0FAKE", "text": text}),
         };
+        if let (Some(act), Value::Object(more)) = (act.as_object_mut(), more) {
+            act.extend(more);
+        }
         self.fakes.act(platform, act);
-        assert!(self.provider.asked().said().contains(text));
+        let said = self.provider.asked().said();
+        assert!(said.contains(text), "{said}");
+        said
     }
 }
 
@@ -372,4 +382,27 @@ fn legacy_keys_of_streaming_are_refused_and_mended() {
     );
     let own = &value["accounts"]["a"]["streaming"];
     assert_eq!(own, &json!({"block": {"enabled": true}, "mode": "partial"}), "{text}");
+}
+
+/// What hangs on a message is fetched from where the service keeps it, with the token where that
+/// wants one, and a file of ours goes up the way the service takes it.
+#[test]
+fn files_come_in_and_go_out() {
+    let stage = Stage::new("streaming: {mode: 'off'}", "");
+    let workspace = stage.home.state().join("workspace");
+    std::fs::create_dir_all(&workspace).expect("a directory");
+    std::fs::write(workspace.join("note.txt"), "the answer is plum").expect("a file");
+    for platform in ["discord", "slack"] {
+        let more = json!({"file": "the question is fruit"});
+        let said = stage.says_with(platform, "read this", more);
+        assert!(said.contains("the question is fruit"), "{platform}: {said}");
+        says(&stage.model, &format!("here\nMEDIA:{}", workspace.join("note.txt").display()));
+        stage.model.send(Word::Ends).expect("the model is there");
+        let report = stage
+            .fakes
+            .until(platform, |report| report["files"].as_array().is_some_and(|all| all.len() == 2));
+        let texts: Vec<&str> =
+            report["files"].as_array().expect("files").iter().filter_map(Value::as_str).collect();
+        assert!(texts.contains(&"the answer is plum"), "{report:#}");
+    }
 }

@@ -194,6 +194,8 @@ impl Discord {
         report["resumes"] = resumes.into();
         report["live"] = self.sessions.values().filter(|it| it.conn.is_some()).count().into();
         report["commands"] = json!(self.commands);
+        let text = |file: &File| String::from_utf8_lossy(&file.bytes).into_owned();
+        report["files"] = self.files.values().map(text).collect();
         report
     }
 

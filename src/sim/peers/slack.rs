@@ -155,6 +155,11 @@ impl Slack {
         let mut report = self.desk.report();
         report["sockets"] = self.sockets.values().filter(|it| it.live()).count().into();
         report["waiting"] = (self.waiting.len() + self.under_way()).into();
+        let whole = self.files.values().filter(|file| file.completed);
+        let text = |file: &File| {
+            file.bytes.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        };
+        report["files"] = whole.filter_map(text).collect();
         report
     }
 
