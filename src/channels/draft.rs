@@ -342,7 +342,14 @@ impl Coalescer {
         self.held = Some(match self.held.take() {
             None => block,
             Some(held) => {
-                let text = format!("{}{}{}", held.text, self.joiner, block.text);
+                // The lines that open and close code stand alone.
+                let code =
+                    held.text.lines().next_back().into_iter().chain(block.text.lines().next());
+                let joiner = match code.filter_map(fence).next() {
+                    Some(_) if !self.joiner.contains('\n') => "\n",
+                    _ => self.joiner,
+                };
+                let text = format!("{}{joiner}{}", held.text, block.text);
                 if (self.length)(&text) > self.max {
                     out.push(held);
                     block

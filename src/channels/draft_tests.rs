@@ -144,3 +144,18 @@ fn the_fuzzed_rules_hold_for_a_few_texts() {
         }
     }
 }
+
+#[test]
+fn lines_that_open_and_close_code_stay_alone() {
+    let join = |one: &str, other: &str| {
+        let mut coalescer = Coalescer::new((1, 200, 1_000), " ", str::len);
+        for (upto, text) in [(1, one), (2, other)] {
+            let block = Block { text: text.to_owned(), upto };
+            assert!(coalescer.push(Time(0), block).is_empty());
+        }
+        coalescer.flush().expect("both").text
+    };
+    assert_eq!(join("One.", "Two."), "One. Two.");
+    assert_eq!(join("One:", "```rs\nx\n```"), "One:\n```rs\nx\n```");
+    assert_eq!(join("```rs\nx\n```", "Then."), "```rs\nx\n```\nThen.");
+}

@@ -127,7 +127,8 @@ pub fn kind(bytes: &[u8]) -> Option<&'static str> {
         .find(|(form, _)| at(8, form))
         .map(|(_, mime)| mime);
     }
-    if at(4, b"ftyp") {
+    // Behind the length of that box, which is short: a text in UTF-16 has its mark there.
+    if at(0, b"\0") && at(4, b"ftyp") {
         let known = BRANDS.iter().find(|(brand, _)| at(8, brand));
         return Some(known.map_or("video/mp4", |(_, mime)| mime));
     }
@@ -245,9 +246,9 @@ mod tests {
             (b"RIFF....WEBPVP8 ", None, None, "image/webp"),
             (b"RIFF....WAVEfmt ", None, None, "audio/wav"),
             (b"OggS\0", Some("voice.oga"), Some("audio/ogg"), "audio/ogg"),
-            (b"....ftypisom", None, Some("audio/mp4"), "audio/mp4"),
-            (b"....ftypisom", Some("a.mp4"), None, "video/mp4"),
-            (b"....ftypM4A ", None, None, "audio/mp4"),
+            (b"\0...ftypisom", None, Some("audio/mp4"), "audio/mp4"),
+            (b"\0...ftypisom", Some("a.mp4"), None, "video/mp4"),
+            (b"\0...ftypM4A ", None, None, "audio/mp4"),
             (b"PK\x03\x04..", Some("b.zip"), None, "application/zip"),
             (
                 b"PK\x03\x04..",
