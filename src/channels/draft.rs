@@ -114,7 +114,7 @@ impl Chunker {
             let part = rest.get(..cut)?;
             let mut body = format!("{head}{part}");
             self.at += cut;
-            self.open = within(self.open.take(), part);
+            self.open = within(self.open.take(), rest, cut);
             // A line that opens code and has nothing of it yet opens it in the next block.
             if let Some((line, mark)) = &self.open {
                 match body.trim_end().strip_suffix(line.as_str()) {
@@ -158,8 +158,7 @@ impl Chunker {
 
     /// Where a block ends for which there is no more room.
     fn forced(&self, rest: &str, room: usize) -> usize {
-        let hard = floor(rest, room, self.rules.length).max(1);
-        let hard = rest.ceil_char_boundary(hard);
+        let hard = cut_near(rest, floor(rest, room, self.rules.length));
         let ends = Ends::find(rest, self.open.as_ref().map(|(_, mark)| mark.as_str()));
         let min = self.rules.min.min(room);
         let large = |at: usize| {
@@ -183,8 +182,7 @@ impl Chunker {
             return hard;
         };
         let room = room.saturating_sub(code_mark(rest, code.0)).max(1);
-        let hard = floor(rest, room, self.rules.length).max(1);
-        let hard = rest.ceil_char_boundary(hard);
+        let hard = cut_near(rest, floor(rest, room, self.rules.length));
         let front = rest.get(..hard).unwrap_or_default();
         front
             .rfind('\n')
@@ -192,6 +190,25 @@ impl Chunker {
             .filter(|at| *at > code.0 && at * 2 > hard)
             .unwrap_or(hard)
     }
+}
+
+/// Whether a text would open or close code if it stood at the beginning of a line.
+fn begins_code(text: &str) -> bool {
+    text.lines().next().is_some_and(|line| fence(line).is_some())
+}
+
+/// A cut near `at`, behind one character at least; never in a line before what would be a line of
+/// code if it began one.
+fn cut_near(rest: &str, at: usize) -> usize {
+    let first = rest.ceil_char_boundary(1);
+    let mut at = rest.ceil_char_boundary(at.max(1)).max(first);
+    while at > first
+        && !rest.get(..at).is_some_and(|front| front.ends_with('\n'))
+        && begins_code(rest.get(at..).unwrap_or_default())
+    {
+        at = rest.floor_char_boundary(at - 1).max(first);
+    }
+    at
 }
 
 /// Bytes that the mark of the code which begins at `from` takes at its end.
@@ -207,10 +224,17 @@ fn is_hollow(text: &str) -> bool {
     lines.all(|line| line.trim().is_empty() || closes(line, mark))
 }
 
-/// The code that is open behind `part`, when `open` was before it.
-fn within(open: Option<(String, String)>, part: &str) -> Option<(String, String)> {
+/// The code that is open `upto` bytes into a text, when `open` was before it. A line that is cut
+/// there is what the whole of it is.
+fn within(open: Option<(String, String)>, text: &str, upto: usize) -> Option<(String, String)> {
     let mut open = open;
-    for line in part.lines() {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if at >= upto {
+            break;
+        }
+        at += line.len();
+        let line = line.trim_end_matches(['\n', '\r']);
         open = match open {
             Some((_, mark)) if closes(line, &mark) => None,
             Some(open) => Some(open),
@@ -274,6 +298,10 @@ impl Ends {
         while let Some((i, c)) = chars.next() {
             let end = at + i + c.len_utf8();
             let next = chars.peek().map(|(_, c)| *c);
+            if begins_code(line.get(i + c.len_utf8()..).unwrap_or_default()) {
+                before = c;
+                continue;
+            }
             if c == ' ' && next.is_some_and(|next| next != ' ') {
                 self.word.push(end);
                 if matches!(before, '.' | '!' | '?' | '…' | ':') {
@@ -302,8 +330,8 @@ impl Ends {
 
 /// What is left of a text behind `upto` bytes, with the code that is open there opened again.
 pub fn rest(text: &str, upto: usize) -> String {
-    let Some((front, rest)) = text.split_at_checked(upto) else { return text.to_owned() };
-    match within(None, front) {
+    let Some(rest) = text.get(upto..) else { return text.to_owned() };
+    match within(None, text, upto) {
         Some((line, _)) if !rest.is_empty() => {
             format!("{line}\n{}", rest.trim_start_matches('\n'))
         }
@@ -505,7 +533,10 @@ pub fn fuzz(data: &[u8]) {
         before = block.upto;
         // One huge character is all that may pass the limit.
         assert!(block.text.len() <= max + 80, "{max}: {:?}", block.text);
-        assert!(within(None, &block.text).is_none() || block.upto == text.len(), "{block:?}");
+        assert!(
+            within(None, &block.text, block.text.len()).is_none() || block.upto == text.len(),
+            "{block:?}"
+        );
     }
 }
 

@@ -66,7 +66,7 @@ fn code_is_not_cut_and_when_it_must_be_it_is_closed_and_opened_again() {
     let all: String = got.join("\n");
     assert_eq!(all.matches("let a = 1;").count(), 9);
     for block in &got {
-        assert!(within(None, block).is_none(), "closed: {block:?}");
+        assert!(within(None, block, block.len()).is_none(), "closed: {block:?}");
         assert!(block.starts_with("```rust\n") || block == "end", "{block:?}");
     }
 }
