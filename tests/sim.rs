@@ -92,6 +92,21 @@ fn chats_by_slacks_requests() {
     every_seed(256, Scenario::Chats(Which::SlackHttp));
 }
 
+#[test]
+fn chats_written_by_telegram() {
+    every_seed(128, Scenario::Written(Which::Telegram));
+}
+
+#[test]
+fn chats_written_by_discord() {
+    every_seed(128, Scenario::Written(Which::Discord));
+}
+
+#[test]
+fn chats_written_by_slack() {
+    every_seed(128, Scenario::Written(Which::Slack));
+}
+
 /// As below, for what only a world of chats can notice.
 #[test]
 #[expect(clippy::print_stdout, reason = "which seed caught what is worth knowing")]

@@ -46,6 +46,8 @@ pub enum Scenario {
     Beats,
     /// People write by a chat platform, and everything else goes wrong.
     Chats(Which),
+    /// The same, and answers appear while they are written.
+    Written(Which),
 }
 
 /// A world that kept every promise.
@@ -329,6 +331,9 @@ fn provide(scenario: Scenario, rng: &mut Rng) -> (bool, super::net::Provide) {
 pub fn run(seed: u64, scenario: Scenario, faults: Faults) -> Result<Report, Box<Failure>> {
     if let Scenario::Chats(which) = scenario {
         return chats::run(seed, which, faults);
+    }
+    if let Scenario::Written(which) = scenario {
+        return chats::run_written(seed, which, faults);
     }
     let mut rng = Rng::new(seed ^ 0x0C1A_0000);
     let disk = SimDisk::new();

@@ -8,9 +8,9 @@ use crate::sim::peers::fake::Posted;
 use std::collections::BTreeMap;
 
 /// A request, and its answer, are on their way for less than this.
-const TRAVEL_MS: u64 = 200;
+pub(super) const TRAVEL_MS: u64 = 200;
 /// Discord remembers a nonce so long.
-const NONCE_MS: u64 = 120_000;
+pub(super) const NONCE_MS: u64 = 120_000;
 
 /// A power cut takes at most what was written so shortly before it.
 const YOUNG_MS: u64 = 2 * limits::SAVE_MS;
@@ -20,7 +20,7 @@ const HEARD_MS: u64 = 10_000;
 const COMES_MS: u64 = 300_000;
 
 /// Methods that post a message.
-const POSTS: [&str; 6] = [
+pub(super) const POSTS: [&str; 6] = [
     "sendMessage",
     "create",
     "chat.postMessage",

@@ -19,6 +19,7 @@
 
 mod ledger;
 mod plan;
+mod written;
 
 use super::check::{Checks, Invariant};
 use super::disk::SimDisk;
@@ -45,6 +46,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use written::Style;
 
 /// A platform that has a fake, and how its events come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +108,7 @@ fn token(which: Which, times: u64) -> String {
 }
 
 /// The file as it is edited.
-fn text(which: Which, edits: Edits) -> String {
+fn text(which: Which, edits: Edits, style: Option<Style>) -> String {
     let token = token(which, edits.token);
     let most = 5 + edits.lasting;
     let mut section = match which.channel() {
@@ -134,13 +136,24 @@ fn text(which: Which, edits: Edits) -> String {
         }
         _ => {}
     }
+    if let Some(style) = style {
+        section["streaming"] = style.keys();
+    }
     let rule = if edits.closed { "disabled" } else { "open" };
     section["dmPolicy"] = rule.into();
     section["allowFrom"] = json!(["*"]);
     section["groupPolicy"] = rule.into();
     json!({
         "gateway": {"mode": "local", "auth": {"mode": "none"}},
-        "agents": {"defaults": {"model": "local/echo"}},
+        "agents": {"defaults": {
+            "model": if style.is_some() { "sim/m1" } else { "local/echo" },
+            "blockStreamingChunk": {"minChars": 20, "maxChars": 80},
+        }},
+        "messages": {"queue": {"mode": "followup"}},
+        "models": {"providers": {"sim": {
+            "baseUrl": "http://model.example/v1", "apiKey": "k", "api": "openai-completions",
+            "models": [{"id": "m1", "name": "M1"}],
+        }}},
         "channels": {which.channel(): section},
     })
     .to_string()
@@ -248,6 +261,8 @@ struct World {
     /// When the power failed, and when nobody might write: from, to.
     cuts: Vec<Time>,
     closed: Vec<(Time, Time)>,
+    /// How answers appear; whole when not said.
+    style: Option<Style>,
 }
 
 type Broken = (Invariant, String);
@@ -257,6 +272,22 @@ type Broken = (Invariant, String);
 /// # Errors
 /// The first promise that was broken.
 pub fn run(seed: u64, which: Which, faults: Faults) -> Result<Report, Box<Failure>> {
+    live_one((seed, which), faults, None)
+}
+
+/// Lives one world in which answers appear while they are written.
+///
+/// # Errors
+/// The first promise that was broken.
+pub fn run_written(seed: u64, which: Which, faults: Faults) -> Result<Report, Box<Failure>> {
+    live_one((seed, which), faults, Some(Style::of(seed)))
+}
+
+fn live_one(
+    (seed, which): (u64, Which),
+    faults: Faults,
+    style: Option<Style>,
+) -> Result<Report, Box<Failure>> {
     let mut rng = Rng::new(seed ^ 0xC4A7_0000);
     let disk = SimDisk::new();
     let platforms = Rc::new(Platforms::new(&mut rng, EPOCH_MS));
@@ -267,9 +298,11 @@ pub fn run(seed: u64, which: Which, faults: Faults) -> Result<Report, Box<Failur
     };
     let dialled = Rc::clone(&platforms);
     let provide = move |rng: &mut Rng, target: &_| {
-        dialled
-            .dial(target)
-            .unwrap_or_else(|| Box::new(Provider::new(rng.fork(), Way::Normal, 0, 0)))
+        dialled.dial(target).unwrap_or_else(|| {
+            let way = rng.pick(&[Way::Normal, Way::Slow]);
+            let tools = if style == Some(Style::Progress) { 60 } else { 20 };
+            Box::new(Provider::new(rng.fork(), way, 0, tools).scribe())
+        })
     };
     let start = Time(rng.below(1 << 40));
     let knobs = knobs(&mut rng);
@@ -280,7 +313,8 @@ pub fn run(seed: u64, which: Which, faults: Faults) -> Result<Report, Box<Failur
         net.attend(clock);
     }
     let notes = Rc::new(RefCell::new(Notes::default()));
-    let plan = plan::plan(which, hasty, start.after_ms(rng.range(0, 12_000)), &mut rng);
+    let plan =
+        plan::plan(which, (hasty, style.is_some()), start.after_ms(rng.range(0, 12_000)), &mut rng);
     if which == Which::SlackHttp {
         // Where the app's page says that events are to be sent.
         let act = json!({"act": "eventsApi", "url": format!("{HOOK}/slack/events")});
@@ -301,13 +335,18 @@ pub fn run(seed: u64, which: Which, faults: Faults) -> Result<Report, Box<Failur
         kept: BTreeMap::new(),
         cuts: Vec::new(),
         closed: Vec::new(),
+        style,
     };
     let lived = world.live();
     let broken = world.checks.failure.take().or(lived.err());
     let World { net, notes, .. } = world;
     match broken {
         Some((invariant, what)) => {
-            Err(Failure::seen(seed, Scenario::Chats(which), invariant, what, &net))
+            let scenario = match style {
+                None => Scenario::Chats(which),
+                Some(_) => Scenario::Written(which),
+            };
+            Err(Failure::seen(seed, scenario, invariant, what, &net))
         }
         None => Ok(Report {
             trace: net.trace.hash,
@@ -322,8 +361,15 @@ pub fn run(seed: u64, which: Which, faults: Faults) -> Result<Report, Box<Failur
 }
 
 impl World {
+    fn settle(&self) -> Result<(), Broken> {
+        match self.style {
+            None => self.ledger().settle(),
+            Some(_) => self.settle_written(),
+        }
+    }
+
     fn write(&mut self) -> Result<(), Broken> {
-        let text = text(self.which, self.edits);
+        let text = text(self.which, self.edits, self.style);
         let mut disk = self.checks.disk.clone();
         disk.replace(&paths().config_path, text.as_bytes())
             .map_err(|error| (Invariant::Live, format!("the file: {error}")))
@@ -377,14 +423,18 @@ impl World {
             looked = Some(now);
             let idle = core.as_ref().map(Gateway::idle).unwrap_or_default();
             let busy = idle.runs + idle.deliveries;
-            if busy > 0 || self.ledger().unanswered().is_some() {
+            let owed = match self.style {
+                None => self.ledger().unanswered(),
+                Some(_) => self.owed(),
+            };
+            if busy > 0 || owed.is_some() {
                 quiet = None;
                 if now.ms_since(begin) > PATIENCE_MS {
-                    self.ledger().settle()?;
+                    self.settle()?;
                     return Err((Invariant::Live, format!("never at rest: {idle:?}")));
                 }
             } else if now.ms_since(*quiet.get_or_insert(now)) > QUIET_MS {
-                return self.ledger().settle();
+                return self.settle();
             }
         }
     }

@@ -69,6 +69,14 @@ pub struct Said {
     threaded: bool,
 }
 
+impl Said {
+    /// The words that an answer to it has in a world in which answers are written slowly.
+    pub fn tokens(&self) -> Vec<String> {
+        let text = self.act["text"].as_str().or(self.act["content"].as_str());
+        super::written::tokens(&self.word, text.unwrap_or_default())
+    }
+}
+
 /// Where somebody writes, and how.
 struct Room {
     /// The chat's name in what is posted.
@@ -202,7 +210,10 @@ fn rng_pick(rng: &mut Rng, of: &[Value]) -> Value {
 }
 
 /// A world's plan, from `start` on.
-pub fn plan(which: Which, hasty: bool, start: Time, rng: &mut Rng) -> Plan {
+///
+/// `written`: answers appear while they are written. Then people write texts of many words, and
+/// what the ledger of those worlds does not know is left out: power cuts, closed doors, buttons.
+pub fn plan(which: Which, (hasty, written): (bool, bool), start: Time, rng: &mut Rng) -> Plan {
     let mut plan = Plan::new();
     let mut at = start;
     let calm = rng.percent(10);
@@ -213,12 +224,33 @@ pub fn plan(which: Which, hasty: bool, start: Time, rng: &mut Rng) -> Plan {
         }
         at = at.after_ms(rng.below(400));
         let word = format!("w{number:02}x{:04x}", rng.below(1 << 16));
-        let Room { to, mut act, words, threaded } = room(which, hasty, rng);
+        let mut place = room(which, hasty, rng);
+        while written && place.act["act"] != "message" {
+            place = room(which, hasty, rng);
+        }
+        let Room { to, mut act, words, threaded } = place;
+        let text = if written { super::written::text(&word, rng) } else { word.clone() };
         match words {
-            "input" => act["options"] = json!([{"name": "input", "type": 3, "value": word}]),
-            words => act[words] = word.clone().into(),
+            "input" => act["options"] = json!([{"name": "input", "type": 3, "value": text}]),
+            words => act[words] = text.into(),
         }
         plan.push((at, Step::Say(Said { word, to: to.to_owned(), act, threaded })));
+    }
+    if written {
+        let known = |deed: &Deed| {
+            matches!(
+                deed,
+                Deed::Kill | Deed::Rise | Deed::Terminate | Deed::Restart | Deed::Edit(_)
+            )
+        };
+        for (_, step) in &mut plan {
+            if let Step::Deed(deed) = step
+                && *deed == Deed::PowerCut
+            {
+                *deed = Deed::Kill;
+            }
+        }
+        plan.retain(|(_, step)| !matches!(step, Step::Deed(deed) if !known(deed)));
     }
     plan.sort_by_key(|(at, _)| *at);
     plan

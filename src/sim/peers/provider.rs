@@ -87,6 +87,8 @@ pub struct Provider {
     pieces: Vec<Vec<u8>>,
     next: usize,
     size: usize,
+    /// It repeats what was said, a few characters at a time, and adds nothing.
+    scribe: bool,
     gone: bool,
 }
 
@@ -96,7 +98,25 @@ impl Provider {
     pub fn new(mut rng: Rng, way: Way, size: usize, tools: u64) -> Self {
         let chunked = rng.percent(70) && way != Way::NoDone;
         let http = Server::new();
-        Self { rng, way, tools, http, chunked, pieces: Vec::new(), next: 0, size, gone: false }
+        Self {
+            rng,
+            way,
+            tools,
+            http,
+            chunked,
+            pieces: Vec::new(),
+            next: 0,
+            size,
+            scribe: false,
+            gone: false,
+        }
+    }
+
+    /// One that repeats what was said, a few characters at a time.
+    #[must_use]
+    pub fn scribe(mut self) -> Self {
+        self.scribe = true;
+        self
     }
 
     fn asked(&mut self, body: &[u8], checks: &mut Checks) -> Asked {
@@ -174,6 +194,16 @@ impl Provider {
                 if n == 0 { format!("re: {}", asked.text) } else { format!(" {n}:{filler}") };
             let delta = json!({"content": word});
             said.push(json!({"id": "r1", "choices": [{"index": 0, "delta": delta}]}));
+        }
+        if self.scribe {
+            said.clear();
+            let answer = if tools { "I look." } else { &asked.text };
+            let characters: Vec<char> = answer.chars().collect();
+            let step = self.rng.size(5, 40);
+            for part in characters.chunks(step) {
+                let delta = json!({"content": part.iter().collect::<String>()});
+                said.push(json!({"id": "r1", "choices": [{"index": 0, "delta": delta}]}));
+            }
         }
         if tools {
             self.ask_tools(&asked.tools, &mut said);
