@@ -158,6 +158,8 @@ pub(super) struct Preview {
     pub(super) chunker: Chunker,
     pub(super) coalescer: Coalescer,
     pub(super) taken: String,
+    /// Another text began: messages that were complete are no part of it.
+    pub(super) anew: bool,
     /// The whole text of the message, after which the next one begins.
     pub(super) complete: Option<Block>,
     pub(super) status: Status,
@@ -224,13 +226,18 @@ impl Preview {
             text.get(..end).unwrap_or_default().clone_into(&mut self.said);
         }
         if self.mode == Mode::Block && visible {
-            self.cut(now, text);
+            self.cut(now, text, all);
         }
         self.show(now);
     }
 
-    pub(super) fn cut(&mut self, now: Time, text: &str) {
+    pub(super) fn cut(&mut self, now: Time, text: &str, all: bool) {
         if !text.starts_with(&self.taken) {
+            if self.taken.starts_with(text) && !all {
+                // A retry says the same again; what is shown of it stays.
+                return;
+            }
+            self.anew = true;
             self.chunker.reset();
             self.coalescer.flush();
             self.taken.clear();

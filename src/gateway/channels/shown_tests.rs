@@ -16,6 +16,7 @@ fn preview(mode: Mode, keys: Value) -> Preview {
         coalescer: Coalescer::new((rules.max, rules.max, 1_000_000), "\n\n", kind.length),
         chunker: Chunker::new(rules),
         taken: String::new(),
+        anew: false,
         complete: None,
         status: status(mode, kind, &account, "seed"),
     }
@@ -156,4 +157,22 @@ fn beyond_the_limit_of_blocks_the_end_has_all_the_rest() {
     let words: Vec<String> = sent.join(" ").split_whitespace().map(str::to_owned).collect();
     let whole: Vec<&str> = said.split_whitespace().collect();
     assert_eq!(words, whole, "every word once, in order");
+}
+
+#[test]
+fn a_retry_shows_no_step_twice_and_another_text_begins_anew() {
+    let keys = json!({"streaming": {"preview": {"chunk": {"minChars": 4, "maxChars": 16}}}});
+    let mut preview = preview(Mode::Block, keys);
+    let said = "one two three.\n\nfour five six.\n\n";
+    preview.feed(Time(0), said, false);
+    let first = preview.complete.take().expect("a step is whole").text;
+    assert_eq!(first, "one two three.");
+    // The model's answer broke off and is asked for again.
+    for end in [4, 10, said.len()] {
+        preview.feed(Time(0), &said[..end], false);
+        assert!(preview.complete.is_none() && !preview.anew, "{end}");
+    }
+    preview.feed(Time(0), "other words.\n\nand more of them.\n\n", false);
+    assert!(preview.anew, "what was shown before is no part of it");
+    assert_eq!(preview.complete.as_ref().map(|it| it.text.as_str()), Some("other words."));
 }

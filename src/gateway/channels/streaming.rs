@@ -195,6 +195,7 @@ impl Gateway {
             ),
             chunker: Chunker::new(rules),
             taken: String::new(),
+            anew: false,
             complete: None,
             status: status(mode, kind, account, &origin.message),
         }
@@ -227,6 +228,7 @@ impl Gateway {
             }
         }
         let mut blocks = Vec::new();
+        let mut anew = turn;
         match &mut stream.way {
             Way::Whole => {}
             Way::Blocks(way) if shows || turn => {
@@ -241,6 +243,7 @@ impl Gateway {
                 if turn {
                     preview.turn(now, said);
                 }
+                anew |= std::mem::take(&mut preview.anew);
             }
             _ => {}
         }
@@ -248,8 +251,8 @@ impl Gateway {
             self.send_block(&run.id, block, &mark);
         }
         let outbox = &mut self.channels.outbox;
-        if turn && outbox.draft(&run.id).is_some_and(|draft| draft.mark.is_some()) {
-            // Messages of a turn before are no part of the answer.
+        if anew && outbox.draft(&run.id).is_some_and(|draft| draft.mark.is_some()) {
+            // Messages of a turn before, or of what a retry says otherwise, are no part of it.
             outbox.change(self.disk.as_mut(), &run.id, |draft| {
                 draft.mark = None;
                 draft.stale.append(&mut draft.done);
@@ -509,7 +512,7 @@ impl Gateway {
         preview.pace.fresh();
         preview.prefix = None;
         let said = std::mem::take(&mut preview.said);
-        preview.cut(now, &said);
+        preview.cut(now, &said, false);
         preview.said = said;
         preview.show(now);
         self.channels.outbox.change(self.disk.as_mut(), run, |draft| {
