@@ -160,16 +160,16 @@ impl Gateway {
             return String::new();
         };
         let every = context::visibility(&self.config, &live.account) == Visibility::All;
-        let shown = |said: &&Overheard| {
-            every
-                || self
-                    .with_rules(live, message, |rules| rules.is_heard(&message.chat, &said.sender))
-        };
-        let mut out = String::new();
-        for said in all.iter().filter(shown) {
-            let name = said.sender.name.as_deref().unwrap_or_default();
-            out.push_str(&format!("{name}: {}\n", said.text));
-        }
+        // The rules are made once, not for everything that was said.
+        let out: String = self.with_rules(live, message, |rules| {
+            let shown = |said: &&Overheard| every || rules.is_heard(&message.chat, &said.sender);
+            let line = |said: &Overheard| {
+                // On Slack a person is known by id alone.
+                let who = said.sender.name.as_ref().or(said.sender.ids.first());
+                format!("{}: {}\n", who.map_or("", String::as_str), said.text)
+            };
+            all.iter().filter(shown).map(line).collect()
+        });
         if out.is_empty() {
             return out;
         }

@@ -279,11 +279,7 @@ impl Outbox {
     /// Files of ours that deliveries need.
     pub(super) fn enclosures(&self) -> std::collections::BTreeSet<std::path::PathBuf> {
         let all = self.open.values().flat_map(|open| &open.delivery.media);
-        all.filter_map(|one| match one {
-            Enclosure::Kept { path, .. } => Some(path.clone()),
-            Enclosure::Url(_) => None,
-        })
-        .collect()
+        all.cloned().filter_map(Enclosure::into_path).collect()
     }
 
     /// Something waits to be delivered.
