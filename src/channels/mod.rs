@@ -164,6 +164,8 @@ pub struct Kind {
     pub text_limit: usize,
     /// Megabytes of one file either way where `mediaMaxMb` does not say.
     pub media_max_mb: u64,
+    /// How answers are shown there while they are written.
+    pub writing: Writing,
     /// How the service counts a text: characters, UTF-16 units or bytes.
     pub length: fn(&str) -> usize,
     /// Markdown as the service wants it.
@@ -197,6 +199,38 @@ pub struct Kind {
     pub normal: fn(&str) -> String,
     /// What the configuration says of a group: see [`GroupRules`].
     pub group: fn(&Account, &Chat) -> GroupRules,
+}
+
+/// How answers are shown on a service while they are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Writing {
+    /// `streaming.mode` where it is not said.
+    pub mode: &'static str,
+    /// Milliseconds between two edits of one message: of a person's chat, of several people's.
+    pub edit_ms: (u64, u64),
+    /// Characters from which blocks of an answer go out, where nothing says; else the chunk's own.
+    pub block_min: Option<usize>,
+    /// A status takes what the model says before its tools as its headline.
+    pub headlines: bool,
+    /// A status stays as the record of a run that failed.
+    pub keeps_failed: bool,
+    /// A 429 means the whole chat, its messages as well.
+    pub rests_chat: bool,
+    /// `maxLinesPerMessage` where it is not said; `None` where lines do not matter.
+    pub max_lines: Option<u64>,
+}
+
+impl Writing {
+    /// Nothing of its own.
+    pub const PLAIN: Self = Self {
+        mode: "off",
+        edit_ms: (1_250, 1_250),
+        block_min: None,
+        headlines: false,
+        keeps_failed: false,
+        rests_chat: false,
+        max_lines: None,
+    };
 }
 
 /// What a channel can do.

@@ -21,7 +21,9 @@ use serde_json::Value;
 
 use super::port::{Answered, ChannelEffect, ChannelInput, ChannelOut, Gone, HookId, HookRequest};
 use super::port::{HttpRequest, Located, Me, ReqId, SockId, State, Trouble};
-use super::{Account, Act, Address, Caps, Channel, Failure, GroupRules, Inbound, Kind, Outgoing};
+use super::{
+    Account, Act, Address, Caps, Channel, Failure, GroupRules, Inbound, Kind, Outgoing, Writing,
+};
 use crate::driver::{Now, Time};
 use crate::wire::http::{Client, ClientEvent, Headers};
 
@@ -48,6 +50,7 @@ pub static KIND: Kind = Kind {
     },
     text_limit: 400,
     media_max_mb: 20,
+    writing: Writing::PLAIN,
     length: |text| text.chars().count(),
     render: str::to_owned,
     live_keys: &["mood"],

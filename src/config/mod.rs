@@ -65,3 +65,4 @@ pub use snapshot::*;
 pub use subst::{is_reference, variables as dotenv};
 pub use tls::Tls;
 pub use tool_policy::{Loops, ToolLists, ToolPolicy, ToolProfile};
+pub(crate) use tree::normal;

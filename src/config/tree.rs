@@ -397,7 +397,7 @@ fn directory(file: &Path) -> PathBuf {
 }
 
 /// `a/./b/../c` is `a/c`; `..` above the beginning stays.
-fn normal(path: &Path) -> PathBuf {
+pub(crate) fn normal(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for part in path.components() {
         match part {

@@ -40,7 +40,7 @@ use serde_json::{Value, json};
 
 use super::{
     Account, Address, Answered, Backoff, Caps, Channel, ChannelInput, ChannelOut, Failure, Inbound,
-    Kind, Located, Me, Outgoing, ReqId, Retry, State, Trouble, text,
+    Kind, Located, Me, Outgoing, ReqId, Retry, State, Trouble, Writing, text,
 };
 use crate::driver::{Now, Time};
 use crate::limits;
@@ -71,6 +71,13 @@ pub static KIND: Kind = Kind {
     },
     text_limit: 2000,
     media_max_mb: 100,
+    writing: Writing {
+        block_min: Some(1500),
+        headlines: true,
+        keeps_failed: true,
+        max_lines: Some(17),
+        ..Writing::PLAIN
+    },
     length: text::utf16,
     render: text::discord,
     live_keys: &["guilds", "allowBots", "slashCommand"],

@@ -34,7 +34,7 @@ use serde_json::{Value, json};
 
 use super::audit::{self, Audit};
 use super::port::{ChannelInput, ChannelOut, SockId, State};
-use super::{Account, Address, Backoff, Caps, Channel, Chat, Failure, GroupRules, Kind};
+use super::{Account, Address, Backoff, Caps, Channel, Chat, Failure, GroupRules, Kind, Writing};
 use crate::driver::{Now, Time};
 use crate::limits;
 use crate::wire::hash::base64;
@@ -64,6 +64,7 @@ pub static KIND: Kind = Kind {
     },
     text_limit: 350,
     media_max_mb: 20,
+    writing: Writing::PLAIN,
     length: str::len,
     render: super::text::plain,
     live_keys: &[],

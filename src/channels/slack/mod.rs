@@ -47,7 +47,7 @@ use serde_json::{Value, json};
 use super::audit::Audit;
 use super::{
     Account, Address, Backoff, Caps, Channel, ChannelInput, ChannelOut, Failure, HookId,
-    HookRequest, Inbound, Kind, Me, Outgoing, ReqId, SockId, State,
+    HookRequest, Inbound, Kind, Me, Outgoing, ReqId, SockId, State, Writing,
 };
 use crate::driver::{Now, Time};
 use crate::limits;
@@ -81,6 +81,7 @@ pub static KIND: Kind = Kind {
     },
     text_limit: 8000,
     media_max_mb: 20,
+    writing: Writing { mode: "progress", block_min: Some(1500), ..Writing::PLAIN },
     length: |text| text.chars().count(),
     render: super::text::mrkdwn,
     live_keys: &["channels", "thread", "unfurlLinks", "unfurlMedia", "allowBots", "slashCommand"],

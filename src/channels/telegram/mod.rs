@@ -46,7 +46,7 @@ use serde_json::{Value, json};
 use super::{
     Account, Address, Answered, Backoff, Caps, Channel, ChannelInput, ChannelOut, Failure,
     Happening, HookId, HookRequest, Inbound, Kind, Located, Me, Media, ReqId, Retry, State,
-    Trouble, text,
+    Trouble, Writing, text,
 };
 use crate::driver::{Now, Time};
 use crate::limits;
@@ -78,6 +78,14 @@ pub static KIND: Kind = Kind {
     },
     text_limit: 4096,
     media_max_mb: 100,
+    writing: Writing {
+        mode: "progress",
+        // Twenty messages a minute in a group, edits among them.
+        edit_ms: (1_100, 3_500),
+        headlines: true,
+        rests_chat: true,
+        ..Writing::PLAIN
+    },
     length: text::utf16,
     render: text::html,
     live_keys: &["capabilities", "linkPreview"],

@@ -247,7 +247,7 @@ impl Gateway {
         }
     }
 
-    /// Telegram wants the whole chat left alone: its messages, too, and also in another life.
+    /// Where a pause means the whole chat its messages are left alone, too, also in another life.
     pub(super) fn note_rest(&mut self, run: &str, failure: &Failure) {
         let Retry::After(ms) = failure.retry else { return };
         let outbox = &mut self.channels.outbox;
@@ -255,13 +255,12 @@ impl Gateway {
         let Some(delivery) = open.map(|open| &open.delivery).or(outbox.drafts.get(run)) else {
             return;
         };
-        if delivery.channel != "telegram" {
-            return;
-        }
+        let kind = crate::channels::find(&delivery.channel);
+        let Some(kind) = kind.filter(|kind| kind.writing.rests_chat) else { return };
         let (account, chat) = (delivery.account.clone(), delivery.to.chat.clone());
         let until_ms = self.now.wall_ms.saturating_add(ms.min(limits::CHANNEL_OUTBOX_TTL_MS));
         let (disk, journal) = (self.disk.as_mut(), &mut outbox.journal);
-        outbox.rests.begin(disk, journal, ("telegram", &account, &chat), until_ms);
+        outbox.rests.begin(disk, journal, (kind.id, &account, &chat), until_ms);
     }
 
     /// Changes what is known of a preview, wherever it stands.

@@ -19,13 +19,14 @@
 use super::super::Gateway;
 use super::outbound::Delivery;
 use crate::channels::{Attachment, enclosed};
+use crate::config::normal;
 use crate::limits;
 use crate::store::Kind;
 use crate::wire::hash::base64_decode;
 use crate::wire::sniff;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// A file of a delivery, as the journal has it.
@@ -85,21 +86,6 @@ fn sources(params: &Map<String, Value>) -> Vec<Source> {
     let more = params.get("attachments").and_then(Value::as_array);
     all.extend(more.into_iter().flatten().filter_map(Value::as_object).filter_map(one));
     all
-}
-
-/// Absolute and normal by the text alone.
-fn normal(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                out.pop();
-            }
-            Component::CurDir => {}
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 /// A name as it may stand in a file's name and in a header.

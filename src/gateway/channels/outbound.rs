@@ -461,8 +461,8 @@ impl Gateway {
             let limit = live.account.number("textChunkLimit").and_then(|n| usize::try_from(n).ok());
             let newline = live.account.text("streaming.chunkMode") == Some("newline");
             let mut pieces = text::for_channel(kind, &open.delivery.text, limit, newline);
-            if kind.id == "discord" {
-                let lines = live.account.number("maxLinesPerMessage").unwrap_or(17);
+            if let Some(usual) = kind.writing.max_lines {
+                let lines = live.account.number("maxLinesPerMessage").unwrap_or(usual);
                 let lines = usize::try_from(lines).unwrap_or(usize::MAX);
                 pieces = text::not_tall(kind, pieces, lines);
             }

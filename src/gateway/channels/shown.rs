@@ -346,19 +346,16 @@ pub(super) fn chunking(
 
 /// How long a service wants edits of one message apart.
 pub(super) fn throttle_ms(kind: &Kind, chat: ChatKind) -> u64 {
-    match (kind.id, chat) {
-        // Twenty messages a minute in a group, edits among them.
-        ("telegram", ChatKind::Group | ChatKind::Channel) => 3_500,
-        ("telegram", _) => 1_100,
-        _ => 1_250,
+    match chat {
+        ChatKind::Direct => kind.writing.edit_ms.0,
+        ChatKind::Group | ChatKind::Channel => kind.writing.edit_ms.1,
     }
 }
 
 /// `streaming.mode`, or what the service has without one; and whether it was said.
 pub(super) fn mode_of(kind: &Kind, account: &Account) -> (Option<Mode>, bool) {
     let said = account.text("streaming.mode");
-    let usual = if matches!(kind.id, "telegram" | "slack") { "progress" } else { "off" };
-    let mode = match said.unwrap_or(usual) {
+    let mode = match said.unwrap_or(kind.writing.mode) {
         "partial" => Some(Mode::Partial),
         "block" => Some(Mode::Block),
         "progress" => Some(Mode::Progress),
@@ -412,7 +409,7 @@ pub(super) fn status(mode: Mode, kind: &Kind, account: &Account, seed: &str) -> 
         label: label.map(str::to_owned).filter(|label| !label.trim().is_empty()),
         explicit,
         headline: None,
-        headlines: matches!(kind.id, "telegram" | "discord"),
+        headlines: kind.writing.headlines,
         commentary: account.flag("streaming.progress.commentary") == Some(true),
         tools: tools.unwrap_or(mode != Mode::Progress),
         raw,

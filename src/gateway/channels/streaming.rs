@@ -142,10 +142,9 @@ impl Gateway {
         let rules = chunking(key("blockStreamingChunk"), (800, 1200), kind, most);
         let own = account.get("streaming.block.coalesce");
         let shared = key("blockStreamingCoalesce");
-        let large = matches!(kind.id, "discord" | "slack");
         let of = |name: &str| number(own, name).or_else(|| number(shared, name));
-        let min = of("minChars").unwrap_or(if large { 1500 } else { rules.min });
-        let usual = if large { most } else { rules.max };
+        let min = of("minChars").or(kind.writing.block_min).unwrap_or(rules.min);
+        let usual = if kind.writing.block_min.is_some() { most } else { rules.max };
         let max = of("maxChars").unwrap_or(usual).min(most);
         let idle = of("idleMs").map_or(1000, |ms| ms as u64);
         let delay = key("humanDelay");
@@ -347,10 +346,10 @@ impl Gateway {
             return (left, begun);
         }
         if let Way::Preview(preview) = &stream.way {
+            let kind = crate::channels::find(&stream.origin.channel);
+            let keeps = failed && kind.is_some_and(|kind| kind.writing.keeps_failed);
             let (disk, outbox) = (self.disk.as_mut(), &mut self.channels.outbox);
-            let keep =
-                failed && preview.mode == Mode::Progress && stream.origin.channel == "discord";
-            if keep {
+            if keeps && preview.mode == Mode::Progress {
                 // It is the record of what went wrong.
                 outbox.forget(disk, run);
             } else if outbox.draft(run).is_some_and(|it| it.replace != preview.replaces()) {
