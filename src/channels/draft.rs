@@ -116,8 +116,9 @@ impl Chunker {
             self.at += cut;
             self.open = within(self.open.take(), rest, cut);
             if let Some((line, mark)) = &self.open {
-                let before = body.trim_end().strip_suffix(line.as_str());
-                match before.filter(|before| within(None, before, before.len()).is_none()) {
+                let (before, last) = body.trim_end().rsplit_once('\n').unwrap_or(("", body.trim()));
+                let opens = last.trim() == line && within(None, before, before.len()).is_none();
+                match opens.then_some(before) {
                     // A line that opens code and has nothing of it yet opens it in the next block.
                     Some(before) => body.truncate(before.len()),
                     None => body = format!("{}\n{mark}", body.trim_end_matches('\n')),
