@@ -162,4 +162,25 @@ mod tests {
             assert!(error.next.starts_with("openclaw message send"), "{error}");
         }
     }
+
+    #[test]
+    fn a_file_of_the_operators_own_fits_into_one_request() {
+        let dir = std::env::temp_dir().join(format!("openclaw-media-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("a.bin");
+        let place = path.display().to_string();
+        let sized = |bytes: u64| {
+            std::fs::File::create(&path).unwrap().set_len(bytes).unwrap();
+            local(&place)
+        };
+        let [(_, buffer), (_, name)] = sized(limits::MEDIA_BY_CLI).unwrap();
+        assert_eq!(name, "a.bin");
+        let carried = buffer.as_str().map_or(0, str::len);
+        assert!(carried < limits::WS_MESSAGE, "{carried} bytes are no frame");
+        let error = sized(limits::MEDIA_BY_CLI + 1).unwrap_err();
+        assert!(error.what.contains(&place) && error.what.contains("larger than the 18 MB"));
+        assert!(error.next.starts_with("openclaw message send"), "{error}");
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert!(local(&place).unwrap_err().what.contains("No such file"));
+    }
 }

@@ -25,8 +25,8 @@
 //!
 //! Lines leave no faster than [`limits::IRC_BURST`] at once and one each
 //! [`limits::IRC_LINE_EVERY_MS`] from then on, and no more are on their way than a slow server
-//! keeps ([`window`]): servers kill who floods. CTCP and notices are
-//! never answered, so that two bots cannot talk each other to death.
+//! keeps ([`limits::IRC_WINDOW`]): servers kill who floods. CTCP and notices are never answered,
+//! so that two bots cannot talk each other to death.
 
 mod flight;
 mod line;

@@ -634,3 +634,32 @@ fn groups_and_topics_have_their_rules() {
     }
     assert_eq!((normal("tg:77"), normal(" @Ann ")), ("77".into(), "@ann".into()));
 }
+
+/// One file of so many bytes: the method it goes by, or why it does not.
+fn sent_by(mime: &str, bytes: usize) -> Result<String, Failure> {
+    let (mut rig, _) = polling();
+    let file = Attachment {
+        bytes: Some(Rc::new(vec![b'x'; bytes])),
+        mime: mime.into(),
+        name: "a.png".into(),
+        ..Attachment::default()
+    };
+    let to = Address::chat("77");
+    let message = Outgoing { id: "d".into(), to, media: vec![file], ..Outgoing::default() };
+    rig.on(ChannelInput::Send(&message));
+    match rig.request() {
+        Some((_, request)) => Ok(request.url.rsplit('/').next().unwrap_or_default().to_owned()),
+        None => Err(rig.outcome().expect("settled").1.expect_err("refused")),
+    }
+}
+
+#[test]
+fn a_photo_too_large_for_one_is_a_document_and_a_file_too_large_is_refused() {
+    assert_eq!(sent_by("image/png", limits::TELEGRAM_PHOTO).expect("sent"), "sendPhoto");
+    assert_eq!(sent_by("image/png", limits::TELEGRAM_PHOTO + 1).expect("sent"), "sendDocument");
+    let most = limits::TELEGRAM_UPLOAD;
+    assert_eq!(sent_by("application/zip", most).expect("sent"), "sendDocument");
+    let failure = sent_by("application/zip", most + 1).expect_err("too large");
+    assert_eq!(failure.retry, Retry::No);
+    assert!(failure.what.contains("takes no file over 50 MB"), "{}", failure.what);
+}

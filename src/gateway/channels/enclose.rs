@@ -412,6 +412,29 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_sent_has_so_many_bytes_whatever_the_account_says() {
+        use crate::gateway::fuzz::{Memory, boot_with, parse};
+        use crate::store::Disk;
+        let disk = Memory::default();
+        let config = "{gateway: {mode: 'local', auth: {mode: 'none'}}, channels: {telegram: \
+             {botToken: '123456:ABCDEFGHIJ', apiRoot: 'http://bot.test', mediaMaxMb: 50}}}";
+        let now = crate::driver::Now { time: crate::driver::Time(1), wall_ms: 1 };
+        let mut gateway = boot_with(parse(config), crate::config::AuthMode::None, &disk, now);
+        let delivery = Delivery { channel: "telegram".into(), ..Delivery::default() };
+        let mut sent = |bytes: u64| {
+            let place = Path::new("/state/media/out.bin");
+            let bytes = vec![b'x'; usize::try_from(bytes).expect("a size")];
+            disk.clone().replace(place, &bytes).expect("written");
+            gateway.enclosed(Source::Path("media://out.bin".into()), &delivery, "main")
+        };
+        let kept = sent(limits::MEDIA_UPLOAD);
+        assert!(matches!(kept, Ok(Enclosure::Kept { .. })), "{kept:?}");
+        let error = sent(limits::MEDIA_UPLOAD + 1).expect_err("too large");
+        assert!(error.contains("out.bin has") && error.contains("mediaMaxMb"), "{error}");
+        assert!(sent(0).expect_err("nothing").contains("out.bin is empty"));
+    }
+
+    #[test]
     fn a_journal_of_an_older_build_is_read() {
         let old: Vec<Enclosure> = serde_json::from_value(json!(["https://e/a.png"])).expect("old");
         assert_eq!(old, [Enclosure::Url("https://e/a.png".to_owned())]);

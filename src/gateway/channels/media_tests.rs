@@ -8,7 +8,7 @@ use crate::driver::{ConnId, Core, Effect, Effects, Input, Now, Time};
 use crate::limits;
 use crate::store::Disk;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
 const CONFIG: &str = "{gateway: {mode: 'local', auth: {mode: 'none'}}, \
@@ -30,6 +30,10 @@ struct World {
     deaf: bool,
     /// A file's bytes.
     file: Vec<u8>,
+    /// Answers to the next requests for files, instead of the file: heads.
+    woes: VecDeque<&'static str>,
+    /// Requests for files.
+    asked: usize,
     /// Files that are asked for and not answered, and the most of them at once.
     open: Vec<ConnId>,
     most: usize,
@@ -46,9 +50,13 @@ fn answer(result: &Value) -> Vec<u8> {
 
 impl World {
     fn new() -> Self {
+        Self::with(CONFIG)
+    }
+
+    fn with(config: &str) -> Self {
         let disk = Memory::default();
         let now = Now { time: Time(1_000_000), wall_ms: 1_795_000_000_000 };
-        let gateway = boot_with(parse(CONFIG), AuthMode::None, &disk, now);
+        let gateway = boot_with(parse(config), AuthMode::None, &disk, now);
         Self {
             disk,
             gateway,
@@ -59,6 +67,8 @@ impl World {
             updates: Vec::new(),
             deaf: false,
             file: b"\x89PNG\r\n\x1a\n....".to_vec(),
+            woes: VecDeque::new(),
+            asked: 0,
             open: Vec::new(),
             most: 0,
             said: Vec::new(),
@@ -116,6 +126,10 @@ impl World {
                 return None;
             }
             _ if path.starts_with("/file/") => {
+                self.asked += 1;
+                if let Some(woe) = self.woes.pop_front() {
+                    return Some(format!("HTTP/1.1 {woe}\r\nContent-Length: 0\r\n\r\n").into());
+                }
                 let head =
                     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", self.file.len());
                 return Some([head.as_bytes(), &self.file].concat());
@@ -224,4 +238,68 @@ fn the_oldest_files_make_room_and_halves_of_an_earlier_life_go() {
     world.gateway.sweep_inbound_to(&keep, 20);
     assert_eq!(world.disk.list(dir).expect("files").len(), 1);
     assert!(world.disk.stat(&keep).is_ok(), "the one that came is kept");
+}
+
+/// One picture, whose requests are answered by `woe` so many times first: what was said of it and
+/// how often it was asked for.
+fn picture_after(woe: &'static str, times: u32) -> (String, usize, usize) {
+    let mut world = World::new();
+    world.pass(1);
+    world.woes.extend(std::iter::repeat_n(woe, times as usize));
+    world.album(7, 1);
+    world.pass(20_000);
+    let [said] = world.said.as_slice() else { panic!("{:?}", world.said) };
+    (said.clone(), world.asked, world.files())
+}
+
+#[test]
+fn a_file_is_asked_for_so_often() {
+    let (said, asked, files) = picture_after("502 Bad Gateway", limits::MEDIA_TRIES - 1);
+    assert!(!said.contains("not fetched"), "{said}");
+    assert_eq!((asked, files), (limits::MEDIA_TRIES as usize, 1));
+    let (said, asked, files) = picture_after("502 Bad Gateway", limits::MEDIA_TRIES);
+    assert!(said.contains("not fetched: the service answers 502"), "{said}");
+    assert_eq!((asked, files), (limits::MEDIA_TRIES as usize, 0));
+}
+
+#[test]
+fn a_file_is_followed_so_far() {
+    let moved = "302 Found\r\nLocation: /file/elsewhere";
+    let (said, asked, files) = picture_after(moved, limits::MEDIA_REDIRECTS);
+    assert!(!said.contains("not fetched"), "{said}");
+    assert_eq!((asked, files), (limits::MEDIA_REDIRECTS as usize + 1, 1));
+    // Each try ends at the same place.
+    let many = (limits::MEDIA_REDIRECTS + 1) * limits::MEDIA_TRIES;
+    let (said, asked, files) = picture_after(moved, many);
+    let what = format!("not fetched: more than {} redirects", limits::MEDIA_REDIRECTS);
+    assert!(said.contains(&what), "{said}");
+    assert_eq!((asked % (limits::MEDIA_REDIRECTS as usize + 1), files), (0, 0));
+}
+
+#[test]
+fn later_parts_of_so_many_albums_are_let_in() {
+    let config = CONFIG.replace("dmPolicy", "groupPolicy: 'open', dmPolicy");
+    let mut world = World::with(&config);
+    world.pass(1);
+    let part = |number: usize, album: usize, words: &str| {
+        json!({"update_id": number, "message": {
+            "message_id": number, "date": 1, "chat": {"id": -5, "type": "supergroup"},
+            "from": {"id": 7, "first_name": "Ann"}, "media_group_id": album.to_string(),
+            "photo": [{"file_id": format!("f{number}")}], "caption": words,
+            "caption_entities": [{"type": "mention", "offset": 0, "length": 4}],
+        }})
+    };
+    let albums = limits::CHANNEL_ALBUMS + 1;
+    for album in 0..albums {
+        world.updates.push(part(1 + album, album, "@bot look"));
+    }
+    world.pass(60_000);
+    assert_eq!(world.asked, albums, "each was spoken to the bot");
+    // The words stand below the first part only.
+    world.updates.push(part(901, 0, "more"));
+    world.pass(5_000);
+    assert_eq!(world.asked, albums, "the oldest is not known any more");
+    world.updates.push(part(902, 1, "more"));
+    world.pass(5_000);
+    assert_eq!(world.asked, albums + 1);
 }

@@ -220,7 +220,14 @@ pub fn plan(which: Which, (hasty, written): (bool, bool), start: Time, rng: &mut
     let mut at = start;
     let calm = rng.percent(10);
     for number in 0..rng.range(5, 12) {
-        at = at.after_ms(rng.pick(&[0, 1, 40, 700, 3_000, 9_000, 20_000]) + rng.below(2_000));
+        let pause = rng.pick(&[0, 1, 40, 700, 3_000, 9_000, 20_000]) + rng.below(2_000);
+        // On IRC everybody speaks at once now and then: what is said too fast is its trouble.
+        let crowded = which == Which::Irc && rng.percent(30);
+        at = at.after_ms(if crowded { 0 } else { pause });
+        if which == Which::Irc && !calm && rng.percent(40) {
+            let soon = at.after_ms(rng.below(2_500));
+            plan.push((soon, Step::Act(super::spoken::own(rng))));
+        }
         if !calm && rng.percent(55) {
             mishap(which, at, rng, &mut plan);
         }

@@ -66,7 +66,7 @@ impl Irc {
             }
             ("JOIN", _) => self.join(now, conn, first),
             ("PART", _) => self.part(conn, first),
-            ("PRIVMSG", _) => self.said(now, conn, &params),
+            ("PRIVMSG", _) => self.said(now, (conn, came), &params),
             ("USERHOST", _) => self.userhost(conn, &params),
             ("NOTICE", _) => self.broke(format!("a notice, which nobody asked for: {line}")),
             _ => {
@@ -287,7 +287,7 @@ impl Irc {
         self.numeric(conn, &format!("302 :{}", found.join(" ")));
     }
 
-    fn said(&mut self, now: Time, conn: u64, params: &[&str]) {
+    fn said(&mut self, now: Time, (conn, came): (u64, Time), params: &[&str]) {
         let [target, text] = params else {
             return self.broke(format!("PRIVMSG with {params:?}"));
         };
@@ -301,9 +301,9 @@ impl Irc {
         let Some(client) = self.clients.get(&conn) else { return };
         let to = lower(target);
         let inside = client.rooms.contains(&to);
-        // The news that it was put out may be on its way.
+        // The news that it was put out was on its way.
         let news =
-            client.out.iter().any(|(at, room)| *room == to && now.ms_since(*at) < FORGIVEN_MS);
+            client.out.iter().any(|(at, room)| *room == to && came.ms_since(*at) < FORGIVEN_MS);
         let relayed = format!(":{} PRIVMSG {target} :{text}\r\n", client.mask()).len();
         if relayed > LINE {
             self.broke(format!("of {text:?} to {target} others see {LINE} bytes of {relayed}"));
