@@ -3,78 +3,16 @@
 #![cfg(feature = "process")]
 
 mod common;
-#[path = "real/fakes.rs"]
-#[expect(dead_code, reason = "its main is the example's")]
-mod fakes;
+#[path = "common/platforms.rs"]
+mod platforms;
 
 use common::provider::{Provider, Reply};
-use common::{Gateway, Home, PATIENCE, http};
+use common::{Gateway, Home, PATIENCE};
+use platforms::{Fakes, read};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
-
-/// The platforms, and how to look at them.
-struct Fakes {
-    ports: BTreeMap<&'static str, u16>,
-}
-
-impl Fakes {
-    fn new() -> Self {
-        let (told, ports) = channel();
-        std::thread::spawn(move || {
-            fakes::serve(|ports| told.send(ports.clone()).expect("the test waits"));
-        });
-        Self { ports: ports.recv_timeout(PATIENCE).expect("ports") }
-    }
-
-    fn report(&self, platform: &str) -> Value {
-        http::ask(self.ports["control"], http::get(&format!("/{platform}"))).json()
-    }
-
-    fn act(&self, platform: &str, act: Value) -> Value {
-        http::ask(self.ports["control"], http::post(&format!("/{platform}"), &act)).json()
-    }
-
-    /// Looks until it holds; no rule of the platform may be broken meanwhile.
-    fn until(&self, platform: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let report = self.report(platform);
-            assert_eq!(report["broken"], json!([]), "{report:#}");
-            if holds(&report) {
-                return report;
-            }
-            assert!(Instant::now() < end, "never: {report:#}");
-            std::thread::yield_now();
-        }
-    }
-
-    /// The same of what can be read in the chats.
-    fn reads(&self, platform: &str, texts: &[&str]) {
-        self.until(platform, |report| read(report) == texts);
-    }
-}
-
-/// What stands in the chats of a platform, in the order in which it was posted.
-fn read(report: &Value) -> Vec<String> {
-    let mut all: Vec<(String, String)> = Vec::new();
-    for post in report["posted"].as_array().expect("posts") {
-        let of = |key: &str| post[key].as_str().unwrap_or_default().to_owned();
-        let (id, text) = (format!("{} {}", of("to"), of("id")), of("text"));
-        match of("method").as_str() {
-            "sendMessage" | "create" | "chat.postMessage" => all.push((id, text)),
-            "editMessageText" | "edit" | "chat.update" => {
-                let old = all.iter_mut().find(|(known, _)| *known == id);
-                old.expect("a message of ours").1 = text;
-            }
-            "deleteMessage" | "delete" | "chat.delete" => all.retain(|(known, _)| *known != id),
-            _ => {}
-        }
-    }
-    all.into_iter().map(|(_, text)| text).collect()
-}
 
 /// What the model does next.
 enum Word {
@@ -128,20 +66,7 @@ impl Stage {
     /// `keys` of each account, `defaults` of all agents.
     fn new(keys: &str, defaults: &str) -> Self {
         let (home, fakes, (provider, model)) = (Home::new(), Fakes::new(), told());
-        let open = format!("dmPolicy: 'open', allowFrom: ['*'], groupPolicy: 'open', {keys}");
-        let port = |name: &str| fakes.ports[name];
-        let channels = format!(
-            "telegram: {{botToken: '42:fake-telegram-token', \
-             apiRoot: 'http://127.0.0.1:{}', {open}}}, \
-             discord: {{token: 'fake-discord-token', \
-             apiRoot: 'http://127.0.0.1:{}/api/v10', {open}, guilds: {{'*': {{}}}}}}, \
-             slack: {{botToken: 'xoxb-fake-slack-token', appToken: 'xapp-fake-slack-token', \
-             apiUrl: 'http://127.0.0.1:{}/api', {open}}}",
-            port("telegram"),
-            port("discord"),
-            port("slack")
-        );
-        let config = provider.config(&format!("channels: {{{channels}}}"));
+        let config = provider.config(&platforms::channels(&fakes, keys));
         let config = config.replacen("defaults: {", &format!("defaults: {{{defaults} "), 1);
         home.configure(&config);
         let mut stage = Self { home, fakes, provider, model, gateway: None };
@@ -182,11 +107,7 @@ impl Stage {
 
     /// The same with more of the fake's own; what the model reads.
     fn says_with(&self, platform: &str, text: &str, more: Value) -> String {
-        self.fakes.until(platform, |report| match platform {
-            "telegram" => report["polled"] == true,
-            "discord" => report["live"] == 1,
-            _ => report["sockets"] == 1,
-        });
+        self.fakes.connected(platform);
         let mut act = match platform {
             "telegram" => json!({"act": "message", "chat": 7, "text": text}),
             "discord" => json!({"act": "message", "channel": 700, "from": 7, "content": text}),

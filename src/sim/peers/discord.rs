@@ -27,7 +27,8 @@
 //!   "Reference"). Asking before that is over is a broken rule. Sizes of buckets are not
 //!   published; those here are what is seen in practice.
 //! * Content up to 2000 characters, an edit of own messages only, `nonce` with `enforce_nonce`
-//!   posts once ("Message"); 100 commands, their names and descriptions ("Application commands").
+//!   posts once ("Message"); files are members `files[n]` of a form, 10 MB together ("Uploading
+//!   Files"); 100 commands, their names and descriptions ("Application commands").
 //! * An interaction is answered once and within three seconds, followed up for 15 minutes
 //!   ("Receiving and Responding").
 //!
@@ -43,7 +44,7 @@ mod gateway;
 mod limits;
 mod rest;
 
-use super::fake::{Answer, Asked, Desk, Fake, Reply};
+use super::fake::{Answer, Asked, Desk, Fake, Hung, Reply};
 use crate::driver::Time;
 use crate::sim::rng::Rng;
 use crate::wire::text::rfc3339_ms;
@@ -386,10 +387,14 @@ impl Discord {
             content = format!("<@{}> {content}", Self::APP);
         }
         let mut rest = json!({});
-        if let Some(text) = act["file"].as_str() {
-            let bytes = text.as_bytes().to_vec();
-            let file = self.attach(now, "file.txt", "text/plain; charset=utf-8", bytes);
-            rest["attachments"] = json!([file]);
+        if let Some(file) = Hung::of(act) {
+            let kind = match file.content_type.as_str() {
+                "text/plain" => "text/plain; charset=utf-8",
+                other => other,
+            };
+            let mut shown = self.attach(now, &file.name, kind, file.bytes);
+            shown["size"] = file.size.into();
+            rest["attachments"] = json!([shown]);
         }
         let message = Message {
             ours: false,

@@ -24,7 +24,8 @@
 //! | `halfOpen` | the same | they stay open and nothing moves any more |
 //!
 //! `stranger`, which each carries out itself, says that whoever comes next remembers nothing:
-//! pauses that were asked for are not held against it.
+//! pauses that were asked for are not held against it. The `file` of Discord's and Slack's
+//! `message` is a text or what [`Hung::of`] says.
 //!
 //! Everything else is the platform's own; its module head lists it.
 
@@ -349,6 +350,44 @@ impl Desk {
         json!({
             "broken": self.broken, "posted": self.posted.iter().map(posted).collect::<Vec<_>>(),
             "open": open, "requests": self.requests, "scripted": self.script.len(),
+        })
+    }
+}
+
+/// A file that somebody hangs on a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hung {
+    /// Its name.
+    pub name: String,
+    /// Its media type, as told.
+    pub content_type: String,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+    /// Bytes that it is told to have.
+    pub size: u64,
+}
+
+impl Hung {
+    /// The `file` of an act: a text, or `name`, `type`, `base64` and, where it is a lie, `size`.
+    pub fn of(act: &Value) -> Option<Self> {
+        let text = |bytes: &[u8]| Self {
+            name: "file.txt".to_owned(),
+            content_type: "text/plain".to_owned(),
+            bytes: bytes.to_vec(),
+            size: bytes.len() as u64,
+        };
+        let file = &act["file"];
+        if let Some(content) = file.as_str() {
+            return Some(text(content.as_bytes()));
+        }
+        let bytes = crate::wire::hash::base64_decode(file["base64"].as_str()?)?;
+        let said = |name: &str, other: String| file[name].as_str().map_or(other, str::to_owned);
+        let plain = text(&bytes);
+        Some(Self {
+            name: said("name", plain.name),
+            content_type: said("type", plain.content_type),
+            size: file["size"].as_u64().unwrap_or(plain.size),
+            bytes,
         })
     }
 }

@@ -26,7 +26,9 @@
 //! * A text has up to 40,000 characters; only own messages are updated or deleted; reactions are
 //!   there once; a `trigger_id` lives three seconds and works once; a `response_url` works five
 //!   times in thirty minutes (the methods' pages, "Handling user interaction").
-//! * A file is uploaded by `files.getUploadURLExternal`, the URL, `files.completeUploadExternal`.
+//! * A file is uploaded by `files.getUploadURLExternal`, the URL, `files.completeUploadExternal`,
+//!   with as many bytes as were announced; it is fetched with the bot's token ("Working with
+//!   files").
 //!
 //! Acts beside those of [`fake`](super::fake): `message` (`channel`, `user`, `text`, `thread_ts`,
 //! `mention`, `file`, `extra`), `event` (any, as `event`), `slash` (`command`, `text`), `press`
@@ -38,7 +40,7 @@
 mod socket;
 mod web;
 
-use super::fake::{Answer, Asked, Desk, Fake, Reply};
+use super::fake::{Answer, Asked, Desk, Fake, Hung, Reply};
 use crate::driver::Time;
 use crate::sim::rng::Rng;
 use serde_json::{Value, json};
@@ -70,6 +72,8 @@ struct Channel {
 struct File {
     name: String,
     bytes: Option<Vec<u8>>,
+    /// Bytes that it is told to have.
+    length: u64,
     completed: bool,
 }
 
@@ -200,17 +204,15 @@ impl Slack {
         if let Some(thread) = thread {
             event["thread_ts"] = thread.into();
         }
-        if let Some(content) = act["file"].as_str() {
+        if let Some(Hung { name, content_type, bytes, size }) = Hung::of(act) {
             let id = format!("F{:08X}", self.rng.below(1 << 32));
-            let url = format!("{}/files-pri/{}/file.txt", self.site_url, id);
-            let bytes = Some(content.as_bytes().to_vec());
-            let file = File { name: "file.txt".to_owned(), bytes, completed: true };
-            self.files.insert(id.clone(), file);
+            let url = format!("{}/files-pri/{id}/{name}", self.site_url);
             event["subtype"] = "file_share".into();
             event["files"] = json!([{
-                "id": id, "name": "file.txt", "mimetype": "text/plain", "size": content.len(),
+                "id": id, "name": name, "mimetype": content_type, "size": size,
                 "url_private": url, "url_private_download": url, "mode": "hosted",
             }]);
+            self.files.insert(id, File { name, bytes: Some(bytes), length: size, completed: true });
         }
         if let Some(extra) = act["extra"].as_object() {
             for (name, value) in extra {

@@ -301,6 +301,13 @@ impl Discord {
             return refuse(413, 40005, "Request entity too large");
         }
         let mut attachments = Vec::new();
+        let member = |name: &str| {
+            let number = name.strip_prefix("files[").and_then(|rest| rest.strip_suffix(']'));
+            number.is_some_and(|number| number.parse::<u32>().is_ok())
+        };
+        for name in args.files.keys().filter(|name| !member(name)) {
+            self.desk.broken.push(format!("a file comes as {name}, not as files[n]"));
+        }
         for file in args.files.values() {
             attachments.push(self.attach(now, &file.name, &file.content_type, file.bytes.clone()));
         }
@@ -326,7 +333,13 @@ impl Discord {
         if once {
             self.nonces.insert(key, (now, id));
         }
-        self.note(now, how, channel, id, &content, &nonce, payload);
+        let mut kept = payload;
+        if !args.files.is_empty() {
+            // By which member of the form each came.
+            let named = args.files.iter().map(|(field, file)| (field.clone(), json!(file.name)));
+            kept["uploads"] = Value::Object(named.collect());
+        }
+        self.note(now, how, channel, id, &content, &nonce, kept);
         let event = self.message_event(channel, id);
         self.dispatch("MESSAGE_CREATE", event);
         Ok(id)

@@ -208,7 +208,7 @@ fn files_go_up_in_three_steps_and_down_with_the_token() {
     let bearer = [("Authorization", "Bearer xoxb-fake")];
     let io = bench.ask_on(plain, "GET", &path, &bearer, &Value::Null);
     assert!(io.send.ends_with(b"\r\n\r\ncontent"));
-    let args = json!({"filename": "a.txt", "length": 3});
+    let args = json!({"filename": "a.txt", "length": 5});
     let up = call(&mut bench, "files.getUploadURLExternal", args).1;
     let done = json!({"files": [{"id": up["file_id"]}], "channel_id": "C1"});
     assert_eq!(call(&mut bench, "files.completeUploadExternal", done.clone()).1["ok"], false);

@@ -353,11 +353,10 @@ impl Slack {
     fn upload_url(&mut self, args: &Args) -> Done {
         let name = args.text("filename").filter(|name| !name.is_empty());
         let name = name.ok_or("invalid_arguments")?;
-        if args.int("length").is_none_or(|length| length < 1) {
-            return Err("invalid_arguments");
-        }
+        let length = args.int("length").and_then(|length| u64::try_from(length).ok());
+        let length = length.filter(|length| *length > 0).ok_or("invalid_arguments")?;
         let id = format!("F{:08X}", self.rng.below(1 << 32));
-        self.files.insert(id.clone(), File { name, bytes: None, completed: false });
+        self.files.insert(id.clone(), File { name, bytes: None, length, completed: false });
         Ok(json!({"file_id": id, "upload_url": format!("{}/upload/{id}", self.site_url)}))
     }
 
@@ -367,7 +366,13 @@ impl Slack {
         let bytes = bytes.unwrap_or_else(|| asked.body.clone());
         let said = format!("OK - {}", bytes.len());
         match self.files.get_mut(file).filter(|file| !file.completed) {
-            Some(file) => file.bytes = Some(bytes),
+            Some(file) => {
+                if file.length != bytes.len() as u64 {
+                    let (told, came) = (file.length, bytes.len());
+                    self.desk.broke(format!("an upload of {told} bytes has {came}"));
+                }
+                file.bytes = Some(bytes);
+            }
             None => return Answer::bytes(404, "text/plain", b"no such upload".to_vec()),
         }
         Answer::bytes(200, "text/plain", said.into_bytes())
