@@ -477,7 +477,7 @@ impl Gateway {
                     entry.set("lastTo", place["to"]["chat"].clone());
                     entry.set("lastAccountId", place["accountId"].clone());
                     entry.set("lastThreadId", place["to"]["thread"].clone());
-                    entry.set("chatType", json!(message.chat.kind.as_str()));
+                    entry.chat_type = Some(message.chat.kind.as_str().to_owned());
                 }
                 if !quiet {
                     self.begin_ack(&origin, message, &route.agent, fx);
