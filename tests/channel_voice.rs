@@ -145,9 +145,9 @@ fn a_service_that_fails_costs_the_transcript_and_no_more() {
 #[test]
 fn the_next_service_is_asked_when_one_fails_and_what_is_odd_is_no_answer() {
     let media = "{models: [{provider: 'openai', model: 'a', capabilities: ['audio']}, \
-                 {provider: 'elevenlabs', baseUrl: '@/eleven', headers: {'xi-api-key': 'xi-secret'}}, \
-                 {provider: 'deepgram', baseUrl: '@/deep', headers: {Authorization: 'Token dg-1'}}], \
-                 audio: {maxChars: 9, providerOptions: {deepgram: {smart_format: true}}}}";
+         {provider: 'elevenlabs', baseUrl: '@/eleven', headers: {'xi-api-key': 'xi-secret'}}, \
+         {provider: 'deepgram', baseUrl: '@/deep', headers: {Authorization: 'Token dg-1'}}], \
+         audio: {maxChars: 9, providerOptions: {deepgram: {smart_format: true}}}}";
     let stage = Stage::new(media, "", |call| match call.target.split('/').nth(1) {
         Some("v1") => Answer::Bytes(200, String::new(), b"<html>".to_vec()),
         Some("eleven") => Answer::json(&json!({"words": []})),
