@@ -52,8 +52,8 @@ impl Stage {
         let address = format!("http://127.0.0.1:{}", scribe.port);
         let media = media.replace('@', &address);
         let more = format!(
-            "tools: {{media: {media}}}, messages: {{groupChat: {{mentionPatterns: ['hey robin']}}}}, \
-             channels: {{{}}}",
+            "tools: {{media: {media}}}, channels: {{{}}}, \
+             messages: {{groupChat: {{mentionPatterns: ['hey robin']}}}}",
             telegram.config(telegram_keys)
         );
         let keys = "providers: {openai: {apiKey: 'sk-hear-first', baseUrl: '@/v1', models: []}, ";
