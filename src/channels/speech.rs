@@ -6,17 +6,18 @@
 //!   caption, transcripts --[body]--> [Audio] block for the model
 //! ```
 //!
-//! Four forms are spoken ([`Form`]); three of them are forms with the file in it, Deepgram's is
-//! the file itself. An answer is never trusted to be short: [`Listener::max_chars`] of it count.
+//! Six forms are spoken ([`Form`]): a form with the file in it, JSON with the file in it, or, to
+//! Deepgram, the file itself. An answer is never trusted to be short: [`Listener::max_chars`] of it count.
 
 use super::port::HttpRequest;
 use super::{Inbound, Media};
 use crate::config::Key;
 use crate::config::audio::{Form, Listener};
 use crate::limits;
+use crate::wire::hash::base64;
 use crate::wire::sniff;
 use crate::wire::url::{Url, percent_encode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A file that is to be heard.
 #[derive(Debug, Clone, Copy)]
@@ -48,10 +49,11 @@ pub fn request(
     let url = Url::parse(&listener.base_url)
         .map_err(|error| format!("the baseUrl of {}: {error}", listener.provider))?;
     let below = match listener.form {
-        Form::OpenAi => "audio/transcriptions",
+        Form::OpenAi | Form::OpenRouter => "audio/transcriptions",
         Form::Deepgram => "listen",
         Form::ElevenLabs => "v1/speech-to-text",
         Form::Xai => "stt",
+        Form::Google => &format!("models/{}:generateContent", percent_encode(&listener.model)),
     };
     let mut path_and_query = url.join_path(below);
     if listener.form == Form::Deepgram {
@@ -71,6 +73,20 @@ pub fn request(
         Form::Deepgram => {
             asked.body = sound.bytes.to_vec();
             asked.header("Content-Type", sound.mime)
+        }
+        Form::OpenRouter => {
+            let sound = json!({"data": base64(sound.bytes), "format": sniff::ending(sound.mime)});
+            let mut body = json!({"model": listener.model, "input_audio": sound});
+            if let Some(language) = &listener.language {
+                body["language"] = language.as_str().into();
+            }
+            asked.json(&body)
+        }
+        Form::Google => {
+            let prompt = listener.prompt.as_deref().unwrap_or(PROMPT);
+            let sound = json!({"mime_type": sound.mime, "data": base64(sound.bytes)});
+            let parts = json!([{"text": prompt}, {"inline_data": sound}]);
+            asked.json(&json!({"contents": [{"role": "user", "parts": parts}]}))
         }
         form => {
             let fields: Vec<(&str, Option<&str>, &str)> = [
@@ -92,7 +108,10 @@ pub fn request(
         asked = match listener.form {
             Form::Deepgram => asked.header("Authorization", format!("Token {key}")),
             Form::ElevenLabs => asked.header("xi-api-key", key),
-            Form::OpenAi | Form::Xai => asked.header("Authorization", format!("Bearer {key}")),
+            Form::Google => asked.header("x-goog-api-key", key),
+            Form::OpenAi | Form::Xai | Form::OpenRouter => {
+                asked.header("Authorization", format!("Bearer {key}"))
+            }
         };
     }
     for (name, value) in &listener.headers {
@@ -129,6 +148,12 @@ pub fn transcript(listener: &Listener, body: &[u8]) -> Result<String, String> {
             let parts = all.map(|all| all.iter().filter_map(text).filter(|it| !it.is_empty()));
             parts.map(|parts| parts.collect::<Vec<_>>().join("\n\n"))
         }
+        Form::Google => {
+            let parts = json.pointer("/candidates/0/content/parts").and_then(Value::as_array);
+            let text = |part: &Value| part.get("text")?.as_str().map(trimmed);
+            let words = |parts: &Vec<Value>| parts.iter().filter_map(text).collect::<Vec<_>>();
+            parts.map(|parts| trimmed(&words(parts).join("\n")))
+        }
         _ => json.get("text").and_then(Value::as_str).map(trimmed),
     };
     let text = text.ok_or_else(|| format!("the answer of {} has no text", listener.name()))?;
@@ -141,6 +166,10 @@ pub fn transcript(listener: &Listener, body: &[u8]) -> Result<String, String> {
 
 /// What stands in the place of a transcript without words.
 pub const SILENCE: &str = "nobody speaks in it";
+
+/// What a model is told that hears, and is no service of transcripts.
+const PROMPT: &str = "Write down what is said in this recording, in its own language. \
+                      Answer with these words alone.";
 
 /// What services give back where nobody speaks: their own prompt.
 const ARTIFACTS: [&str; 5] =
@@ -242,7 +271,6 @@ pub fn in_scope(scope: &Value, channel: &str, kind: &str, key: &str) -> bool {
 mod tests {
     use super::*;
     use crate::config::Secret;
-    use serde_json::json;
 
     fn listener(form: Form) -> Listener {
         let secret = || Secret::new("sk-secret".to_owned());
@@ -305,6 +333,21 @@ mod tests {
         assert_eq!(deep.url, "https://h/v1/listen?model=m%2F1&language=en&a%20b=c%26d");
         assert_eq!(header(&deep, "Authorization"), "Token sk-secret");
         assert_eq!((header(&deep, "Content-Type").as_str(), body.as_str()), ("audio/wav", "OggS"));
+        let (router, body) = asked(Form::OpenRouter, None, "audio/ogg");
+        assert_eq!(router.url, "https://h/v1/audio/transcriptions");
+        assert_eq!(header(&router, "Authorization"), "Bearer sk-secret");
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        let sound = json!({"data": base64(b"OggS"), "format": "ogg"});
+        assert_eq!(body, json!({"model": "m/1", "input_audio": sound, "language": "en"}));
+
+        let (google, body) = asked(Form::Google, None, "audio/ogg");
+        assert_eq!(google.url, "https://h/v1/models/m%2F1:generateContent");
+        assert_eq!(header(&google, "x-goog-api-key"), "sk-secret");
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        let parts = &body["contents"][0]["parts"];
+        assert_eq!(parts[0]["text"], "names");
+        let sound = json!({"mime_type": "audio/ogg", "data": base64(b"OggS")});
+        assert_eq!(parts[1]["inline_data"], sound);
         let odd = Listener { base_url: "nowhere".to_owned(), ..listener(Form::Xai) };
         let sound = Sound { bytes: b"", mime: "audio/ogg", name: None };
         assert!(request(&odd, None, sound, 1).expect_err("no address").contains("baseUrl of p"));
@@ -328,6 +371,12 @@ mod tests {
         let two = json!({"results": {"channels": [one("a"), one(" "), one("b"), {}]}});
         assert_eq!(text(&deep, &two).as_deref(), Ok("a\n\nb"));
         assert!(text(&deep, &json!({"results": {}})).is_err());
+        let google = listener(Form::Google);
+        let parts = |parts: Value| json!({"candidates": [{"content": {"parts": parts}}]});
+        let two = parts(json!([{"text": "a "}, {"thought": true}, {"text": "b"}]));
+        assert_eq!(text(&google, &two).as_deref(), Ok("a\nb"));
+        assert_eq!(text(&google, &parts(json!([]))), Err(SILENCE.to_owned()));
+        assert!(text(&google, &json!({"candidates": []})).is_err());
     }
 
     #[test]

@@ -16,6 +16,10 @@ pub enum Form {
     ElevenLabs,
     /// xAI's: a form to `stt`.
     Xai,
+    /// OpenRouter's: JSON to `audio/transcriptions`.
+    OpenRouter,
+    /// Google's: JSON to a model that hears.
+    Google,
 }
 
 /// A service that everybody knows.
@@ -51,6 +55,18 @@ pub static SERVICES: &[Service] = &[
     },
     service("xai", Form::Xai, "https://api.x.ai/v1", ""),
     service("deepgram", Form::Deepgram, "https://api.deepgram.com/v1", "nova-3"),
+    service(
+        "openrouter",
+        Form::OpenRouter,
+        "https://openrouter.ai/api/v1",
+        "openai/whisper-large-v3-turbo",
+    ),
+    service(
+        "google",
+        Form::Google,
+        "https://generativelanguage.googleapis.com/v1beta",
+        "gemini-3-flash-preview",
+    ),
     service(
         "senseaudio",
         Form::OpenAi,

@@ -24,6 +24,7 @@ pub(super) fn audio(root: At<'_>) -> Audio {
             continue;
         }
         let id = entry.get("provider").text().unwrap_or_default().trim().to_ascii_lowercase();
+        let id = if id == "gemini" { "google".to_owned() } else { id };
         let service = SERVICES.iter().find(|service| service.id == id);
         let hears = tagged(entry).unwrap_or(service.is_some_and(|service| service.implied));
         if hears && listeners.len() < limits::LISTENERS {
@@ -152,9 +153,10 @@ fn listener(
             ))
         }
         _ if bare && !local => Some(format!(
-            "{place}: provider \"{id}\" has no key: set {}_API_KEY in the gateway's environment, \
-             or models.providers.{id}.apiKey",
-            id.to_ascii_uppercase()
+            "{place}: provider \"{id}\" has no key: set {} in the gateway's environment, or \
+             models.providers.{id}.apiKey",
+            known::find(id)
+                .map_or(format!("{}_API_KEY", id.to_ascii_uppercase()), |it| it.variable())
         )),
         _ if model.is_empty() && service.is_none() => {
             Some(format!("{place}: name the model of provider \"{id}\""))
@@ -240,6 +242,7 @@ mod tests {
             {"type": "cli", "command": "whisper", "args": ["x"], "capabilities": ["audio"]},
             {"type": "cli", "command": "gemini", "args": ["x"]},
             {"provider": "local", "model": "w", "capabilities": ["audio"]},
+            {"provider": "gemini"},
             {"provider": "nobody", "model": "n", "capabilities": ["audio"]},
         ]);
         let order = |preferred: &str| {
@@ -249,13 +252,21 @@ mod tests {
             of(&config, &[("OPENAI_API_KEY", "o")]).listeners
         };
         let all = order("");
-        let want = ["openai/b", "groq/whisper-large-v3-turbo", "a command", "local/w", "nobody/n"];
+        let want = [
+            "openai/b",
+            "groq/whisper-large-v3-turbo",
+            "a command",
+            "local/w",
+            "google/gemini-3-flash-preview",
+            "nobody/n",
+        ];
         assert_eq!(names(&all), want);
         let broken: Vec<&str> = all.iter().map(|it| it.broken.as_deref().unwrap_or("")).collect();
         assert_eq!((broken[0], broken[3]), ("", ""));
         assert!(broken[1].contains("set GROQ_API_KEY"), "{}", broken[1]);
         assert!(broken[2].starts_with("tools.media.models[4] is a command"), "{}", broken[2]);
-        assert!(broken[4].contains("no provider of transcripts is called \"nobody\""));
+        assert!(broken[4].contains("set GEMINI_API_KEY"), "{}", broken[4]);
+        assert!(broken[5].contains("no provider of transcripts is called \"nobody\""));
         assert_eq!(all[3].base_url, "http://h:1/v1");
         for (preferred, first) in [
             ("local/w", "local/w"),
