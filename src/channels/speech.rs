@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Six forms are spoken ([`Form`]): a form with the file in it, JSON with the file in it, or, to
-//! Deepgram, the file itself. An answer is never trusted to be short: [`Listener::max_chars`] of it count.
+//! Deepgram, the file itself. An answer is never trusted to be short:
+//! [`Listener::max_chars`] of it count.
 
 use super::port::HttpRequest;
 use super::{Inbound, Media};
