@@ -791,7 +791,7 @@ pub const CHANNEL_ACTS: usize = 64;
 pub const CHANNEL_SECRET_FILE: u64 = 64 * 1024;
 /// Ids of messages that are remembered, to know them again when they come twice.
 pub const CHANNEL_RECENT: usize = 4_096;
-/// Messages that wait to be delivered, of all channels.
+/// Messages of one account that wait to be delivered.
 pub const CHANNEL_OUTBOX: usize = 1_024;
 /// How long a message waits for its channel: an answer of yesterday helps nobody.
 pub const CHANNEL_OUTBOX_TTL_MS: u64 = 86_400_000;
@@ -848,6 +848,9 @@ pub const DRAFT_BLOCKS: u32 = 200;
 pub const CHANNEL_AUDIT: usize = 50;
 /// All probes and audits of one `channels.status` together.
 pub const CHANNEL_PROBE_MS: u64 = 10_000;
+
+/// What of the time that a client waits for probes is left for the answer's way, in milliseconds.
+pub const CHANNEL_PROBE_SPARE_MS: u64 = 1_000;
 /// An account that has been connecting for so long is stuck.
 pub const CHANNEL_STUCK_MS: u64 = 300_000;
 /// Options of a poll: what the services take.

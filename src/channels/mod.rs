@@ -273,6 +273,8 @@ pub struct GroupRules {
     pub listed: bool,
     /// Listed without saying who may speak there, it is meant whole: everybody may.
     pub open: bool,
+    /// The account's `allowFrom` names who may speak there, where `groupAllowFrom` names nobody.
+    pub inherits: bool,
     /// `enabled`.
     pub enabled: Option<bool>,
     /// `groupPolicy` of this group alone.

@@ -299,6 +299,7 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
     GroupRules {
         listed: own.or(all).is_some(),
         open: true,
+        inherits: false,
         enabled: flag("enabled").or_else(|| flag("allow")),
         require_mention: flag("requireMention").or_else(|| account.flag("requireMention")),
         allow_from: key("users").and_then(crate::channels::account::texts),

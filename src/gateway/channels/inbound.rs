@@ -451,8 +451,11 @@ impl Gateway {
         }
         let names = (entry.channel.as_str(), entry.account.as_str());
         let rights = self.rights(entry, message);
-        let command =
-            Command::read(&message.text).filter(|_| rights.commands && self.text_commands(message));
+        let command = Command::read(&message.text).filter(|_| self.text_commands(message));
+        if command.is_some() && !rights.commands {
+            self.refuse_command(&origin, message, &run_id, fx);
+            return true;
+        }
         let may_send = self.may_send(names.0, message.chat.kind, &route.key);
         if may_send && !self.is_room_event(names.0, &route.agent, message, rights) {
             self.echo_heard(&run_id, &origin, message, fx);
@@ -601,6 +604,28 @@ impl Gateway {
             .map_err(|error| format!("it could not be written: {error}"))?;
         self.put_together(key, entry, fx);
         Ok(())
+    }
+
+    /// A command of somebody who may give none: a service that shows commands in a menu wants an
+    /// answer; what was typed is nobody's business, the model's neither.
+    fn refuse_command(
+        &mut self,
+        origin: &Origin,
+        message: &Inbound,
+        run_id: &str,
+        fx: &mut Effects,
+    ) {
+        let who = message.sender.ids.first().map_or("somebody", String::as_str);
+        let line = format!(
+            "a command of {who} in {} is not obeyed: commands.allowFrom, or a list of who may \
+             speak there, has to name them",
+            origin.to.chat
+        );
+        super::speak::say(log::Level::Info, &origin.channel, &origin.account, &line);
+        if message.command {
+            let text = "⚠️ You are not authorized to use this command.".to_owned();
+            self.say_by_channel(run_id, origin, text, fx);
+        }
     }
 
     fn text_commands(&self, message: &Inbound) -> bool {
