@@ -669,6 +669,22 @@ pub const MEDIA_INBOUND: u64 = 512 * 1024 * 1024;
 pub const MEDIA_UPLOAD: u64 = 20 * 1024 * 1024;
 /// A file that `openclaw message send --media` reads itself: what a frame carries as base64.
 pub const MEDIA_BY_CLI: u64 = 18 * 1024 * 1024;
+/// A file that is heard is held in memory as a whole while it leaves; the reference's bound too.
+pub const TRANSCRIBE_BYTES: u64 = 20 * 1024 * 1024;
+/// A file with less than this is no speech (reference).
+pub const TRANSCRIBE_LEAST: u64 = 1024;
+/// A transcript must be here by then, unless `timeoutSeconds` says otherwise (reference).
+pub const TRANSCRIBE_MS: u64 = 60_000;
+/// All transcripts of a message must be here by then; it goes on without the others.
+pub const TRANSCRIBE_MESSAGE_MS: u64 = 180_000;
+/// Bytes of a service's answer: words, and their times where they come along.
+pub const TRANSCRIBE_ANSWER: usize = 4 * 1024 * 1024;
+/// Characters of a transcript that reach the model: hours of speech.
+pub const TRANSCRIPT_CHARS: usize = 100_000;
+/// Files that are heard at once, whatever `tools.media.concurrency` says; the others wait.
+pub const TRANSCRIPTIONS: usize = 4;
+/// Entries of `tools.media.models` that are tried for one file.
+pub const LISTENERS: usize = 16;
 /// Pause after which the parts of an album are one message, as the reference has it.
 pub const CHANNEL_ALBUM_MS: u64 = 500;
 /// Albums of which a later part is still let in with its first.
