@@ -669,6 +669,22 @@ pub const MEDIA_INBOUND: u64 = 512 * 1024 * 1024;
 pub const MEDIA_UPLOAD: u64 = 20 * 1024 * 1024;
 /// A file that `openclaw message send --media` reads itself: what a frame carries as base64.
 pub const MEDIA_BY_CLI: u64 = 18 * 1024 * 1024;
+/// A file that is heard is held in memory as a whole while it leaves; the reference's bound too.
+pub const TRANSCRIBE_BYTES: u64 = 20 * 1024 * 1024;
+/// A file with less than this is no speech (reference).
+pub const TRANSCRIBE_LEAST: u64 = 1024;
+/// A transcript must be here by then, unless `timeoutSeconds` says otherwise (reference).
+pub const TRANSCRIBE_MS: u64 = 60_000;
+/// All transcripts of a message must be here by then; it goes on without the others.
+pub const TRANSCRIBE_MESSAGE_MS: u64 = 180_000;
+/// Bytes of a service's answer: words, and their times where they come along.
+pub const TRANSCRIBE_ANSWER: usize = 4 * 1024 * 1024;
+/// Characters of a transcript that reach the model: hours of speech.
+pub const TRANSCRIPT_CHARS: usize = 100_000;
+/// Files that are heard at once, whatever `tools.media.concurrency` says; the others wait.
+pub const TRANSCRIPTIONS: usize = 4;
+/// Entries of `tools.media.models` that are tried for one file.
+pub const LISTENERS: usize = 16;
 /// Pause after which the parts of an album are one message, as the reference has it.
 pub const CHANNEL_ALBUM_MS: u64 = 500;
 /// Albums of which a later part is still let in with its first.
@@ -775,7 +791,7 @@ pub const CHANNEL_ACTS: usize = 64;
 pub const CHANNEL_SECRET_FILE: u64 = 64 * 1024;
 /// Ids of messages that are remembered, to know them again when they come twice.
 pub const CHANNEL_RECENT: usize = 4_096;
-/// Messages that wait to be delivered, of all channels.
+/// Messages of one account that wait to be delivered.
 pub const CHANNEL_OUTBOX: usize = 1_024;
 /// How long a message waits for its channel: an answer of yesterday helps nobody.
 pub const CHANNEL_OUTBOX_TTL_MS: u64 = 86_400_000;
@@ -832,6 +848,9 @@ pub const DRAFT_BLOCKS: u32 = 200;
 pub const CHANNEL_AUDIT: usize = 50;
 /// All probes and audits of one `channels.status` together.
 pub const CHANNEL_PROBE_MS: u64 = 10_000;
+
+/// What of the time that a client waits for probes is left for the answer's way, in milliseconds.
+pub const CHANNEL_PROBE_SPARE_MS: u64 = 1_000;
 /// An account that has been connecting for so long is stuck.
 pub const CHANNEL_STUCK_MS: u64 = 300_000;
 /// Options of a poll: what the services take.

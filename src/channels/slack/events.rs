@@ -193,10 +193,14 @@ fn files(event: &Value) -> Vec<Media> {
             Some(Media {
                 url: url.to_owned(),
                 file: text(file, "id").map(str::to_owned),
-                mime: text(file, "mimetype").map(str::to_owned),
+                mime: text(file, "mimetype").map(|mime| match text(file, "subtype") {
+                    // A clip of sound alone is told to be a video.
+                    Some("slack_audio") => mime.replacen("video/", "audio/", 1),
+                    _ => mime.to_owned(),
+                }),
                 name: text(file, "name").map(str::to_owned),
                 bytes: file.get("size").and_then(Value::as_u64),
-                got: None,
+                ..Media::default()
             })
         })
         .take(crate::limits::CHANNEL_MEDIA)
@@ -295,6 +299,7 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
     GroupRules {
         listed: own.or(all).is_some(),
         open: true,
+        inherits: false,
         enabled: flag("enabled").or_else(|| flag("allow")),
         require_mention: flag("requireMention").or_else(|| account.flag("requireMention")),
         allow_from: key("users").and_then(crate::channels::account::texts),

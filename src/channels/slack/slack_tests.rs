@@ -418,6 +418,22 @@ fn an_old_socket_that_stays_is_closed() {
 }
 
 #[test]
+fn a_new_socket_that_breaks_while_the_old_one_goes_is_replaced() {
+    let (mut rig, old) = connected();
+    rig.hears_text(old, &json!({"type": "disconnect", "reason": "warning"}));
+    let new = ticket(&mut rig);
+    rig.hears_text(new, &hello());
+    rig.closed(new, Some(1006), "reset");
+    rig.after_ms(limits::SLACK_BACKOFF_MS);
+    assert_eq!(rig.let_go(old), None, "it still goes");
+    let third = ticket(&mut rig);
+    rig.hears_text(third, &hello());
+    assert_eq!(rig.state(), &State::Connected);
+    rig.after_ms(limits::SLACK_GOING_MS);
+    assert_eq!(rig.let_go(old), Some(1000));
+}
+
+#[test]
 fn silence_ends_a_socket_and_another_one_comes() {
     let (mut rig, sock) = connected();
     rig.after_ms(limits::SLACK_PING_MS);
