@@ -32,6 +32,9 @@ pub struct Outgoing {
     pub nonce: String,
     /// An earlier attempt may have arrived.
     pub again: bool,
+    /// Parts of it that arrived by an earlier attempt ([`super::ChannelOut::part_sent`]): they
+    /// are left out.
+    pub parts: usize,
     /// Where to.
     pub to: Address,
     /// What; rendered and within the limit. Empty when there is only media.

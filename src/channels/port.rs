@@ -417,6 +417,13 @@ pub enum ChannelEffect {
         /// Ids the service gave it.
         messages: Vec<String>,
     },
+    /// A part of a piece was sent; the rest is on its way.
+    PartSent {
+        /// [`Outgoing::id`].
+        id: String,
+        /// Ids the service gave it.
+        messages: Vec<String>,
+    },
     /// A piece was not sent.
     SendFailed {
         /// [`Outgoing::id`].
@@ -572,6 +579,12 @@ impl ChannelOut {
     /// A piece was sent; `messages` are the ids the service gave it.
     pub fn sent(&mut self, id: &str, messages: Vec<String>) {
         self.list.push_back(ChannelEffect::Sent { id: id.to_owned(), messages });
+    }
+
+    /// One more part of a piece of several was sent, and more of them follow. No attempt after
+    /// this one begins before it: [`Outgoing::parts`] counts them.
+    pub fn part_sent(&mut self, id: &str, messages: Vec<String>) {
+        self.list.push_back(ChannelEffect::PartSent { id: id.to_owned(), messages });
     }
 
     /// A piece was not sent.

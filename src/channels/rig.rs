@@ -84,6 +84,7 @@ pub struct Rig {
     pub disk: bool,
     inbound: VecDeque<Inbound>,
     sent: VecDeque<(String, Result<Vec<String>, Failure>)>,
+    parts: VecDeque<(String, Vec<String>)>,
     acted: VecDeque<(u64, Result<Value, Failure>)>,
     probed: VecDeque<(u64, Result<Value, String>)>,
     located: VecDeque<(u64, Result<Located, Failure>)>,
@@ -124,6 +125,7 @@ impl Rig {
             disk: true,
             inbound: VecDeque::new(),
             sent: VecDeque::new(),
+            parts: VecDeque::new(),
             acted: VecDeque::new(),
             probed: VecDeque::new(),
             located: VecDeque::new(),
@@ -150,6 +152,7 @@ impl Rig {
                 ChannelEffect::Me(me) => self.me = me,
                 ChannelEffect::Keep(document) => self.kept = document,
                 ChannelEffect::Sent { id, messages } => self.sent.push_back((id, Ok(messages))),
+                ChannelEffect::PartSent { id, messages } => self.parts.push_back((id, messages)),
                 ChannelEffect::SendFailed { id, failure } => {
                     self.sent.push_back((id, Err(failure)));
                 }
@@ -368,6 +371,11 @@ impl Rig {
     /// What became of the next send that is settled.
     pub fn outcome(&mut self) -> Option<(String, Result<Vec<String>, Failure>)> {
         self.sent.pop_front()
+    }
+
+    /// The next part of a piece that was sent: the delivery, and its ids.
+    pub fn part(&mut self) -> Option<(String, Vec<String>)> {
+        self.parts.pop_front()
     }
 
     /// Asks for an act.

@@ -169,8 +169,6 @@ struct Sending {
     /// The text without markup, for when Telegram does not understand ours.
     plain: String,
     calls: VecDeque<Call>,
-    /// Numbers of what was sent.
-    sent: Vec<String>,
 }
 
 /// An update that is not settled yet.

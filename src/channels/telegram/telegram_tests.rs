@@ -469,8 +469,9 @@ fn files_go_by_address_or_as_a_form() {
     assert!(body.contains("name=\"document\"; filename=\"a_b.pdf\"\r\n"), "{body}");
     assert!(body.contains("\r\n\r\n\0PDF\r\n\r\n--openclaw"), "{body}");
     assert!(body.contains("name=\"chat_id\"\r\n\r\n77\r\n"), "{body}");
+    assert_eq!(rig.part(), Some(("d".into(), vec!["77:1".into()])));
     rig.answers(req, 200, &ok(json!({"message_id": 2, "chat": {"id": 77}})));
-    assert_eq!(rig.outcome(), Some(("d".into(), Ok(vec!["77:1".into(), "77:2".into()]))));
+    assert_eq!(rig.outcome(), Some(("d".into(), Ok(vec!["77:2".into()]))));
 
     // Long words follow their picture.
     let long = Outgoing {
@@ -484,10 +485,61 @@ fn files_go_by_address_or_as_a_form() {
     let (req, params) = asked(&mut rig, "sendPhoto");
     assert_eq!(params.get("caption"), None);
     rig.answers(req, 200, &ok(json!({"message_id": 3, "chat": {"id": 77}})));
+    assert_eq!(rig.part(), Some(("e".into(), vec!["77:3".into()])));
     let (req, _) = asked(&mut rig, "sendMessage");
-    // The picture is there: trying all of it again would show it twice.
     rig.answers(req, 400, &bad(400, "Bad Request: message is too long"));
-    assert_eq!(rig.outcome(), Some(("e".into(), Ok(vec!["77:3".into()]))));
+    let (id, failed) = rig.outcome().expect("over");
+    assert_eq!((&*id, failed.expect_err("the words are not there").retry), ("e", Retry::No));
+
+    // The picture is there: whenever the rest is tried, it is not shown twice.
+    rig.on(ChannelInput::Send(&Outgoing { parts: 1, ..long.clone() }));
+    let (req, _) = asked(&mut rig, "sendMessage");
+    rig.answers(req, 200, &ok(json!({"message_id": 4, "chat": {"id": 77}})));
+    assert_eq!(rig.outcome(), Some(("e".into(), Ok(vec!["77:4".into()]))));
+    rig.on(ChannelInput::Send(&Outgoing { parts: 2, ..long }));
+    assert_eq!(rig.outcome(), Some(("e".into(), Ok(Vec::new()))), "all of it is there");
+}
+
+#[test]
+fn of_several_files_those_that_arrived_are_told_before_a_pause() {
+    let (mut rig, _) = polling();
+    let photo = Attachment {
+        url: Some("https://a.example/c.png".into()),
+        mime: "image/png".into(),
+        ..Attachment::default()
+    };
+    let mut album = Outgoing {
+        id: "d".into(),
+        to: Address::chat("77"),
+        text: "see".into(),
+        media: vec![photo; 3],
+        ..Outgoing::default()
+    };
+    let (mut posted, mut tries) = (Vec::new(), 0);
+    while posted.len() < 3 {
+        rig.on(ChannelInput::Send(&album));
+        while let Some((req, request)) = rig.request() {
+            let params: Value = serde_json::from_slice(&request.body).expect("JSON");
+            tries += 1;
+            if tries == 2 {
+                let mut slow = bad(429, "Too Many Requests: retry after 1");
+                slow["parameters"] = json!({"retry_after": 1});
+                rig.answers(req, 429, &slow);
+            } else if tries == 4 {
+                rig.answers(req, 502, &json!("bad gateway"));
+            } else {
+                posted.push(params.get("caption").cloned());
+                rig.answers(req, 200, &ok(json!({"message_id": tries, "chat": {"id": 77}})));
+            }
+        }
+        while rig.part().is_some() {
+            album.parts += 1;
+        }
+        assert!(rig.outcome().is_some(), "each try is settled");
+        rig.after_ms(1000);
+    }
+    assert_eq!((tries, album.parts), (5, 2));
+    assert_eq!(posted, [Some(json!("see")), None, None], "each once, the words with the first");
 }
 
 #[test]
