@@ -176,6 +176,16 @@ impl Failure {
         Self { what: what.into(), retry: Retry::After(ms), wide: false }
     }
 
+    /// A request has no answer: what follows from why.
+    pub fn unanswered(what: impl Into<String>, trouble: &super::Trouble) -> Self {
+        match trouble {
+            super::Trouble { permanent: true, .. } => Self::permanent(what),
+            super::Trouble { pause_ms: 0, .. } => Self::later(what),
+            // No message is to blame: none of the account's is tried before.
+            super::Trouble { pause_ms, .. } => Self::after(*pause_ms, what).of_account(true),
+        }
+    }
+
     /// The same, for every conversation of the account.
     #[must_use]
     pub fn of_account(self, wide: bool) -> Self {

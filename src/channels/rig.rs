@@ -314,6 +314,17 @@ impl Rig {
         self.on(ChannelInput::Http { req, result });
     }
 
+    /// The same with any bytes.
+    pub fn answers_bytes(&mut self, req: ReqId, lines: &[(&str, &str)], body: &[u8]) {
+        let result = Ok(Answered { status: 200, headers: headers(lines), body: body.to_vec() });
+        self.on(ChannelInput::Http { req, result });
+    }
+
+    /// A request has no answer, for this reason.
+    pub fn troubled(&mut self, req: ReqId, trouble: Trouble) {
+        self.on(ChannelInput::Http { req, result: Err(trouble) });
+    }
+
     /// A request has no answer.
     pub fn unanswered(&mut self, req: ReqId, what: &str, sent: bool) {
         let trouble = Trouble { what: what.to_owned(), sent, ..Trouble::default() };

@@ -415,7 +415,7 @@ impl Channel for Irc {
                     let why = format!("{what}; check host, port and tls of channels.irc");
                     return out.status(State::Refused { why });
                 }
-                self.again(now, &trouble.what, out);
+                self.again_after(now, &trouble.what, trouble.pause_ms, out);
             }
             ChannelInput::Bytes { sock, bytes } if self.sock() == Some(sock) => {
                 self.heard(now, sock, bytes, out);

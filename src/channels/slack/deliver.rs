@@ -134,7 +134,10 @@ impl Slack {
                     let what = format!("Slack's file server answers {}", answer.status);
                     out.send_failed(&id, Failure::later(what));
                 }
-                Err(trouble) => out.send_failed(&id, Failure::later(trouble.what)),
+                Err(trouble) => {
+                    let what = format!("Slack's file server does not answer ({})", trouble.what);
+                    out.send_failed(&id, Failure::unanswered(what, &trouble));
+                }
             }
             return;
         }

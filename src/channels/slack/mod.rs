@@ -516,7 +516,7 @@ impl Slack {
             }
             // The present socket will end: its successor comes first.
             Told::Renew => self.begin(now, out),
-            Told::Lost(why) => self.wait(now, why, 0, out),
+            Told::Lost { why, pause_ms } => self.wait(now, why, pause_ms, out),
             Told::Hopeless(why) => self.refuse(why, out),
             Told::Envelope { sock, id, kind, payload } if kind == "relayed" => {
                 match self.take("events_api", &payload, &id) {
