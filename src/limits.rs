@@ -897,3 +897,11 @@ pub const IRC_LINES_WAITING: usize = 512;
 pub const IRC_REJOIN_MS: u64 = 10_000;
 /// Masks heard on a connection that are remembered.
 pub const IRC_KNOWN: usize = 1_024;
+/// A goodbye takes a message for sent whose receipt was asked for less than this ago.
+pub const IRC_GOODBYE_MS: u64 = 2_000;
+/// Bytes that the server has not said to have handled; beyond it we wait (IRCnet keeps 1,000).
+pub const IRC_WINDOW: usize = 900;
+/// Lines of that kind: the slowest servers take two seconds each.
+pub const IRC_WINDOW_LINES: usize = 8;
+/// A message waits so long for a room to let us in, or for the rest of it to be heard.
+pub const IRC_PARKED_MS: u64 = 120_000;

@@ -6,6 +6,7 @@ mod common;
 use common::http::{Response, ask};
 use common::irc::{Server, irc};
 use common::provider::Provider;
+use common::service::Telegram;
 use common::socket::Socket;
 use common::{Gateway, Home};
 use serde_json::{Value, json};
@@ -521,4 +522,37 @@ fn a_report_of_a_spawned_run_is_answered_where_it_was_asked_for() {
     peer.answers_a_ping();
     go.send(()).expect("it waits");
     assert_eq!(peer.hears("PRIVMSG"), "PRIVMSG al :there are three");
+}
+
+/// The `message` tool does what its channel has, in the conversation that asked unless another is
+/// named; what changes people's standing stays off.
+#[test]
+fn an_agent_reacts_edits_and_polls_by_its_tool() {
+    let home = Home::new();
+    let telegram = Telegram::start();
+    let provider = Provider::start(|asked, reply| {
+        let call = |action: Value| ("c", "message", action.to_string());
+        let next = match asked.rounds() {
+            0 => call(json!({"action": "react", "emoji": "👍"})),
+            1 => call(json!({"action": "edit", "messageId": "5", "message": "new"})),
+            2 => call(json!({"action": "poll", "pollQuestion": "Tea?", "pollOption": ["y", "n"]})),
+            3 => call(json!({"action": "kick", "userId": "1"})),
+            _ => return reply.say(&format!("done: {}", asked.result().unwrap_or_default())),
+        };
+        reply.tools(&[(next.0, next.1, &next.2)]);
+    });
+    let channels = telegram.config("streaming: {mode: 'off'}");
+    home.configure(&provider.config(&format!("channels: {{{channels}}}")));
+    telegram.says(&json!({"text": "do it all"}));
+    let _gateway = home.start("");
+    let reaction = telegram.asked("setMessageReaction").json();
+    assert_eq!(reaction["reaction"][0]["emoji"], "👍", "{reaction}");
+    assert!(reaction["message_id"].is_i64() && reaction["chat_id"].is_i64(), "{reaction}");
+    let edit = telegram.asked("editMessageText").json();
+    assert_eq!((&edit["message_id"], &edit["text"]), (&json!(5), &json!("new")));
+    assert_eq!(edit["chat_id"], reaction["chat_id"]);
+    assert_eq!(telegram.asked("sendPoll").json()["question"], "Tea?");
+    let said = telegram.asked("sendMessage").json();
+    let said = said["text"].as_str().expect("a text");
+    assert!(said.contains("actions.moderation is off"), "nobody is thrown out: {said}");
 }

@@ -93,6 +93,11 @@ fn chats_by_slacks_requests() {
 }
 
 #[test]
+fn chats_by_irc() {
+    every_seed(128, Scenario::Chats(Which::Irc));
+}
+
+#[test]
 fn chats_written_by_telegram() {
     every_seed(128, Scenario::Written(Which::Telegram));
 }

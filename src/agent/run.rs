@@ -132,6 +132,8 @@ pub struct Run {
     more: bool,
     /// Turns of the model so far, this one included.
     rounds: u32,
+    /// Ids of calls in turns that the model is not shown any more.
+    called: BTreeSet<String>,
 }
 
 impl Run {
@@ -162,15 +164,31 @@ impl Run {
             response_id: None,
             more: false,
             rounds: 1,
+            called: BTreeSet::new(),
         }
     }
 
     /// A run that begins once more in this turn of its model: its rounds go on being counted, and
-    /// no call gets a name that one of an earlier round had.
+    /// no call gets an id that one of an earlier round had (`called`), though it may not be shown
+    /// that one any more.
     #[must_use]
-    pub fn at_round(mut self, round: u32) -> Self {
+    pub fn at_round(mut self, round: u32, called: BTreeSet<String>) -> Self {
         self.rounds = round.max(1);
+        self.called = called;
         self
+    }
+
+    /// Ids that a new call may not have: those of all calls so far.
+    pub fn called(&self) -> BTreeSet<String> {
+        let parts = self.ask.turns.iter().filter_map(|turn| match turn {
+            Turn::Assistant(parts) => Some(parts),
+            _ => None,
+        });
+        let ids = parts.flatten().filter_map(|part| match part {
+            Part::ToolCall { id, .. } => Some(id.clone()),
+            _ => None,
+        });
+        ids.chain(self.called.iter().cloned()).collect()
     }
 
     /// What the model said in this turn so far.
@@ -465,17 +483,10 @@ impl Run {
     /// Some providers give a call no id, or one that was there before; a result must name one call
     /// alone. What a caller was told stays.
     fn name_calls(&mut self) {
-        let parts = self.ask.turns.iter().filter_map(|turn| match turn {
-            Turn::Assistant(parts) if !self.calls.is_empty() => Some(parts),
-            _ => None,
-        });
-        let mut taken: BTreeSet<String> = parts
-            .flatten()
-            .filter_map(|part| match part {
-                Part::ToolCall { id, .. } => Some(id.clone()),
-                _ => None,
-            })
-            .collect();
+        if self.calls.is_empty() {
+            return;
+        }
+        let mut taken = self.called();
         let mut calls = std::mem::take(&mut self.calls);
         for (at, call) in calls.iter_mut().enumerate() {
             let again = taken.contains(&call.id) && !self.is_callers(&call.name);

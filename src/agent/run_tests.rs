@@ -336,10 +336,12 @@ fn every_call_has_an_id_of_its_own() {
     assert_eq!(ids(&bench), ["call_2_0", "call_2_1", "new"]);
     // Begun once more behind a compaction, which took the earlier calls out of what it is shown.
     let mut bench = Bench::new(true);
-    bench.run = Bench::new(true).run.at_round(7);
+    let called = ["again", "call_7_0"].map(str::to_owned);
+    bench.run = Bench::new(true).run.at_round(7, called.clone().into());
     bench.connect();
-    bench.answer("", &[("", "ours", "{}")]);
-    assert_eq!(ids(&bench), ["call_7_0"]);
+    bench.answer("", &[("", "ours", "{}"), ("again", "ours", "{}"), ("new", "ours", "{}")]);
+    assert_eq!(ids(&bench), ["call_7_1", "call_7_2", "new"]);
+    assert!(called.into_iter().all(|id| bench.run.called().contains(&id)));
     // More than a turn may have are left out.
     let mut bench = Bench::new(true);
     bench.connect();

@@ -12,7 +12,7 @@
 //! number of bytes of the text ([`Block::upto`]), so that whoever knows the number and the text
 //! knows the rest ([`rest`]), also in another life of the process.
 
-use super::text::{closes, fence, floor};
+use super::text::{closes, fence, floor, harmless, harms, unsaid};
 use crate::driver::Time;
 
 /// Where a block should end.
@@ -109,15 +109,17 @@ impl Chunker {
             let cut = match (whole, all) {
                 (true, true) => rest.len(),
                 (true, false) => self.good(rest)?,
-                (false, _) => self.forced(rest, room),
+                (false, _) => self.forced(rest, room, !all),
             };
             let part = rest.get(..cut)?;
             let mut body = format!("{head}{part}");
             self.at += cut;
             self.open = within(self.open.take(), rest, cut);
-            // A line that opens code and has nothing of it yet opens it in the next block.
             if let Some((line, mark)) = &self.open {
-                match body.trim_end().strip_suffix(line.as_str()) {
+                let (before, last) = body.trim_end().rsplit_once('\n').unwrap_or(("", body.trim()));
+                let opens = last.trim() == line && within(None, before, before.len()).is_none();
+                match opens.then_some(before) {
+                    // A line that opens code and has nothing of it yet opens it in the next block.
                     Some(before) => body.truncate(before.len()),
                     None => body = format!("{}\n{mark}", body.trim_end_matches('\n')),
                 }
@@ -141,7 +143,7 @@ impl Chunker {
     /// Where a block may end well although there is room for more: at what is preferred, or at
     /// something better.
     fn good(&self, rest: &str) -> Option<usize> {
-        let ends = Ends::find(rest, self.open.as_ref().map(|(_, mark)| mark.as_str()));
+        let ends = Ends::find(rest, self.open.as_ref().map(|(_, mark)| mark.as_str()), true);
         let min = self.rules.min;
         let large = |at: usize| {
             rest.get(..at).is_some_and(|front| (self.rules.length)(front.trim_end()) >= min)
@@ -157,9 +159,9 @@ impl Chunker {
     }
 
     /// Where a block ends for which there is no more room.
-    fn forced(&self, rest: &str, room: usize) -> usize {
-        let hard = cut_near(rest, floor(rest, room, self.rules.length));
-        let ends = Ends::find(rest, self.open.as_ref().map(|(_, mark)| mark.as_str()));
+    fn forced(&self, rest: &str, room: usize, grows: bool) -> usize {
+        let hard = harmless(rest, floor(rest, room, self.rules.length), grows);
+        let ends = Ends::find(rest, self.open.as_ref().map(|(_, mark)| mark.as_str()), grows);
         let min = self.rules.min.min(room);
         let large = |at: usize| {
             rest.get(..at).is_some_and(|front| (self.rules.length)(front.trim_end()) >= min)
@@ -182,7 +184,7 @@ impl Chunker {
             return hard;
         };
         let room = room.saturating_sub(code_mark(rest, code.0)).max(1);
-        let hard = cut_near(rest, floor(rest, room, self.rules.length));
+        let hard = harmless(rest, floor(rest, room, self.rules.length), grows);
         let front = rest.get(..hard).unwrap_or_default();
         front
             .rfind('\n')
@@ -190,25 +192,6 @@ impl Chunker {
             .filter(|at| *at > code.0 && at * 2 > hard)
             .unwrap_or(hard)
     }
-}
-
-/// Whether a text would open or close code if it stood at the beginning of a line.
-fn begins_code(text: &str) -> bool {
-    text.lines().next().is_some_and(|line| fence(line).is_some())
-}
-
-/// A cut near `at`, behind one character at least; never in a line before what would be a line of
-/// code if it began one.
-fn cut_near(rest: &str, at: usize) -> usize {
-    let first = rest.ceil_char_boundary(1);
-    let mut at = rest.ceil_char_boundary(at.max(1)).max(first);
-    while at > first
-        && !rest.get(..at).is_some_and(|front| front.ends_with('\n'))
-        && begins_code(rest.get(at..).unwrap_or_default())
-    {
-        at = rest.floor_char_boundary(at - 1).max(first);
-    }
-    at
 }
 
 /// Bytes that the mark of the code which begins at `from` takes at its end.
@@ -238,10 +221,7 @@ fn within(open: Option<(String, String)>, text: &str, upto: usize) -> Option<(St
         open = match open {
             Some((_, mark)) if closes(line, &mark) => None,
             Some(open) => Some(open),
-            None => fence(line)
-                // A line too long to stand before every part opens nothing.
-                .filter(|_| line.len() <= 64)
-                .map(|(mark, _)| (line.to_owned(), mark.to_owned())),
+            None => fence(line).map(|(mark, _)| (line.trim().to_owned(), mark.to_owned())),
         };
     }
     open
@@ -260,7 +240,7 @@ struct Ends {
 }
 
 impl Ends {
-    fn find(text: &str, mark: Option<&str>) -> Self {
+    fn find(text: &str, mark: Option<&str>, grows: bool) -> Self {
         let mut ends = Self::default();
         let mut code = mark.map(|mark| (0, mark.to_owned()));
         let mut at = 0;
@@ -276,10 +256,10 @@ impl Ends {
                 }
                 Some(open) => code = Some(open),
                 None => {
-                    if let Some((mark, _)) = fence(line).filter(|_| line.trim_end().len() <= 64) {
+                    if let Some((mark, _)) = fence(line) {
                         code = Some((at, mark.to_owned()));
                     } else {
-                        ends.line(line, at, whole);
+                        ends.line(line, at, grows);
                     }
                 }
             }
@@ -289,27 +269,23 @@ impl Ends {
         ends
     }
 
-    fn line(&mut self, line: &str, at: usize, whole: bool) {
+    fn line(&mut self, line: &str, at: usize, grows: bool) {
+        let whole = line.ends_with('\n');
         if whole && line.trim().is_empty() {
             self.paragraph.push(at + line.len());
         }
         let mut before = ' ';
         let mut chars = line.char_indices().peekable();
         while let Some((i, c)) = chars.next() {
-            let end = at + i + c.len_utf8();
             let next = chars.peek().map(|(_, c)| *c);
-            if begins_code(line.get(i + c.len_utf8()..).unwrap_or_default()) {
-                before = c;
-                continue;
-            }
-            if c == ' ' && next.is_some_and(|next| next != ' ') {
-                self.word.push(end);
-                if matches!(before, '.' | '!' | '?' | '…' | ':') {
-                    self.sentence.push(end);
+            let word = c == ' ' && next.is_some_and(|next| next != ' ');
+            let wide = matches!(c, '。' | '！' | '？') && next.is_some();
+            let end = i + c.len_utf8();
+            if (word || wide) && !harms(line, end, grows) {
+                self.word.push(at + end);
+                if wide || matches!(before, '.' | '!' | '?' | '…' | ':') {
+                    self.sentence.push(at + end);
                 }
-            } else if matches!(c, '。' | '！' | '？') && next.is_some() {
-                self.word.push(end);
-                self.sentence.push(end);
             }
             before = c;
         }
@@ -538,6 +514,8 @@ pub fn fuzz(data: &[u8]) {
             "{block:?}"
         );
     }
+    let blocks: Vec<&str> = out.iter().map(|block| block.text.as_str()).collect();
+    assert_eq!(unsaid(&text, &blocks), None, "{blocks:?}");
 }
 
 #[cfg(test)]

@@ -159,3 +159,10 @@ fn lines_that_open_and_close_code_stay_alone() {
     assert_eq!(join("One:", "```rs\nx\n```"), "One:\n```rs\nx\n```");
     assert_eq!(join("```rs\nx\n```", "Then."), "```rs\nx\n```\nThen.");
 }
+
+#[test]
+fn a_line_that_only_ends_like_the_one_that_opened_code_stays() {
+    let text = "````\ncode that is long enough to be cut somewhere\nmore of it\n`````` ````";
+    let got = blocks(rules(1, 40, Prefer::Paragraph), text).concat();
+    assert!(got.contains("`````` ````"), "{got:?}");
+}

@@ -12,6 +12,10 @@ use super::Kind;
 /// Most deep marks within marks that are understood; deeper ones stay as they are.
 const DEPTH: usize = 12;
 
+/// A line of more bytes opens no code: it would have to stand at the head of every piece, and
+/// what it says would be shown nowhere.
+const FENCE: usize = 64;
+
 /// How a service writes what Markdown means.
 struct Style {
     bold: (&'static str, &'static str),
@@ -116,7 +120,10 @@ fn escape_angles(text: &str) -> Cow<'_, str> {
 
 /// The fence that a line opens: its mark and its language.
 pub(super) fn fence(line: &str) -> Option<(&str, &str)> {
-    let line = line.trim_start();
+    let line = line.trim();
+    if line.len() > FENCE {
+        return None;
+    }
     let mark = ["```", "~~~"].into_iter().find(|mark| line.starts_with(mark))?;
     let first = mark.chars().next()?;
     let end = line.find(|c| c != first).unwrap_or(line.len());
@@ -128,6 +135,37 @@ pub(super) fn fence(line: &str) -> Option<(&str, &str)> {
 pub(super) fn closes(line: &str, mark: &str) -> bool {
     let line = line.trim();
     line.starts_with(mark) && line.chars().all(|c| mark.starts_with(c))
+}
+
+/// Where a text is cut so that no line becomes, or stops to be, one that opens or closes code:
+/// `at`, or before it; behind the first character at least. With `grows` the last line may go on.
+pub(super) fn harmless(text: &str, at: usize, grows: bool) -> usize {
+    let first = text.ceil_char_boundary(1);
+    let mut at = text.ceil_char_boundary(at.max(1)).max(first);
+    while at > first && harms(text, at, grows) {
+        at = text.floor_char_boundary(at - 1).max(first);
+    }
+    at
+}
+
+/// Whether a cut at `at` changes which lines open or close code.
+pub(super) fn harms(text: &str, at: usize, grows: bool) -> bool {
+    let (Some(front), Some(tail)) = (text.get(..at), text.get(at..)) else { return true };
+    if front.is_empty() || front.ends_with('\n') || tail.starts_with('\n') {
+        return false;
+    }
+    let head = front.get(front.rfind('\n').map_or(0, |at| at + 1)..).unwrap_or_default();
+    let end = tail.find('\n');
+    let whole = text.get(at - head.len()..end.map_or(text.len(), |end| at + end));
+    let tail = tail.get(..end.unwrap_or(tail.len())).unwrap_or_default();
+    let grows = grows && end.is_none();
+    // Marks that are not long enough yet, and blanks before them.
+    let begins = |line: &str| {
+        let line = line.trim_start();
+        line.len() < FENCE && ['`', '~'].iter().any(|mark| line.chars().all(|c| c == *mark))
+    };
+    let opens = |line: &str| fence(line).is_some() || grows && begins(line);
+    fence(head).is_some() || opens(tail) || whole.is_some_and(opens)
 }
 
 fn render(markdown: &str, style: &Style) -> String {
@@ -399,7 +437,7 @@ impl Cutter {
         let next = match &self.open {
             Some((_, mark)) if closes(line, mark) => None,
             Some(open) => Some(open.clone()),
-            // A line that is too long to stand at the head of every piece opens nothing.
+            // Pieces that are very small have no room for it at their heads.
             None => fence(line)
                 .filter(|_| (self.length)(line) <= self.limit / 2)
                 .map(|(mark, _)| (line.to_owned(), mark.to_owned())),
@@ -479,6 +517,10 @@ impl Cutter {
                 // Code keeps its blanks.
                 Some(_) => hard,
                 None => head.rfind(' ').filter(|at| *at > hard / 2).unwrap_or(hard),
+            };
+            let cut = match cut {
+                0 => 0,
+                cut => harmless(rest, cut, false),
             };
             if cut == 0 {
                 if self.piece.is_empty() || self.open.as_ref().is_some_and(|it| it.0 == self.piece)
@@ -587,16 +629,35 @@ pub fn fuzz(data: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let limit = usize::from(*first).max(40);
     for length in [str::len as fn(&str) -> usize, utf16] {
-        for piece in pieces(&text, limit, length) {
-            let one = next_cluster(&piece) == piece.len();
+        let pieces = pieces(&text, limit, length);
+        for piece in &pieces {
+            let one = next_cluster(piece) == piece.len();
             // A fence line as long as the limit, or one huge cluster, is all that may pass it.
             let fenced = piece.lines().next().is_some_and(|line| fence(line).is_some());
-            assert!(length(&piece) <= limit || one || fenced, "{limit}: {piece:?}");
+            assert!(length(piece) <= limit || one || fenced, "{limit}: {piece:?}");
         }
+        assert_eq!(unsaid(&text, &pieces), None, "{limit}: {pieces:?}");
     }
     for style in [plain, html, mrkdwn, discord] {
         let _ = style(&text);
     }
+}
+
+/// The first character, but blanks and lines that open or close code, that these pieces of a
+/// text do not say in its order, and where it stands.
+pub(super) fn unsaid<T: AsRef<str>>(text: &str, pieces: &[T]) -> Option<(usize, char)> {
+    let mut said = pieces.iter().flat_map(|piece| piece.as_ref().chars());
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if fence(line).is_none() {
+            let mut chars = line.char_indices().filter(|(_, c)| !c.is_whitespace());
+            if let Some((i, c)) = chars.find(|(_, c)| !said.any(|said| said == *c)) {
+                return Some((at + i, c));
+            }
+        }
+        at += line.len();
+    }
+    None
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 use super::*;
+use crate::driver::Entropy;
+use crate::sim::rng::Rng;
 
 #[test]
 fn a_tall_piece_is_cut_by_lines_and_code_stays_closed() {
@@ -113,5 +115,59 @@ fn any_bytes_are_taken() {
             })
             .collect();
         fuzz(&bytes);
+    }
+}
+
+/// What is likely to stand where a cut hurts, more often than in bytes of chance.
+fn scribble(rng: &mut Rng) -> Vec<u8> {
+    const TOKENS: [&str; 26] = [
+        "```",
+        "~~~",
+        "````",
+        "`",
+        "``",
+        "~",
+        "\n",
+        "\n",
+        "\n\n",
+        " ",
+        " ",
+        "  ",
+        "a",
+        "word ",
+        "End. ",
+        "？",
+        "。",
+        "js",
+        "\n```rust\n",
+        "\n```\n",
+        "\n~~~\n",
+        "é",
+        "👨‍👩‍👧",
+        "> ",
+        "- ",
+        "a longer row of words that has to be cut somewhere, ",
+    ];
+    let mut out = vec![0; 4];
+    rng.fill(&mut out);
+    let plain = rng.percent(50);
+    for _ in 0..rng.size(1, 80) {
+        match plain && rng.percent(70) {
+            true => out.extend_from_slice("words ".repeat(rng.size(1, 4)).as_bytes()),
+            false => out.extend_from_slice(rng.pick(&TOKENS).as_bytes()),
+        }
+    }
+    out
+}
+
+#[test]
+fn wherever_a_text_is_cut_nothing_is_lost_and_code_stays_code() {
+    for seed in (0..3_000).chain([57_929]) {
+        let bytes = scribble(&mut Rng::new(seed));
+        let held = std::panic::catch_unwind(|| {
+            fuzz(&bytes);
+            super::super::draft::fuzz(&bytes);
+        });
+        assert!(held.is_ok(), "seed {seed}: {:?}", String::from_utf8_lossy(&bytes));
     }
 }

@@ -270,7 +270,7 @@ pub fn serve(say: impl FnOnce(&BTreeMap<&'static str, u16>)) {
         listeners.push(listener);
         ports.insert(door, port);
     }
-    let Platforms { telegram, discord, slack } = Platforms::new(&mut rng, wall_ms);
+    let Platforms { telegram, discord, slack, .. } = Platforms::new(&mut rng, wall_ms);
     telegram.borrow_mut().any_hook = true;
     {
         // Everything is on the loopback, and a heartbeat takes no minute.

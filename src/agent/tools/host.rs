@@ -106,13 +106,22 @@ pub(super) const SESSIONS_SPAWN: Tool = Tool {
 pub(super) const MESSAGE: Tool = Tool {
     name: "message",
     title: "Message",
-    description: "Send a message through a connected channel. To answer here, just answer.",
+    description: "Send a message through a connected channel, react to one, edit or delete one, \
+                  make a poll, or what else the channel has. To answer here, just answer.",
     parameters: || {
         object(&[
-            ("action", json!({"type": "string", "enum": ["send"]}), false),
+            (
+                "action",
+                text("send (default), react, edit, delete, poll, pin, ...; a refusal names all"),
+                false,
+            ),
             ("channel", text("Channel id, such as telegram; default: where this was asked"), false),
             ("target", text("Peer or chat in that channel; default: who asked"), false),
             ("message", text("What to say; the caption of media"), false),
+            ("messageId", text("The message to act on; react: default the one asked"), false),
+            ("emoji", text("With react"), false),
+            ("pollQuestion", text("With poll"), false),
+            ("pollOption", json!({"type": "array", "items": {"type": "string"}}), false),
             (
                 "media",
                 text("A file to send: a path below the workspace, or an https address"),

@@ -179,6 +179,11 @@ impl Args {
         }
     }
 
+    /// Everything that was given.
+    pub fn all(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
     /// What was given for a name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)

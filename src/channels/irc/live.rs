@@ -1,35 +1,33 @@
-//! A connection that was welcomed: rooms, messages both ways, the pace of lines, liveness.
+//! A connection that was welcomed: rooms, messages in, the pace of lines, liveness.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value, json};
 
 use super::Settings;
-use super::line::{Line, Lines, is_room, is_word, lower, one_line, pieces, unformatted};
+use super::flight::Flight;
+use super::line::{Line, Lines, is_room, lower, one_line, unformatted};
+use super::window::Window;
 use crate::channels::port::{ChannelOut, Me, SockId, State};
-use crate::channels::{Address, Chat, ChatKind, Failure, Inbound, Outgoing, Sender};
+use crate::channels::{Address, Backoff, Chat, ChatKind, Inbound, Sender};
 use crate::driver::{Now, Time};
 use crate::limits;
 
 /// What waits to leave, in order.
-enum Step {
+pub(super) enum Step {
     /// A line; without its end.
     Line(String),
-    /// The `PING` behind a message's lines, by the message's number.
+    /// The next line of a message, by its number.
+    Say(u64),
+    /// The `PING` behind a message's lines.
     Receipt(u64),
 }
 
-/// A message on its way.
-struct Flight {
-    number: u64,
-    id: String,
-    target: String,
-    /// Why the server did not take a line of it.
-    refused: Option<Failure>,
-    /// It waits for the answer to `USERHOST` with these lines.
-    held: Option<Vec<String>>,
-    /// Who has to have the nick.
-    mask: String,
+/// A room of the configuration that we are not in.
+struct Absence {
+    /// When the server is asked again.
+    next: Time,
+    backoff: Backoff,
 }
 
 /// The connection.
@@ -37,19 +35,22 @@ pub(super) struct Live {
     pub(super) sock: SockId,
     pub(super) lines: Lines,
     pub(super) nick: String,
-    /// Our own `user@host`, as others see it: it takes room in every line.
-    rooms: BTreeSet<String>,
+    pub(super) rooms: BTreeSet<String>,
     /// Why a room of the configuration does not let us in.
-    denied: BTreeMap<String, String>,
-    /// To be entered again then, after a kick.
-    rejoin: Option<(Time, String)>,
+    pub(super) denied: BTreeMap<String, String>,
+    /// Rooms that are to be entered again, by their names.
+    absent: BTreeMap<String, Absence>,
     /// The random name of this connection, for ids.
-    name: String,
-    count: u64,
+    pub(super) name: String,
+    pub(super) count: u64,
     /// Masks heard on this connection: their nicks are theirs.
-    known: BTreeSet<String>,
-    flights: Vec<Flight>,
-    out: VecDeque<Step>,
+    pub(super) known: BTreeSet<String>,
+    pub(super) flights: Vec<Flight>,
+    /// Messages for which `USERHOST` was asked, in order: servers answer in order.
+    pub(super) asks: VecDeque<u64>,
+    pub(super) out: VecDeque<Step>,
+    /// What the server has not handled yet, as far as we know.
+    pub(super) window: Window,
     tokens: u64,
     refill: Time,
     next_ping: Time,
@@ -76,12 +77,14 @@ impl Live {
             nick,
             rooms: BTreeSet::new(),
             denied: BTreeMap::new(),
-            rejoin: None,
+            absent: BTreeMap::new(),
             name: format!("{:016x}", out.random()),
             count: 0,
             known: BTreeSet::new(),
             flights: Vec::new(),
+            asks: VecDeque::new(),
             out: VecDeque::new(),
+            window: Window::default(),
             tokens: limits::IRC_BURST,
             refill: now.time,
             next_ping: now.time.after_ms(limits::IRC_PING_MS),
@@ -147,12 +150,12 @@ impl Live {
         self.rooms.iter().map(String::as_str).collect()
     }
 
-    fn line_out(&mut self, line: String) {
+    pub(super) fn line_out(&mut self, line: String) {
         self.out.push_back(Step::Line(line));
     }
 
     /// Lets lines go as fast as the server likes it.
-    fn pump(&mut self, now: Now, out: &mut ChannelOut) {
+    pub(super) fn pump(&mut self, now: Now, out: &mut ChannelOut) {
         let every = limits::IRC_LINE_EVERY_MS;
         let passed = now.time.ms_since(self.refill) / every;
         if passed > 0 {
@@ -164,15 +167,44 @@ impl Live {
         }
         let mut bytes = Vec::new();
         while self.tokens > 0 {
-            let Some(step) = self.out.pop_front() else { break };
-            self.tokens = self.tokens.saturating_sub(1);
+            let line = match self.out.front() {
+                None => break,
+                Some(Step::Line(line)) => line.clone(),
+                Some(Step::Receipt(number)) => format!("PING :r{number}"),
+                Some(Step::Say(number)) => match self.flight(*number).and_then(Flight::next) {
+                    Some(line) => line.to_owned(),
+                    None => {
+                        self.out.pop_front();
+                        continue;
+                    }
+                },
+            };
+            // A receipt opens the window again.
+            let may =
+                matches!(self.out.front(), Some(Step::Receipt(_))) || self.window.takes(line.len());
+            let step = if may { self.out.pop_front() } else { None };
             let line = match step {
-                Step::Line(line) => line,
-                Step::Receipt(number) => {
+                None if self.window.is_asked() => break,
+                // Nothing would tell us that there is room again.
+                None => {
                     self.expect(now);
-                    format!("PING :r{number}")
+                    self.window.ask(now)
+                }
+                Some(Step::Line(_)) => line,
+                Some(Step::Say(number)) => {
+                    if let Some(flight) = self.flight_mut(number) {
+                        flight.left = flight.left.saturating_add(1);
+                    }
+                    line
+                }
+                Some(Step::Receipt(number)) => {
+                    self.expect(now);
+                    self.window.asked(now, &format!("r{number}"));
+                    line
                 }
             };
+            self.tokens = self.tokens.saturating_sub(1);
+            self.window.left(line.len());
             bytes.extend_from_slice(line.as_bytes());
             bytes.extend_from_slice(b"\r\n");
         }
@@ -182,16 +214,19 @@ impl Live {
     }
 
     /// An answer is due.
-    fn expect(&mut self, now: Now) {
+    pub(super) fn expect(&mut self, now: Now) {
         if self.dead.is_none() {
             self.dead = Some(now.time.after_ms(limits::IRC_PONG_MS));
         }
     }
 
     pub(super) fn deadline(&self) -> Time {
-        let pace = (!self.out.is_empty()).then(|| self.refill.after_ms(limits::IRC_LINE_EVERY_MS));
-        let rejoin = self.rejoin.as_ref().map(|(at, _)| *at);
-        let due = [Some(self.next_ping), self.dead, pace, rejoin, self.regain];
+        // Where the window is full a PONG makes room, not the time.
+        let paced = !self.out.is_empty() && self.tokens == 0;
+        let pace = paced.then(|| self.refill.after_ms(limits::IRC_LINE_EVERY_MS));
+        let absent = self.absent.values().map(|absence| absence.next).min();
+        let parked = self.flights.iter().filter_map(Flight::due).min();
+        let due = [Some(self.next_ping), self.dead, pace, absent, parked, self.regain];
         due.into_iter().flatten().min().unwrap_or(self.next_ping)
     }
 
@@ -205,91 +240,19 @@ impl Live {
             self.expect(now);
             out.bytes(self.sock, b"PING :alive\r\n".to_vec());
         }
-        if let Some((_, room)) = self.rejoin.take_if(|(at, _)| *at <= now.time) {
-            self.line_out(format!("JOIN {room}"));
+        let mut joins = Vec::new();
+        for (room, absence) in self.absent.iter_mut().filter(|(_, it)| it.next <= now.time) {
+            joins.push(format!("JOIN {room}"));
+            absence.next = now.time.after_ms(absence.backoff.next_ms(out.random()));
         }
+        joins.into_iter().for_each(|line| self.line_out(line));
+        self.wake_parked(now, out);
         if self.regain.take_if(|at| *at <= now.time).is_some() {
             self.line_out(format!("NICK {}", settings.nick));
             self.regain = Some(now.time.after_ms(limits::IRC_REGAIN_MS));
         }
         self.pump(now, out);
         true
-    }
-
-    /// The connection is lost: what has no receipt is to be sent again.
-    pub(super) fn give_back(&mut self, why: &str, out: &mut ChannelOut) {
-        for flight in std::mem::take(&mut self.flights) {
-            out.send_failed(&flight.id, Failure::later(why));
-        }
-    }
-
-    /// We say goodbye: what has left whole is sent, for the server reads on to our end.
-    pub(super) fn settle(&mut self, out: &mut ChannelOut) {
-        let waits = |number: u64| {
-            let ours = |step: &Step| matches!(step, Step::Receipt(other) if *other == number);
-            self.out.iter().any(ours)
-        };
-        let (left, gone): (Vec<Flight>, Vec<Flight>) = std::mem::take(&mut self.flights)
-            .into_iter()
-            .partition(|flight| flight.held.is_some() || waits(flight.number));
-        self.flights = left;
-        for flight in gone {
-            match flight.refused {
-                None => out.sent(&flight.id, vec![format!("{}-{}", self.name, flight.number)]),
-                Some(failure) => out.send_failed(&flight.id, failure),
-            }
-        }
-    }
-
-    /// Takes a message on.
-    pub(super) fn send(&mut self, now: Now, message: &Outgoing, out: &mut ChannelOut) {
-        let mask = &message.to.chat;
-        let target = mask.split('!').next().unwrap_or_default().to_owned();
-        if !is_word(&target) {
-            let what = format!("\"{}\" is no IRC target", unformatted(&target));
-            return out.send_failed(&message.id, Failure::permanent(what));
-        }
-        // `:nick!user@host PRIVMSG target :` stands in front of what others see.
-        let front = self.nick.len() + limits::IRC_HOSTMASK + target.len() + 14;
-        let room = limits::IRC_LINE_OUT.saturating_sub(front).max(32);
-        let lines: Vec<String> = pieces(&message.text, room)
-            .into_iter()
-            .map(|text| format!("PRIVMSG {target} :{text}"))
-            .collect();
-        if lines.is_empty() {
-            let what = "nothing is left of the message as plain text, so it was not sent";
-            return out.send_failed(&message.id, Failure::permanent(what));
-        }
-        if lines.len().saturating_add(self.out.len()) > limits::IRC_LINES_WAITING {
-            let what = "too many lines wait for the server's pace";
-            return out.send_failed(&message.id, Failure::later(what));
-        }
-        self.count = self.count.saturating_add(1);
-        let number = self.count;
-        let asks = mask.contains('!') && !self.known.contains(&lower(mask));
-        let mut flight = Flight {
-            number,
-            id: message.id.clone(),
-            target,
-            refused: None,
-            held: None,
-            mask: lower(mask),
-        };
-        if asks {
-            self.line_out(format!("USERHOST {}", flight.target));
-            flight.held = Some(lines);
-            // The question has to be answered in time as well.
-            self.expect(now);
-        } else {
-            self.launch(number, lines);
-        }
-        self.flights.push(flight);
-        self.pump(now, out);
-    }
-
-    fn launch(&mut self, number: u64, lines: Vec<String>) {
-        self.out.extend(lines.into_iter().map(Step::Line));
-        self.out.push_back(Step::Receipt(number));
     }
 
     /// A line from the server.
@@ -302,7 +265,7 @@ impl Live {
     ) {
         let ours = lower(line.nick()) == lower(&self.nick);
         match line.command.as_str() {
-            "PONG" => self.pong(line.last(), out),
+            "PONG" => self.pong(now, line.last(), settings, out),
             "PRIVMSG" if !ours => self.message(now, line, out),
             "NICK" if ours => {
                 self.nick = line.param(0).to_owned();
@@ -319,23 +282,19 @@ impl Live {
             "JOIN" if ours => {
                 let room = lower(line.param(0));
                 self.denied.remove(&room);
-                self.rooms.insert(room);
+                self.absent.remove(&room);
+                self.rooms.insert(room.clone());
+                self.entered(&room);
             }
-            "PART" if ours => {
-                self.rooms.remove(&lower(line.param(0)));
-            }
+            // We leave no room: somebody made us.
+            "PART" if ours => self.put_out(now, line.param(0), settings, out),
             "KICK" if lower(line.param(1)) == lower(&self.nick) => {
-                let room = line.param(0).to_owned();
-                self.rooms.remove(&lower(&room));
-                out.log(log::Level::Warn, format!("kicked from {}", unformatted(&room)));
-                if settings.rooms.iter().any(|one| lower(one) == lower(&room)) {
-                    self.rejoin = Some((now.time.after_ms(limits::IRC_REJOIN_MS), room));
-                }
+                self.put_out(now, line.param(0), settings, out);
             }
-            "302" => self.userhost(line.last(), out),
+            "302" => self.userhost(now, line.last(), out),
             // The target does not exist, or does not take what we say.
-            "401" | "403" | "404" | "405" | "407" | "411" | "412" | "471" | "473" | "474"
-            | "475" | "477" | "489" | "531" => self.refuse(line, settings, out),
+            "401" | "403" | "404" | "405" | "407" | "411" | "412" | "437" | "471" | "473"
+            | "474" | "475" | "477" | "489" | "531" => self.refuse(now, line, settings, out),
             _ => {}
         }
         self.pump(now, out);
@@ -354,76 +313,38 @@ impl Live {
         }
     }
 
-    fn pong(&mut self, token: &str, out: &mut ChannelOut) {
-        self.dead = None;
-        let number = token.strip_prefix('r').and_then(|number| number.parse::<u64>().ok());
-        let Some(number) = number else { return };
-        // The server answers in order: what went before this one was handled too.
-        let (done, left): (Vec<Flight>, Vec<Flight>) = std::mem::take(&mut self.flights)
-            .into_iter()
-            .partition(|flight| flight.held.is_none() && flight.number == number);
-        self.flights = left;
-        for flight in done {
-            match flight.refused {
-                None => out.sent(&flight.id, vec![format!("{}-{}", self.name, flight.number)]),
-                Some(failure) => out.send_failed(&flight.id, failure),
-            }
-        }
-    }
-
-    /// Whose the nick is that we asked for first: servers answer in order.
-    fn userhost(&mut self, reply: &str, out: &mut ChannelOut) {
-        self.dead = None;
-        let Some(at) = self.flights.iter().position(|flight| flight.held.is_some()) else {
+    /// We are out of a room: it is entered again, and what was to be said there waits.
+    fn put_out(&mut self, now: Now, name: &str, settings: &Settings, out: &mut ChannelOut) {
+        let room = lower(name);
+        if !self.rooms.remove(&room) {
             return;
-        };
-        let Some(flight) = self.flights.get_mut(at) else { return };
-        let host = reply.split_whitespace().find_map(|word| {
-            let (nick, host) = word.split_once('=')?;
-            let ours = lower(nick.trim_end_matches('*')) == lower(&flight.target);
-            // `+` or `-` in front says whether the person is away.
-            ours.then(|| host.get(1..)).flatten()
-        });
-        let failure = match host {
-            Some(host) if flight.mask == lower(&format!("{}!{host}", flight.target)) => {
-                let (number, lines) = (flight.number, flight.held.take().unwrap_or_default());
-                self.known.insert(flight.mask.clone());
-                return self.launch(number, lines);
-            }
-            Some(_) => {
-                let what = format!("the nick {} is somebody else's now", flight.target);
-                Failure::permanent(what)
-            }
-            // Whoever a netsplit took comes back.
-            None => Failure::later(format!("{} is not on the server", flight.target)),
-        };
-        let flight = self.flights.remove(at);
-        out.send_failed(&flight.id, failure);
+        }
+        out.log(log::Level::Warn, format!("put out of {}", unformatted(name)));
+        if settings.has(&room) {
+            self.miss(now, &room, limits::IRC_REJOIN_MS);
+            self.interrupt(&room);
+        }
     }
 
-    fn refuse(&mut self, line: &Line, settings: &Settings, out: &mut ChannelOut) {
-        let (target, why) = (line.param(1).to_owned(), unformatted(line.last()));
-        let flight = self
-            .flights
-            .iter_mut()
-            .find(|flight| lower(&flight.target) == lower(&target) && flight.refused.is_none());
-        match flight {
-            Some(flight) => {
-                let what = format!("{target}: {why}");
-                // A person who was there a moment ago comes back, a name that never was does not.
-                let away = line.command == "401" && flight.mask.contains('!');
-                flight.refused =
-                    Some(if away { Failure::later(what) } else { Failure::permanent(what) });
-            }
-            None => {
-                let room = lower(&target);
-                let ours = settings.rooms.iter().any(|one| lower(one) == room);
-                if ours && !self.rooms.contains(&room) {
-                    self.denied.insert(room, why.clone());
-                }
-                out.log(log::Level::Warn, format!("{}: {why}", unformatted(&target)));
-            }
+    /// A room is to be entered again, after `pause_ms` the first time.
+    fn miss(&mut self, now: Now, room: &str, pause_ms: u64) {
+        let next = now.time.after_ms(pause_ms);
+        let backoff = Backoff::new(limits::IRC_REJOIN_MS, limits::CHANNEL_BACKOFF_MAX_MS);
+        self.absent.entry(room.to_owned()).or_insert(Absence { next, backoff });
+    }
+
+    /// A room does not let us in.
+    pub(super) fn shut_out(&mut self, now: Now, room: &str, why: &str, out: &mut ChannelOut) {
+        if self.denied.insert(room.to_owned(), why.to_owned()).as_deref() != Some(why) {
+            out.log(log::Level::Warn, format!("{}: {why}", unformatted(room)));
         }
+        self.miss(now, room, limits::IRC_REJOIN_MS);
+        self.locked_out(room, why, out);
+    }
+
+    /// A `PONG` came.
+    pub(super) fn alive(&mut self) {
+        self.dead = None;
     }
 
     fn message(&mut self, now: Now, line: &Line, out: &mut ChannelOut) {

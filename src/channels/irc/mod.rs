@@ -9,7 +9,11 @@
 //! IRC gives messages no ids and no receipts. Ours are numbered within a connection whose name
 //! is random, and behind the lines of a message goes a `PING`: the server answers it after it has
 //! handled what came before, so its `PONG` is the receipt. A message whose receipt is missing
-//! when the connection breaks is sent again.
+//! when the connection breaks is sent again: at least once. A goodbye of ours takes what left
+//! within [`limits::IRC_GOODBYE_MS`] before it for sent, unless the server owes us an answer for
+//! longer than that. Of a message that a kick or a netsplit cut in two only the rest is said
+//! again; a room of the configuration that we are not in is asked for, and what is to be said
+//! there waits for it.
 //!
 //! A direct conversation is addressed by the whole mask, `nick!user@host`: nicks change hands
 //! while we are away. Before the first answer to a mask that was not heard on this connection,
@@ -20,13 +24,16 @@
 //! leaves, and by NickServ (`GHOST`) where we have its password.
 //!
 //! Lines leave no faster than [`limits::IRC_BURST`] at once and one each
-//! [`limits::IRC_LINE_EVERY_MS`] from then on: servers kill who floods. CTCP and notices are
+//! [`limits::IRC_LINE_EVERY_MS`] from then on, and no more are on their way than a slow server
+//! keeps ([`window`]): servers kill who floods. CTCP and notices are
 //! never answered, so that two bots cannot talk each other to death.
 
+mod flight;
 mod line;
 mod live;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use line::fuzz;
 
@@ -128,6 +135,13 @@ struct Settings {
     /// Address to register the nick with.
     register: Option<String>,
     rooms: Vec<String>,
+}
+
+impl Settings {
+    /// Whether a room, in lower case, is one that we enter.
+    fn has(&self, room: &str) -> bool {
+        self.rooms.iter().any(|one| lower(one) == room)
+    }
 }
 
 enum Phase {
@@ -399,7 +413,7 @@ impl Channel for Irc {
                     out.close(sock, 1000, "");
                 }
                 if let Phase::Live(live) = &mut self.phase {
-                    live.settle(out);
+                    live.settle(now, out);
                 }
                 self.give_back("the account was stopped", out);
                 self.phase = Phase::Idle;
@@ -424,7 +438,7 @@ impl Channel for Irc {
                 self.again(now, &format!("the connection was lost: {}", gone.why), out);
             }
             ChannelInput::Send(message) => match &mut self.phase {
-                Phase::Live(live) => live.send(now, message, out),
+                Phase::Live(live) => live.send(now, message, &self.settings, out),
                 _ => out.send_failed(&message.id, Failure::later("not connected to the server")),
             },
             ChannelInput::Act { id, .. } => {

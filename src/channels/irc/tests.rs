@@ -91,7 +91,11 @@ fn a_pong_is_the_receipt_and_lines_keep_their_pace() {
     rig.after_ms(limits::IRC_LINE_EVERY_MS * 3);
     assert_eq!(rig.said(sock).lines().count(), 3);
     rig.after_ms(limits::IRC_LINE_EVERY_MS * 9);
-    assert!(rig.said(sock).ends_with("PING :r2\r\n"));
+    assert!(rig.said(sock).ends_with("PRIVMSG #a :x\r\nPING :w1\r\n"), "the window is full");
+    rig.after_ms(limits::IRC_LINE_EVERY_MS * 9);
+    assert_eq!(rig.said(sock), "");
+    rig.hears(sock, ":s PONG s :w1\r\n");
+    assert_eq!(rig.said(sock), "PRIVMSG #a :x\r\nPING :r2\r\n");
     rig.hears(sock, ":s 404 bot #a :Cannot send\r\n:s PONG s :r2\r\n");
     let (_, outcome) = rig.outcome().expect("settled");
     assert_eq!(outcome.expect_err("refused").retry, Retry::No);
@@ -220,4 +224,108 @@ fn a_line_without_end_is_no_irc_server() {
     rig.hears(sock, &"x".repeat(limits::IRC_LINE + 1));
     assert_eq!(rig.let_go(sock), Some(0));
     assert!(matches!(rig.state(), State::Waiting { .. }));
+}
+
+/// Whoever is put out of a room in the middle of a message goes on where the room broke off.
+#[test]
+fn a_kick_parts_a_message_and_a_join_goes_on_with_it() {
+    let (mut rig, sock) = live(json!({"channels": ["#a"]}));
+    rig.hears(sock, ":bot!u@h JOIN #a\r\n");
+    rig.after_ms(limits::IRC_LINE_EVERY_MS * 9);
+    rig.said(sock);
+    let id = rig.send("#a", "1\n2\n3\n4\n5\n6");
+    assert_eq!(rig.said(sock).lines().count(), 5);
+    // It had taken two lines, and the last one has not left.
+    rig.hears(sock, ":op!o@h KICK #a bot :out\r\n");
+    rig.hears(sock, &":s 404 bot #a :Cannot send to channel\r\n".repeat(3));
+    rig.after_ms(limits::IRC_LINE_EVERY_MS);
+    assert_eq!(rig.said(sock), "PING :r1\r\n");
+    rig.hears(sock, ":s PONG s :r1\r\n");
+    assert_eq!(rig.outcome(), None);
+    rig.after_ms(limits::IRC_REJOIN_MS);
+    assert_eq!(rig.said(sock), "JOIN #a\r\n");
+    // What comes meanwhile waits for the room as well.
+    let other = rig.send("#a", "7");
+    assert_eq!(rig.said(sock), "");
+    rig.hears(sock, ":bot!u@h JOIN #a\r\n");
+    rig.after_ms(limits::IRC_LINE_EVERY_MS * 9);
+    let said = rig.said(sock);
+    let line = |n: u32| format!("PRIVMSG #a :{n}\r\n");
+    let all =
+        format!("{}{}{}{}PING :r1\r\n{}PING :r2\r\n", line(3), line(4), line(5), line(6), line(7));
+    assert_eq!(said, all);
+    rig.hears(sock, ":s PONG s :r1\r\n:s PONG s :r2\r\n");
+    assert!(matches!(rig.outcome(), Some((sent, Ok(_))) if sent == id));
+    assert!(matches!(rig.outcome(), Some((sent, Ok(_))) if sent == other));
+}
+
+#[test]
+fn rooms_that_keep_us_out_are_asked_again_and_say_why() {
+    let (mut rig, sock) = live(json!({}));
+    rig.said(sock);
+    rig.send("#a", "hi");
+    assert_eq!(rig.said(sock), "", "not before the server has let us in");
+    rig.hears(sock, ":s 473 bot #a :Cannot join channel (+i)\r\n");
+    let failure = rig.outcome().expect("given back").1.expect_err("not in");
+    assert!(failure.what.contains("not in #a (Cannot join channel (+i))"), "{}", failure.what);
+    assert_eq!(failure.retry, Retry::Later);
+    rig.send("#a", "hi");
+    assert_eq!(rig.outcome().expect("at once").1.expect_err("not in").retry, Retry::Later);
+    // Two rooms at once: neither is forgotten.
+    rig.hears(sock, ":bot!u@h JOIN #b\r\n:op!o@h KICK #b bot :out\r\n");
+    rig.after_ms(limits::IRC_REJOIN_MS);
+    let said = rig.said(sock);
+    assert!(said.contains("JOIN #a\r\n") && said.contains("JOIN #b\r\n"), "{said}");
+    rig.hears(sock, ":bot!u@h JOIN #a\r\n");
+    rig.send("#a", "hi");
+    assert!(rig.said(sock).contains("PRIVMSG #a :hi\r\n"));
+}
+
+/// A room that neither lets us in nor says no.
+#[test]
+fn a_message_waits_for_a_room_so_long() {
+    let (mut rig, sock) = live(json!({}));
+    rig.send("#a", "hi");
+    rig.after_ms(limits::IRC_PARKED_MS - limits::IRC_PONG_MS);
+    rig.hears(sock, ":s PONG s :alive\r\n");
+    assert_eq!(rig.outcome(), None);
+    rig.hears(sock, ":s PONG s :alive\r\n");
+    rig.after_ms(limits::IRC_PONG_MS);
+    let failure = rig.outcome().expect("given back").1.expect_err("not in");
+    assert!(failure.what.contains("has not let us into #a"), "{}", failure.what);
+}
+
+/// Only what was not heard is said again to whom a netsplit took in the middle.
+#[test]
+fn a_netsplit_parts_a_message_too() {
+    let (mut rig, sock) = live(json!({"channels": []}));
+    rig.hears(sock, ":al!u@host PRIVMSG bot :hello\r\n");
+    rig.said(sock);
+    let id = rig.send("al!u@host", "1\n2");
+    assert!(rig.said(sock).ends_with("PING :r2\r\n"));
+    rig.hears(sock, ":al!u@host QUIT :a.net b.net\r\n:s 401 bot al :No such nick\r\n");
+    rig.hears(sock, ":s PONG s :r2\r\n");
+    rig.after_ms(limits::IRC_REJOIN_MS);
+    assert_eq!(rig.said(sock), "USERHOST al\r\n");
+    rig.hears(sock, ":s 302 bot :\r\n");
+    rig.after_ms(limits::IRC_REJOIN_MS);
+    assert_eq!(rig.said(sock), "USERHOST al\r\n");
+    rig.hears(sock, ":s 302 bot :al=+u@host\r\n");
+    assert_eq!(rig.said(sock), "PRIVMSG al :2\r\nPING :r2\r\n");
+    rig.hears(sock, ":s PONG s :r2\r\n");
+    assert!(matches!(rig.outcome(), Some((sent, Ok(_))) if sent == id));
+}
+
+/// A goodbye takes for sent what has just left, and only from a server that answers.
+#[test]
+fn a_goodbye_knows_what_was_sent() {
+    for (ms, sent) in [(0, true), (limits::IRC_GOODBYE_MS, false)] {
+        let (mut rig, sock) = live(json!({"channels": []}));
+        rig.send("al", "hi");
+        rig.after_ms(ms);
+        rig.on(ChannelInput::Stop);
+        let outcome = rig.outcome().expect("settled").1;
+        assert_eq!(outcome.is_ok(), sent, "after {ms} ms");
+        assert!(rig.said(sock).ends_with("QUIT :leaving\r\n"));
+    }
 }

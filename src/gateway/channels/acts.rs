@@ -2,8 +2,11 @@
 //! agents and previews ask for.
 
 use super::super::Gateway;
+use super::super::rpc::Params;
 use super::LiveId;
 use super::outbound::{ActWait, Origin};
+use super::place::{Wanted, kind_of_target, text};
+use crate::agent::tools::Output;
 use crate::channels::port::ChannelInput;
 use crate::channels::{Act, ChatKind, Failure, Inbound, Retry};
 use crate::driver::Effects;
@@ -72,6 +75,50 @@ impl Gateway {
         self.channel_on(id, ChannelInput::Act { id: number, act }, fx);
     }
 
+    /// An action of the `message` tool beside sending. Without a target it is done in the
+    /// conversation of the session; a reaction without a message is on the one that asked.
+    ///
+    /// # Errors
+    /// What the channel cannot do, or what is missing. `false`: it is one that sends.
+    pub(in crate::gateway) fn act_for_tool(
+        &mut self,
+        number: u64,
+        (session, asked): (&str, Option<&Value>),
+        action: &str,
+        args: &Params,
+        fx: &mut Effects,
+    ) -> Result<bool, String> {
+        let mut all = args.clone();
+        let to = ["target", "to", "channelId"].into_iter().find_map(|name| text(&all, name));
+        let to = to.unwrap_or_default().to_owned();
+        let spec = json!({"channel": text(&all, "channel"), "to": to,
+            "accountId": text(&all, "accountId"), "threadId": text(&all, "threadId")});
+        let place = self.find_place(Wanted::of(&spec, session)).map_err(|why| why.what)?;
+        let kind = kind_of_target(place.channel, &place.to).unwrap_or(ChatKind::Channel);
+        if !self.may_send(place.channel, kind, session) {
+            return Err(format!("session.sendPolicy lets nothing of {session} out there"));
+        }
+        let asked = asked.and_then(|it| serde_json::from_value::<Origin>(it.clone()).ok());
+        let here = asked.filter(|it| {
+            it.channel == place.channel && it.account == place.account && it.to == place.to
+        });
+        if let Some(here) = here.filter(|it| action == "react" && !it.message.is_empty()) {
+            all.entry("messageId").or_insert(json!(here.message));
+        }
+        all.insert("channel".to_owned(), json!(place.channel));
+        all.insert("accountId".to_owned(), json!(place.account));
+        let to = if to.is_empty() { place.to.chat.clone() } else { to };
+        all.entry("to").or_insert(json!(to));
+        if let Some(thread) = &place.to.thread {
+            all.entry("threadId").or_insert(json!(thread));
+        }
+        let Some((id, act)) = self.act_of(action, &all, &to).map_err(|error| error.message)? else {
+            return Ok(false);
+        };
+        self.act(id, &act, ActWait::Tool { number }, fx);
+        Ok(true)
+    }
+
     /// An act is over.
     pub(super) fn act_over(
         &mut self,
@@ -97,6 +144,13 @@ impl Gateway {
             ActWait::Preview { run } => return self.preview_edited(run, result),
             ActWait::Final { id } => return self.final_edited(id, result, fx),
             ActWait::Tidy { id, message } => return self.draft_deleted(id, message, result),
+            ActWait::Tool { number } => {
+                let output = match result {
+                    Ok(value) => Output::value(value),
+                    Err(failure) => Output::error(failure.what),
+                };
+                return self.tool_done(*number, output);
+            }
             ActWait::Rpc { conn, request } => (conn, request),
         };
         match result {

@@ -156,6 +156,8 @@ pub(super) enum ActWait {
     Nobody,
     /// A client.
     Rpc { conn: ConnId, request: String },
+    /// A call of the `message` tool.
+    Tool { number: u64 },
     /// A preview that was edited.
     Preview { run: String },
     /// A delivery whose first piece was to take a preview's place.

@@ -253,65 +253,66 @@ impl Gateway {
         let action = text(params, "action").unwrap_or_default();
         let to = ["target", "to", "channelId"].into_iter().find_map(|name| text(&all, name));
         let to = to.unwrap_or_default().to_owned();
-        if let Some((id, act)) = self.further_act(action, &all, &to)? {
+        if let Some((id, act)) = self.act_of(action, &all, &to)? {
             let wait = ActWait::Rpc { conn, request: request.to_owned() };
             self.act(id, &act, wait, fx);
             return Ok(Answer::Handled);
         }
-        let (id, mut delivery) = self.delivery_place(&all, &to)?;
+        let (_, mut delivery) = self.delivery_place(&all, &to)?;
+        delivery.text = text(&all, "message").or(text(&all, "text")).unwrap_or_default().to_owned();
+        const EXTRA: [&str; 7] =
+            ["buttons", "components", "embeds", "presentation", "delivery", "pin", "gifPlayback"];
+        let extra = all.iter().filter(|(name, _)| EXTRA.contains(&name.as_str()));
+        let extra: Params = extra.map(|(name, value)| (name.clone(), value.clone())).collect();
+        if !extra.is_empty() {
+            delivery.extra = Value::Object(extra);
+        }
+        delivery.id = text(params, "idempotencyKey").unwrap_or_default().to_owned();
+        self.enclose(&mut delivery, &all, &self.sender_agent(params))
+            .map_err(ErrorShape::invalid)?;
+        let wait = Wait { conn, request: request.to_owned(), action: true };
+        self.send_and_wait(delivery, wait, fx)
+    }
+
+    /// The account and what an action asks of it; `None` for those that send.
+    ///
+    /// # Errors
+    /// The channel has no such action, the account or the target is none, something is missing.
+    pub(super) fn act_of(
+        &self,
+        action: &str,
+        all: &Params,
+        to: &str,
+    ) -> Result<Option<(LiveId, Act)>, ErrorShape> {
+        if let Some(further) = self.further_act(action, all, to)? {
+            return Ok(Some(further));
+        }
+        if action == "sendMessage" || actions::SENDING.contains(&action) {
+            return Ok(None);
+        }
+        let (id, delivery) = self.delivery_place(all, to)?;
         let message = || -> Result<String, ErrorShape> {
-            let found = text(&all, "messageId").map(str::to_owned);
+            let found = text(all, "messageId").map(str::to_owned);
             found.ok_or_else(|| ErrorShape::invalid("messageId required"))
         };
-        let address: Address = delivery.to.clone();
+        let address: Address = delivery.to;
         let act = match action {
-            "send" | "sendMessage" | "reply" | "sendAttachment" | "upload-file"
-            | "thread-reply" => {
-                delivery.text =
-                    text(&all, "message").or(text(&all, "text")).unwrap_or_default().to_owned();
-                let extra: Params = all
-                    .iter()
-                    .filter(|(name, _)| {
-                        matches!(
-                            name.as_str(),
-                            "buttons"
-                                | "components"
-                                | "embeds"
-                                | "presentation"
-                                | "delivery"
-                                | "pin"
-                                | "gifPlayback"
-                        )
-                    })
-                    .map(|(name, value)| (name.clone(), value.clone()))
-                    .collect();
-                if !extra.is_empty() {
-                    delivery.extra = Value::Object(extra);
-                }
-                delivery.id = text(params, "idempotencyKey").unwrap_or_default().to_owned();
-                self.enclose(&mut delivery, &all, &self.sender_agent(params))
-                    .map_err(ErrorShape::invalid)?;
-                let wait = Wait { conn, request: request.to_owned(), action: true };
-                return self.send_and_wait(delivery, wait, fx);
-            }
             "react" => Act::React {
                 to: address,
                 message: message()?,
-                emoji: text(&all, "emoji").unwrap_or_default().to_owned(),
+                emoji: text(all, "emoji").unwrap_or_default().to_owned(),
                 remove: all.get("remove") == Some(&Value::Bool(true))
-                    || text(&all, "emoji").is_none(),
+                    || text(all, "emoji").is_none(),
             },
             "edit" => Act::Edit {
                 to: address,
                 message: message()?,
-                text: self.rendered(id, text(&all, "message").unwrap_or_default())?,
+                text: self.rendered(id, text(all, "message").unwrap_or_default())?,
             },
             "delete" | "unsend" => Act::Delete { to: address, message: message()? },
-            _ => poll_of(&all, address)?,
+            _ => poll_of(all, address)?,
         };
-        let wait = ActWait::Rpc { conn, request: request.to_owned() };
-        self.act(id, &act, wait, fx);
-        Ok(Answer::Handled)
+        Ok(Some((id, act)))
     }
 
     /// An action that is one call of the service and needs no target to be found: the account and

@@ -14,7 +14,7 @@ use crate::limits;
 use crate::protocol::error::ErrorShape;
 use crate::sessions::{Appended, Entry};
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 /// What a run costs beside its texts: ids, keys, tables.
@@ -191,6 +191,7 @@ impl Gateway {
             spare: None,
             compacted: false,
             round: 1,
+            called: BTreeSet::new(),
             begun: false,
             armed: Armed::default(),
             dial: None,

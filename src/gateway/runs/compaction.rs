@@ -383,7 +383,10 @@ impl Gateway {
             return false;
         }
         run.ask = Some(spare);
-        run.round = run.machine.take().map_or(run.round, |machine| machine.rounds());
+        if let Some(machine) = run.machine.take() {
+            run.round = machine.rounds();
+            run.called = machine.called();
+        }
         self.runs.running -= 1;
         self.begin_ready();
         self.speak_compaction(run, json!({"phase": "start"}), fx);

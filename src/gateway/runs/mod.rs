@@ -11,6 +11,7 @@
 
 mod accept;
 mod compaction;
+mod goes_on;
 mod ledger;
 mod models;
 mod outcome;
@@ -44,7 +45,9 @@ use crate::protocol::error::ErrorShape;
 use crate::sessions::Appended;
 use crate::sessions::transcript::Record;
 use crate::wire::hash::sha256;
+use goes_on::{has_spoken, is_of_another};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -121,8 +124,9 @@ pub(super) struct Active {
     spare: Option<Ask>,
     /// Its conversation was made shorter for it, or could not be.
     compacted: bool,
-    /// The turn of its model in which it begins once more.
+    /// The turn of its model in which it begins once more, and ids that its calls had before.
     round: u32,
+    called: BTreeSet<String>,
     /// Its beginning was told.
     begun: bool,
     armed: Armed,
@@ -301,7 +305,9 @@ impl Gateway {
         let deadline = self.now.time.after_ms(run.timeout_ms);
         let may_restart = !matches!(run.cause, Cause::Http(_));
         let candidates = run.candidates.clone();
-        let machine = Run::new(ask, candidates, deadline, may_restart).at_round(run.round);
+        let called = std::mem::take(&mut run.called);
+        let machine = Run::new(ask, candidates, deadline, may_restart);
+        let machine = machine.at_round(run.round, called);
         run.machine = Some(machine);
         if let Some(entry) = self.sessions.get_mut(&run.key).filter(|_| run.keep) {
             entry.status = Some("running".to_owned());
@@ -361,7 +367,7 @@ impl Gateway {
             .iter()
             .filter(|record| Some(&record.id) != own_id)
             .filter(|record| !not_for(record))
-            .filter_map(|record: &Record| Turn::from_transcript(&record.message));
+            .filter_map(|record| Turn::from_transcript(&record.message));
         let system = turns.len();
         turns.extend(newest(kept.collect(), run.bounds.turns));
         if rest.is_empty() {
@@ -692,33 +698,6 @@ fn retry(mut error: ErrorShape) -> ErrorShape {
     error.retryable = Some(true);
     error.retry_after_ms = Some(500);
     error
-}
-
-/// The run that a record is of, as its answer or result.
-fn run_of(record: &Record) -> Option<&str> {
-    record.message.get("__openclaw")?.get("runId")?.as_str()
-}
-
-/// Whether a run has turns of its model in its transcript.
-fn has_spoken(records: &[Record], run: &str) -> bool {
-    records.iter().any(|record| run_of(record) == Some(run))
-}
-
-/// Whether a record stands behind the first turn of a run's model and belongs to a run that
-/// ended by itself: its message or its notice.
-fn is_of_another(records: &[Record], record: &Record, run: &str) -> bool {
-    let began = records.iter().position(|it| run_of(it) == Some(run));
-    let at = records.iter().position(|it| it.id == record.id);
-    if at <= began {
-        return false;
-    }
-    let key = record.message.get("idempotencyKey").and_then(Value::as_str);
-    let said_by = key.and_then(|key| key.strip_suffix(":user"));
-    let ended = |other: &str| records.iter().any(|it| run_of(it) == Some(other));
-    match said_by {
-        Some(other) => other != run && ended(other),
-        None => run_of(record).is_some_and(|other| other != run),
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,6 @@ pub(super) use exec::Execs;
 pub(super) use web_fetch::Web;
 
 use super::Gateway;
-use super::channels::unasked_of;
 use super::runs::Active;
 use super::timers::{Armed, Timer};
 use crate::agent::run::{Candidate, Run};
@@ -191,10 +190,10 @@ impl Gateway {
         }
     }
 
-    /// Where a report of what a call begins goes: to the conversation that its run answers.
-    pub(super) fn report_place(&self, number: u64) -> Option<Value> {
+    /// Where the message came from that the run of a call answers.
+    pub(super) fn origin_of_call(&self, number: u64) -> Option<Value> {
         match self.tools.get(number)?.caller {
-            Caller::Run { run, .. } => unasked_of(self.runs.get(run)?.origin.as_ref()?),
+            Caller::Run { run, .. } => self.runs.get(run)?.origin.clone(),
             Caller::Rpc { .. } | Caller::Http { .. } => None,
         }
     }
@@ -337,7 +336,7 @@ impl Gateway {
             HostTool::SessionsHistory => self.sessions_history_tool(number),
             HostTool::SessionsSend => self.sessions_send_tool(number),
             HostTool::SessionsSpawn => self.sessions_spawn_tool(number),
-            HostTool::Message => self.message_tool(number),
+            HostTool::Message => self.message_tool(number, fx),
         }
     }
 

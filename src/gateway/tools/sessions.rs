@@ -9,6 +9,7 @@
 //! ```
 
 use super::super::Gateway;
+use super::super::channels::unasked_of;
 use super::super::runs::{Active, Cause, NewRun, QueueMode, outcome_text};
 use crate::agent::run::Outcome;
 use crate::agent::tools::Output;
@@ -272,7 +273,7 @@ impl Gateway {
         let child = format!("agent:{agent}:subagent:{id}");
         let run_id = self.uuid();
         let bounds = self.bounds_of_call(number);
-        let place = self.report_place(number);
+        let place = self.origin_of_call(number).as_ref().and_then(unasked_of);
         let new = NewRun {
             message: Some(task),
             model,

@@ -2,6 +2,7 @@
 
 use super::super::Gateway;
 use crate::agent::tools::Output;
+use crate::driver::Effects;
 use crate::wire::text::rfc3339_ms;
 use serde_json::{Value, json};
 
@@ -56,10 +57,24 @@ impl Gateway {
         self.tool_done(number, Output { details: Some(details), ..Output::text(card) });
     }
 
-    /// `message`: says something in a channel; the outbound journal sees to it from then on.
-    pub(super) fn message_tool(&mut self, number: u64) {
+    /// `message`: says something in a channel (the outbound journal sees to it from then on), or
+    /// does what its service has beside that.
+    pub(super) fn message_tool(&mut self, number: u64, fx: &mut Effects) {
         let Some(calling) = self.tools.get(number) else { return };
         let key = calling.key.clone();
+        let action = match calling.args.text(&["action"]) {
+            Ok(action) => action.unwrap_or("send").to_owned(),
+            Err(error) => return self.tool_done(number, Output::error(error)),
+        };
+        if action != "send" {
+            let (args, asked) = (calling.args.all().clone(), self.origin_of_call(number));
+            match self.act_for_tool(number, (&key, asked.as_ref()), &action, &args, fx) {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(why) => return self.tool_done(number, Output::error(why)),
+            }
+        }
+        let Some(calling) = self.tools.get(number) else { return };
         let word = |names: &[&str]| match calling.args.text(names) {
             Ok(text) => Ok(text.unwrap_or_default().to_owned()),
             Err(error) => Err(error),

@@ -42,7 +42,7 @@ pub struct Ledger<'a> {
 }
 
 /// How such a notice begins.
-const NOTICE: &str = "⚠️ the gateway stopped before this was answered";
+pub(super) const NOTICE: &str = "⚠️ the gateway stopped before this was answered";
 
 impl World {
     /// What was said and posted until now.
@@ -78,23 +78,23 @@ impl World {
 
 impl World {
     /// The power failed shortly after this was done.
-    fn cut_after(&self, at: Time) -> bool {
+    pub(super) fn cut_after(&self, at: Time) -> bool {
         self.cuts.iter().any(|cut| at <= *cut && cut.ms_since(at) <= YOUNG_MS)
     }
 
     /// A power cut may have taken this message before it had lasted long enough.
-    fn taken(&self, word: &str) -> bool {
+    pub(super) fn taken(&self, word: &str) -> bool {
         self.kept.get(word).is_some_and(|at| self.cut_after(*at))
     }
 
     /// This was said, and answered, while nobody might write.
-    fn shut(&self, said: Time, answered: Time) -> bool {
+    pub(super) fn shut(&self, said: Time, answered: Time) -> bool {
         let inside = |(from, to): &(Time, Time)| said >= from.after_ms(HEARD_MS) && answered < *to;
         self.closed.iter().any(inside)
     }
 
     /// Nobody might write about then, or it was heard of late.
-    fn shut_around(&self, at: Time) -> bool {
+    pub(super) fn shut_around(&self, at: Time) -> bool {
         let late = |(from, to): &(Time, Time)| {
             at.after_ms(COMES_MS) >= *from && at.ms_since(*to) <= HEARD_MS
         };
@@ -152,7 +152,7 @@ impl Ledger<'_> {
                 let [(first, lost), (second, _)] = pair else { continue };
                 let excused = match self.world.which {
                     _ if self.world.cut_after(first.at) => true,
-                    Which::Telegram | Which::TelegramHook => *lost,
+                    Which::Telegram | Which::TelegramHook | Which::Irc => *lost,
                     // What follows the answer to a command has no nonce.
                     Which::Discord if second.method == "followup" => *lost,
                     Which::Discord => *lost && second.at.ms_since(first.at) >= NONCE_MS,

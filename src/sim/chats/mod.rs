@@ -15,18 +15,20 @@
 //! deliver any more (a session of Discord's that ended, an event of Slack's that failed four
 //! times) is owed an answer only if the gateway had accepted it. A power cut may take what became
 //! durable in the last second: that is owed nothing and may be said again. While nobody may write
-//! nobody gets an answer.
+//! nobody gets an answer. IRC, which promises less, has a ledger of its own.
 
 mod ledger;
 mod plan;
+mod spoken;
 mod written;
 
 use super::check::{Checks, Invariant};
 use super::disk::SimDisk;
 use super::net::{EPOCH_MS, Knobs, Net, Turn};
-use super::peers::fake::{Shared, perform};
+use super::peers::fake::{Shared, Ticker, perform};
+use super::peers::irc::Irc;
 use super::peers::platforms::{
-    DISCORD_TOKEN, Platforms, SLACK_SECRET, SLACK_TOKENS, TELEGRAM_TOKEN,
+    DISCORD_TOKEN, IRC_PASSWORD, Platforms, SLACK_SECRET, SLACK_TOKENS, TELEGRAM_TOKEN,
 };
 use super::peers::provider::{Provider, Way};
 use super::rng::Rng;
@@ -61,6 +63,8 @@ pub enum Which {
     Slack,
     /// By requests of the Events API.
     SlackHttp,
+    /// By lines of an IRC server.
+    Irc,
 }
 
 impl Which {
@@ -70,6 +74,7 @@ impl Which {
             Self::Telegram | Self::TelegramHook => "telegram",
             Self::Discord => "discord",
             Self::Slack | Self::SlackHttp => "slack",
+            Self::Irc => "irc",
         }
     }
 }
@@ -95,6 +100,8 @@ struct Edits {
     token: u64,
     /// Nobody may write.
     closed: bool,
+    /// How the IRC server wants to be greeted: the `kind` of its act `door`.
+    door: u64,
 }
 
 /// The bot's token after it was made anew so many times.
@@ -102,6 +109,7 @@ fn token(which: Which, times: u64) -> String {
     let first = match which.channel() {
         "telegram" => TELEGRAM_TOKEN,
         "discord" => DISCORD_TOKEN,
+        "irc" => IRC_PASSWORD,
         _ => SLACK_TOKENS.0,
     };
     if times == 0 { first.to_owned() } else { format!("{first}-{times}") }
@@ -120,6 +128,7 @@ fn text(which: Which, edits: Edits, style: Option<Style>) -> String {
             "token": token, "mediaMaxMb": most, "allowBots": edits.live,
             "guilds": {"*": {"requireMention": false, "channels": {}}},
         }),
+        "irc" => spoken::section(&token, edits),
         _ => json!({
             "botToken": token, "appToken": SLACK_TOKENS.1, "mediaMaxMb": most,
             "channels": {"*": {"requireMention": false}}, "unfurlLinks": edits.live,
@@ -249,6 +258,11 @@ struct World {
     which: Which,
     faults: Faults,
     fake: Shared,
+    irc: Rc<RefCell<Irc>>,
+    /// When the account was stopped: from and to.
+    stops: Vec<(Time, Time)>,
+    /// Whether the gateway had what the IRC server forgot, once that is certain.
+    held: RefCell<BTreeMap<String, bool>>,
     net: Net,
     checks: Checks,
     rng: Rng,
@@ -294,6 +308,7 @@ fn live_one(
     let fake: Shared = match which.channel() {
         "telegram" => platforms.telegram.clone(),
         "discord" => platforms.discord.clone(),
+        "irc" => platforms.irc.clone(),
         _ => platforms.slack.clone(),
     };
     let dialled = Rc::clone(&platforms);
@@ -321,16 +336,26 @@ fn live_one(
         perform(&mut *fake.borrow_mut(), start, &act).unwrap_or_default();
     }
     net.attend(Box::new(Crowd::new(fake.clone(), plan, Rc::clone(&notes))));
+    let mut edits = Edits::default();
+    if which == Which::Irc {
+        edits.door = rng.below(4);
+        let act = json!({"act": "door", "kind": edits.door, "seed": rng.below(1 << 32)});
+        perform(&mut *fake.borrow_mut(), start, &act).unwrap_or_default();
+        net.attend(Box::new(Ticker::new(fake.clone())));
+    }
     let checks = Checks::new(disk);
     let mut world = World {
         which,
         faults,
         fake,
+        irc: platforms.irc.clone(),
+        stops: Vec::new(),
+        held: RefCell::default(),
         net,
         checks,
         rng,
         notes,
-        edits: Edits::default(),
+        edits,
         renewed: 0,
         kept: BTreeMap::new(),
         cuts: Vec::new(),
@@ -363,6 +388,7 @@ fn live_one(
 impl World {
     fn settle(&self) -> Result<(), Broken> {
         match self.style {
+            None if self.which == Which::Irc => self.settle_spoken(),
             None => self.ledger().settle(),
             Some(_) => self.settle_written(),
         }
@@ -405,6 +431,9 @@ impl World {
             let now = self.net.now;
             if let Turn::Left(_) = turn {
                 self.checks.leaving = None;
+                if let Some((_, to)) = self.stops.last_mut() {
+                    *to = now;
+                }
                 self.net.killed();
                 core = Some(self.start()?);
             }
@@ -424,6 +453,7 @@ impl World {
             let idle = core.as_ref().map(Gateway::idle).unwrap_or_default();
             let busy = idle.runs + idle.deliveries;
             let owed = match self.style {
+                None if self.which == Which::Irc => self.owed_spoken(),
                 None => self.ledger().unanswered(),
                 Some(_) => self.owed(),
             };
@@ -456,8 +486,10 @@ impl World {
             Deed::Rise if core.is_none() => *core = Some(self.start()?),
             Deed::Rise => {}
             Deed::Terminate | Deed::Restart if core.is_none() => {}
-            Deed::Terminate => self.net.signal(now, false),
-            Deed::Restart => self.net.signal(now, true),
+            Deed::Terminate | Deed::Restart => {
+                self.stops.push((now, Time(u64::MAX)));
+                self.net.signal(now, deed == Deed::Restart);
+            }
             Deed::Edit(lasting) => {
                 if lasting {
                     self.begins_anew()?;
@@ -497,6 +529,7 @@ impl World {
 
     /// The account is begun anew: what it was about to tell about buttons is not told.
     fn begins_anew(&mut self) -> Result<(), Broken> {
+        self.stops.push((self.net.now, self.net.now.after_ms(10_000)));
         if self.which.channel() == "telegram" {
             let done = perform(&mut *self.fake.borrow_mut(), self.net.now, &json!({"act": "anew"}));
             done.map_err(|what| (Invariant::Seam, what))?;

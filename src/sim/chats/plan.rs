@@ -78,7 +78,7 @@ impl Said {
 }
 
 /// Where somebody writes, and how.
-struct Room {
+pub(super) struct Room {
     /// The chat's name in what is posted.
     to: &'static str,
     /// The act's members, all but the words.
@@ -90,7 +90,7 @@ struct Room {
 }
 
 impl Room {
-    fn new(to: &'static str, words: &'static str, act: Value) -> Self {
+    pub(super) fn new(to: &'static str, words: &'static str, act: Value) -> Self {
         Self { to, act, words, threaded: false }
     }
 }
@@ -137,6 +137,7 @@ fn room(which: Which, hasty: bool, rng: &mut Rng) -> Room {
                 Room::new("800", "input", act)
             }
         },
+        "irc" => super::spoken::room(rng),
         _ => match rng.below(5) {
             0 => Room::new("D0FAKE", "text", json!({"act": "message", "channel": "D0FAKE"})),
             1 => {
@@ -197,6 +198,7 @@ fn own(which: Which, rng: &mut Rng) -> Value {
         Which::Slack => {
             rng_pick(rng, &[json!({"act": "warn"}), json!({"act": "refresh"}), again(1), again(2)])
         }
+        Which::Irc => super::spoken::own(rng),
     }
 }
 
@@ -229,7 +231,13 @@ pub fn plan(which: Which, (hasty, written): (bool, bool), start: Time, rng: &mut
             place = room(which, hasty, rng);
         }
         let Room { to, mut act, words, threaded } = place;
-        let text = if written { super::written::text(&word, rng) } else { word.clone() };
+        let text = if which == Which::Irc {
+            super::spoken::text(&word, rng)
+        } else if written {
+            super::written::text(&word, rng)
+        } else {
+            word.clone()
+        };
         match words {
             "input" => act["options"] = json!([{"name": "input", "type": 3, "value": text}]),
             words => act[words] = text.into(),
@@ -259,9 +267,14 @@ pub fn plan(which: Which, (hasty, written): (bool, bool), start: Time, rng: &mut
 fn mishap(which: Which, at: Time, rng: &mut Rng, plan: &mut Plan) {
     let soon = |rng: &mut Rng, ms: u64| at.after_ms(rng.below(ms));
     match rng.below(14) {
+        // It has neither requests nor an order of events.
+        0..=3 | 7 if which == Which::Irc => {
+            plan.push((soon(rng, 900), Step::Act(super::spoken::own(rng))));
+        }
         0..=3 => plan.push((at, Step::Act(trouble(which, rng)))),
         4 => {
-            let what = rng.pick(&["drop", "end", "halfOpen"]);
+            let all = ["drop", "end", "halfOpen"];
+            let what = rng.pick(if which == Which::Irc { &all[..2] } else { &all });
             let of = rng.pick(&["all", "poll", "socket", "http"]);
             plan.push((soon(rng, 900), Step::Act(json!({"act": what, "of": of}))));
         }

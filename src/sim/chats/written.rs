@@ -67,7 +67,7 @@ pub fn text(word: &str, rng: &mut Rng) -> String {
     out
 }
 
-fn token(word: &str, n: usize) -> String {
+pub(super) fn token(word: &str, n: usize) -> String {
     format!("{word}q{n};")
 }
 
@@ -204,7 +204,7 @@ impl World {
         match self.which {
             Which::Telegram | Which::TelegramHook => it.lost,
             Which::Discord => it.lost && self.net.now.ms_since(it.at) >= NONCE_MS,
-            Which::Slack | Which::SlackHttp => false,
+            Which::Slack | Which::SlackHttp | Which::Irc => false,
         }
     }
 }

@@ -284,6 +284,18 @@ impl Desk {
         self.script.insert(after, (when, act));
     }
 
+    /// Everything for connections, and a connection without a session: for tests of a fake.
+    #[cfg(test)]
+    pub fn taken(&mut self) -> Vec<(u64, Line)> {
+        self.lines.drain(..).collect()
+    }
+
+    /// See [`Self::taken`].
+    #[cfg(test)]
+    pub fn seat(&mut self, conn: u64) {
+        self.open.insert(conn, "socket");
+    }
+
     fn trouble(&mut self, path: &str) -> Option<Woe> {
         let at = self.troubles.iter().position(|(part, ..)| path.contains(part.as_str()))?;
         let (_, woe, left) = &mut self.troubles[at];
@@ -406,7 +418,9 @@ pub trait Fake {
     fn upgrade(&mut self, _now: Time, _conn: u64, _asked: &Asked) -> Result<(), Answer> {
         Err(Answer::bytes(404, "text/plain", b"no WebSocket here".to_vec()))
     }
-    /// The WebSocket stands.
+    /// Bytes of a connection that is neither HTTP nor WebSocket.
+    fn bytes(&mut self, _now: Time, _conn: u64, _bytes: &[u8]) {}
+    /// The WebSocket, or plain connection, stands.
     fn opened(&mut self, _now: Time, _conn: u64) {}
     /// A text frame of the client.
     fn heard(&mut self, _now: Time, _conn: u64, _text: &str) {}

@@ -8,6 +8,7 @@ pub mod fake;
 pub mod garbage;
 pub mod heard;
 pub mod http;
+pub mod irc;
 pub mod platforms;
 pub mod provider;
 pub mod slack;

@@ -3,6 +3,7 @@
 use super::Peer;
 use super::discord::Discord;
 use super::fake::{Session, Shared, Ticker};
+use super::irc::Irc;
 use super::slack::Slack;
 use super::telegram::Telegram;
 use crate::driver::Target;
@@ -19,6 +20,11 @@ pub const SLACK_TOKENS: (&str, &str) = ("xoxb-fake-slack-token", "xapp-fake-slac
 /// What Slack signs events with.
 pub const SLACK_SECRET: &str = "fake-signing-secret";
 
+/// Where the IRC server is.
+pub const IRC_HOST: &str = "irc.example.org";
+/// What it, or its services, know our bot by.
+pub const IRC_PASSWORD: &str = "fake-irc-password";
+
 /// One fake of each platform; a scenario keeps its handles for acts and for what was posted.
 pub struct Platforms {
     /// `api.telegram.org`.
@@ -27,6 +33,8 @@ pub struct Platforms {
     pub discord: Rc<RefCell<Discord>>,
     /// `slack.com`, its sockets and its files.
     pub slack: Rc<RefCell<Slack>>,
+    /// [`IRC_HOST`].
+    pub irc: Rc<RefCell<Irc>>,
 }
 
 impl Platforms {
@@ -40,6 +48,8 @@ impl Platforms {
             telegram: Rc::new(RefCell::new(telegram)),
             discord: Rc::new(RefCell::new(discord)),
             slack: Rc::new(RefCell::new(slack)),
+            // What it is like is the first act of whoever needs one.
+            irc: Rc::new(RefCell::new(Irc::new(wall_zero_ms))),
         }
     }
 
@@ -55,11 +65,15 @@ impl Platforms {
 
     /// The server behind a dial; `None` when the name is none of theirs.
     pub fn dial(&self, target: &Target) -> Option<Box<dyn Peer>> {
+        if target.host == IRC_HOST {
+            return Some(Box::new(Session::plain(self.irc.clone())));
+        }
         let fake = self.of(&target.host)?;
         Some(Box::new(Session::new(fake)))
     }
 
-    /// Their clocks, for [`Net::attend`](crate::sim::net::Net::attend).
+    /// Their clocks, for [`Net::attend`](crate::sim::net::Net::attend); not that of the IRC
+    /// server, which most worlds have no use for.
     pub fn clocks(&self) -> Vec<Box<dyn Peer>> {
         let fakes: [Shared; 3] = [self.telegram.clone(), self.discord.clone(), self.slack.clone()];
         fakes.into_iter().map(|fake| Box::new(Ticker::new(fake)) as Box<dyn Peer>).collect()
@@ -78,7 +92,8 @@ mod tests {
             let target = Target { host, port: 443, tls: true, public_only: false, proxy: None };
             platforms.dial(&target).is_some()
         };
-        for host in ["api.telegram.org", "discord.com", "gateway.discord.gg", "slack.com"] {
+        for host in ["api.telegram.org", "discord.com", "gateway.discord.gg", "slack.com", IRC_HOST]
+        {
             assert!(dial(host), "{host}");
         }
         assert!(!dial("example.com"));

@@ -14,6 +14,8 @@ use std::rc::Rc;
 enum Stage {
     Http,
     Socket(Box<Receiver>),
+    /// Neither HTTP nor WebSocket: bytes as they are.
+    Plain,
     Silent,
     Over,
 }
@@ -31,6 +33,8 @@ pub struct Session {
     late: u64,
     lose: bool,
     code: Option<u16>,
+    /// It never was HTTP.
+    plain: bool,
     told: usize,
     /// The alarm that is set.
     armed: Option<Time>,
@@ -112,9 +116,15 @@ impl Session {
             late: 0,
             lose: false,
             code: None,
+            plain: false,
             told: 0,
             armed: None,
         }
+    }
+
+    /// One whose bytes go to [`Fake::bytes`] as they are.
+    pub fn plain(fake: Shared) -> Self {
+        Self { stage: Stage::Plain, plain: true, ..Self::new(fake) }
     }
 
     fn write(&mut self, answer: &Answer, io: &mut Io) {
@@ -273,6 +283,7 @@ impl Session {
                     self.answer(now, answer, io);
                     self.requests(now, fake, io);
                 }
+                (Stage::Plain, Line::Text(text)) => io.send.extend_from_slice(text.as_bytes()),
                 (_, Line::Text(text)) => ws::text(&mut io.send, text),
                 (_, Line::Ping) => ws::ping(&mut io.send, b"fake"),
                 (_, Line::Close(code, reason)) => {
@@ -319,7 +330,13 @@ impl Peer for Session {
             Event::Connected => {
                 self.conn = fake.desk().number();
                 fake.desk().open.insert(self.conn, "http");
+                if self.plain {
+                    fake.desk().role(self.conn, "socket");
+                    fake.opened(now, self.conn);
+                }
             }
+            // Also what nobody hears any more.
+            Event::Bytes(bytes) if self.plain => fake.bytes(now, self.conn, bytes),
             Event::Bytes(bytes) => match &mut self.stage {
                 Stage::Http => {
                     self.http.push(bytes);
@@ -330,7 +347,7 @@ impl Peer for Session {
                     receiver.push(bytes);
                     self.frames(now, fake, io);
                 }
-                Stage::Silent | Stage::Over => {}
+                Stage::Plain | Stage::Silent | Stage::Over => {}
             },
             Event::Ended | Event::Lost { .. } => {
                 io.end = true;
@@ -364,6 +381,7 @@ impl Peer for Session {
         let stage = match self.stage {
             Stage::Http => "http",
             Stage::Socket(_) => "socket",
+            Stage::Plain => "plain",
             Stage::Silent => "silent",
             Stage::Over => "over",
         };
