@@ -38,9 +38,9 @@
 //!   [`ChannelOut::send_failed`]; sends to one conversation come one at a time, so order needs no
 //!   thought. A piece that takes several calls tells each that is done by
 //!   [`ChannelOut::part_sent`], and leaves out [`Outgoing::parts`] of them: no failure and no
-//!   crash repeats what arrived. While not connected, answer with [`Failure::later`]: the queue tries again when
-//!   [`State::Connected`] is told. `again: true` marks a send whose earlier attempt may have
-//!   arrived; give [`Outgoing::nonce`] to services that refuse a repetition.
+//!   crash repeats what arrived. While not connected, answer with [`Failure::later`]: the queue
+//!   tries again when [`State::Connected`] is told. `again: true` marks a send whose earlier
+//!   attempt may have arrived; give [`Outgoing::nonce`] to services that refuse a repetition.
 //! * A fault that a new connection may mend: [`ChannelOut::status`] with [`State::Waiting`] and
 //!   a [`Backoff`]. One that only the operator can mend (token refused): [`State::Refused`] with
 //!   a sentence that ends in what to do; the account then rests until its keys change or
