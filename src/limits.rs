@@ -640,6 +640,9 @@ pub const SECRET_CHARS_LOW: usize = 24;
 
 /// Accounts of one channel: each is a connection of its own.
 pub const CHANNEL_ACCOUNTS: usize = 32;
+/// Messages of people that were accepted and are no run yet, of all channels: those that a run
+/// has no room for, whose sender may go on, or whose files come. More are not acknowledged.
+pub const CHANNEL_INBOX: usize = 512;
 /// First pause before a channel connects again, doubled with each failure.
 pub const CHANNEL_BACKOFF_MS: u64 = 2_000;
 /// Longest pause before a channel connects again.
@@ -678,6 +681,12 @@ pub const CHANNEL_ALBUMS: usize = 64;
 pub const SLACK_BACKOFF_MS: u64 = 2_000;
 /// Longest such pause.
 pub const SLACK_BACKOFF_MAX_MS: u64 = 30_000;
+/// Events, commands and buttons that wait for the kind of their conversation; more come again.
+pub const SLACK_HELD: usize = 64;
+/// Conversations whose kind is known; others are looked up when something comes from there.
+pub const SLACK_ROOMS: usize = 1_024;
+/// The kind of a conversation must be told by then: Slack waits three seconds.
+pub const SLACK_KIND_MS: u64 = 2_000;
 /// A WebSocket of Slack's must have greeted by then.
 pub const SLACK_HELLO_MS: u64 = 15_000;
 /// A live one is pinged so often.

@@ -253,3 +253,26 @@ fn telegrams_files_go_up_once_each_whatever_breaks_between_them() {
     let want = [("sendPhoto", "Here."), ("sendDocument", ""), ("sendAnimation", "")];
     assert_eq!(files, want.map(|(method, text)| (json!(method), json!(text))), "{report:#}");
 }
+
+#[test]
+fn a_hundred_long_messages_of_telegram_are_polled_in_smaller_parts() {
+    let (home, fakes) = (Home::new(), Fakes::new());
+    let provider = Provider::echo();
+    let telegram = format!(
+        "channels: {{telegram: {{botToken: '42:fake-telegram-token', dmPolicy: 'disabled', \
+         apiRoot: 'http://127.0.0.1:{}'}}}}",
+        fakes.ports["telegram"]
+    );
+    home.configure(&provider.config(&telegram));
+    // Six bytes a letter, as Telegram writes them: five megabytes in all.
+    let long = "\u{4f60}".repeat(4096);
+    let quoted = json!({"reply_to_message": {"message_id": 1, "date": 1, "text": long,
+        "chat": {"id": 7, "type": "private"}, "from": {"id": 7, "is_bot": false,
+        "first_name": "A"}}});
+    for _ in 0..100 {
+        fakes.act("telegram", json!({"act": "message", "chat": 7, "text": long, "extra": quoted}));
+    }
+    assert_eq!(fakes.report("telegram")["waiting"], 100);
+    let _gateway = home.start("");
+    fakes.until("telegram", |report| report["waiting"] == 0);
+}

@@ -254,6 +254,8 @@ pub struct Caps {
     pub delete: bool,
     /// A message that may have been sent is found by its nonce instead of being sent twice.
     pub finds: bool,
+    /// What was not acknowledged comes again.
+    pub brings_again: bool,
     /// It shows that it types.
     pub typing: bool,
     /// It sends pictures and files.

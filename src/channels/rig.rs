@@ -42,6 +42,7 @@ pub static KIND: Kind = Kind {
         edit: true,
         delete: true,
         finds: false,
+        brings_again: true,
         typing: true,
         media: true,
         polls: true,

@@ -65,6 +65,7 @@ pub static KIND: Kind = Kind {
         edit: true,
         delete: true,
         finds: true,
+        brings_again: true,
         typing: true,
         media: true,
         polls: true,
@@ -473,7 +474,8 @@ impl Discord {
             self.queue.clear();
             self.look_no_more();
             self.link.close(out);
-            let why = "a message could not be kept: the disk of the state directory refused it";
+            let why = "a message could not be kept: the disk refused it, or too many wait; \
+                       openclaw logs says which";
             return self.wait(now, why.to_owned(), 0, out);
         }
         self.settle(pending.number);

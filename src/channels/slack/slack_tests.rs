@@ -663,3 +663,130 @@ fn a_router_hands_events_on_and_hears_when_they_are_kept() {
     rig.closed(sock, Some(1001), "moving");
     assert!(matches!(rig.state(), State::Waiting { .. }));
 }
+
+fn mention(id: &str, channel: &str, ts: &str) -> Value {
+    envelope(
+        id,
+        json!({"type": "app_mention", "channel": channel, "user": "U1", "text": "<@U0> hi",
+            "ts": ts}),
+    )
+}
+
+#[test]
+fn the_kind_of_a_conversation_is_known_before_anything_is_judged() {
+    let (mut rig, sock) = connected();
+    rig.hears_text(sock, &mention("e1", "C9", "1.0"));
+    let slash = json!({"command": "/status", "text": "", "channel_id": "C9", "user_id": "U1",
+        "channel_name": "privategroup", "trigger_id": "t1"});
+    rig.hears_text(sock, &json!({"type": "slash_commands", "envelope_id": "e2", "payload": slash}));
+    let (req, asked) = form(&mut rig, "conversations.info");
+    assert_eq!(asked["channel"], "C9");
+    assert!(rig.message().is_none() && rig.request().is_none(), "one look-up for both");
+    assert_eq!(rig.said_texts(sock), [Value::Null; 0], "not before it is kept");
+    let info = json!({"id": "C9", "is_group": true, "is_mpim": true, "is_channel": false});
+    rig.answers(req, 200, &json!({"ok": true, "channel": info}));
+    for _ in 0..2 {
+        assert_eq!(rig.message().expect("let go").chat.kind, ChatKind::Group);
+    }
+    assert_eq!(rig.said_texts(sock), ["e1", "e2"].map(|id| json!({"envelope_id": id})));
+    // It is known now, and so is what an event has said.
+    let button = json!({"type": "block_actions", "trigger_id": "t2", "user": {"id": "U1"},
+        "channel": {"id": "C9", "name": "privategroup"}, "actions": [{"value": "yes"}]});
+    rig.hears_text(sock, &json!({"type": "interactive", "envelope_id": "e3", "payload": button}));
+    assert_eq!(rig.message().expect("known").chat.kind, ChatKind::Group);
+    rig.hears_text(sock, &envelope("e4", said("hello", "3.0")));
+    rig.hears_text(sock, &mention("e5", "C1", "4.0"));
+    for _ in 0..2 {
+        assert_eq!(rig.message().expect("said").chat.kind, ChatKind::Channel);
+    }
+    let slash = json!({"command": "/status", "text": "", "channel_id": "C8", "user_id": "U1",
+        "channel_name": "mpdm-ann--bo--claw-1", "trigger_id": "t3"});
+    rig.hears_text(sock, &json!({"type": "slash_commands", "envelope_id": "e6", "payload": slash}));
+    assert_eq!(rig.message().expect("by its name").chat.kind, ChatKind::Group);
+    assert!(rig.request().is_none());
+}
+
+#[test]
+fn a_look_up_of_a_kind_that_fails_is_a_denial() {
+    let (mut rig, sock) = connected_with(json!({"channels": {"C7": {}, "*": {}}}));
+    let refused = [
+        json!({"ok": false, "error": "missing_scope"}),
+        json!({"ok": false, "error": "channel_not_found"}),
+        json!({"ok": true, "channel": {"id": "C9"}}),
+    ];
+    for (at, answer) in refused.into_iter().enumerate() {
+        let id = format!("e{at}");
+        rig.hears_text(sock, &mention(&id, "C9", &format!("{at}.0")));
+        let (req, _) = form(&mut rig, "conversations.info");
+        rig.answers(req, 200, &answer);
+        assert!(rig.message().is_none(), "{answer}");
+        assert_eq!(rig.said_texts(sock), [json!({"envelope_id": id})], "{answer}");
+    }
+    // What may pass: Slack brings it again.
+    rig.hears_text(sock, &mention("e7", "C9", "7.0"));
+    let (req, _) = form(&mut rig, "conversations.info");
+    rig.answers_with(req, 429, &[("Retry-After", "9")], &json!({}));
+    rig.hears_text(sock, &mention("e8", "C9", "7.0"));
+    assert!(rig.request().is_none(), "the method rests");
+    rig.after_ms(9_000);
+    rig.hears_text(sock, &mention("e9", "C9", "7.0"));
+    let (req, _) = form(&mut rig, "conversations.info");
+    rig.unanswered(req, "timed out", true);
+    assert!(rig.message().is_none());
+    assert_eq!(rig.said_texts(sock), [Value::Null; 0]);
+    // What is named by its id is as good as a channel.
+    rig.hears_text(sock, &mention("e10", "C7", "8.0"));
+    assert_eq!(rig.message().expect("named").chat.kind, ChatKind::Channel);
+    assert!(rig.request().is_none());
+}
+
+#[test]
+fn what_waits_for_its_kind_is_bounded() {
+    let (mut rig, sock) = connected();
+    for at in 0..=limits::SLACK_HELD {
+        rig.hears_text(sock, &mention(&format!("e{at}"), &format!("C{at}0"), "1.0"));
+    }
+    let mut asked = Vec::new();
+    while let Some((req, request)) = rig.request() {
+        assert_eq!(request.timeout_ms, limits::SLACK_KIND_MS);
+        asked.push(req);
+    }
+    assert_eq!(asked.len(), limits::SLACK_HELD, "one more is to come again");
+    for req in asked {
+        rig.answers(req, 200, &json!({"ok": true, "channel": {"is_channel": true}}));
+        assert!(rig.message().is_some());
+    }
+    assert_eq!(rig.said_texts(sock).len(), limits::SLACK_HELD);
+    // Of known ones any is forgotten, and looked up again.
+    for at in 0..=limits::SLACK_ROOMS {
+        let mut event = said("hello", "2.0");
+        event["channel"] = format!("C{at}X").into();
+        rig.hears_text(sock, &envelope("e", event));
+    }
+    while rig.message().is_some() {}
+    rig.hears_text(sock, &mention("last", "C0X", "3.0"));
+    assert!(rig.message().is_none() && rig.request().is_some(), "it was the first to go");
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_no_reason_to_give_up() {
+    let untrusted =
+        || super::super::Trouble::of_dial(&crate::driver::DialError::Untrusted("x".into()));
+    let mut rig = Rig::new(&KIND, settings());
+    rig.start();
+    let (req, _) = form(&mut rig, "auth.test");
+    rig.troubled(req, untrusted());
+    rig.after_ms(limits::CHANNEL_DISTRUST_MS - 1);
+    assert!(rig.request().is_none());
+    rig.after_ms(1);
+    let (req, _) = form(&mut rig, "auth.test");
+    rig.answers(req, 200, &me());
+    let (req, request) = rig.request().expect("a ticket");
+    assert_eq!(request.url, format!("{API}/apps.connections.open"));
+    rig.answers(req, 200, &json!({"ok": true, "url": "wss://wss-primary.slack.com/link/?t=1"}));
+    let (sock, _) = rig.ws();
+    rig.on(ChannelInput::Failed { sock, trouble: untrusted() });
+    assert!(matches!(rig.state(), State::Waiting { .. }), "{:?}", rig.state());
+    rig.after_ms(limits::CHANNEL_DISTRUST_MS);
+    ticket(&mut rig);
+}

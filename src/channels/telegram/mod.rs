@@ -76,6 +76,7 @@ pub static KIND: Kind = Kind {
         edit: true,
         delete: true,
         finds: false,
+        brings_again: true,
         typing: true,
         media: true,
         polls: true,
@@ -658,7 +659,8 @@ impl Telegram {
             self.keep(out);
         }
         if refused {
-            let why = "a message could not be kept: the disk of the state directory refused it";
+            let why = "a message could not be kept: the disk refused it, or too many wait; \
+                       openclaw logs says which";
             self.wait(now, why.to_owned(), 0, out);
             return;
         }

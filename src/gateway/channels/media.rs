@@ -47,7 +47,7 @@ pub(super) struct Fetches {
 struct Held {
     burst: Burst,
     deadline: Time,
-    /// What the same person said there meanwhile.
+    /// What the same person said there meanwhile; [`limits::CHANNEL_INBOX`] bounds it.
     behind: VecDeque<Burst>,
 }
 
