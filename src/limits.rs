@@ -685,6 +685,10 @@ pub const SLACK_BACKOFF_MAX_MS: u64 = 30_000;
 pub const SLACK_HELD: usize = 64;
 /// Conversations whose kind is known; others are looked up when something comes from there.
 pub const SLACK_ROOMS: usize = 1_024;
+/// Pause before a kind is asked for again.
+pub const SLACK_KIND_AGAIN_MS: u64 = 5_000;
+/// Look-ups of a kind in a row that have no answer before what waits for it is left out.
+pub const SLACK_KIND_TRIES: u32 = 12;
 /// The kind of a conversation must be told by then: Slack waits three seconds.
 pub const SLACK_KIND_MS: u64 = 2_000;
 /// A WebSocket of Slack's must have greeted by then.

@@ -3,8 +3,9 @@
 //! ```text
 //!   event, command, button --kind said, or known--------------------------> given up
 //!                           \--not--> held --conversations.info--> known --^
-//!                                      | refused: a denial, logged
-//!                                      | no answer for now: not acknowledged, comes again
+//!                                      | refused, or no answer time after time: a denial, logged
+//!                                      | no answer for now: acknowledged, and looked up again;
+//!                                        an event that came by request comes again itself
 //! ```
 //!
 //! `app_mention`, commands and buttons do not say whether several people's direct conversation
@@ -17,7 +18,7 @@ use super::events::{self, text};
 use super::web::Call;
 use super::{Answer, Job, Owed, Slack};
 use crate::channels::{ChannelOut, ChatKind, Inbound, Retry};
-use crate::driver::Now;
+use crate::driver::{Now, Time};
 use crate::limits;
 
 /// The method that tells.
@@ -31,6 +32,9 @@ pub struct Held {
     payload: Value,
     id: String,
     owed: Owed,
+    /// Look-ups that had no answer, and when the next one is made.
+    tries: u32,
+    again: Option<Time>,
 }
 
 /// What a payload says of the kind itself.
@@ -92,7 +96,7 @@ impl Slack {
         if message.chat.kind == ChatKind::Direct || events::is_named(&self.account, &channel) {
             return self.give_up(message, owed, out);
         }
-        let held = Held { channel, kind, payload, id, owed };
+        let held = Held { channel, kind, payload, id, owed, tries: 0, again: None };
         if let Some(what) = self.kinds.get(&held.channel).cloned() {
             return self.let_go(held, &what, out);
         }
@@ -101,18 +105,61 @@ impl Slack {
 
     fn hold(&mut self, now: Now, held: Held, out: &mut ChannelOut) {
         let channel = held.channel.clone();
-        let asked = self.jobs.values().any(|job| matches!(job, Job::Kind(it) if *it == channel));
-        let rests = !asked && self.rests.left(now.time, METHOD).is_some();
-        if rests || self.held.len() >= limits::SLACK_HELD {
-            let line = format!("what came from {channel} is to come again: its kind is not known");
+        if self.held.len() >= limits::SLACK_HELD {
+            let line = format!("what came from {channel} is to come again: too much waits");
             out.log(log::Level::Warn, line);
             return self.settle(held.owed, false, out);
         }
-        self.held.push_back(held);
-        if !asked {
+        match self.rests.left(now.time, METHOD) {
+            Some(left) => self.put_off(now, held, left, out),
+            None => {
+                self.held.push_back(held);
+                self.ask_kind(channel, out);
+            }
+        }
+    }
+
+    fn ask_kind(&mut self, channel: String, out: &mut ChannelOut) {
+        let asked = |job: &Job| matches!(job, Job::Kind(it) if *it == channel);
+        if !self.jobs.values().any(asked) {
             let call = Call::new(METHOD).with("channel", &*channel);
             self.ask(&call, Job::Kind(channel), out);
         }
+    }
+
+    /// No answer for now. Slack waits three seconds: it is acknowledged, and looked up again; only
+    /// an event that came by request is left to Slack.
+    fn put_off(&mut self, now: Now, mut held: Held, pause_ms: u64, out: &mut ChannelOut) {
+        held.tries = held.tries.saturating_add(1);
+        if held.kind == "events_api" && matches!(held.owed, Owed::Hook(_)) {
+            return self.settle(held.owed, false, out);
+        }
+        self.settle(std::mem::replace(&mut held.owed, Owed::Nothing), true, out);
+        if held.tries > limits::SLACK_KIND_TRIES {
+            let line = format!(
+                "what came from {} is left out: {METHOD} had no answer {} times",
+                held.channel, held.tries
+            );
+            return out.log(log::Level::Error, line);
+        }
+        held.again = Some(now.time.after_ms(pause_ms));
+        self.held.push_back(held);
+    }
+
+    /// When a look-up is made again.
+    pub(super) fn kinds_due(&self) -> Option<Time> {
+        self.held.iter().filter_map(|held| held.again).min()
+    }
+
+    /// Makes those that are due.
+    pub(super) fn look_again(&mut self, now: Now, out: &mut ChannelOut) {
+        let mut due = Vec::new();
+        for held in &mut self.held {
+            if held.again.take_if(|at| *at <= now.time).is_some() {
+                due.push(held.channel.clone());
+            }
+        }
+        due.into_iter().for_each(|channel| self.ask_kind(channel, out));
     }
 
     /// The kind of a conversation is known, or cannot be.
@@ -135,20 +182,32 @@ impl Slack {
             return;
         }
         let (why, again) = match answer {
-            Ok(_) => ("Slack does not say what it is".to_owned(), false),
-            Err(failure) => (failure.what, failure.retry != Retry::No),
+            Ok(_) => ("Slack does not say what it is".to_owned(), None),
+            Err(failure) => {
+                let again = match failure.retry {
+                    Retry::No => None,
+                    Retry::Later => Some(limits::SLACK_KIND_AGAIN_MS),
+                    Retry::After(ms) => Some(ms),
+                };
+                (failure.what, again)
+            }
         };
         let path = &self.account.path;
         let line = match again {
-            true => format!("what came from {channel} is to come again: {why}"),
-            false => format!(
+            Some(_) => format!("what came from {channel} waits: {why}"),
+            None => format!(
                 "nobody is heard in {channel}, for its kind is not known: {why}; the app needs \
                  the scopes channels:read, groups:read and mpim:read, or name it: openclaw config \
                  set {path}.channels.{channel}.enabled true"
             ),
         };
         out.log(log::Level::Warn, line);
-        ours.into_iter().for_each(|held| self.settle(held.owed, !again, out));
+        for held in ours {
+            match again {
+                Some(pause_ms) => self.put_off(now, held, pause_ms, out),
+                None => self.settle(held.owed, true, out),
+            }
+        }
     }
 
     /// Gives up what was held, as what it is.

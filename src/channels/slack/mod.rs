@@ -143,6 +143,8 @@ enum Owed {
     Hook(HookId),
     /// A delivery of the relay's.
     Relayed(SockId, String),
+    /// It was acknowledged already.
+    Nothing,
 }
 
 /// Whose answer a request waits for.
@@ -503,7 +505,7 @@ impl Slack {
                 true => out.answer(hook, 200, "text/plain", Vec::new()),
                 false => out.answer(hook, 503, "text/plain", Vec::new()),
             },
-            Owed::Envelope(..) | Owed::Relayed(..) => {}
+            Owed::Envelope(..) | Owed::Relayed(..) | Owed::Nothing => {}
         }
     }
 
@@ -601,6 +603,7 @@ impl Channel for Slack {
                 self.on_told(now, told, out);
                 let told = self.relay.wake(now, out);
                 self.on_told(now, told, out);
+                self.look_again(now, out);
                 if self.retry.is_some_and(|retry| retry <= now.time) && !self.resting {
                     self.begin(now, out);
                 }
@@ -660,6 +663,7 @@ impl Channel for Slack {
     }
 
     fn deadline(&self) -> Option<Time> {
-        [self.retry, self.link.deadline(), self.relay.deadline()].into_iter().flatten().min()
+        let links = [self.retry, self.link.deadline(), self.relay.deadline(), self.kinds_due()];
+        links.into_iter().flatten().min()
     }
 }
