@@ -672,6 +672,22 @@ pub const MEDIA_INBOUND: u64 = 512 * 1024 * 1024;
 pub const MEDIA_UPLOAD: u64 = 20 * 1024 * 1024;
 /// A file that `openclaw message send --media` reads itself: what a frame carries as base64.
 pub const MEDIA_BY_CLI: u64 = 18 * 1024 * 1024;
+/// A file that is heard is held in memory as a whole while it leaves; the reference's bound too.
+pub const TRANSCRIBE_BYTES: u64 = 20 * 1024 * 1024;
+/// A file with less than this is no speech (reference).
+pub const TRANSCRIBE_LEAST: u64 = 1024;
+/// A transcript must be here by then, unless `timeoutSeconds` says otherwise (reference).
+pub const TRANSCRIBE_MS: u64 = 60_000;
+/// All transcripts of a message must be here by then; it goes on without the others.
+pub const TRANSCRIBE_MESSAGE_MS: u64 = 180_000;
+/// Bytes of a service's answer: words, and their times where they come along.
+pub const TRANSCRIBE_ANSWER: usize = 4 * 1024 * 1024;
+/// Characters of a transcript that reach the model: hours of speech.
+pub const TRANSCRIPT_CHARS: usize = 100_000;
+/// Files that are heard at once, whatever `tools.media.concurrency` says; the others wait.
+pub const TRANSCRIPTIONS: usize = 4;
+/// Entries of `tools.media.models` that are tried for one file.
+pub const LISTENERS: usize = 16;
 /// Pause after which the parts of an album are one message, as the reference has it.
 pub const CHANNEL_ALBUM_MS: u64 = 500;
 /// Albums of which a later part is still let in with its first.
@@ -681,16 +697,8 @@ pub const CHANNEL_ALBUMS: usize = 64;
 pub const SLACK_BACKOFF_MS: u64 = 2_000;
 /// Longest such pause.
 pub const SLACK_BACKOFF_MAX_MS: u64 = 30_000;
-/// Events, commands and buttons that wait for the kind of their conversation; more come again.
-pub const SLACK_HELD: usize = 64;
-/// Conversations whose kind is known; others are looked up when something comes from there.
+/// Conversations whose kind was told; of more any one is forgotten.
 pub const SLACK_ROOMS: usize = 1_024;
-/// Pause before a kind is asked for again.
-pub const SLACK_KIND_AGAIN_MS: u64 = 5_000;
-/// Look-ups of a kind in a row that have no answer before what waits for it is left out.
-pub const SLACK_KIND_TRIES: u32 = 12;
-/// The kind of a conversation must be told by then: Slack waits three seconds.
-pub const SLACK_KIND_MS: u64 = 2_000;
 /// A WebSocket of Slack's must have greeted by then.
 pub const SLACK_HELLO_MS: u64 = 15_000;
 /// A live one is pinged so often.
@@ -800,7 +808,7 @@ pub const CHANNEL_ACTS: usize = 64;
 pub const CHANNEL_SECRET_FILE: u64 = 64 * 1024;
 /// Ids of messages that are remembered, to know them again when they come twice.
 pub const CHANNEL_RECENT: usize = 4_096;
-/// Messages that wait to be delivered, of all channels.
+/// Messages of one account that wait to be delivered.
 pub const CHANNEL_OUTBOX: usize = 1_024;
 /// How long a message waits for its channel: an answer of yesterday helps nobody.
 pub const CHANNEL_OUTBOX_TTL_MS: u64 = 86_400_000;
@@ -857,6 +865,9 @@ pub const DRAFT_BLOCKS: u32 = 200;
 pub const CHANNEL_AUDIT: usize = 50;
 /// All probes and audits of one `channels.status` together.
 pub const CHANNEL_PROBE_MS: u64 = 10_000;
+
+/// What of the time that a client waits for probes is left for the answer's way, in milliseconds.
+pub const CHANNEL_PROBE_SPARE_MS: u64 = 1_000;
 /// An account that has been connecting for so long is stuck.
 pub const CHANNEL_STUCK_MS: u64 = 300_000;
 /// Options of a poll: what the services take.

@@ -22,7 +22,11 @@ fn start(home: &Home) -> Gateway {
 #[test]
 fn a_message_gets_its_answer_and_twice_only_where_it_was_sent_twice() {
     let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
-    let own = irc(server.port, "allowFrom: ['al!u@host'], channels: ['#a'], groups: {'#a': {}}");
+    let own = irc(
+        server.port,
+        "allowFrom: ['al!u@host'], groupAllowFrom: ['al!u@host'], \
+         channels: ['#a'], groups: {'#a': {}}",
+    );
     home.configure(&config(&provider, &format!("irc: {{{own}}}")));
     let gateway = start(&home);
     let mut peer = server.accept();
@@ -185,6 +189,32 @@ fn status_tells_good_misconfigured_and_unreachable_apart() {
     );
     assert_eq!(stopped.code, 0, "{stopped:?}");
     peer.hears("QUIT");
+}
+
+#[test]
+fn a_server_that_says_nothing_is_told_in_time_and_keeps_nobody_waiting() {
+    let (home, server, provider) = (Home::new(), Server::new(), Provider::echo());
+    let deaf = Server::new();
+    let accounts = format!(
+        "irc: {{accounts: {{good: {{{}}}}}}}, telegram: {{accounts: {{bad: {{}}, deaf: {{{}}}}}}}",
+        irc(server.port, ""),
+        format_args!("botToken: '1:ABCDEFGH', apiRoot: 'http://127.0.0.1:{}'", deaf.port),
+    );
+    home.configure(&config(&provider, &accounts));
+    let gateway = start(&home);
+    let mut peer = server.accept();
+    peer.say("PING :ready");
+    assert_eq!(peer.line(), "PONG :ready");
+    let _silent = deaf.listener.accept().expect("a connection");
+    let status = home.ask(gateway.port, "channels status --probe --timeout 3000");
+    assert_eq!(status.code, 0, "{status:?}");
+    let told = status.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("IRC good: enabled, configured"), "{told}");
+    assert!(told.contains("connected, healthy, works"), "{told}");
+    assert!(told.contains("! telegram bad: channels.telegram.accounts.bad.botToken"), "{told}");
+    assert!(told.contains("Next: openclaw config get channels.telegram.accounts.bad"), "{told}");
+    assert!(told.contains("! telegram deaf: no answer within 2.0 s"), "{told}");
+    assert!(told.contains("Next: check network and server; openclaw channels logs"), "{told}");
 }
 
 #[test]

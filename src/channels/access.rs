@@ -183,13 +183,21 @@ impl Rules<'_> {
         if !rules.roles.is_empty() {
             return role;
         }
-        let account = self.account;
-        let general = account.texts("groupAllowFrom").or_else(|| account.texts("allowFrom"));
-        match general {
-            Some(allow) if !allow.is_empty() => self.matches(&allow, sender),
-            // Nobody is named: a service whose groups are listed one by one is meant whole.
-            _ => policy == "open" || rules.open,
+        if policy == "open" {
+            return true;
         }
+        match self.named_for_groups(rules.inherits) {
+            Some(allow) => self.matches(&allow, sender),
+            // Nobody is named: a service whose groups are listed one by one is meant whole.
+            None => rules.open,
+        }
+    }
+
+    /// The account's list for all groups, when it names anybody: `groupAllowFrom`, or `allowFrom`
+    /// where that counts as well.
+    fn named_for_groups(&self, inherits: bool) -> Option<Vec<String>> {
+        let named = |key: &str| self.account.texts(key).filter(|list| !list.is_empty());
+        named("groupAllowFrom").or_else(|| named("allowFrom").filter(|_| inherits))
     }
 
     fn needs_mention(&self, rules: &GroupRules) -> bool {
@@ -245,7 +253,8 @@ impl Rules<'_> {
     }
 
     /// Whether the sender may give commands: `commands.allowFrom` alone when it is set, else
-    /// whoever is on a list of the account or was paired.
+    /// whoever was paired or is named by the account's list (direct), or is named by a list of
+    /// the group's or the account's (groups: being heard there is not enough, nor is pairing).
     pub fn may_command(&self, message: &Inbound) -> bool {
         let commands = &self.config.chat.commands;
         if let Some(allow) = commands.get("allowFrom").filter(|it| it.is_object()) {
@@ -263,9 +272,20 @@ impl Rules<'_> {
             }
             ChatKind::Group | ChatKind::Channel => {
                 let rules = (self.kind.group)(self.account, &message.chat);
-                self.may_speak(&rules, &message.sender, "allowlist")
+                self.is_named(&rules, &message.sender)
             }
         }
+    }
+
+    /// Whether a list that says who may speak in a group names the sender. Where none does,
+    /// everybody may speak and nobody command; where only places are listed (Discord, Slack),
+    /// the account's `allowFrom` names who is trusted.
+    fn is_named(&self, rules: &GroupRules, sender: &Sender) -> bool {
+        if rules.allow_from.is_some() || !rules.roles.is_empty() {
+            return self.may_speak(rules, sender, "allowlist");
+        }
+        let named = self.named_for_groups(rules.inherits || rules.open);
+        named.is_some_and(|list| self.matches(&list, sender))
     }
 
     /// Whether the sender is an owner: `commands.ownerAllowFrom`.
@@ -409,11 +429,65 @@ mod tests {
         }
         for account in [
             json!({"groupPolicy": "open"}),
+            // Who is named elsewhere shuts nobody out of what is open.
+            json!({"groupPolicy": "open", "allowFrom": ["u2"], "groupAllowFrom": ["u3"]}),
             json!({"groups": {"g": {}}, "groupAllowFrom": ["u1"]}),
-            json!({"groups": {"g": {}}, "allowFrom": ["u1"]}),
         ] {
             assert_eq!(judged(&account, &[], &named), Verdict::Pass, "{account}");
         }
+        // The list for direct messages names nobody for groups, unless the service says so.
+        let direct_list = json!({"groups": {"g": {}}, "allowFrom": ["u1"]});
+        assert!(matches!(judged(&direct_list, &[], &named), Verdict::Drop(_)));
+        let own = json!({"groupPolicy": "open", "groups": {"g": {"allowFrom": ["u2"]}}});
+        assert!(matches!(judged(&own, &[], &named), Verdict::Drop(_)));
+    }
+
+    /// Whether `u1` may command in the group `g` of a channel.
+    fn commands(channel: &'static str, account: Value, chat: Chat) -> bool {
+        let kind = crate::channels::find(channel).expect("a channel");
+        let account = Account::new(channel, "default", account);
+        let config = Config::defaults();
+        // Pairing opens no group.
+        let paired = vec!["u1".to_owned(), "U1".to_owned(), "1".to_owned()];
+        let sender = Sender {
+            ids: vec!["u1!u@host".to_owned(), "U1".to_owned(), "1".to_owned()],
+            roles: vec!["7".to_owned()],
+            ..Sender::default()
+        };
+        let message = Inbound { chat, sender, ..Inbound::default() };
+        let meant = |_: &str| false;
+        let rules =
+            Rules { kind, account: &account, config: &config, paired: &paired, meant: &meant };
+        rules.may_command(&message)
+    }
+
+    #[test]
+    fn commands_in_a_group_are_of_those_that_a_list_names() {
+        let chat = |id: &str, guild: Option<&str>| Chat {
+            kind: ChatKind::Channel,
+            id: id.to_owned(),
+            guild: guild.map(str::to_owned),
+            ..Chat::default()
+        };
+        let group = || Chat { kind: ChatKind::Group, id: "-1".to_owned(), ..Chat::default() };
+        let slack = |account| commands("slack", account, chat("C1", None));
+        assert!(!slack(json!({"channels": {"C1": {}}})));
+        assert!(!slack(json!({"groupPolicy": "open"})));
+        assert!(!slack(json!({"channels": {"C1": {"users": ["U2"]}}, "allowFrom": ["U1"]})));
+        assert!(slack(json!({"channels": {"C1": {"users": ["U1"]}}})));
+        assert!(slack(json!({"channels": {"C1": {}}, "allowFrom": ["U1"]})));
+        let discord = |account| commands("discord", account, chat("5", Some("9")));
+        assert!(!discord(json!({"guilds": {"9": {}}})));
+        assert!(!discord(json!({"guilds": {"9": {"roles": ["8"]}}})));
+        assert!(discord(json!({"guilds": {"9": {"roles": ["7"]}}})));
+        assert!(discord(json!({"guilds": {"9": {"users": ["1"]}}})));
+        let telegram = |account| commands("telegram", account, group());
+        assert!(!telegram(json!({"groups": {"-1": {"groupPolicy": "open"}}})));
+        assert!(!telegram(json!({"groupPolicy": "open", "allowFrom": ["2"]})));
+        assert!(telegram(json!({"groups": {"-1": {}}, "allowFrom": ["1"]})));
+        let irc = |account| commands("irc", account, chat("#a", None));
+        assert!(!irc(json!({"groups": {"#a": {}}, "allowFrom": ["u1!u@host"]})));
+        assert!(irc(json!({"groups": {"#a": {}}, "groupAllowFrom": ["u1!u@host"]})));
     }
 
     fn says_hi(text: &str) -> bool {

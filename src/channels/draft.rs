@@ -109,7 +109,7 @@ impl Chunker {
             let cut = match (whole, all) {
                 (true, true) => rest.len(),
                 (true, false) => self.good(rest)?,
-                (false, _) => self.forced(rest, room, !all),
+                (false, _) => self.forced(rest, room, !all)?,
             };
             let part = rest.get(..cut)?;
             let mut body = format!("{head}{part}");
@@ -158,9 +158,10 @@ impl Chunker {
         best
     }
 
-    /// Where a block ends for which there is no more room.
-    fn forced(&self, rest: &str, room: usize, grows: bool) -> usize {
-        let hard = harmless(rest, floor(rest, room, self.rules.length), grows);
+    /// Where a block ends for which there is no more room; none while that depends on how its
+    /// line goes on.
+    fn forced(&self, rest: &str, room: usize, grows: bool) -> Option<usize> {
+        let hard = harmless(rest, floor(rest, room, self.rules.length), grows)?;
         let ends = Ends::find(rest, self.open.as_ref().map(|(_, mark)| mark.as_str()), grows);
         let min = self.rules.min.min(room);
         let large = |at: usize| {
@@ -172,25 +173,24 @@ impl Chunker {
                 if kind >= self.rules.prefer
                     && let Some(at) = ends.last(kind, hard, large)
                 {
-                    return at;
+                    return Some(at);
                 }
             }
             if let Some(at) = ends.word.iter().rev().find(|at| **at <= hard && large(**at)) {
-                return *at;
+                return Some(*at);
             }
         }
         // Inside of code: room for its mark, at the end of a line if there is one.
         let Some(code) = ends.code.iter().find(|(from, to)| *from < hard && hard < *to) else {
-            return hard;
+            return Some(hard);
         };
-        let room = room.saturating_sub(code_mark(rest, code.0)).max(1);
-        let hard = harmless(rest, floor(rest, room, self.rules.length), grows);
+        // Of code that was open before, its room is taken already.
+        let mark = if self.open.is_none() { code_mark(rest, code.0) } else { 0 };
+        let room = room.saturating_sub(mark).max(1);
+        let hard = harmless(rest, floor(rest, room, self.rules.length), grows)?;
         let front = rest.get(..hard).unwrap_or_default();
-        front
-            .rfind('\n')
-            .map(|at| at + 1)
-            .filter(|at| *at > code.0 && at * 2 > hard)
-            .unwrap_or(hard)
+        let line = front.rfind('\n').map(|at| at + 1);
+        Some(line.filter(|at| *at > code.0 && at * 2 > hard).unwrap_or(hard))
     }
 }
 
@@ -213,7 +213,10 @@ fn within(open: Option<(String, String)>, text: &str, upto: usize) -> Option<(St
     let mut open = open;
     let mut at = 0;
     for line in text.split_inclusive('\n') {
-        if at >= upto {
+        let taken = upto.saturating_sub(at);
+        let begun = line.get(..taken.min(line.len())).is_some_and(|it| !it.trim().is_empty());
+        // The blanks that a line begins with say nothing of it.
+        if taken < line.len() && !begun {
             break;
         }
         at += line.len();

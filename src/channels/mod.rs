@@ -126,6 +126,7 @@ pub mod port;
 pub mod rig;
 pub mod routing;
 pub mod slack;
+pub mod speech;
 pub mod telegram;
 pub mod text;
 
@@ -276,6 +277,8 @@ pub struct GroupRules {
     pub listed: bool,
     /// Listed without saying who may speak there, it is meant whole: everybody may.
     pub open: bool,
+    /// The account's `allowFrom` names who may speak there, where `groupAllowFrom` names nobody.
+    pub inherits: bool,
     /// `enabled`.
     pub enabled: Option<bool>,
     /// `groupPolicy` of this group alone.
@@ -374,6 +377,9 @@ pub struct Media {
     /// What became of it.
     #[serde(skip)]
     pub got: Option<Result<Stored, String>>,
+    /// What is said in it, or why that is not known; `None` when nobody listened.
+    #[serde(skip)]
+    pub heard: Option<Result<String, String>>,
 }
 
 /// A file that was fetched.
@@ -424,6 +430,9 @@ pub struct Inbound {
     pub sender: Sender,
     /// What it says, mentions of the bot taken out.
     pub text: String,
+    /// Nothing was written: `text` is what was heard in a voice note.
+    #[serde(skip)]
+    pub spoken: bool,
     /// The bot was named.
     pub mentioned: bool,
     /// Somebody else was named, or another bot answered.

@@ -12,9 +12,9 @@ use super::Kind;
 /// Most deep marks within marks that are understood; deeper ones stay as they are.
 const DEPTH: usize = 12;
 
-/// A line of more bytes opens no code: it would have to stand at the head of every piece, and
-/// what it says would be shown nowhere.
-const FENCE: usize = 64;
+/// A line of more bytes, but the blanks around them, opens and closes no code: it would have to
+/// stand at the head of every piece, and what it says would be shown nowhere.
+const FENCE: usize = 48;
 
 /// How a service writes what Markdown means.
 struct Style {
@@ -120,10 +120,7 @@ fn escape_angles(text: &str) -> Cow<'_, str> {
 
 /// The fence that a line opens: its mark and its language.
 pub(super) fn fence(line: &str) -> Option<(&str, &str)> {
-    let line = line.trim();
-    if line.len() > FENCE {
-        return None;
-    }
+    let line = mark_line(line)?;
     let mark = ["```", "~~~"].into_iter().find(|mark| line.starts_with(mark))?;
     let first = mark.chars().next()?;
     let end = line.find(|c| c != first).unwrap_or(line.len());
@@ -133,19 +130,25 @@ pub(super) fn fence(line: &str) -> Option<(&str, &str)> {
 }
 
 pub(super) fn closes(line: &str, mark: &str) -> bool {
-    let line = line.trim();
-    line.starts_with(mark) && line.chars().all(|c| mark.starts_with(c))
+    let is = |line: &str| line.starts_with(mark) && line.chars().all(|c| mark.starts_with(c));
+    mark_line(line).is_some_and(is)
+}
+
+/// A line that is short enough to open or close code, without the blanks around it.
+fn mark_line(line: &str) -> Option<&str> {
+    Some(line.trim()).filter(|line| line.len() <= FENCE)
 }
 
 /// Where a text is cut so that no line becomes, or stops to be, one that opens or closes code:
-/// `at`, or before it; behind the first character at least. With `grows` the last line may go on.
-pub(super) fn harmless(text: &str, at: usize, grows: bool) -> usize {
+/// `at`, or before it; behind the first character at least. With `grows` the last line may go on,
+/// and there may be no such place yet.
+pub(super) fn harmless(text: &str, at: usize, grows: bool) -> Option<usize> {
     let first = text.ceil_char_boundary(1);
     let mut at = text.ceil_char_boundary(at.max(1)).max(first);
     while at > first && harms(text, at, grows) {
         at = text.floor_char_boundary(at - 1).max(first);
     }
-    at
+    (!grows || !harms(text, at, grows)).then_some(at)
 }
 
 /// Whether a cut at `at` changes which lines open or close code.
@@ -155,10 +158,17 @@ pub(super) fn harms(text: &str, at: usize, grows: bool) -> bool {
         return false;
     }
     let head = front.get(front.rfind('\n').map_or(0, |at| at + 1)..).unwrap_or_default();
+    if head.trim().is_empty() {
+        // What is behind these blanks stays what it is.
+        return false;
+    }
     let end = tail.find('\n');
     let whole = text.get(at - head.len()..end.map_or(text.len(), |end| at + end));
     let tail = tail.get(..end.unwrap_or(tail.len())).unwrap_or_default();
     let grows = grows && end.is_none();
+    if tail.trim().is_empty() && !grows {
+        return false;
+    }
     // Marks that are not long enough yet, and blanks before them.
     let begins = |line: &str| {
         let line = line.trim_start();
@@ -520,7 +530,7 @@ impl Cutter {
             };
             let cut = match cut {
                 0 => 0,
-                cut => harmless(rest, cut, false),
+                cut => harmless(rest, cut, false).unwrap_or(cut),
             };
             if cut == 0 {
                 if self.piece.is_empty() || self.open.as_ref().is_some_and(|it| it.0 == self.piece)

@@ -2,6 +2,7 @@
 //! fail: what is absent has its default, what is present has the right type.
 
 mod agents;
+mod audio;
 mod cron;
 mod hands;
 mod nodes;
@@ -129,6 +130,7 @@ pub(super) fn build(
         chat: chat(root),
         exec: hands::exec(root.get("tools").get("exec"), paths),
         diagnostics: root.get("diagnostics").get("enabled").flag(true),
+        audio: audio::audio(root),
         web_fetch: hands::web_fetch(root.get("tools").get("web").get("fetch")),
         reach: reach::reach(root),
         tools: tool_policy::policy(root.get("tools")),

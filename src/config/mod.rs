@@ -15,6 +15,7 @@
 //! map. It never writes a file, never starts a program, and no error of it holds a secret.
 
 mod agents;
+pub mod audio;
 pub mod auth;
 pub mod blocked;
 mod build;

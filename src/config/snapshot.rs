@@ -50,6 +50,8 @@ pub struct Config {
     pub logging: Logging,
     /// Section `tools.exec`.
     pub exec: Exec,
+    /// Section `tools.media.audio`.
+    pub audio: super::audio::Audio,
     /// Section `tools.web.fetch`.
     pub web_fetch: WebFetch,
     /// Section `hooks`.
@@ -740,6 +742,7 @@ impl Config {
             tools: ToolPolicy::default(),
             logging: Logging::default(),
             exec: Exec::default(),
+            audio: super::audio::Audio::default(),
             web_fetch: WebFetch::default(),
             hooks: Hooks::default(),
             embeddings: Embeddings::default(),

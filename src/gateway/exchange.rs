@@ -45,6 +45,8 @@ pub(super) enum Purpose {
     Media(ConnId),
     /// A file that came with a message of a channel, by its number.
     ChannelFile(u64),
+    /// What is said in such a file, by the hearing's number.
+    Hearing(u64),
     /// An event of a job that is posted: whose delivery it is, none for an alert.
     CronHook(Option<String>),
     /// A request of a channel's account.
@@ -283,6 +285,7 @@ impl Gateway {
             Purpose::Embeddings(conn) => self.embedded(conn, result, fx),
             Purpose::Media(conn) => self.media_fetched(conn, result, fx),
             Purpose::ChannelFile(file) => self.file_fetched(file, result, fx),
+            Purpose::Hearing(number) => self.heard_answer(number, result, fx),
             Purpose::ModelProbe { probe, target } => self.probed(probe, target, result, fx),
             Purpose::WebFetch(call) => self.web_fetched(call, result),
             Purpose::CronHook(job) => self.cron_posted(job, result, fx),

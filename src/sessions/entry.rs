@@ -73,8 +73,10 @@ impl Entry {
         self.extra.get(name).and_then(Value::as_u64)
     }
 
-    /// Sets such a field; `null` takes it away.
+    /// Sets such a field; `null` takes it away. One with a place of its own would stand twice in
+    /// the file, which then cannot be read.
     pub fn set(&mut self, name: &str, value: Value) {
+        debug_assert!(!has_place(name), "{name} has a place of its own");
         if value.is_null() {
             self.extra.remove(name);
         } else {
@@ -154,6 +156,12 @@ impl Entry {
     }
 }
 
+/// Whether a field of an entry has a place of its own in [`Entry`].
+fn has_place(name: &str) -> bool {
+    let alone = Map::from_iter([(name.to_owned(), Value::Null)]);
+    !Entry::deserialize(Value::Object(alone)).is_ok_and(|entry| entry.extra.contains_key(name))
+}
+
 /// Clients named as participants of one session.
 const PARTICIPANTS: usize = 16;
 
@@ -177,4 +185,28 @@ pub(super) fn salvage(bytes: &[u8]) -> BTreeMap<String, Entry> {
             _ => None,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_field_stands_twice() {
+        let entry = Entry { chat_type: Some("group".to_owned()), ..Entry::default() };
+        let whole = serde_json::to_value(&entry).expect("JSON");
+        for name in whole.as_object().expect("an object").keys() {
+            assert!(has_place(name), "{name}");
+        }
+        let mut entry = entry;
+        entry.set("lastTo", json!("7"));
+        let text = serde_json::to_string(&entry).expect("JSON");
+        assert_eq!(serde_json::from_str::<Entry>(&text).expect("an entry"), entry);
+    }
+
+    #[test]
+    #[should_panic(expected = "chatType has a place of its own")]
+    fn a_field_with_a_place_is_not_set_beside_it() {
+        Entry::default().set("chatType", json!("group"));
+    }
 }

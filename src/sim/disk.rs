@@ -72,6 +72,13 @@ impl SimDisk {
         self.clone()
     }
 
+    /// A file that a gateway could not read and set aside.
+    pub fn damaged(&self) -> Option<PathBuf> {
+        let files = self.0.borrow();
+        let aside = |path: &&PathBuf| path.to_string_lossy().contains(".damaged");
+        files.files.keys().find(aside).cloned()
+    }
+
     /// True when any file holds these bytes.
     pub fn holds(&self, bytes: &[u8]) -> bool {
         let files = self.0.borrow();

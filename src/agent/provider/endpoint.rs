@@ -188,7 +188,7 @@ fn without_key(id: &str, provider: &Provider) -> Option<String> {
 
 /// Where to connect and what to ask there: a proxy tunnels TLS, and is asked for the whole
 /// address otherwise (RFC 9112 section 3.2.2).
-fn way(
+pub fn way(
     url: &Url,
     tls: bool,
     path: String,

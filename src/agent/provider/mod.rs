@@ -18,7 +18,7 @@ pub mod openai_responses;
 mod schema;
 pub mod spec;
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, way};
 pub use errors::{Class, StreamError, Whole};
 pub use spec::Spec;
 

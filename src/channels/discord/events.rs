@@ -329,6 +329,7 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
     GroupRules {
         listed: own.is_some() && (room.is_some() || !narrowed),
         open: true,
+        inherits: false,
         enabled: flag(room, "enabled").or_else(|| flag(room, "allow")),
         require_mention: flag(room, "requireMention").or_else(|| flag(own, "requireMention")),
         allow_from: list("users"),

@@ -177,11 +177,6 @@ fn kind_of(at: &Value, channel: &str) -> ChatKind {
     }
 }
 
-/// Whether the configuration names a room itself, by its id.
-pub fn is_named(account: &Account, channel: &str) -> bool {
-    room(account, channel).is_some()
-}
-
 /// The conversation of what `at` says, by its `channel_type`: Slack's own word, or what
 /// [`super::kinds`] found out.
 pub(super) fn chat_of(at: &Value, channel: &str, user: &str, team: Option<&str>) -> Chat {
@@ -205,10 +200,14 @@ fn files(event: &Value) -> Vec<Media> {
             Some(Media {
                 url: url.to_owned(),
                 file: text(file, "id").map(str::to_owned),
-                mime: text(file, "mimetype").map(str::to_owned),
+                mime: text(file, "mimetype").map(|mime| match text(file, "subtype") {
+                    // A clip of sound alone is told to be a video.
+                    Some("slack_audio") => mime.replacen("video/", "audio/", 1),
+                    _ => mime.to_owned(),
+                }),
                 name: text(file, "name").map(str::to_owned),
                 bytes: file.get("size").and_then(Value::as_u64),
-                got: None,
+                ..Media::default()
             })
         })
         .take(crate::limits::CHANNEL_MEDIA)
@@ -307,6 +306,7 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
     GroupRules {
         listed: own.or(all).is_some(),
         open: true,
+        inherits: false,
         enabled: flag("enabled").or_else(|| flag("allow")),
         require_mention: flag("requireMention").or_else(|| account.flag("requireMention")),
         allow_from: key("users").and_then(crate::channels::account::texts),

@@ -13,8 +13,8 @@
 //! * An envelope is acknowledged in the turn in which its message became durable, so well within
 //!   Slack's three seconds; what is nothing for us at once; what the disk refused never, and Slack
 //!   brings it again.
-//! * Where Slack does not say what kind of conversation something is from, it is looked up before
-//!   anything is judged ([`kinds`]).
+//! * Where Slack does not say what kind of conversation something is from, what was heard there
+//!   before does ([`kinds`]).
 //! * A piece that may have been posted by an earlier attempt is looked for by its nonce, which
 //!   every message carries as metadata, before it is posted again. Files take no metadata: one
 //!   whose receipt is lost is shared again.
@@ -44,7 +44,7 @@ pub(super) fn is_call(name: &str, params: &Value) -> Result<(), String> {
 #[cfg(test)]
 mod slack_tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -143,8 +143,6 @@ enum Owed {
     Hook(HookId),
     /// A delivery of the relay's.
     Relayed(SockId, String),
-    /// It was acknowledged already.
-    Nothing,
 }
 
 /// Whose answer a request waits for.
@@ -156,8 +154,6 @@ enum Job {
     Probe(u64),
     /// `conversations.info` of an audit.
     Audit(Box<Audit>),
-    /// `conversations.info` of a conversation whose kind is not known.
-    Kind(String),
     /// `apps.connections.open`.
     Ticket,
     /// `chat.postMessage`: the delivery.
@@ -208,8 +204,6 @@ struct Slack {
     jobs: BTreeMap<ReqId, Job>,
     rests: Rests,
     owed: BTreeMap<u64, Owed>,
-    /// What waits for the kind of its conversation.
-    held: VecDeque<kinds::Held>,
     /// Conversations whose kind was told, in the words of events.
     kinds: BTreeMap<String, String>,
     tokens: u64,
@@ -270,7 +264,6 @@ impl Slack {
             jobs: BTreeMap::new(),
             rests: Rests::default(),
             owed: BTreeMap::new(),
-            held: VecDeque::new(),
             kinds: BTreeMap::new(),
             tokens: 0,
             account: account.clone(),
@@ -279,12 +272,7 @@ impl Slack {
 
     fn ask(&mut self, call: &Call, job: Job, out: &mut ChannelOut) {
         let token = if matches!(job, Job::Ticket) { &self.app } else { &self.bot };
-        let mut request = call.request(&self.api, token);
-        if matches!(job, Job::Kind(_)) {
-            // What waits for it is to be acknowledged within three seconds.
-            request.timeout_ms = limits::SLACK_KIND_MS;
-        }
-        let req = out.http(request);
+        let req = out.http(call.request(&self.api, token));
         self.jobs.insert(req, job);
     }
 
@@ -393,7 +381,6 @@ impl Slack {
                 audit::heard(&mut one, web::read(audit::METHOD, result));
                 self.check(now, one, out);
             }
-            Job::Kind(channel) => self.kind_known(now, &channel, result, out),
             Job::Post(method, id) => match self.heard(now, method, result, out) {
                 Ok(document) => {
                     let ts = document.get("ts").or_else(|| document.get("message_ts"));
@@ -505,7 +492,7 @@ impl Slack {
                 true => out.answer(hook, 200, "text/plain", Vec::new()),
                 false => out.answer(hook, 503, "text/plain", Vec::new()),
             },
-            Owed::Envelope(..) | Owed::Relayed(..) | Owed::Nothing => {}
+            Owed::Envelope(..) | Owed::Relayed(..) => {}
         }
     }
 
@@ -530,8 +517,7 @@ impl Slack {
         if let Some(challenge) = payload.get("challenge").and_then(Value::as_str) {
             return out.answer(hook, 200, "text/plain", challenge.as_bytes().to_vec());
         }
-        let came = (kind.to_owned(), payload, "hook".to_owned());
-        self.came(now, came, Owed::Hook(hook), out);
+        self.came((kind, payload, "hook"), Owed::Hook(hook), out);
     }
 
     fn on_told(&mut self, now: Now, told: Told, out: &mut ChannelOut) {
@@ -548,11 +534,11 @@ impl Slack {
             Told::Hopeless(why) => self.refuse(why, out),
             Told::Envelope { sock, id, kind, payload } if kind == "relayed" => {
                 let owed = Owed::Relayed(sock, id.clone());
-                self.came(now, ("events_api".to_owned(), payload, id), owed, out);
+                self.came(("events_api", payload, &id), owed, out);
             }
             Told::Envelope { sock, id, kind, payload } => {
                 let owed = Owed::Envelope(sock, id.clone());
-                self.came(now, (kind, payload, id), owed, out);
+                self.came((&kind, payload, &id), owed, out);
             }
         }
     }
@@ -593,7 +579,6 @@ impl Channel for Slack {
                 for req in std::mem::take(&mut self.jobs).into_keys() {
                     out.cancel(req);
                 }
-                self.drop_held(out);
                 self.link.close_all(out);
                 self.relay.close(out);
                 out.status(State::Stopped);
@@ -603,7 +588,6 @@ impl Channel for Slack {
                 self.on_told(now, told, out);
                 let told = self.relay.wake(now, out);
                 self.on_told(now, told, out);
-                self.look_again(now, out);
                 if self.retry.is_some_and(|retry| retry <= now.time) && !self.resting {
                     self.begin(now, out);
                 }
@@ -663,7 +647,6 @@ impl Channel for Slack {
     }
 
     fn deadline(&self) -> Option<Time> {
-        let links = [self.retry, self.link.deadline(), self.relay.deadline(), self.kinds_due()];
-        links.into_iter().flatten().min()
+        [self.retry, self.link.deadline(), self.relay.deadline()].into_iter().flatten().min()
     }
 }

@@ -418,6 +418,22 @@ fn an_old_socket_that_stays_is_closed() {
 }
 
 #[test]
+fn a_new_socket_that_breaks_while_the_old_one_goes_is_replaced() {
+    let (mut rig, old) = connected();
+    rig.hears_text(old, &json!({"type": "disconnect", "reason": "warning"}));
+    let new = ticket(&mut rig);
+    rig.hears_text(new, &hello());
+    rig.closed(new, Some(1006), "reset");
+    rig.after_ms(limits::SLACK_BACKOFF_MS);
+    assert_eq!(rig.let_go(old), None, "it still goes");
+    let third = ticket(&mut rig);
+    rig.hears_text(third, &hello());
+    assert_eq!(rig.state(), &State::Connected);
+    rig.after_ms(limits::SLACK_GOING_MS);
+    assert_eq!(rig.let_go(old), Some(1000));
+}
+
+#[test]
 fn silence_ends_a_socket_and_another_one_comes() {
     let (mut rig, sock) = connected();
     rig.after_ms(limits::SLACK_PING_MS);
@@ -673,115 +689,38 @@ fn mention(id: &str, channel: &str, ts: &str) -> Value {
 }
 
 #[test]
-fn the_kind_of_a_conversation_is_known_before_anything_is_judged() {
+fn a_group_conversation_is_known_by_its_name_and_by_what_was_heard_there() {
     let (mut rig, sock) = connected();
-    rig.hears_text(sock, &mention("e1", "C9", "1.0"));
-    let slash = json!({"command": "/status", "text": "", "channel_id": "C9", "user_id": "U1",
-        "channel_name": "privategroup", "trigger_id": "t1"});
-    rig.hears_text(sock, &json!({"type": "slash_commands", "envelope_id": "e2", "payload": slash}));
-    let (req, asked) = form(&mut rig, "conversations.info");
-    assert_eq!(asked["channel"], "C9");
-    assert!(rig.message().is_none() && rig.request().is_none(), "one look-up for both");
-    assert_eq!(rig.said_texts(sock), [Value::Null; 0], "not before it is kept");
-    let info = json!({"id": "C9", "is_group": true, "is_mpim": true, "is_channel": false});
-    rig.answers(req, 200, &json!({"ok": true, "channel": info}));
-    for _ in 0..2 {
-        assert_eq!(rig.message().expect("let go").chat.kind, ChatKind::Group);
-    }
-    assert_eq!(rig.said_texts(sock), ["e1", "e2"].map(|id| json!({"envelope_id": id})));
-    // It is known now, and so is what an event has said.
+    let slash = |channel: &str, name: &str| {
+        json!({"type": "slash_commands", "envelope_id": "e", "payload": {"command": "/status",
+            "channel_id": channel, "channel_name": name, "user_id": "U1",
+            "trigger_id": format!("{channel}{name}")}})
+    };
+    let mut kind = |said: &Value| {
+        rig.hears_text(sock, said);
+        rig.message().expect("a message").chat.kind
+    };
+    assert_eq!(kind(&slash("C8", "mpdm-ann--bo--claw-1")), ChatKind::Group);
+    assert_eq!(kind(&mention("e", "C8", "1.0")), ChatKind::Group);
+    let mut heard = said("hello", "2.0");
+    heard["channel"] = "C9".into();
+    heard["channel_type"] = "mpim".into();
+    assert_eq!(kind(&envelope("e", heard)), ChatKind::Group);
+    assert_eq!(kind(&mention("e", "C9", "3.0")), ChatKind::Group);
+    assert_eq!(kind(&slash("C9", "privategroup")), ChatKind::Group);
     let button = json!({"type": "block_actions", "trigger_id": "t2", "user": {"id": "U1"},
         "channel": {"id": "C9", "name": "privategroup"}, "actions": [{"value": "yes"}]});
-    rig.hears_text(sock, &json!({"type": "interactive", "envelope_id": "e3", "payload": button}));
-    assert_eq!(rig.message().expect("known").chat.kind, ChatKind::Group);
-    rig.hears_text(sock, &envelope("e4", said("hello", "3.0")));
-    rig.hears_text(sock, &mention("e5", "C1", "4.0"));
-    for _ in 0..2 {
-        assert_eq!(rig.message().expect("said").chat.kind, ChatKind::Channel);
-    }
-    let slash = json!({"command": "/status", "text": "", "channel_id": "C8", "user_id": "U1",
-        "channel_name": "mpdm-ann--bo--claw-1", "trigger_id": "t3"});
-    rig.hears_text(sock, &json!({"type": "slash_commands", "envelope_id": "e6", "payload": slash}));
-    assert_eq!(rig.message().expect("by its name").chat.kind, ChatKind::Group);
-    assert!(rig.request().is_none());
-}
-
-#[test]
-fn a_look_up_of_a_kind_that_fails_is_a_denial() {
-    let (mut rig, sock) = connected_with(json!({"channels": {"C7": {}, "*": {}}}));
-    let refused = [
-        json!({"ok": false, "error": "missing_scope"}),
-        json!({"ok": false, "error": "channel_not_found"}),
-        json!({"ok": true, "channel": {"id": "C9"}}),
-    ];
-    for (at, answer) in refused.into_iter().enumerate() {
-        let id = format!("e{at}");
-        rig.hears_text(sock, &mention(&id, "C9", &format!("{at}.0")));
-        let (req, _) = form(&mut rig, "conversations.info");
-        rig.answers(req, 200, &answer);
-        assert!(rig.message().is_none(), "{answer}");
-        assert_eq!(rig.said_texts(sock), [json!({"envelope_id": id})], "{answer}");
-    }
-    // What may pass is acknowledged in time, and looked up again.
-    rig.hears_text(sock, &mention("e7", "C9", "7.0"));
-    let (req, _) = form(&mut rig, "conversations.info");
-    rig.answers_with(req, 429, &[("Retry-After", "9")], &json!({}));
-    rig.hears_text(sock, &mention("e8", "C9", "8.0"));
-    assert_eq!(rig.said_texts(sock), ["e7", "e8"].map(|id| json!({"envelope_id": id})));
-    assert!(rig.request().is_none(), "the method rests");
-    rig.after_ms(9_000);
-    let (req, _) = form(&mut rig, "conversations.info");
-    rig.unanswered(req, "timed out", true);
-    assert!(rig.message().is_none());
-    rig.after_ms(limits::SLACK_KIND_AGAIN_MS);
-    let (req, _) = form(&mut rig, "conversations.info");
-    rig.answers(req, 200, &json!({"ok": true, "channel": {"is_channel": true}}));
-    for id in ["C9:7.0", "C9:8.0"] {
-        assert_eq!(rig.message().expect("it waited").id, id);
-    }
-    // Not for ever.
-    rig.hears_text(sock, &mention("e9", "C6", "9.0"));
-    for _ in 0..=limits::SLACK_KIND_TRIES {
-        let (req, _) = form(&mut rig, "conversations.info");
-        rig.unanswered(req, "timed out", true);
-        rig.on(ChannelInput::Pong { sock });
-        rig.after_ms(limits::SLACK_KIND_AGAIN_MS);
-        rig.on(ChannelInput::Pong { sock });
-    }
-    assert!(rig.request().is_none() && rig.message().is_none());
-    rig.said_texts(sock);
-    // What is named by its id is as good as a channel.
-    rig.hears_text(sock, &mention("e10", "C7", "8.0"));
-    assert_eq!(rig.message().expect("named").chat.kind, ChatKind::Channel);
-    assert!(rig.request().is_none());
-}
-
-#[test]
-fn what_waits_for_its_kind_is_bounded() {
-    let (mut rig, sock) = connected();
-    for at in 0..=limits::SLACK_HELD {
-        rig.hears_text(sock, &mention(&format!("e{at}"), &format!("C{at}0"), "1.0"));
-    }
-    let mut asked = Vec::new();
-    while let Some((req, request)) = rig.request() {
-        assert_eq!(request.timeout_ms, limits::SLACK_KIND_MS);
-        asked.push(req);
-    }
-    assert_eq!(asked.len(), limits::SLACK_HELD, "one more is to come again");
-    for req in asked {
-        rig.answers(req, 200, &json!({"ok": true, "channel": {"is_channel": true}}));
-        assert!(rig.message().is_some());
-    }
-    assert_eq!(rig.said_texts(sock).len(), limits::SLACK_HELD);
-    // Of known ones any is forgotten, and looked up again.
+    let button = json!({"type": "interactive", "envelope_id": "e3", "payload": button});
+    assert_eq!(kind(&button), ChatKind::Group);
+    assert_eq!(kind(&mention("e", "C1", "4.0")), ChatKind::Channel);
+    // Of too many any one is forgotten.
     for at in 0..=limits::SLACK_ROOMS {
         let mut event = said("hello", "2.0");
         event["channel"] = format!("C{at}X").into();
-        rig.hears_text(sock, &envelope("e", event));
+        event["channel_type"] = "mpim".into();
+        assert_eq!(kind(&envelope("e", event)), ChatKind::Group);
     }
-    while rig.message().is_some() {}
-    rig.hears_text(sock, &mention("last", "C0X", "3.0"));
-    assert!(rig.message().is_none() && rig.request().is_some(), "it was the first to go");
+    assert_eq!(kind(&mention("e", "C0X", "5.0")), ChatKind::Channel, "the first to go");
 }
 
 #[test]

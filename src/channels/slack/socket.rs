@@ -7,7 +7,8 @@
 //!                       +- 15 s --x     +-------> going --- Slack closes it, or 10 s ---x
 //! ```
 //!
-//! While a socket is coming or going no other is asked for, so there are never more than two.
+//! While a socket is coming, or one is going beside a live one, no other is asked for, so there
+//! are never more than two.
 //! The socket is alive while it answers pings; messages are no sign of life.
 
 use serde_json::{Value, json};
@@ -80,7 +81,7 @@ pub fn acknowledge(sock: SockId, id: &str, out: &mut ChannelOut) {
 impl Link {
     /// Whether another socket may and should be asked for.
     pub fn wants_ticket(&self) -> bool {
-        !self.ticket && self.coming.is_none() && self.going.is_none()
+        !self.ticket && self.coming.is_none() && (self.going.is_none() || self.live.is_none())
     }
 
     /// Whether messages flow.
@@ -92,7 +93,7 @@ impl Link {
     pub fn open(&mut self, now: Now, url: &str, out: &mut ChannelOut) {
         let sock = out.open_ws(url, Vec::new());
         self.coming = Some((sock, now.time.after_ms(limits::SLACK_HELLO_MS)));
-        debug_assert!(self.going.is_none(), "never a third socket");
+        debug_assert!(self.going.is_none() || self.live.is_none(), "never a third socket");
     }
 
     /// A message of Slack's.
@@ -128,8 +129,9 @@ impl Link {
         }
         self.coming = None;
         // What Slack put on the old socket is still read there; new messages come by this one.
-        self.going =
-            self.live.take().map(|old| (old.sock, now.time.after_ms(limits::SLACK_GOING_MS)));
+        if let Some(old) = self.live.take() {
+            self.going = Some((old.sock, now.time.after_ms(limits::SLACK_GOING_MS)));
+        }
         let due = now.time.after_ms(limits::SLACK_PING_MS);
         self.live = Some(Live { sock, due, pinged: false });
         Told::Live

@@ -293,6 +293,7 @@ pub fn rules(account: &Account, chat: &Chat) -> GroupRules {
         listed: own.or(all).is_some(),
         // Who is listed nowhere is judged by groupAllowFrom.
         open: false,
+        inherits: true,
         enabled: flag("enabled"),
         policy: layers
             .iter()

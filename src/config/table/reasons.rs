@@ -36,6 +36,7 @@ const NO_PAGE: &str = "the built-in page has no such part";
 const NO_SSH: &str = "open the tunnel yourself: ssh -N -L 18789:127.0.0.1:18789 user@host";
 const NO_TAILSCALE: &str = "Tailscale is not managed: run tailscale serve by hand";
 const NO_HARNESS: &str = "runs happen in this gateway, not in other agent programs";
+const MEDIA_REQUEST: &str = "set headers here, and the proxy in models.providers.<id>.request";
 const NO_MEDIA: &str = "no media is made or converted";
 const NO_PDF: &str = "PDF files are refused: send their text";
 const NO_TERMINAL: &str = "there is no terminal";
@@ -164,7 +165,17 @@ const RULES: &[(&str, &str)] = &[
     ("tools.web.fetch.firecrawl", "pages are fetched directly"),
     ("tools.web.fetch.readability", "the text of a page is taken by one rule"),
     ("tools.github", "there is no GitHub tool: use exec with gh"),
-    ("tools.media", NO_MEDIA),
+    ("tools.media", "tools.media of the root counts, for all agents"),
+    ("tools.media.models[]", "no command is run for audio: name a provider"),
+    ("tools.media.models[].profile", "credentials stand in models.providers, for all agents"),
+    (
+        "tools.media.models[].preferredProfile",
+        "credentials stand in models.providers, for all agents",
+    ),
+    ("tools.media.models[].request", MEDIA_REQUEST),
+    ("tools.media.audio.request", MEDIA_REQUEST),
+    ("tools.media.image", "pictures go to the model itself"),
+    ("tools.media.video", "nothing describes videos"),
     ("tools.links", "links are fetched when the model asks"),
     ("tools.toolSearch", "every allowed tool is shown to the model"),
     ("tools.codeMode", NO_CODE_MODE),

@@ -76,19 +76,21 @@ impl Gateway {
                 self.channels.by_name.remove(&(live.kind.id, live.account.id));
             }
         }
+        // All that stop do so before one starts: a token may change hands.
         for (name, (kind, mut account)) in wanted {
             self.read_files(kind, &mut account);
             match self.channels.by_name.get(&name).copied() {
-                None => {
-                    if !std::mem::replace(&mut self.channels.watched, true) {
-                        self.arm_health();
-                    }
-                    let id = self.add_account(kind, account);
-                    self.start_account(id, fx);
-                }
+                None => drop(self.add_account(kind, account)),
                 Some(id) => self.refit(id, account, fx),
             }
         }
+        let resting = |live: &Live| !live.running && !live.by_hand && live.account.enabled();
+        let all = self.channels.live.iter();
+        let ready: Vec<LiveId> = all.filter(|(_, live)| resting(live)).map(|(id, _)| *id).collect();
+        for id in ready {
+            self.start_account(id, fx);
+        }
+        self.arm_health();
     }
 
     fn add_account(&mut self, kind: &'static Kind, account: Account) -> LiveId {
@@ -118,7 +120,7 @@ impl Gateway {
         id
     }
 
-    /// The account has other keys, perhaps.
+    /// The account has other keys, perhaps; where they last, it stops.
     fn refit(&mut self, id: LiveId, mut account: Account, fx: &mut Effects) {
         let Some(live) = self.channels.live.get_mut(&id) else { return };
         if live.account.value() == account.value() {
@@ -130,13 +132,9 @@ impl Gateway {
             live.account = account.clone();
             return self.channel_on(id, ChannelInput::Configured(&account), fx);
         }
-        let by_hand = live.by_hand;
         self.stop_account(id, fx);
         if let Some(live) = self.channels.live.get_mut(&id) {
             live.account = account;
-        }
-        if !by_hand {
-            self.start_account(id, fx);
         }
     }
 
@@ -318,9 +316,12 @@ impl Gateway {
         refused
     }
 
+    /// The health monitor's next look, unless one is coming or there is nothing to look at.
     fn arm_health(&mut self) {
-        if self.config.gateway.channel_health_minutes == 0 {
-            self.channels.watched = false;
+        if self.config.gateway.channel_health_minutes == 0
+            || self.channels.live.is_empty()
+            || std::mem::replace(&mut self.channels.watched, true)
+        {
             return;
         }
         let minutes = self.config.gateway.channel_health_minutes.max(1);
@@ -331,9 +332,9 @@ impl Gateway {
     /// `gateway.channelHealthCheckMinutes`: an account that should run and has said nothing for
     /// too long, or rests for a reason that may have gone, is started anew.
     pub(in crate::gateway) fn channel_health_due(&mut self, fx: &mut Effects) {
+        self.channels.watched = false;
         let gateway = &self.config.gateway;
         if gateway.channel_health_minutes == 0 {
-            self.channels.watched = false;
             return;
         }
         let (stale_ms, most) = (
@@ -349,7 +350,9 @@ impl Gateway {
             .filter_map(|(id, live)| {
                 let watched = live.account.flag("healthMonitor.enabled") != Some(false);
                 let last = live.seen.transport.or(live.seen.connected).unwrap_or(now_ms);
+                // Who is called by the service hears nothing while nobody speaks.
                 let silent = live.state == State::Connected
+                    && live.paths.is_empty()
                     && stale_ms > 0
                     && now_ms.saturating_sub(last) > stale_ms;
                 let stuck = live.state == State::Connecting
@@ -372,3 +375,7 @@ impl Gateway {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "accounts_tests.rs"]
+mod tests;

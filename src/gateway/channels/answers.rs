@@ -56,8 +56,8 @@ impl Gateway {
         let mut delivery = self.reply(run_id, &origin, text);
         let agent = self.config.agents.default_agent().to_owned();
         self.enclose_answer(&mut delivery, &agent);
-        if let Err(why) = self.channels.outbox.accept(self.disk.as_mut(), delivery) {
-            log::error!(target: "channels", "an answer is lost: {why}");
+        if let Err(why) = self.channels.outbox.accept(self.disk.as_mut(), delivery.clone()) {
+            self.refuse_delivery(&delivery, &why);
         }
     }
 

@@ -25,7 +25,7 @@ use crate::agent::turn::Turn;
 use crate::channels::access::Verdict;
 use crate::channels::pairs::Pairs;
 use crate::channels::port::ChannelInput;
-use crate::channels::{ChatKind, Inbound, Media, Sender, context, routing};
+use crate::channels::{ChatKind, Inbound, Media, Sender, context, routing, speech};
 use crate::driver::{ConnId, Effects, Time};
 use crate::limits;
 use crate::store::Disk;
@@ -50,6 +50,9 @@ pub(super) struct Entry {
     pub(super) channel: String,
     pub(super) account: String,
     pub(super) message: Inbound,
+    /// It is for the bot only if that is said in its voice note.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unjudged: bool,
 }
 
 /// A burst of one sender, until it is quiet for a moment.
@@ -68,6 +71,16 @@ impl Burst {
 
     pub(super) fn is_command(&self) -> bool {
         self.entries.first().is_some_and(|(_, entry)| entry.message.text.starts_with('/'))
+    }
+
+    /// The first message of it.
+    pub(super) fn first(&self) -> Option<&Entry> {
+        self.entries.first().map(|(_, entry)| entry)
+    }
+
+    /// Whether it is for the bot is not known before its voice note was heard.
+    pub(super) fn is_unjudged(&self) -> bool {
+        self.entries.iter().all(|(_, entry)| entry.unjudged)
     }
 
     /// A file of it is not here and was not given up.
@@ -186,6 +199,7 @@ impl Gateway {
             let sender = message.sender.ids.first().cloned().unwrap_or_default();
             format!("{}\u{1f}{sender}\u{1f}{album}", conversation(channel, &account, &message))
         });
+        let mut unjudged = false;
         match self.judge_message(id, &message) {
             Verdict::Pass => {
                 let albums = &mut self.channels.inbox.albums;
@@ -204,6 +218,7 @@ impl Gateway {
                 speak::say(log::Level::Info, channel, &account, &line);
                 return true;
             }
+            Verdict::Overhear if self.may_name_us(id, &message) => unjudged = true,
             Verdict::Overhear => {
                 self.overhear(id, &message);
                 return true;
@@ -213,7 +228,7 @@ impl Gateway {
                 return true;
             }
         }
-        let entry = Entry { channel: channel.to_owned(), account, message };
+        let entry = Entry { channel: channel.to_owned(), account, message, unjudged };
         if self.channels.inbox.journal.unfinished() >= limits::CHANNEL_INBOX {
             return self.inbox_full(&key, &entry);
         }
@@ -396,9 +411,18 @@ impl Gateway {
         message.text = texts.join("\n");
         let files = burst.entries.iter().flat_map(|(_, entry)| entry.message.media.iter().cloned());
         message.media = files.collect();
+        let heard = speech::heard(&message.media);
+        if message.text.is_empty() && !heard.is_empty() {
+            (message.text, message.spoken) = (speech::together(&heard), true);
+        }
         message.mentioned |= burst.entries.iter().any(|(_, entry)| entry.message.mentioned);
         if let Some((_, last)) = burst.entries.last() {
             message.id.clone_from(&last.message.id);
+        }
+        // Whoever leaves has not heard it; the journal keeps it.
+        let judge = burst.is_unjudged() && self.leaving.is_none();
+        if judge && !self.is_named(&entry, &message) {
+            return self.inbox_done(&keys);
         }
         let names = (entry.channel.as_str(), entry.account.as_str());
         let routes = match message.chat.kind {
@@ -459,9 +483,15 @@ impl Gateway {
         }
         let names = (entry.channel.as_str(), entry.account.as_str());
         let rights = self.rights(entry, message);
-        let command =
-            Command::read(&message.text).filter(|_| rights.commands && self.text_commands(message));
+        let command = Command::read(&message.text).filter(|_| self.text_commands(message));
+        if command.is_some() && !rights.commands {
+            self.refuse_command(&origin, message, &run_id, fx);
+            return true;
+        }
         let may_send = self.may_send(names.0, message.chat.kind, &route.key);
+        if may_send && !self.is_room_event(names.0, &route.agent, message, rights) {
+            self.echo_heard(&run_id, &origin, message, fx);
+        }
         let mut text = message.text.clone();
         if let Some(command) = command {
             match self.channel_command(command, &origin, &route, &run_id, digest, &text, fx) {
@@ -485,7 +515,7 @@ impl Gateway {
             prompts.push(ONLY_BY_TOOL.to_owned());
         }
         let ask = Ask { turns: prompts.into_iter().map(Turn::System).collect(), ..Ask::default() };
-        let mut said = self.with_context(entry, message, &text);
+        let mut said = self.with_context(entry, message, &speech::said(message, &text));
         let (files, images) = self.files_for_model(&message.media);
         said.push_str(&files);
         let now_ms = self.now.wall_ms;
@@ -509,7 +539,7 @@ impl Gateway {
                     entry.set("lastTo", place["to"]["chat"].clone());
                     entry.set("lastAccountId", place["accountId"].clone());
                     entry.set("lastThreadId", place["to"]["thread"].clone());
-                    entry.set("chatType", json!(message.chat.kind.as_str()));
+                    entry.chat_type = Some(message.chat.kind.as_str().to_owned());
                 }
                 if !quiet {
                     self.begin_ack(&origin, message, &route.agent, fx);
@@ -606,6 +636,28 @@ impl Gateway {
             .map_err(|error| format!("it could not be written: {error}"))?;
         self.put_together(key, entry, fx);
         Ok(())
+    }
+
+    /// A command of somebody who may give none: a service that shows commands in a menu wants an
+    /// answer; what was typed is nobody's business, the model's neither.
+    fn refuse_command(
+        &mut self,
+        origin: &Origin,
+        message: &Inbound,
+        run_id: &str,
+        fx: &mut Effects,
+    ) {
+        let who = message.sender.ids.first().map_or("somebody", String::as_str);
+        let line = format!(
+            "a command of {who} in {} is not obeyed: commands.allowFrom, or a list of who may \
+             speak there, has to name them",
+            origin.to.chat
+        );
+        super::speak::say(log::Level::Info, &origin.channel, &origin.account, &line);
+        if message.command {
+            let text = "⚠️ You are not authorized to use this command.".to_owned();
+            self.say_by_channel(run_id, origin, text, fx);
+        }
     }
 
     fn text_commands(&self, message: &Inbound) -> bool {

@@ -78,6 +78,28 @@ impl Gateway {
         self.sessions.get(&key).is_some_and(|entry| entry.last_run_id.is_some())
     }
 
+    /// Whether anything that is said could be meant for one of those who listen there.
+    pub(super) fn can_be_meant(&self, live: &Live, message: &Inbound) -> bool {
+        let names = (live.kind.id, live.account.id.as_str());
+        let mut agents = vec![self.route_of(names.0, names.1, message).agent];
+        let all = routing::broadcast(&self.config, names, message, |_| false);
+        agents.extend(all.into_iter().map(|route| route.agent));
+        let named = |agent: &String| {
+            let own = self.config.agents.agent(agent);
+            let patterns = own.and_then(|agent| agent.group_chat.mention_patterns.as_ref());
+            match patterns.or(self.config.messages.group_chat.mention_patterns.as_ref()) {
+                Some(patterns) => !patterns.is_empty(),
+                None => own.is_some_and(|own| {
+                    let identity = &own.identity;
+                    identity.emoji.is_some() || identity.name.is_some() || own.name.is_some()
+                }),
+            }
+        };
+        live.account.get("mentionPatterns") != Some(&Value::Bool(false))
+            && context::patterns_count(&live.account, &message.chat)
+            && agents.iter().any(named)
+    }
+
     /// Whether a text matches a mention pattern of an agent: its own, everybody's, else its name
     /// and emoji.
     pub(super) fn is_meant(&self, agent: &str, text: &str) -> bool {

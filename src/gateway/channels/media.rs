@@ -5,6 +5,7 @@
 //!        ^                            |  at most MEDIA_FETCHES at once        media/inbound/
 //!        |                            |                                          |
 //!        +-- all of them here, or given up, or late: [begin] <-- judged by its bytes
+//!                                                  or [hearing] first, where something is said
 //! ```
 //!
 //! * The journal has the message until its run has begun, so a crash at any moment fetches again,
@@ -38,15 +39,15 @@ use std::path::{Path, PathBuf};
 /// Everything that is fetched.
 #[derive(Default)]
 pub(super) struct Fetches {
-    held: BTreeMap<String, Held>,
+    pub(super) held: BTreeMap<String, Held>,
     files: BTreeMap<u64, Fetch>,
     next: u64,
 }
 
-/// A burst that waits for its files.
-struct Held {
-    burst: Burst,
-    deadline: Time,
+/// A burst that waits for its files, or for what is said in them.
+pub(super) struct Held {
+    pub(super) burst: Burst,
+    pub(super) deadline: Time,
     /// What the same person said there meanwhile; [`limits::CHANNEL_INBOX`] bounds it.
     behind: VecDeque<Burst>,
 }
@@ -86,7 +87,7 @@ impl Fetches {
         self.files.values().filter(|file| !matches!(file.state, State::Waits(_))).count()
     }
 
-    fn media(&mut self, name: &str, entry: usize, at: usize) -> Option<&mut Media> {
+    pub(super) fn media(&mut self, name: &str, entry: usize, at: usize) -> Option<&mut Media> {
         self.held.get_mut(name)?.burst.all_media_mut().nth(entry)?.get_mut(at)
     }
 }
@@ -187,6 +188,7 @@ impl Gateway {
             };
             self.ask_for_file(number, fx);
         }
+        self.hearings_due(fx);
         if let Some(due) = self.channels.fetches.due() {
             self.timers.arm(due, Timer::Outbox);
         }
@@ -402,10 +404,17 @@ impl Gateway {
         if fetches.files.values().any(|other| other.name == file.name) {
             return;
         }
-        let Some(held) = fetches.held.remove(&file.name) else { return };
-        self.dispatch_burst(file.name.clone(), held.burst, fx);
+        if !self.listen(&file.name, fx) {
+            self.let_burst_go(&file.name, fx);
+        }
+    }
+
+    /// A burst waits for nothing any more; what was said behind it follows.
+    pub(super) fn let_burst_go(&mut self, name: &str, fx: &mut Effects) {
+        let Some(held) = self.channels.fetches.held.remove(name) else { return };
+        self.dispatch_burst(name.to_owned(), held.burst, fx);
         for burst in held.behind {
-            self.dispatch_burst(file.name.clone(), burst, fx);
+            self.dispatch_burst(name.to_owned(), burst, fx);
         }
     }
 
@@ -505,6 +514,9 @@ impl Gateway {
                     }
                     Err(error) => note = format!(", not shown: {error}"),
                 }
+            }
+            if let Some(Err(why)) = &media.heard {
+                note = format!(", not transcribed: {why}");
             }
             let name = shown(media.name.as_deref());
             words.push_str(&format!(

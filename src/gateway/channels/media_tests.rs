@@ -16,25 +16,29 @@ const CONFIG: &str = "{gateway: {mode: 'local', auth: {mode: 'none'}}, \
      channels: {telegram: {botToken: '123456:ABCDEFGHIJ', apiRoot: 'http://bot.test', \
      dmPolicy: 'open', allowFrom: ['*']}}}";
 
-/// A Bot API server and the gateway before it.
-struct World {
+/// A Bot API server, a service of transcripts, and the gateway before them.
+pub(super) struct World {
     disk: Memory,
-    gateway: Gateway,
+    pub(super) gateway: Gateway,
     fx: Effects,
     now: Now,
     slots: u32,
     /// What was sent on each connection.
-    heard: BTreeMap<ConnId, Vec<u8>>,
+    sent: BTreeMap<ConnId, Vec<u8>>,
     updates: Vec<Value>,
     /// Files are not served.
     deaf: bool,
     /// A file's bytes.
-    file: Vec<u8>,
+    pub(super) file: Vec<u8>,
     /// Files that are asked for and not answered, and the most of them at once.
-    open: Vec<ConnId>,
-    most: usize,
+    pub(super) open: Vec<ConnId>,
+    pub(super) most: usize,
+    /// Answers of the service of transcripts; silence when there is none left.
+    pub(super) words: Vec<Vec<u8>>,
+    /// What it was asked.
+    pub(super) heard: Vec<String>,
     /// Texts that were posted.
-    said: Vec<String>,
+    pub(super) said: Vec<String>,
     /// A poll that is held.
     poll: Option<ConnId>,
 }
@@ -46,21 +50,27 @@ fn answer(result: &Value) -> Vec<u8> {
 
 impl World {
     fn new() -> Self {
+        Self::of(CONFIG)
+    }
+
+    pub(super) fn of(config: &str) -> Self {
         let disk = Memory::default();
         let now = Now { time: Time(1_000_000), wall_ms: 1_795_000_000_000 };
-        let gateway = boot_with(parse(CONFIG), AuthMode::None, &disk, now);
+        let gateway = boot_with(parse(config), AuthMode::None, &disk, now);
         Self {
             disk,
             gateway,
             fx: Effects::new(),
             now,
             slots: 0,
-            heard: BTreeMap::new(),
+            sent: BTreeMap::new(),
             updates: Vec::new(),
             deaf: false,
             file: b"\x89PNG\r\n\x1a\n....".to_vec(),
             open: Vec::new(),
             most: 0,
+            words: Vec::new(),
+            heard: Vec::new(),
             said: Vec::new(),
             poll: None,
         }
@@ -91,8 +101,8 @@ impl World {
                 self.gateway.on(self.now, Input::Dialed { dial, result }, &mut self.fx);
             }
             Effect::Send { conn, bytes } => {
-                self.heard.entry(conn).or_default().extend(bytes);
-                let request = self.heard.remove(&conn).unwrap_or_default();
+                self.sent.entry(conn).or_default().extend(bytes);
+                let request = self.sent.remove(&conn).unwrap_or_default();
                 if let Some(answer) = self.serve(conn, &request) {
                     let bytes = answer.as_slice();
                     self.gateway.on(self.now, Input::Received { conn, bytes }, &mut self.fx);
@@ -109,6 +119,15 @@ impl World {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let path = head.split(' ').nth(1).unwrap_or_default();
         let args: Value = serde_json::from_str(body).unwrap_or_default();
+        if path.ends_with("/audio/transcriptions") {
+            self.heard.push(text);
+            if self.words.is_empty() {
+                self.open.push(conn);
+                self.most = self.most.max(self.open.len());
+                return None;
+            }
+            return Some(self.words.remove(0));
+        }
         let result = match path.rsplit('/').next().unwrap_or_default() {
             _ if path.starts_with("/file/") && self.deaf => {
                 self.open.push(conn);
@@ -137,7 +156,7 @@ impl World {
     }
 
     /// Time passes; the poll is answered every second.
-    fn pass(&mut self, ms: u64) {
+    pub(super) fn pass(&mut self, ms: u64) {
         for second in 0..ms.div_ceil(1_000) {
             self.pass_at_once((ms - second * 1_000).min(1_000));
             if let Some(conn) = self.poll.take() {
@@ -163,14 +182,26 @@ impl World {
     fn album(&mut self, from: u64, files: u64) {
         for at in 0..files {
             let number = from * 100 + at;
-            let message = json!({
-                "message_id": number, "date": 1, "chat": {"id": from, "type": "private"},
-                "from": {"id": from, "first_name": "Ann"}, "media_group_id": from.to_string(),
-                "photo": [{"file_id": format!("f{number}")}],
-            });
-            self.updates.push(json!({"update_id": number, "message": message}));
+            self.says(
+                from,
+                number,
+                &json!({"media_group_id": from.to_string(),
+                "photo": [{"file_id": format!("f{number}")}]}),
+            );
         }
         self.pass(3_000);
+    }
+
+    /// A person sends something; it is taken with the next poll.
+    pub(super) fn says(&mut self, from: u64, number: u64, more: &Value) {
+        let mut message = json!({
+            "message_id": number, "date": 1, "chat": {"id": from, "type": "private"},
+            "from": {"id": from, "first_name": "Ann"},
+        });
+        for (name, value) in more.as_object().expect("members") {
+            message[name] = value.clone();
+        }
+        self.updates.push(json!({"update_id": number, "message": message}));
     }
 
     fn files(&self) -> usize {

@@ -22,6 +22,9 @@ mod dead_rpc;
 mod drafts;
 mod enclose;
 mod happenings;
+mod hearing;
+#[cfg(test)]
+mod hearing_tests;
 mod inbound;
 mod judging;
 mod media;
@@ -152,6 +155,7 @@ pub(super) struct Channels {
     looks: Armed,
     inbox: Inbox,
     fetches: media::Fetches,
+    hearings: hearing::Hearings,
     pairing: Pairing,
     dead: DeadLetters,
 }
@@ -181,6 +185,7 @@ impl Channels {
             looks: Armed::default(),
             inbox: Inbox::open(disk, &journals)?,
             fetches: media::Fetches::default(),
+            hearings: hearing::Hearings::default(),
             pairing: Pairing::open(disk, &dir)?,
             dead: DeadLetters::open(disk, &dir)?,
             dir,

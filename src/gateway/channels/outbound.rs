@@ -251,8 +251,13 @@ impl Outbox {
         if self.sent.has(&delivery.id) || self.open.contains_key(&delivery.id) {
             return Ok(false);
         }
-        if self.open.len() >= limits::CHANNEL_OUTBOX {
-            return Err(format!("{} messages wait to be delivered already", self.open.len()));
+        let (channel, account) = (&delivery.channel, &delivery.account);
+        let waiting = self.waiting(channel, account);
+        if waiting >= limits::CHANNEL_OUTBOX {
+            return Err(format!(
+                "{waiting} messages of {channel} {account} wait to be delivered already; \
+                 openclaw channels status --probe"
+            ));
         }
         let work = serde_json::to_value(&delivery).unwrap_or_default();
         self.journal
@@ -331,8 +336,42 @@ pub(super) fn piece_id(id: &str, piece: usize) -> String {
 impl Gateway {
     /// Takes a delivery on; a repeated id is the first one.
     pub(in crate::gateway) fn deliver(&mut self, delivery: Delivery, fx: &mut Effects) {
-        if let Err(why) = self.try_deliver(delivery, fx) {
-            log::error!(target: "channels", "an answer is lost: {why}");
+        if let Err(why) = self.try_deliver(delivery.clone(), fx) {
+            self.refuse_delivery(&delivery, &why);
+            let failure = Failure::permanent(why.clone());
+            self.tell_delivered(&delivery.id, &Delivered::Failed(failure, 0), fx);
+            self.cron_given_up(&delivery.id, &why, fx);
+        }
+    }
+
+    /// What there is no room for is a dead letter: nothing that was to be said is lost.
+    pub(super) fn refuse_delivery(&mut self, delivery: &Delivery, why: &str) {
+        self.bury_delivery(delivery, &Failure::permanent(why));
+        let outbox = &mut self.channels.outbox;
+        outbox.forget(self.disk.as_mut(), &delivery.id);
+        if let Err(error) = outbox.sent.insert(self.disk.as_mut(), &delivery.id) {
+            log::error!(target: "store", "outbox: {error}");
+        }
+        self.save_soon();
+    }
+
+    /// Keeps what is given up as a dead letter, and says so.
+    fn bury_delivery(&mut self, delivery: &Delivery, failure: &Failure) {
+        let letter = dead_letter(delivery, failure, self.now.wall_ms);
+        if let Err(error) = self.channels.dead.add(self.disk.as_mut(), &letter) {
+            log::error!(target: "store", "dead-letters.jsonl: {error}");
+        }
+        let (channel, account) = (&delivery.channel, &delivery.account);
+        let line = format!(
+            "a message was not delivered: {}; openclaw channels dead-letters list --channel \
+             {channel} --account {account}",
+            failure.what
+        );
+        speak::say(log::Level::Error, channel, account, &line);
+        if let Some(id) = self.channels.find(channel, account)
+            && let Some(live) = self.channels.live.get_mut(&id)
+        {
+            live.seen.error = Some(line);
         }
     }
 
@@ -430,6 +469,7 @@ impl Gateway {
         outbox.rests.end_over(self.disk.as_mut(), &mut outbox.journal, now_ms);
         self.pump_outbox(fx);
         self.end_waits_for_deliveries(fx);
+        self.end_probings(fx);
     }
 
     /// Looks again at this time, or before.
@@ -673,10 +713,7 @@ impl Gateway {
         let outbox = &mut self.channels.outbox;
         let Some(open) = outbox.open.remove(id) else { return };
         if let Err(failure) = &result {
-            let letter = dead_letter(&open.delivery, failure, self.now.wall_ms);
-            if let Err(error) = self.channels.dead.add(self.disk.as_mut(), &letter) {
-                log::error!(target: "store", "dead-letters.jsonl: {error}");
-            }
+            self.bury_delivery(&open.delivery, failure);
         }
         let outbox = &mut self.channels.outbox;
         if let Some(line) = outbox.lines.get_mut(&open.delivery.line()) {
@@ -705,21 +742,7 @@ impl Gateway {
                 self.sweep_outbound();
             }
         }
-        let (channel, account) = (&open.delivery.channel, &open.delivery.account);
         let given_up = result.as_ref().err().map(|failure| failure.what.clone());
-        if let Err(failure) = &result {
-            let line = format!(
-                "a message was not delivered: {}; openclaw channels dead-letters list --channel \
-                 {channel} --account {account}",
-                failure.what
-            );
-            speak::say(log::Level::Error, channel, account, &line);
-            if let Some(id) = self.channels.find(channel, account)
-                && let Some(live) = self.channels.live.get_mut(&id)
-            {
-                live.seen.error = Some(line);
-            }
-        }
         for wait in self.channels.outbox.waits.remove(id).unwrap_or_default() {
             match &result {
                 Ok(()) => {

@@ -15,7 +15,9 @@ use serde_json::{Map, Value, json};
 pub(in crate::gateway) struct Probing {
     conn: ConnId,
     request: String,
-    left: Vec<u64>,
+    /// What is under way, by number; of a probe also its account.
+    left: Vec<(u64, Option<LiveId>)>,
+    ms: u64,
     pub(in crate::gateway) due: crate::driver::Time,
 }
 
@@ -33,6 +35,8 @@ impl Gateway {
         }
         let ms = params.get("timeoutMs").and_then(Value::as_u64);
         let ms = ms.unwrap_or(limits::CHANNEL_PROBE_MS).clamp(100, limits::CHANNEL_PROBE_MS);
+        // Who asks waits as long itself: the answer is to be there before.
+        let ms = ms.saturating_sub(limits::CHANNEL_PROBE_SPARE_MS).max(ms / 2);
         let due = self.now.time.after_ms(ms);
         // Every running account is probed, every connected one audited.
         let running = self.channels.live.iter().filter(|(_, live)| live.running);
@@ -45,9 +49,11 @@ impl Gateway {
                 (id, self.channels.number(), audit)
             })
             .collect();
-        let numbers = |(_, probe, audit): &(LiveId, u64, Option<u64>)| [Some(*probe), *audit];
+        let numbers = |(id, probe, audit): &(LiveId, u64, Option<u64>)| {
+            [Some((*probe, Some(*id))), audit.map(|audit| (audit, None))]
+        };
         let left = asked.iter().flat_map(numbers).flatten().collect();
-        self.probings.push(Probing { conn, request: request.to_owned(), left, due });
+        self.probings.push(Probing { conn, request: request.to_owned(), left, ms, due });
         for (id, probe, audit) in asked {
             self.channel_on(id, ChannelInput::Probe { id: probe }, fx);
             if let Some(audit) = audit {
@@ -85,7 +91,7 @@ impl Gateway {
     /// A probe or audit, by its number, is over.
     fn looked_into(&mut self, number: u64, fx: &mut Effects) {
         for probing in &mut self.probings {
-            probing.left.retain(|other| *other != number);
+            probing.left.retain(|(other, _)| *other != number);
         }
         self.end_probings(fx);
     }
@@ -99,6 +105,13 @@ impl Gateway {
         self.probings = left;
         let over: Vec<Probing> = over;
         for one in over {
+            let silent = one.left.iter().filter_map(|(_, id)| *id);
+            let said = format!("no answer within {:.1} s", one.ms as f64 / 1000.0);
+            for id in silent {
+                if let Some(live) = self.channels.live.get_mut(&id) {
+                    live.seen.probe = Some((self.now.wall_ms, Err(said.clone())));
+                }
+            }
             let status = self.channels_status();
             self.respond_ok(one.conn, &one.request, &status, fx);
         }
@@ -122,7 +135,7 @@ impl Gateway {
             let mut rows: Vec<Value> = Vec::new();
             for live in &ours {
                 let row = self.account_row(live);
-                issues.extend(issue(live));
+                issues.extend(issue(live, self.now.wall_ms));
                 issues.extend(undelivered(live, &row));
                 issues.extend(shut_out(live));
                 rows.push(row);
@@ -248,21 +261,28 @@ impl Gateway {
 }
 
 /// What is wrong with an account, and what to do.
-fn issue(live: &Live) -> Option<Value> {
-    let fix = match &live.state {
-        State::Refused { .. } => "openclaw channels status --probe".to_owned(),
-        State::Waiting { .. } => {
-            format!("check network and server; openclaw channels logs --channel {}", live.kind.id)
+fn issue(live: &Live, now_ms: u64) -> Option<Value> {
+    let channel = live.kind.id;
+    let logs = format!("openclaw channels logs --channel {channel}");
+    let network = format!("check network and server; {logs}");
+    let since_ms = now_ms.saturating_sub(live.seen.since);
+    let silent = live.seen.probe.as_ref().and_then(|(_, result)| result.as_ref().err());
+    let (kind, why, fix) = match (&live.state, silent) {
+        (State::Refused { why }, _) => {
+            let own = &live.account.path;
+            ("config", why.clone(), format!("openclaw config get {own}; {logs}"))
         }
+        (State::Waiting { why, .. }, _) => ("runtime", why.clone(), network),
+        (State::Connecting, Some(silent)) => ("runtime", silent.clone(), network),
+        (State::Connecting, None) if since_ms > limits::CHANNEL_PROBE_MS => {
+            let waited = since_ms / 1000;
+            ("runtime", format!("the server has not let us in for {waited} s"), network)
+        }
+        (State::Connected, Some(silent)) => ("runtime", format!("probe: {silent}"), network),
         _ => return None,
     };
-    let (State::Refused { why } | State::Waiting { why, .. }) = &live.state else { return None };
-    let kind = match live.state {
-        State::Refused { .. } => "config",
-        _ => "runtime",
-    };
     Some(json!({
-        "channel": live.kind.id, "accountId": live.account.id, "kind": kind, "message": why,
+        "channel": channel, "accountId": live.account.id, "kind": kind, "message": why,
         "fix": fix,
     }))
 }

@@ -14,7 +14,8 @@
 //! longer than Discord remembers a nonce; on Slack never. What the platform itself will not
 //! deliver any more (a session of Discord's that ended, an event of Slack's that failed four
 //! times) is owed an answer only if the gateway had accepted it. A power cut may take what became
-//! durable in the last second: that is owed nothing and may be said again. While nobody may write
+//! durable in the last second, or in the last second of a process that was killed before it: that
+//! is owed nothing and may be said again. Nothing else damages a file. While nobody may write
 //! nobody gets an answer. IRC, which promises less, has a ledger of its own.
 
 mod ledger;
@@ -272,7 +273,10 @@ struct World {
     renewed: u64,
     /// What the gateway had on disk, and when it was first seen there.
     kept: BTreeMap<String, Time>,
-    /// When the power failed, and when nobody might write: from, to.
+    /// When the process was killed last: nobody syncs after that.
+    died: Time,
+    /// When the power failed, or the last process before that died; and when nobody might write:
+    /// from, to.
     cuts: Vec<Time>,
     closed: Vec<(Time, Time)>,
     /// How answers appear; whole when not said.
@@ -358,6 +362,7 @@ fn live_one(
         edits,
         renewed: 0,
         kept: BTreeMap::new(),
+        died: Time(0),
         cuts: Vec::new(),
         closed: Vec::new(),
         style,
@@ -387,6 +392,9 @@ fn live_one(
 
 impl World {
     fn settle(&self) -> Result<(), Broken> {
+        if let Some(path) = self.checks.disk.damaged().filter(|_| self.cuts.is_empty()) {
+            return Err((Invariant::Durable, format!("{} was set aside", path.display())));
+        }
         match self.style {
             None if self.which == Which::Irc => self.settle_spoken(),
             None => self.ledger().settle(),
@@ -474,11 +482,13 @@ impl World {
         let now = self.net.now;
         match deed {
             Deed::Kill | Deed::PowerCut => {
-                *core = None;
+                if core.take().is_some() {
+                    self.died = now;
+                }
                 self.checks.leaving = None;
                 if deed == Deed::PowerCut {
                     self.look(now);
-                    self.cuts.push(now);
+                    self.cuts.extend([self.died, now]);
                     self.checks.disk = self.checks.disk.power_cut(&mut self.rng);
                 }
                 self.net.killed();
