@@ -640,6 +640,9 @@ pub const SECRET_CHARS_LOW: usize = 24;
 
 /// Accounts of one channel: each is a connection of its own.
 pub const CHANNEL_ACCOUNTS: usize = 32;
+/// Messages of people that were accepted and are no run yet, of all channels: those that a run
+/// has no room for, whose sender may go on, or whose files come. More are not acknowledged.
+pub const CHANNEL_INBOX: usize = 512;
 /// First pause before a channel connects again, doubled with each failure.
 pub const CHANNEL_BACKOFF_MS: u64 = 2_000;
 /// Longest pause before a channel connects again.
@@ -694,6 +697,8 @@ pub const CHANNEL_ALBUMS: usize = 64;
 pub const SLACK_BACKOFF_MS: u64 = 2_000;
 /// Longest such pause.
 pub const SLACK_BACKOFF_MAX_MS: u64 = 30_000;
+/// Conversations whose kind was told; of more any one is forgotten.
+pub const SLACK_ROOMS: usize = 1_024;
 /// A WebSocket of Slack's must have greeted by then.
 pub const SLACK_HELLO_MS: u64 = 15_000;
 /// A live one is pinged so often.
@@ -713,6 +718,8 @@ pub const TELEGRAM_POLL_S: u64 = 30;
 pub const TELEGRAM_POLL_GRACE_MS: u64 = 15_000;
 /// Bytes of one answer to a poll: a hundred long messages.
 pub const TELEGRAM_POLL_ANSWER: usize = 4 * 1024 * 1024;
+/// Bytes of a poll's answer that are read to learn the number of an update that is too long.
+pub const TELEGRAM_PEEK: usize = 256;
 /// Updates of one poll, and requests of a webhook that wait for each other; the Bot API's most.
 pub const TELEGRAM_UPDATES: usize = 100;
 /// Pause after a 409: the other poller's window, and a little.
@@ -756,6 +763,14 @@ pub const DISCORD_BACKOFF_MAX_MS: u64 = 60_000;
 pub const DISCORD_AGAIN_MS: u64 = 500;
 /// A socket of Discord's must have said hello by then.
 pub const DISCORD_HELLO_MS: u64 = 20_000;
+/// Dispatches must flow so long after that: READY or RESUMED.
+pub const DISCORD_LIVE_MS: u64 = 30_000;
+/// Resumes in a row that come to nothing before the session is given up for another one.
+pub const DISCORD_RESUMES: u32 = 3;
+/// First pause before a channel whose look-up failed is looked up again.
+pub const DISCORD_LOOK_MS: u64 = 1_000;
+/// Longest such pause.
+pub const DISCORD_LOOK_MAX_MS: u64 = 60_000;
 /// Between two identifies: one in five seconds is allowed.
 pub const DISCORD_IDENTIFY_MS: u64 = 5_500;
 /// Dispatches that wait for the look-up of a channel; more come again by a resume.
@@ -775,6 +790,8 @@ pub const DISCORD_ANSWER: usize = 2 * 1024 * 1024;
 /// Files must have reached Discord by then.
 pub const DISCORD_UPLOAD_MS: u64 = 120_000;
 
+/// Pause after a certificate that is not trusted: the clock may be set meanwhile, a portal passed.
+pub const CHANNEL_DISTRUST_MS: u64 = 60_000;
 /// Until a channel's socket is open, name look-up and handshakes included.
 pub const CHANNEL_DIAL_MS: u64 = 30_000;
 /// Bytes of one message on a channel's WebSocket: a Discord READY of a large server has some.

@@ -214,3 +214,65 @@ fn an_answers_file_goes_up_once_whatever_breaks_on_the_way() {
         assert_eq!(upload["text"], "Here.", "{platform}");
     }
 }
+
+#[test]
+fn telegrams_files_go_up_once_each_whatever_breaks_between_them() {
+    let (home, fakes) = (Home::new(), Fakes::new());
+    let answer = "Here.\nMEDIA:./a.png\nMEDIA:./b.pdf\nMEDIA:./c.gif";
+    let provider = Provider::start(move |_, reply| reply.say(answer));
+    home.configure(&provider.config(&channels(&fakes, "")));
+    let workspace = home.state().join("workspace");
+    std::fs::create_dir_all(&workspace).expect("a workspace");
+    for (name, bytes) in [("a.png", PNG), ("b.pdf", b"%PDF-1.4\n"), ("c.gif", b"GIF89a\x01\0")] {
+        std::fs::write(workspace.join(name), bytes).expect("a file");
+    }
+    let gateway = home.start("");
+    fakes.connected("telegram");
+    // The second is told to wait, and the process dies meanwhile; the third fails once.
+    let slow = json!({"act": "trouble", "path": "/sendDocument", "woe": "tooMany", "seconds": 3});
+    fakes.act("telegram", slow);
+    let fails = json!({"act": "trouble", "path": "/sendAnimation", "woe": "fails", "status": 502});
+    fakes.act("telegram", fails);
+    fakes.act("telegram", json!({"act": "message", "chat": 7, "text": "the files?"}));
+    let journal = home.state().join("journal/outbox.jsonl");
+    let end = std::time::Instant::now() + common::PATIENCE;
+    while !std::fs::read_to_string(&journal).unwrap_or_default().contains("restUntilMs") {
+        assert!(std::time::Instant::now() < end, "the pause is journalled");
+        std::thread::yield_now();
+    }
+    drop(gateway);
+    let _gateway = home.start("");
+    let report = fakes.until("telegram", |report| {
+        let posts = report["posted"].as_array().expect("posts");
+        posts.iter().any(|post| post["method"] == "sendAnimation")
+    });
+    let posts = report["posted"].as_array().expect("posts");
+    let of = |post: &Value| (post["method"].clone(), post["text"].clone());
+    let files: Vec<_> =
+        posts.iter().map(of).filter(|(method, _)| method != "sendMessage").collect();
+    let want = [("sendPhoto", "Here."), ("sendDocument", ""), ("sendAnimation", "")];
+    assert_eq!(files, want.map(|(method, text)| (json!(method), json!(text))), "{report:#}");
+}
+
+#[test]
+fn a_hundred_long_messages_of_telegram_are_polled_in_smaller_parts() {
+    let (home, fakes) = (Home::new(), Fakes::new());
+    let provider = Provider::echo();
+    let telegram = format!(
+        "channels: {{telegram: {{botToken: '42:fake-telegram-token', dmPolicy: 'disabled', \
+         apiRoot: 'http://127.0.0.1:{}'}}}}",
+        fakes.ports["telegram"]
+    );
+    home.configure(&provider.config(&telegram));
+    // Six bytes a letter, as Telegram writes them: five megabytes in all.
+    let long = "\u{4f60}".repeat(4096);
+    let quoted = json!({"reply_to_message": {"message_id": 1, "date": 1, "text": long,
+        "chat": {"id": 7, "type": "private"}, "from": {"id": 7, "is_bot": false,
+        "first_name": "A"}}});
+    for _ in 0..100 {
+        fakes.act("telegram", json!({"act": "message", "chat": 7, "text": long, "extra": quoted}));
+    }
+    assert_eq!(fakes.report("telegram")["waiting"], 100);
+    let _gateway = home.start("");
+    fakes.until("telegram", |report| report["waiting"] == 0);
+}

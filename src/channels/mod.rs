@@ -36,9 +36,11 @@
 //!   [`ChannelOut::keep`] and comes back as [`Account::kept`] when the value is built.
 //! * Every [`ChannelInput::Send`] has exactly one [`ChannelOut::sent`] or
 //!   [`ChannelOut::send_failed`]; sends to one conversation come one at a time, so order needs no
-//!   thought. While not connected, answer with [`Failure::later`]: the queue tries again when
-//!   [`State::Connected`] is told. `again: true` marks a send whose earlier attempt may have
-//!   arrived; give [`Outgoing::nonce`] to services that refuse a repetition.
+//!   thought. A piece that takes several calls tells each that is done by
+//!   [`ChannelOut::part_sent`], and leaves out [`Outgoing::parts`] of them: no failure and no
+//!   crash repeats what arrived. While not connected, answer with [`Failure::later`]: the queue
+//!   tries again when [`State::Connected`] is told. `again: true` marks a send whose earlier
+//!   attempt may have arrived; give [`Outgoing::nonce`] to services that refuse a repetition.
 //! * A fault that a new connection may mend: [`ChannelOut::status`] with [`State::Waiting`] and
 //!   a [`Backoff`]. One that only the operator can mend (token refused): [`State::Refused`] with
 //!   a sentence that ends in what to do; the account then rests until its keys change or
@@ -253,6 +255,8 @@ pub struct Caps {
     pub delete: bool,
     /// A message that may have been sent is found by its nonce instead of being sent twice.
     pub finds: bool,
+    /// What was not acknowledged comes again.
+    pub brings_again: bool,
     /// It shows that it types.
     pub typing: bool,
     /// It sends pictures and files.

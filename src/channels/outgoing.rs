@@ -32,6 +32,9 @@ pub struct Outgoing {
     pub nonce: String,
     /// An earlier attempt may have arrived.
     pub again: bool,
+    /// Parts of it that arrived by an earlier attempt ([`super::ChannelOut::part_sent`]): they
+    /// are left out.
+    pub parts: usize,
     /// Where to.
     pub to: Address,
     /// What; rendered and within the limit. Empty when there is only media.
@@ -171,6 +174,16 @@ impl Failure {
     /// Another try after so many milliseconds.
     pub fn after(ms: u64, what: impl Into<String>) -> Self {
         Self { what: what.into(), retry: Retry::After(ms), wide: false }
+    }
+
+    /// A request has no answer: what follows from why.
+    pub fn unanswered(what: impl Into<String>, trouble: &super::Trouble) -> Self {
+        match trouble {
+            super::Trouble { permanent: true, .. } => Self::permanent(what),
+            super::Trouble { pause_ms: 0, .. } => Self::later(what),
+            // No message is to blame: none of the account's is tried before.
+            super::Trouble { pause_ms, .. } => Self::after(*pause_ms, what).of_account(true),
+        }
     }
 
     /// The same, for every conversation of the account.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde_json::Value;
 
 use super::{Account, Act, Failure, Inbound, Media, Outgoing};
-use crate::driver::Time;
+use crate::driver::{DialError, Time};
 use crate::wire::http::Headers;
 
 /// A socket of an account: TCP or WebSocket.
@@ -135,10 +135,28 @@ pub struct Trouble {
     pub what: String,
     /// Status of a server that refused the WebSocket.
     pub status: Option<u16>,
-    /// Another try would end the same: a certificate, a build without TLS.
+    /// Another try would end the same: a proxy that refuses, a build without TLS.
     pub permanent: bool,
+    /// Another try before so many milliseconds would end the same, a later one may not: a
+    /// certificate that is not trusted, for the clock is wrong or a portal stands in between.
+    pub pause_ms: u64,
     /// The request left and may have been carried out.
     pub sent: bool,
+    /// The answer was longer than [`HttpRequest::max_bytes`].
+    pub too_long: bool,
+}
+
+impl Trouble {
+    /// Why a connection did not come about.
+    pub fn of_dial(error: &DialError) -> Self {
+        let untrusted = matches!(error, DialError::Untrusted(_));
+        Self {
+            what: error.to_string(),
+            permanent: matches!(error, DialError::NoTls | DialError::ProxyRefused(_)),
+            pause_ms: if untrusted { crate::limits::CHANNEL_DISTRUST_MS } else { 0 },
+            ..Self::default()
+        }
+    }
 }
 
 /// How an open socket ended.
@@ -199,6 +217,8 @@ pub struct HttpRequest {
     pub timeout_ms: u64,
     /// Most bytes of an answer; more fails the request.
     pub max_bytes: usize,
+    /// More does not fail it: the answer is its first `max_bytes`.
+    pub cut: bool,
     /// `http://[user:password@]host:port` of a proxy to go through.
     pub proxy: Option<String>,
 }
@@ -213,6 +233,7 @@ impl HttpRequest {
             body: Vec::new(),
             timeout_ms: crate::limits::CHANNEL_HTTP_MS,
             max_bytes: crate::limits::CHANNEL_HTTP_ANSWER,
+            cut: false,
             proxy: None,
         }
     }
@@ -417,6 +438,13 @@ pub enum ChannelEffect {
         /// Ids the service gave it.
         messages: Vec<String>,
     },
+    /// A part of a piece was sent; the rest is on its way.
+    PartSent {
+        /// [`Outgoing::id`].
+        id: String,
+        /// Ids the service gave it.
+        messages: Vec<String>,
+    },
     /// A piece was not sent.
     SendFailed {
         /// [`Outgoing::id`].
@@ -572,6 +600,12 @@ impl ChannelOut {
     /// A piece was sent; `messages` are the ids the service gave it.
     pub fn sent(&mut self, id: &str, messages: Vec<String>) {
         self.list.push_back(ChannelEffect::Sent { id: id.to_owned(), messages });
+    }
+
+    /// One more part of a piece of several was sent, and more of them follow. No attempt after
+    /// this one begins before it: [`Outgoing::parts`] counts them.
+    pub fn part_sent(&mut self, id: &str, messages: Vec<String>) {
+        self.list.push_back(ChannelEffect::PartSent { id: id.to_owned(), messages });
     }
 
     /// A piece was not sent.

@@ -42,6 +42,7 @@ pub static KIND: Kind = Kind {
         edit: true,
         delete: true,
         finds: false,
+        brings_again: true,
         typing: true,
         media: true,
         polls: true,
@@ -84,6 +85,7 @@ pub struct Rig {
     pub disk: bool,
     inbound: VecDeque<Inbound>,
     sent: VecDeque<(String, Result<Vec<String>, Failure>)>,
+    parts: VecDeque<(String, Vec<String>)>,
     acted: VecDeque<(u64, Result<Value, Failure>)>,
     probed: VecDeque<(u64, Result<Value, String>)>,
     located: VecDeque<(u64, Result<Located, Failure>)>,
@@ -124,6 +126,7 @@ impl Rig {
             disk: true,
             inbound: VecDeque::new(),
             sent: VecDeque::new(),
+            parts: VecDeque::new(),
             acted: VecDeque::new(),
             probed: VecDeque::new(),
             located: VecDeque::new(),
@@ -150,6 +153,7 @@ impl Rig {
                 ChannelEffect::Me(me) => self.me = me,
                 ChannelEffect::Keep(document) => self.kept = document,
                 ChannelEffect::Sent { id, messages } => self.sent.push_back((id, Ok(messages))),
+                ChannelEffect::PartSent { id, messages } => self.parts.push_back((id, messages)),
                 ChannelEffect::SendFailed { id, failure } => {
                     self.sent.push_back((id, Err(failure)));
                 }
@@ -311,6 +315,17 @@ impl Rig {
         self.on(ChannelInput::Http { req, result });
     }
 
+    /// The same with any bytes.
+    pub fn answers_bytes(&mut self, req: ReqId, lines: &[(&str, &str)], body: &[u8]) {
+        let result = Ok(Answered { status: 200, headers: headers(lines), body: body.to_vec() });
+        self.on(ChannelInput::Http { req, result });
+    }
+
+    /// A request has no answer, for this reason.
+    pub fn troubled(&mut self, req: ReqId, trouble: Trouble) {
+        self.on(ChannelInput::Http { req, result: Err(trouble) });
+    }
+
     /// A request has no answer.
     pub fn unanswered(&mut self, req: ReqId, what: &str, sent: bool) {
         let trouble = Trouble { what: what.to_owned(), sent, ..Trouble::default() };
@@ -368,6 +383,11 @@ impl Rig {
     /// What became of the next send that is settled.
     pub fn outcome(&mut self) -> Option<(String, Result<Vec<String>, Failure>)> {
         self.sent.pop_front()
+    }
+
+    /// The next part of a piece that was sent: the delivery, and its ids.
+    pub fn part(&mut self) -> Option<(String, Vec<String>)> {
+        self.parts.pop_front()
     }
 
     /// Asks for an act.

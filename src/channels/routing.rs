@@ -226,7 +226,8 @@ pub fn broadcast(
     let mut all: Vec<String> = agents.unwrap_or_default();
     all.iter_mut().for_each(|agent| *agent = agent.to_lowercase());
     all.retain(|agent| config.agents.has(agent));
-    all.dedup();
+    let mut known = std::collections::BTreeSet::new();
+    all.retain(|agent| known.insert(agent.clone()));
     all.truncate(crate::limits::BROADCAST_AGENTS);
     if gated && all.iter().any(|agent| named(agent)) {
         all.retain(|agent| named(agent));
@@ -338,7 +339,8 @@ mod tests {
     #[test]
     fn a_broadcast_group_has_many_agents() {
         let mut config = config(Value::Null);
-        config.chat.broadcast = json!({"x:C1": {"agents": ["peer", "team", "no"], "maxTurns": 5}});
+        config.chat.broadcast =
+            json!({"x:C1": {"agents": ["peer", "team", "no", "peer"], "maxTurns": 5}});
         let agents = |named: &[&str]| -> Vec<String> {
             let routes = broadcast(&config, ("x", "w"), &message(), |id| named.contains(&id));
             routes.into_iter().map(|route| route.key).collect()

@@ -688,3 +688,22 @@ fn a_session_policy_is_typed_with_the_references_defaults() {
     assert_eq!(session.reset_by_channel["irc"], reset(None, Some(2)));
     assert_eq!((session.maintain, session.max_entries), (false, 9));
 }
+
+#[test]
+fn more_accounts_than_run_are_warned_of() {
+    let config = |count: usize| {
+        let all: Vec<String> = (0..count).map(|n| format!("a{n}: {{botToken: 'x'}}")).collect();
+        let text = format!("{{channels: {{telegram: {{accounts: {{{}}}}}}}}}", all.join(", "));
+        let loaded = load_text(&text).unwrap();
+        let warned = loaded.config.warnings.iter().map(ToString::to_string);
+        warned.filter(|line| line.contains("channels.telegram.accounts: has")).collect::<Vec<_>>()
+    };
+    let most = crate::limits::CHANNEL_ACCOUNTS;
+    assert_eq!(config(most), [""; 0]);
+    let warned = config(most + 1);
+    assert_eq!(warned.len(), 1);
+    assert!(
+        warned[0].contains("33 accounts") && warned[0].contains("another gateway"),
+        "{warned:?}"
+    );
+}

@@ -388,6 +388,19 @@ impl Walk<'_, '_> {
                 let what = "is accepted but not acted on: this program has no such channel";
                 self.files.warn(entry.place, &self.path, what.to_owned());
             }
+            let named = match entry.value.get("accounts").map(|it| &it.kind) {
+                Some(TreeKind::Map(named)) => named.len(),
+                _ => 0,
+            };
+            let most = crate::limits::CHANNEL_ACCOUNTS;
+            if named > most {
+                self.path = steps(&["channels", &entry.key, "accounts"]);
+                let what = format!(
+                    "has {named} accounts; {most} of a channel run, the default one and the \
+                     first by name: remove some, or run them by another gateway"
+                );
+                self.files.warn(entry.place, &self.path, what);
+            }
         }
     }
 

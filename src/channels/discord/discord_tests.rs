@@ -141,7 +141,136 @@ fn threads_know_their_channel_and_unknown_ones_are_looked_up_in_order() {
     rig.hears_text(sock, &said(6, "800000000000000666", "hidden"));
     let (req, _) = asked(&mut rig, "GET", "/channels/800000000000000666");
     rig.answers(req, 403, &json!({"message": "Missing Access", "code": 50_001}));
-    assert_eq!(rig.message().expect("without parent").chat.parent, None);
+    assert!(rig.message().is_none(), "a look-up that is refused is a denial");
+    rig.hears_text(sock, &said(7, "800000000000000666", "still hidden"));
+    assert!(rig.message().is_none() && rig.request().is_none(), "it is known now");
+    let shown = json!({"id": "800000000000000666", "type": 11, "parent_id": ROOM});
+    rig.hears_text(sock, &json!({"op": 0, "s": 8, "t": "THREAD_UPDATE", "d": shown}));
+    rig.hears_text(sock, &said(9, "800000000000000666", "shown"));
+    assert_eq!(rig.message().expect("heard").chat.parent.as_deref(), Some(ROOM));
+}
+
+#[test]
+fn a_look_up_that_fails_for_now_is_made_again_and_nothing_is_lost() {
+    let (mut rig, sock) = connected();
+    let path = "/channels/800000000000000555";
+    rig.hears_text(sock, &said(3, "800000000000000555", "first"));
+    rig.hears_text(sock, &said(4, ROOM, "behind it"));
+    let (req, _) = asked(&mut rig, "GET", path);
+    rig.answers(req, 500, &json!({"message": "oops"}));
+    assert!(rig.message().is_none() && rig.request().is_none());
+    rig.after_ms(limits::DISCORD_LOOK_MS);
+    let (req, _) = asked(&mut rig, "GET", path);
+    rig.answers(req, 429, &json!({"message": "slow", "retry_after": 9.0}));
+    rig.after_ms(8_999);
+    assert!(rig.request().is_none(), "the pause that was asked for");
+    rig.after_ms(1);
+    let (req, _) = asked(&mut rig, "GET", path);
+    rig.unanswered(req, "reset", true);
+    rig.after_ms(4 * limits::DISCORD_LOOK_MS);
+    let (req, _) = asked(&mut rig, "GET", path);
+    rig.answers(req, 200, &json!({"id": "800000000000000555", "type": 11, "parent_id": ROOM}));
+    let first = rig.message().expect("it waited");
+    assert_eq!((&*first.text, first.chat.parent.as_deref()), ("first", Some(ROOM)));
+    assert_eq!(rig.message().expect("in order").text, "behind it");
+
+    // A thread that names no channel, and a command of which nothing is known, are denied.
+    rig.hears_text(sock, &said(5, "800000000000000777", "half"));
+    let (req, _) = asked(&mut rig, "GET", "/channels/800000000000000777");
+    rig.answers(req, 200, &json!({"id": "800000000000000777", "type": 11}));
+    assert!(rig.message().is_none());
+    let mut asks = command(6, "new", "tok");
+    asks["d"]["channel_id"] = "800000000000000888".into();
+    rig.hears_text(sock, &asks);
+    assert!(rig.message().is_none() && rig.request().is_none());
+    asks["s"] = 7.into();
+    asks["d"]["channel"] = json!({"id": "800000000000000888", "type": 11, "parent_id": ROOM});
+    rig.hears_text(sock, &asks);
+    assert_eq!(rig.message().expect("it came with it").chat.parent.as_deref(), Some(ROOM));
+}
+
+#[test]
+fn pauses_between_look_ups_are_bounded_and_a_lost_socket_ends_them() {
+    let (mut rig, sock) = connected();
+    rig.hears_text(sock, &said(3, "800000000000000555", "first"));
+    for _ in 0..12 {
+        let (req, _) = asked(&mut rig, "GET", "/channels/800000000000000555");
+        rig.answers(req, 503, &json!({}));
+        let mut left = limits::DISCORD_LOOK_MAX_MS;
+        while left > 0 {
+            rig.after_ms(1_000);
+            rig.hears_text(sock, &json!({"op": 11}));
+            left -= 1_000;
+        }
+    }
+    let (req, _) = asked(&mut rig, "GET", "/channels/800000000000000555");
+    rig.answers(req, 503, &json!({}));
+    rig.hears_text(sock, &json!({"op": 7, "d": null}));
+    let sock = until_open(&mut rig, "wss://resume.discord.gg");
+    assert_eq!(rig.said_texts(sock)[0]["d"]["seq"], 2, "it comes again");
+    rig.after_ms(limits::DISCORD_LOOK_MAX_MS);
+    assert!(rig.request().is_none());
+}
+
+#[test]
+fn a_channel_that_is_named_needs_no_look_up() {
+    let named = json!({"guilds": {GUILD: {"channels": {"800000000000000555": {}, "*": {}}}}});
+    let (mut rig, sock) = connected_with(named);
+    rig.hears_text(sock, &said(3, "800000000000000555", "by name"));
+    assert_eq!(rig.message().expect("heard").text, "by name");
+    assert!(rig.request().is_none());
+    rig.hears_text(sock, &said(4, "800000000000000556", "by *"));
+    asked(&mut rig, "GET", "/channels/800000000000000556");
+}
+
+#[test]
+fn a_gateway_that_greets_and_says_no_more_is_left() {
+    let mut rig = Rig::new(&KIND, json!({"token": TOKEN}));
+    rig.start();
+    let sock = located(&mut rig);
+    let acks = |rig: &mut Rig, sock: SockId, ms: u64| {
+        let end = rig.now().time.after_ms(ms);
+        while rig.now().time < end {
+            rig.hears_text(sock, &json!({"op": 11}));
+            rig.after_ms(100.min(end.ms_since(rig.now().time)));
+        }
+    };
+    acks(&mut rig, sock, limits::DISCORD_LIVE_MS - 1);
+    assert_eq!(rig.state(), &State::Connecting);
+    assert_eq!(rig.let_go(sock), None);
+    acks(&mut rig, sock, 1);
+    assert_eq!(rig.let_go(sock), Some(4000));
+    assert!(matches!(rig.state(), State::Waiting { why, .. } if why.contains("discordstatus")));
+
+    // A resume that comes to nothing is tried again, and after some the session is given up.
+    let (mut rig, sock) = connected();
+    rig.hears_text(sock, &json!({"op": 7, "d": null}));
+    for _ in 0..limits::DISCORD_RESUMES {
+        let sock = until_open(&mut rig, "wss://resume.discord.gg");
+        assert_eq!(rig.state(), &State::Connecting, "no state of the past stays");
+        acks(&mut rig, sock, limits::DISCORD_LIVE_MS);
+        assert_eq!(rig.let_go(sock), Some(4000));
+    }
+    rig.after_ms(limits::DISCORD_BACKOFF_MAX_MS);
+    let (req, _) = asked(&mut rig, "GET", "/gateway/bot");
+    rig.answers(req, 200, &place(9));
+    let sock = open(&mut rig, "wss://gateway.discord.gg");
+    ready(&mut rig, sock);
+    acks(&mut rig, sock, 2 * limits::DISCORD_LIVE_MS);
+    assert_eq!((rig.let_go(sock), rig.state()), (None, &State::Connected));
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_does_not_refuse_the_account() {
+    let (mut rig, sock) = connected();
+    rig.hears_text(sock, &json!({"op": 7, "d": null}));
+    rig.after_ms(limits::DISCORD_AGAIN_MS);
+    let (sock, _) = rig.ws();
+    let trouble = Trouble::of_dial(&crate::driver::DialError::Untrusted("not yet valid".into()));
+    rig.on(ChannelInput::Failed { sock, trouble });
+    assert!(matches!(rig.state(), State::Waiting { why, .. } if why.contains("SSL_CERT_FILE")));
+    rig.after_ms(limits::CHANNEL_DISTRUST_MS);
+    open(&mut rig, "wss://resume.discord.gg");
 }
 
 #[test]

@@ -22,6 +22,20 @@ pub struct Room {
     pub parent: Option<String>,
     /// Its name.
     pub name: Option<String>,
+    /// Discord does not say what it is, so no rule can be held against it: nobody is heard there.
+    pub unknown: bool,
+}
+
+impl Room {
+    /// What a look-up that was refused leaves.
+    pub fn unknown() -> Self {
+        Self { unknown: true, ..Self::default() }
+    }
+
+    /// A thread whose channel nobody named: its rules are not known yet.
+    pub fn is_half(&self) -> bool {
+        self.thread && self.parent.is_none()
+    }
 }
 
 pub(super) fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
@@ -35,7 +49,7 @@ pub fn room(channel: &Value) -> Option<(String, Room)> {
     let thread = (10..=12).contains(&kind);
     let parent = text(channel, "parent_id").filter(|_| thread).map(str::to_owned);
     let name = text(channel, "name").map(str::to_owned);
-    Some((text(channel, "id")?.to_owned(), Room { thread, parent, name }))
+    Some((text(channel, "id")?.to_owned(), Room { thread, parent, name, unknown: false }))
 }
 
 /// Takes mentions of `me` out and puts names in the place of others.
@@ -282,6 +296,15 @@ pub fn normal(id: &str) -> String {
         id = id.strip_prefix(prefix).unwrap_or(id);
     }
     id.trim_end_matches('>').trim_start_matches('@').to_ascii_lowercase()
+}
+
+/// Whether the configuration names this channel of a guild itself: its rules are its own,
+/// whatever it belongs to.
+pub fn is_named(account: &Account, guild: &str, channel: &str) -> bool {
+    let guilds = account.get("guilds");
+    let own = guilds.and_then(|guilds| guilds.get(guild).or_else(|| guilds.get("*")));
+    let rooms = own.and_then(|guild| guild.get("channels")?.as_object());
+    rooms.is_some_and(|rooms| rooms.keys().any(|key| normal(key) == channel))
 }
 
 /// See [`GroupRules`]: `guilds.<guild>` and its `channels.<channel>`, a thread's by its parent.

@@ -9,6 +9,8 @@
 //!
 //! The first beat comes after a random part of the interval; each must be acknowledged before the
 //! next. A socket is closed with 4000 where the session shall go on, with 1000 only at the end.
+//! What is greeted and has neither READY nor RESUMED after [`limits::DISCORD_LIVE_MS`] is closed
+//! too; a session that is resumed in vain three times over is given up.
 //! An identify is not made within [`limits::DISCORD_IDENTIFY_MS`] of the one before.
 //!
 //! Source: docs.discord.com, "Gateway", "Opcodes and Status Codes".
@@ -60,6 +62,8 @@ struct Sock {
     acked: bool,
     greeted: bool,
     live: bool,
+    /// Until when dispatches must flow, once it said hello.
+    live_by: Option<Time>,
 }
 
 /// The gateway connection of one account.
@@ -71,6 +75,8 @@ pub struct Link {
     /// The last number that came: what beats and resumes tell.
     seen: Option<u64>,
     identified: Option<Time>,
+    /// Resumes in a row that were greeted and came to nothing.
+    vain: u32,
 }
 
 /// Close codes after which nothing but an operator helps, and what to do.
@@ -124,8 +130,15 @@ impl Link {
         let id = out.open_ws_by(&url, Vec::new(), proxy);
         let due = now.time.after_ms(limits::DISCORD_HELLO_MS);
         self.seen = self.session.as_ref().map(|session| session.seq);
-        self.sock =
-            Some(Sock { id, due, interval_ms: 0, acked: true, greeted: false, live: false });
+        self.sock = Some(Sock {
+            id,
+            due,
+            interval_ms: 0,
+            acked: true,
+            greeted: false,
+            live: false,
+            live_by: None,
+        });
     }
 
     /// A message of Discord's.
@@ -163,6 +176,7 @@ impl Link {
                 sock.interval_ms = interval.unwrap_or(41_250).clamp(1000, 600_000);
                 sock.greeted = true;
                 sock.acked = true;
+                sock.live_by = Some(now.time.after_ms(limits::DISCORD_LIVE_MS));
                 sock.due = now.time.after_ms(out.random() % sock.interval_ms.max(1));
                 let first = match &self.session {
                     Some(session) => json!({"op": 6, "d": {
@@ -192,6 +206,8 @@ impl Link {
         match &*name {
             "READY" => {
                 sock.live = true;
+                sock.live_by = None;
+                self.vain = 0;
                 let id = text(&data, "session_id").unwrap_or_default().to_owned();
                 let url = text(&data, "resume_gateway_url").unwrap_or_default().to_owned();
                 self.session = Some(Session { id, seq: number, url });
@@ -199,6 +215,8 @@ impl Link {
             }
             "RESUMED" => {
                 sock.live = true;
+                sock.live_by = None;
+                self.vain = 0;
                 Told::Live(Value::Null)
             }
             _ => Told::Dispatch(number, name, data),
@@ -242,7 +260,7 @@ impl Link {
         if trouble.permanent {
             return Told::Hopeless(why);
         }
-        Told::Lost { why, pause_ms: Some(0) }
+        Told::Lost { why, pause_ms: Some(trouble.pause_ms) }
     }
 
     /// The socket is gone.
@@ -263,6 +281,10 @@ impl Link {
 
     /// A deadline has passed.
     pub fn wake(&mut self, now: Now, out: &mut ChannelOut) -> Told {
+        let late = self.sock.as_ref().and_then(|sock| sock.live_by);
+        if late.is_some_and(|late| late <= now.time) {
+            return self.never_live(out);
+        }
         let Some(sock) = self.sock.as_ref().filter(|sock| sock.due <= now.time) else {
             return Told::Nothing;
         };
@@ -276,6 +298,27 @@ impl Link {
         Told::Nothing
     }
 
+    /// It said hello, takes beats, and no dispatch comes.
+    fn never_live(&mut self, out: &mut ChannelOut) -> Told {
+        let missing = match &self.session {
+            Some(_) => "RESUMED",
+            None => "READY",
+        };
+        if self.session.is_some() {
+            self.vain = self.vain.saturating_add(1);
+        }
+        if self.vain >= limits::DISCORD_RESUMES {
+            // Where it is resumed nobody knows it, and nobody says so.
+            self.forget();
+            self.vain = 0;
+        }
+        let why = format!(
+            "Discord says hello and no {missing} follows within {} s; if it stays so, look at              discordstatus.com and at what stands between (channels.discord.proxy)",
+            limits::DISCORD_LIVE_MS / 1000
+        );
+        self.leave(&why, Some(0), out)
+    }
+
     /// Ends it; the session can be gone on with after a restart.
     pub fn close(&mut self, out: &mut ChannelOut) {
         if let Some(sock) = self.sock.take() {
@@ -285,6 +328,6 @@ impl Link {
 
     /// When [`Link::wake`] is due.
     pub fn deadline(&self) -> Option<Time> {
-        self.sock.as_ref().map(|sock| sock.due)
+        self.sock.as_ref().map(|sock| sock.live_by.map_or(sock.due, |late| late.min(sock.due)))
     }
 }

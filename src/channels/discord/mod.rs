@@ -11,7 +11,8 @@
 //! * The number that a resume begins behind moves on when a message is durable, and is kept, so
 //!   that a restart goes on with the session and hears what it missed.
 //! * A message of a channel that nobody told us of waits for its look-up, and those behind it
-//!   too; a look-up that fails leaves a channel without parent, which no list names.
+//!   too. A look-up that fails for now is made again, and nothing is lost meanwhile; where one is
+//!   refused nobody is heard, unless the configuration names the channel itself.
 //! * A route that was used up, or told to wait (429), rests for as long as was said.
 //! * `nonce` with `enforce_nonce` makes a repeated piece one message.
 //!
@@ -22,6 +23,7 @@ mod audit;
 mod deliver;
 mod events;
 mod link;
+mod looks;
 mod rest;
 
 /// Whether an action of this name becomes a call; for the table of actions.
@@ -63,6 +65,7 @@ pub static KIND: Kind = Kind {
         edit: true,
         delete: true,
         finds: true,
+        brings_again: true,
         typing: true,
         media: true,
         polls: true,
@@ -163,6 +166,10 @@ struct Discord {
     direct: BTreeMap<String, String>,
     queue: VecDeque<Pending>,
     looking: bool,
+    /// A look-up that failed for now: when it is made again.
+    look: Option<Time>,
+    /// The pauses between such.
+    looks: Backoff,
     jobs: BTreeMap<ReqId, (Job, String)>,
     rests: Rests,
     /// Tokens of interactions whose first answer is still awaited.
@@ -206,6 +213,8 @@ impl Discord {
             direct: BTreeMap::new(),
             queue: VecDeque::new(),
             looking: false,
+            look: None,
+            looks: Backoff::new(limits::DISCORD_LOOK_MS, limits::DISCORD_LOOK_MAX_MS),
             jobs: BTreeMap::new(),
             rests: Rests::default(),
             awaited: VecDeque::new(),
@@ -232,9 +241,7 @@ impl Discord {
         if self.resting || self.link.is_open() || self.jobs.values().any(busy) {
             return;
         }
-        if !matches!((&self.me, &self.url), (Some(_), Some(_))) {
-            out.status(State::Connecting);
-        }
+        out.status(State::Connecting);
         if self.me.is_none() {
             self.ask(&Call::new("GET", "/users/@me", Value::Null), Job::Hello, out);
         } else if self.url.is_none() && self.link.session.is_none() {
@@ -312,7 +319,7 @@ impl Discord {
                 if full {
                     // The session keeps what is not settled: it comes again with a resume.
                     self.queue.clear();
-                    self.looking = false;
+                    self.look_no_more();
                     self.link.close(out);
                     return self.wait(now, "too many messages at once".to_owned(), 0, out);
                 }
@@ -328,7 +335,7 @@ impl Discord {
             Told::Lost { why, pause_ms } => {
                 // What is not settled comes again, by the session.
                 self.queue.retain(|pending| pending.given.is_some());
-                self.looking = false;
+                self.look_no_more();
                 if self.link.session.is_none() {
                     // The budget of identifies is looked at before one is used.
                     self.url = None;
@@ -413,8 +420,17 @@ impl Discord {
         if let Some(told) = data.get("channel").filter(|_| guild.is_some()) {
             self.learn(told);
         }
+        let named = guild.is_some_and(|guild| events::is_named(&self.account, guild, channel));
         let room = self.rooms.get(channel);
+        let denied = |room: &Room| room.unknown || room.is_half();
         if name == "INTERACTION_CREATE" {
+            // It does not wait for a look-up.
+            if guild.is_some() && !named && room.is_none_or(denied) {
+                let line =
+                    format!("an interaction in channel {channel}, of which nothing is known");
+                out.log(log::Level::Warn, line);
+                return Understood::Nothing;
+            }
             let Some(interaction) = events::interaction(data, room) else {
                 out.log(log::Level::Debug, "an interaction that is none of ours");
                 return Understood::Nothing;
@@ -422,8 +438,11 @@ impl Discord {
             let message = Box::new(interaction.message.clone());
             return Understood::Message(message, Some(Box::new(interaction)));
         }
-        if guild.is_some() && room.is_none() {
+        if guild.is_some() && !named && room.is_none_or(Room::is_half) {
             return Understood::Look(channel.to_owned());
+        }
+        if guild.is_some() && !named && room.is_some_and(|room| room.unknown) {
+            return Understood::Nothing;
         }
         if name != "MESSAGE_CREATE" {
             let happened = events::happening(name, &me, data, room);
@@ -434,15 +453,6 @@ impl Discord {
             Some(message) => Understood::Message(Box::new(message), None),
             None => Understood::Nothing,
         }
-    }
-
-    fn learn(&mut self, channel: &Value) {
-        let Some((id, room)) = events::room(channel) else { return };
-        if self.rooms.len() >= limits::DISCORD_ROOMS && !self.rooms.contains_key(&id) {
-            // Any one: it is looked up again when it speaks.
-            self.rooms.pop_first();
-        }
-        self.rooms.insert(id, room);
     }
 
     /// A dispatch is settled: if none before it is waiting, a resume begins behind it.
@@ -462,9 +472,10 @@ impl Discord {
         if !kept {
             // It comes again with a resume, and so does everything behind it.
             self.queue.clear();
-            self.looking = false;
+            self.look_no_more();
             self.link.close(out);
-            let why = "a message could not be kept: the disk of the state directory refused it";
+            let why = "a message could not be kept: the disk refused it, or too many wait; \
+                       openclaw logs says which";
             return self.wait(now, why.to_owned(), 0, out);
         }
         self.settle(pending.number);
@@ -548,17 +559,7 @@ impl Discord {
                 Ok(place) => self.found(now, &place, out),
                 Err(no) => self.begin_failed(now, no, out),
             },
-            Job::Room(channel) => {
-                self.looking = false;
-                match rest::read("a channel", result) {
-                    Ok(told) => self.learn(&told),
-                    Err(no) => {
-                        out.log(log::Level::Warn, no.failure.what);
-                        self.rooms.insert(channel, Room::default());
-                    }
-                }
-                self.advance(out);
-            }
+            Job::Room(channel) => self.looked(now, channel, result, out),
             Job::Menu(digest) => match rest::read("the commands", result) {
                 Ok(_) => {
                     self.menu = Some(digest);
@@ -710,6 +711,10 @@ impl Channel for Discord {
             ChannelInput::Wake => {
                 let told = self.link.wake(now, out);
                 self.on_told(now, told, out);
+                if self.look.take_if(|due| *due <= now.time).is_some() {
+                    self.looking = false;
+                    self.advance(out);
+                }
                 if self.retry.is_some_and(|retry| retry <= now.time) {
                     self.begin(now, out);
                 }
@@ -759,6 +764,6 @@ impl Channel for Discord {
     }
 
     fn deadline(&self) -> Option<Time> {
-        [self.retry, self.link.deadline()].into_iter().flatten().min()
+        [self.retry, self.link.deadline(), self.look].into_iter().flatten().min()
     }
 }

@@ -148,9 +148,7 @@ pub struct Refused {
 pub fn read(what: &str, result: Result<Answered, Trouble>) -> Result<Value, Refused> {
     let answer = result.map_err(|trouble| {
         let text = format!("Discord does not answer {what} ({})", trouble.what);
-        let failure =
-            if trouble.permanent { Failure::permanent(text) } else { Failure::later(text) };
-        Refused { status: 0, code: 0, failure }
+        Refused { status: 0, code: 0, failure: Failure::unanswered(text, &trouble) }
     })?;
     let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if (200..300).contains(&answer.status) {

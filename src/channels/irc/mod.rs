@@ -63,6 +63,7 @@ pub static KIND: Kind = Kind {
         edit: false,
         delete: false,
         finds: false,
+        brings_again: false,
         typing: false,
         media: false,
         polls: false,
@@ -152,7 +153,7 @@ enum Phase {
     /// The socket is opening.
     Dialing(SockId),
     /// Until 001, or this time.
-    Registering { sock: SockId, lines: Lines, tries: usize, until: Time },
+    Registering { sock: SockId, lines: Lines, tries: usize, sasl: bool, until: Time },
     /// In.
     Live(Box<Live>),
 }
@@ -282,7 +283,8 @@ impl Irc {
         hello.push_str(&format!("USER {username} 0 * :{}\r\n", line::one_line(&settings.realname)));
         out.bytes(sock, hello.into_bytes());
         let until = now.time.after_ms(limits::IRC_REGISTER_MS);
-        self.phase = Phase::Registering { sock, lines: Lines::default(), tries: 0, until };
+        self.phase =
+            Phase::Registering { sock, lines: Lines::default(), tries: 0, sasl: false, until };
     }
 
     fn heard(&mut self, now: Now, sock: SockId, bytes: &[u8], out: &mut ChannelOut) {
@@ -334,7 +336,7 @@ impl Irc {
     }
 
     fn register(&mut self, now: Now, sock: SockId, line: &Line, out: &mut ChannelOut) {
-        let Phase::Registering { tries, .. } = &mut self.phase else { return };
+        let Phase::Registering { tries, sasl, .. } = &mut self.phase else { return };
         let mut say = |text: String| out.bytes(sock, text.into_bytes());
         match line.command.as_str() {
             "CAP" if line.param(1).eq_ignore_ascii_case("ACK") => {
@@ -355,7 +357,10 @@ impl Irc {
                     }
                 }
             }
-            "903" | "907" => say("CAP END\r\n".to_owned()),
+            "903" | "907" => {
+                *sasl = true;
+                say("CAP END\r\n".to_owned());
+            }
             "902" | "904" | "905" | "906" | "908" => {
                 let why = format!(
                     "SASL was refused ({}); check sasl.username and sasl.password",
@@ -385,6 +390,12 @@ impl Irc {
                     _ => format!("{nick}{}", out.random() % 1000),
                 };
                 out.bytes(sock, format!("NICK {next}\r\n").into_bytes());
+            }
+            "001" if self.settings.sasl.is_some() && self.settings.nickserv.is_none() && !*sasl => {
+                // It knows no CAP, and a nick that is not ours by password is anybody's.
+                let why = "the server welcomes without SASL, which channels.irc.sasl asks for; \
+                           remove sasl and set nickserv.password instead";
+                self.refused(why.to_owned(), out);
             }
             "001" => {
                 let Phase::Registering { lines, .. } =
@@ -429,7 +440,7 @@ impl Channel for Irc {
                     let why = format!("{what}; check host, port and tls of channels.irc");
                     return out.status(State::Refused { why });
                 }
-                self.again(now, &trouble.what, out);
+                self.again_after(now, &trouble.what, trouble.pause_ms, out);
             }
             ChannelInput::Bytes { sock, bytes } if self.sock() == Some(sock) => {
                 self.heard(now, sock, bytes, out);

@@ -41,6 +41,26 @@ fn it_registers_and_joins() {
 }
 
 #[test]
+fn a_welcome_without_the_sasl_that_was_asked_for_is_refused() {
+    let mut alone = rig(json!({"sasl": {"password": "pw"}}));
+    let sock = alone.tcp("h", 6697, true);
+    alone.opened(sock);
+    alone.hears(sock, ":s 421 * CAP :Unknown command\r\n:s 001 bot :Welcome\r\n");
+    let State::Refused { why } = alone.state() else { panic!("{:?}", alone.state()) };
+    assert!(why.contains("set nickserv.password"), "{why}");
+    assert_eq!(alone.let_go(sock), Some(1000));
+    assert!(!alone.said(sock).contains("JOIN"));
+    // NickServ knows us by password as well.
+    let both = json!({"sasl": {"password": "pw"}, "nickserv": {"password": "ns"}});
+    let mut rig = rig(both);
+    let sock = rig.tcp("h", 6697, true);
+    rig.opened(sock);
+    rig.hears(sock, ":s 421 * CAP :Unknown command\r\n:s 001 bot :Welcome\r\n");
+    assert_eq!(rig.state(), &State::Connected);
+    assert!(rig.said(sock).contains("IDENTIFY ns"));
+}
+
+#[test]
 fn sasl_plain_goes_before_the_welcome_and_its_refusal_rests() {
     let mut rig = rig(json!({"sasl": {"password": "pw"}, "tls": false, "port": 7000}));
     let sock = rig.tcp("h", 7000, false);
@@ -328,4 +348,16 @@ fn a_goodbye_knows_what_was_sent() {
         assert_eq!(outcome.is_ok(), sent, "after {ms} ms");
         assert!(rig.said(sock).ends_with("QUIT :leaving\r\n"));
     }
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_looked_at_again() {
+    let mut rig = rig(json!({}));
+    let sock = rig.tcp("h", 6697, true);
+    let error = crate::driver::DialError::Untrusted("expired".into());
+    let trouble = crate::channels::Trouble::of_dial(&error);
+    rig.on(ChannelInput::Failed { sock, trouble });
+    assert!(matches!(rig.state(), State::Waiting { why, .. } if why.contains("SSL_CERT_FILE")));
+    rig.after_ms(limits::CHANNEL_DISTRUST_MS);
+    rig.tcp("h", 6697, true);
 }

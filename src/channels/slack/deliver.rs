@@ -41,7 +41,9 @@ impl Slack {
             message.to.thread.as_deref().is_some_and(|it| it.starts_with(events::EPHEMERAL));
         // What only one person saw is in no history, and a person's id is no conversation.
         let findable = !private && message.to.chat.starts_with(['C', 'G', 'D']);
-        if message.again && findable {
+        // Files take no metadata, so there is nothing to find one by.
+        let file = message.media.iter().any(|it| it.bytes.is_some());
+        if message.again && findable && !file {
             let call = web::look(&message.to.chat, thread_of(message));
             self.ask(&call, Job::Look(Box::new(message.clone())), out);
         } else {
@@ -134,7 +136,10 @@ impl Slack {
                     let what = format!("Slack's file server answers {}", answer.status);
                     out.send_failed(&id, Failure::later(what));
                 }
-                Err(trouble) => out.send_failed(&id, Failure::later(trouble.what)),
+                Err(trouble) => {
+                    let what = format!("Slack's file server does not answer ({})", trouble.what);
+                    out.send_failed(&id, Failure::unanswered(what, &trouble));
+                }
             }
             return;
         }

@@ -52,14 +52,7 @@ pub fn event(account: &Account, me: &Who, callback: &Value) -> Option<Inbound> {
     if ours || is_bot && !bots_allowed(account, channel) {
         return None;
     }
-    let kind = match text(event, "channel_type") {
-        Some("im") => ChatKind::Direct,
-        Some("mpim") => ChatKind::Group,
-        Some(_) => ChatKind::Channel,
-        // `app_mention` does not say; only a direct conversation begins with a D.
-        None if channel.starts_with('D') => ChatKind::Direct,
-        None => ChatKind::Channel,
-    };
+    let kind = kind_of(event, channel);
     let team = text(event, "team").or_else(|| text(callback, "team_id"));
     let (words, named) = mrkdwn::plain(text(event, "text").unwrap_or_default(), Some(&me.user));
     let thread = text(event, "thread_ts").filter(|thread| *thread != ts);
@@ -124,7 +117,7 @@ pub fn command(account: &Account, payload: &Value, id: &str) -> Option<Inbound> 
     let alone = !direct && account.flag("slashCommand.ephemeral") != Some(false);
     Some(Inbound {
         id: format!("command:{}", text(payload, "trigger_id").unwrap_or(id)),
-        chat: chat_of(channel, user, text(payload, "team_id")),
+        chat: chat_of(payload, channel, user, text(payload, "team_id")),
         sender: Sender {
             ids: vec![user.to_owned()],
             name: text(payload, "user_name").map(str::to_owned),
@@ -162,7 +155,7 @@ pub fn action(payload: &Value, id: &str) -> Option<Inbound> {
         id: format!("action:{}", text(payload, "trigger_id").unwrap_or(id)),
         chat: Chat {
             thread: thread.filter(|_| !channel.starts_with('D')).map(str::to_owned),
-            ..chat_of(channel, user, team)
+            ..chat_of(payload, channel, user, team)
         },
         sender: Sender { ids: vec![user.to_owned()], ..Sender::default() },
         text: said.to_owned(),
@@ -173,10 +166,24 @@ pub fn action(payload: &Value, id: &str) -> Option<Inbound> {
     })
 }
 
-pub(super) fn chat_of(channel: &str, user: &str, team: Option<&str>) -> Chat {
-    let direct = channel.starts_with('D');
+fn kind_of(at: &Value, channel: &str) -> ChatKind {
+    match text(at, "channel_type") {
+        Some("im") => ChatKind::Direct,
+        Some("mpim") => ChatKind::Group,
+        Some(_) => ChatKind::Channel,
+        // `app_mention` does not say; only a direct conversation begins with a D.
+        None if channel.starts_with('D') => ChatKind::Direct,
+        None => ChatKind::Channel,
+    }
+}
+
+/// The conversation of what `at` says, by its `channel_type`: Slack's own word, or what
+/// [`super::kinds`] found out.
+pub(super) fn chat_of(at: &Value, channel: &str, user: &str, team: Option<&str>) -> Chat {
+    let kind = kind_of(at, channel);
+    let direct = kind == ChatKind::Direct;
     Chat {
-        kind: if direct { ChatKind::Direct } else { ChatKind::Channel },
+        kind,
         id: if direct { user.to_owned() } else { channel.to_owned() },
         team: team.map(str::to_owned),
         ..Chat::default()

@@ -17,7 +17,7 @@ pub fn happening(me: &Who, callback: &Value) -> Option<Inbound> {
         let ours = user == Some(me.user.as_str());
         (!ours).then(|| Inbound {
             id: format!("event:{id}"),
-            chat: chat_of(channel, user.unwrap_or_default(), team),
+            chat: chat_of(event, channel, user.unwrap_or_default(), team),
             sender: Sender {
                 ids: user.map(str::to_owned).into_iter().collect(),
                 ..Sender::default()

@@ -13,8 +13,11 @@
 //! * An envelope is acknowledged in the turn in which its message became durable, so well within
 //!   Slack's three seconds; what is nothing for us at once; what the disk refused never, and Slack
 //!   brings it again.
+//! * Where Slack does not say what kind of conversation something is from, what was heard there
+//!   before does ([`kinds`]).
 //! * A piece that may have been posted by an earlier attempt is looked for by its nonce, which
-//!   every message carries as metadata, before it is posted again.
+//!   every message carries as metadata, before it is posted again. Files take no metadata: one
+//!   whose receipt is lost is shared again.
 //! * A method that was told to wait (429) rests for as long as was said; nothing asks it before.
 //! * Errors that only the operator mends (token, scope, Socket Mode switched off) refuse the
 //!   account; all others are tried again.
@@ -25,6 +28,7 @@ mod audit;
 mod deliver;
 mod events;
 mod happenings;
+mod kinds;
 mod mrkdwn;
 mod relay;
 mod socket;
@@ -73,6 +77,7 @@ pub static KIND: Kind = Kind {
         edit: true,
         delete: true,
         finds: true,
+        brings_again: true,
         typing: false,
         media: true,
         polls: false,
@@ -199,6 +204,8 @@ struct Slack {
     jobs: BTreeMap<ReqId, Job>,
     rests: Rests,
     owed: BTreeMap<u64, Owed>,
+    /// Conversations whose kind was told, in the words of events.
+    kinds: BTreeMap<String, String>,
     tokens: u64,
 }
 
@@ -257,6 +264,7 @@ impl Slack {
             jobs: BTreeMap::new(),
             rests: Rests::default(),
             owed: BTreeMap::new(),
+            kinds: BTreeMap::new(),
             tokens: 0,
             account: account.clone(),
         })
@@ -463,19 +471,28 @@ impl Slack {
         debug_assert!(self.owed.len() <= limits::CHANNEL_MEDIA);
         self.tokens = self.tokens.wrapping_add(1);
         message.token = self.tokens;
+        // The router chose us: it is as good as a mention.
+        message.mentioned |= matches!(owed, Owed::Relayed(..));
         self.owed.insert(self.tokens, owed);
         out.inbound(message);
     }
 
     fn accepted(&mut self, token: u64, kept: bool, out: &mut ChannelOut) {
-        match self.owed.remove(&token) {
-            Some(Owed::Envelope(sock, id)) if kept => socket::acknowledge(sock, &id, out),
-            Some(Owed::Relayed(sock, id)) if kept => relay::acknowledge(sock, &id, out),
-            Some(Owed::Hook(hook)) => match kept {
+        if let Some(owed) = self.owed.remove(&token) {
+            self.settle(owed, kept, out);
+        }
+    }
+
+    /// Acknowledges, or lets it come again.
+    fn settle(&self, owed: Owed, kept: bool, out: &mut ChannelOut) {
+        match owed {
+            Owed::Envelope(sock, id) if kept => socket::acknowledge(sock, &id, out),
+            Owed::Relayed(sock, id) if kept => relay::acknowledge(sock, &id, out),
+            Owed::Hook(hook) => match kept {
                 true => out.answer(hook, 200, "text/plain", Vec::new()),
                 false => out.answer(hook, 503, "text/plain", Vec::new()),
             },
-            _ => {}
+            Owed::Envelope(..) | Owed::Relayed(..) => {}
         }
     }
 
@@ -500,10 +517,7 @@ impl Slack {
         if let Some(challenge) = payload.get("challenge").and_then(Value::as_str) {
             return out.answer(hook, 200, "text/plain", challenge.as_bytes().to_vec());
         }
-        match self.take(kind, &payload, "hook") {
-            Some(message) => self.give_up(message, Owed::Hook(hook), out),
-            None => out.answer(hook, 200, "text/plain", Vec::new()),
-        }
+        self.came((kind, payload, "hook"), Owed::Hook(hook), out);
     }
 
     fn on_told(&mut self, now: Now, told: Told, out: &mut ChannelOut) {
@@ -516,22 +530,16 @@ impl Slack {
             }
             // The present socket will end: its successor comes first.
             Told::Renew => self.begin(now, out),
-            Told::Lost(why) => self.wait(now, why, 0, out),
+            Told::Lost { why, pause_ms } => self.wait(now, why, pause_ms, out),
             Told::Hopeless(why) => self.refuse(why, out),
             Told::Envelope { sock, id, kind, payload } if kind == "relayed" => {
-                match self.take("events_api", &payload, &id) {
-                    Some(mut message) => {
-                        // The router chose us: it is as good as a mention.
-                        message.mentioned = true;
-                        self.give_up(message, Owed::Relayed(sock, id), out);
-                    }
-                    None => relay::acknowledge(sock, &id, out),
-                }
+                let owed = Owed::Relayed(sock, id.clone());
+                self.came(("events_api", payload, &id), owed, out);
             }
-            Told::Envelope { sock, id, kind, payload } => match self.take(&kind, &payload, &id) {
-                Some(message) => self.give_up(message, Owed::Envelope(sock, id), out),
-                None => socket::acknowledge(sock, &id, out),
-            },
+            Told::Envelope { sock, id, kind, payload } => {
+                let owed = Owed::Envelope(sock, id.clone());
+                self.came((&kind, payload, &id), owed, out);
+            }
         }
     }
 }

@@ -176,7 +176,7 @@ impl Relay {
                 "{what}: check channels.slack.relay.authToken and relay.gatewayId"
             )),
             _ if trouble.permanent => Told::Hopeless(what),
-            _ => Told::Lost(what),
+            _ => Told::Lost { why: what, pause_ms: trouble.pause_ms },
         }
     }
 
@@ -186,7 +186,7 @@ impl Relay {
             return Told::Nothing;
         }
         let why = if gone.why.is_empty() { "without a reason" } else { &*gone.why };
-        Told::Lost(format!("the relay closed the WebSocket ({why})"))
+        Told::lost(format!("the relay closed the WebSocket ({why})"))
     }
 
     /// It answered.
@@ -211,7 +211,7 @@ impl Relay {
         let (id, live) = (sock.id, sock.live);
         out.abort(id);
         self.lose(id);
-        Told::Lost(match live {
+        Told::lost(match live {
             true => "the relay did not answer a ping".to_owned(),
             false => "the relay did not open the WebSocket in time".to_owned(),
         })

@@ -159,7 +159,7 @@ fn direct_and_group_conversations_and_threads() {
 
 #[test]
 fn commands_and_buttons() {
-    let (mut rig, sock) = connected();
+    let (mut rig, sock) = connected_with(json!({"channels": {"C1": {}}}));
     let command = |command: &str, text: &str, channel: &str| {
         json!({"type": "slash_commands", "envelope_id": "e", "payload": {"command": command,
             "text": text, "user_id": "U1", "user_name": "ann", "channel_id": channel,
@@ -678,4 +678,70 @@ fn a_router_hands_events_on_and_hears_when_they_are_kept() {
     assert!(!form(&mut rig, "chat.postMessage").1.contains_key("username"));
     rig.closed(sock, Some(1001), "moving");
     assert!(matches!(rig.state(), State::Waiting { .. }));
+}
+
+fn mention(id: &str, channel: &str, ts: &str) -> Value {
+    envelope(
+        id,
+        json!({"type": "app_mention", "channel": channel, "user": "U1", "text": "<@U0> hi",
+            "ts": ts}),
+    )
+}
+
+#[test]
+fn a_group_conversation_is_known_by_its_name_and_by_what_was_heard_there() {
+    let (mut rig, sock) = connected();
+    let slash = |channel: &str, name: &str| {
+        json!({"type": "slash_commands", "envelope_id": "e", "payload": {"command": "/status",
+            "channel_id": channel, "channel_name": name, "user_id": "U1",
+            "trigger_id": format!("{channel}{name}")}})
+    };
+    let mut kind = |said: &Value| {
+        rig.hears_text(sock, said);
+        rig.message().expect("a message").chat.kind
+    };
+    assert_eq!(kind(&slash("C8", "mpdm-ann--bo--claw-1")), ChatKind::Group);
+    assert_eq!(kind(&mention("e", "C8", "1.0")), ChatKind::Group);
+    let mut heard = said("hello", "2.0");
+    heard["channel"] = "C9".into();
+    heard["channel_type"] = "mpim".into();
+    assert_eq!(kind(&envelope("e", heard)), ChatKind::Group);
+    assert_eq!(kind(&mention("e", "C9", "3.0")), ChatKind::Group);
+    assert_eq!(kind(&slash("C9", "privategroup")), ChatKind::Group);
+    let button = json!({"type": "block_actions", "trigger_id": "t2", "user": {"id": "U1"},
+        "channel": {"id": "C9", "name": "privategroup"}, "actions": [{"value": "yes"}]});
+    let button = json!({"type": "interactive", "envelope_id": "e3", "payload": button});
+    assert_eq!(kind(&button), ChatKind::Group);
+    assert_eq!(kind(&mention("e", "C1", "4.0")), ChatKind::Channel);
+    // Of too many any one is forgotten.
+    for at in 0..=limits::SLACK_ROOMS {
+        let mut event = said("hello", "2.0");
+        event["channel"] = format!("C{at}X").into();
+        event["channel_type"] = "mpim".into();
+        assert_eq!(kind(&envelope("e", event)), ChatKind::Group);
+    }
+    assert_eq!(kind(&mention("e", "C0X", "5.0")), ChatKind::Channel, "the first to go");
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_no_reason_to_give_up() {
+    let untrusted =
+        || super::super::Trouble::of_dial(&crate::driver::DialError::Untrusted("x".into()));
+    let mut rig = Rig::new(&KIND, settings());
+    rig.start();
+    let (req, _) = form(&mut rig, "auth.test");
+    rig.troubled(req, untrusted());
+    rig.after_ms(limits::CHANNEL_DISTRUST_MS - 1);
+    assert!(rig.request().is_none());
+    rig.after_ms(1);
+    let (req, _) = form(&mut rig, "auth.test");
+    rig.answers(req, 200, &me());
+    let (req, request) = rig.request().expect("a ticket");
+    assert_eq!(request.url, format!("{API}/apps.connections.open"));
+    rig.answers(req, 200, &json!({"ok": true, "url": "wss://wss-primary.slack.com/link/?t=1"}));
+    let (sock, _) = rig.ws();
+    rig.on(ChannelInput::Failed { sock, trouble: untrusted() });
+    assert!(matches!(rig.state(), State::Waiting { .. }), "{:?}", rig.state());
+    rig.after_ms(limits::CHANNEL_DISTRUST_MS);
+    ticket(&mut rig);
 }

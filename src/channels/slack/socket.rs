@@ -27,7 +27,12 @@ pub enum Told {
     /// The live socket will end soon.
     Renew,
     /// No socket is left, or the one that was to come did not.
-    Lost(String),
+    Lost {
+        /// What happened.
+        why: String,
+        /// Not before so many milliseconds; 0 is as the pauses say.
+        pause_ms: u64,
+    },
     /// Only the operator can mend it.
     Hopeless(String),
     /// Something to acknowledge.
@@ -41,6 +46,13 @@ pub enum Told {
         /// What.
         payload: Value,
     },
+}
+
+impl Told {
+    /// Lost, and to be had again as the pauses say.
+    pub fn lost(why: impl Into<String>) -> Self {
+        Self::Lost { why: why.into(), pause_ms: 0 }
+    }
 }
 
 #[derive(Debug)]
@@ -147,7 +159,10 @@ impl Link {
         }
         self.coming = None;
         let what = format!("no WebSocket to Slack ({})", trouble.what);
-        if trouble.permanent { Told::Hopeless(what) } else { Told::Lost(what) }
+        match trouble.permanent {
+            true => Told::Hopeless(what),
+            false => Told::Lost { why: what, pause_ms: trouble.pause_ms },
+        }
     }
 
     /// A socket is gone.
@@ -169,7 +184,7 @@ impl Link {
             return Told::Nothing;
         }
         let why = if gone.why.is_empty() { "without a reason" } else { &*gone.why };
-        Told::Lost(format!("Slack closed the WebSocket ({why})"))
+        Told::lost(format!("Slack closed the WebSocket ({why})"))
     }
 
     /// The live socket answered.
@@ -193,7 +208,7 @@ impl Link {
         {
             self.coming = None;
             out.abort(sock);
-            return Told::Lost("Slack did not greet".to_owned());
+            return Told::lost("Slack did not greet");
         }
         let Some(live) = self.live.as_mut().filter(|live| live.due <= now.time) else {
             return Told::Nothing;
@@ -204,7 +219,7 @@ impl Link {
             if self.coming.is_some() || self.ticket {
                 return Told::Nothing;
             }
-            return Told::Lost("Slack did not answer a ping".to_owned());
+            return Told::lost("Slack did not answer a ping");
         }
         out.ping(live.sock);
         live.pinged = true;

@@ -157,7 +157,7 @@ pub fn read(method: &str, result: Result<Answered, Trouble>) -> Result<Value, Re
     let refused = |failure| Refused { failure, error: None };
     let answer = result.map_err(|trouble| {
         let what = format!("Slack does not answer {method} ({})", trouble.what);
-        refused(if trouble.permanent { Failure::permanent(what) } else { Failure::later(what) })
+        refused(Failure::unanswered(what, &trouble))
     })?;
     if answer.status == 429 {
         return Err(refused(

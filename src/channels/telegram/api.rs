@@ -60,9 +60,7 @@ pub struct Refused {
 pub fn read(method: &str, result: Result<Answered, Trouble>) -> Result<Value, Refused> {
     let answer = result.map_err(|trouble| {
         let what = format!("Telegram does not answer {method} ({})", trouble.what);
-        let failure =
-            if trouble.permanent { Failure::permanent(what) } else { Failure::later(what) };
-        Refused { code: 0, failure }
+        Refused { code: 0, failure: Failure::unanswered(what, &trouble) }
     })?;
     let mut document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if answer.status == 200 && document.get("ok").and_then(Value::as_bool) == Some(true) {

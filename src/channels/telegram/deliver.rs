@@ -38,15 +38,15 @@ impl Telegram {
             chat: message.to.chat.clone(),
             thread: message.to.thread.clone(),
             plain: message.plain.clone(),
-            calls: api::send(message, style).into(),
-            sent: Vec::new(),
+            // Parts that arrived by an earlier attempt are there.
+            calls: api::send(message, style).into_iter().skip(message.parts).collect(),
         };
         self.next_call(now, sending, out);
     }
 
     pub(super) fn next_call(&mut self, now: Now, sending: Sending, out: &mut ChannelOut) {
         let Some(call) = sending.calls.front().cloned() else {
-            return out.sent(&sending.id, sending.sent);
+            return out.sent(&sending.id, Vec::new());
         };
         if let Some(until) = self.rests.get(&sending.chat).filter(|until| **until > now.time) {
             let left = until.ms_since(now.time).max(1);
@@ -68,6 +68,7 @@ impl Telegram {
             Ok(message) => {
                 let number = message.get("message_id").and_then(Value::as_i64);
                 let chat = message.get("chat").and_then(|chat| chat.get("id")?.as_i64());
+                let mut ids = Vec::new();
                 if let Some(number) = number {
                     let chat = chat.map_or_else(|| sending.chat.clone(), |chat| chat.to_string());
                     let id = format!("{chat}:{number}");
@@ -75,9 +76,13 @@ impl Telegram {
                     if self.own.len() > limits::TELEGRAM_OWN {
                         self.own.pop_front();
                     }
-                    sending.sent.push(id);
+                    ids.push(id);
                 }
                 sending.calls.pop_front();
+                if sending.calls.is_empty() {
+                    return out.sent(&sending.id, ids);
+                }
+                out.part_sent(&sending.id, ids);
                 self.next_call(now, sending, out);
             }
             Err(no) => {
@@ -92,11 +97,6 @@ impl Telegram {
                 }
                 if no.code == 400 && mended(&mut sending, &no.failure.what) {
                     return self.next_call(now, sending, out);
-                }
-                // Part of it arrived: sending all of it again would say that part twice.
-                if !sending.sent.is_empty() && no.failure.retry == Retry::No {
-                    out.log(log::Level::Warn, no.failure.what);
-                    return out.sent(&sending.id, sending.sent);
                 }
                 out.send_failed(&sending.id, no.failure);
             }

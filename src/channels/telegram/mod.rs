@@ -15,6 +15,10 @@
 //!   and opens again. A probe asks `getMe`, which disturbs nobody.
 //! * The offset moves on when every message before it is durable, is kept before it is shown to
 //!   Telegram, and so no update is lost or, with the journal's memory, answered twice.
+//! * It is connected once a poll was answered: that Telegram took `deleteWebhook` does not say
+//!   that nobody else polls.
+//! * Of an answer that is too long fewer updates are asked for; one that is too long alone is
+//!   stepped over by its number, and nothing else is.
 //! * What the disk refused is not acknowledged: polling goes on from there after a pause, and a
 //!   webhook is told 503.
 //! * A chat that was told to wait (429) is left alone for that long.
@@ -27,6 +31,7 @@ mod api;
 mod audit;
 mod deliver;
 mod happenings;
+mod poll;
 mod updates;
 
 /// Whether an action of this name becomes a call; for the table of actions.
@@ -53,6 +58,7 @@ use crate::limits;
 use crate::wire::hash::constant_time_eq_digest;
 use api::Call;
 use deliver::acted;
+use poll::Polls;
 use updates::{Update, Who};
 
 /// The row of [`super::KINDS`].
@@ -70,6 +76,7 @@ pub static KIND: Kind = Kind {
         edit: true,
         delete: true,
         finds: false,
+        brings_again: true,
         typing: true,
         media: true,
         polls: true,
@@ -143,6 +150,8 @@ enum Job {
     Hook,
     /// `getUpdates`.
     Poll,
+    /// The head of one update that is too long.
+    Peek,
     /// `getFile`, for the question of this number.
     File(u64),
     /// `setMyCommands`: the menu's digest.
@@ -169,8 +178,6 @@ struct Sending {
     /// The text without markup, for when Telegram does not understand ours.
     plain: String,
     calls: VecDeque<Call>,
-    /// Numbers of what was sent.
-    sent: Vec<String>,
 }
 
 /// An update that is not settled yet.
@@ -205,6 +212,9 @@ struct Telegram {
     resting: bool,
     cleared: bool,
     offset: i64,
+    polls: Polls,
+    /// Updates that a poll asks for: fewer while an answer with more of them is too long.
+    batch: usize,
     /// Digest of the menu that Telegram has.
     menu: Option<String>,
     polling: Option<ReqId>,
@@ -271,6 +281,8 @@ impl Telegram {
             resting: false,
             cleared: false,
             offset: offset.unwrap_or(0),
+            polls: Polls::Fresh,
+            batch: limits::TELEGRAM_UPDATES,
             menu: menu.map(str::to_owned),
             polling: None,
             polled: Time(0),
@@ -286,6 +298,10 @@ impl Telegram {
 
     fn ask(&mut self, call: &Call, job: Job, out: &mut ChannelOut) -> ReqId {
         let mut request = call.request(&self.root, &self.token, out.random());
+        if matches!(job, Job::Peek) {
+            request.max_bytes = limits::TELEGRAM_PEEK;
+            request.cut = true;
+        }
         if matches!(job, Job::Poll) {
             request.timeout_ms = limits::TELEGRAM_POLL_S
                 .saturating_mul(1000)
@@ -308,8 +324,10 @@ impl Telegram {
         if self.resting || self.jobs.values().any(busy) {
             return;
         }
-        if self.me.is_none() {
+        if self.me.is_none() || self.polls != Polls::Answered {
             out.status(State::Connecting);
+        }
+        if self.me.is_none() {
             self.ask(&Call::new("getMe", json!({})), Job::Hello, out);
         } else if !self.cleared {
             let call = match &self.hook {
@@ -324,24 +342,6 @@ impl Telegram {
         } else {
             self.poll(now, out);
         }
-    }
-
-    fn poll(&mut self, now: Now, out: &mut ChannelOut) {
-        let ready = self.hook.is_none() && self.polling.is_none() && self.queue.is_empty();
-        if !ready || self.resting || self.retry.is_some() {
-            return;
-        }
-        let call = Call::new(
-            "getUpdates",
-            json!({
-                "offset": self.offset,
-                "timeout": limits::TELEGRAM_POLL_S,
-                "limit": limits::TELEGRAM_UPDATES,
-                "allowed_updates": updates::WANTED,
-            }),
-        );
-        self.polled = now.time;
-        self.polling = Some(self.ask(&call, Job::Poll, out));
     }
 
     fn wait(&mut self, now: Now, why: String, at_least_ms: u64, out: &mut ChannelOut) {
@@ -361,10 +361,16 @@ impl Telegram {
             409 => {
                 // A webhook that somebody set meanwhile is a 409 as well.
                 self.cleared = false;
+                let hook = no.failure.what.contains("webhook");
+                self.polls = if hook { Polls::Fresh } else { Polls::Contested };
                 let why = format!("another program takes this bot's messages: {}", no.failure.what);
                 self.wait(now, why, limits::TELEGRAM_CONFLICT_MS, out);
             }
             _ => {
+                if self.polls == Polls::Answered {
+                    // That it is well again is to be known soon.
+                    self.polls = Polls::Fresh;
+                }
                 let at_least = match no.failure.retry {
                     Retry::After(ms) => ms,
                     _ => 0,
@@ -392,8 +398,9 @@ impl Telegram {
                         if let Some((_, _, path)) = &self.hook {
                             out.listen(path);
                             self.backoff.reset();
+                            // A poll says so when it is answered: another program may poll.
+                            out.status(State::Connected);
                         }
-                        out.status(State::Connected);
                         self.show_menu(out);
                         self.poll(now, out);
                     }
@@ -402,10 +409,17 @@ impl Telegram {
             }
             Job::Poll => {
                 self.polling = None;
+                if result.as_ref().is_err_and(|trouble| trouble.too_long) {
+                    return self.too_long(now, out);
+                }
                 match api::read("getUpdates", result) {
                     Ok(list) => self.polled(now, &list, out),
                     Err(no) => self.begin_failed(now, no, out),
                 }
+            }
+            Job::Peek => {
+                self.polling = None;
+                self.peeked(now, result, out);
             }
             Job::File(id) => out.located(id, self.found(result)),
             Job::Menu(digest) => match api::read("setMyCommands", result) {
@@ -513,23 +527,6 @@ impl Telegram {
     fn keep(&self, out: &mut ChannelOut) {
         let bot = self.token.split(':').next().unwrap_or_default();
         out.keep(json!({"bot": bot, "offset": self.offset, "menu": self.menu}));
-    }
-
-    fn polled(&mut self, now: Now, list: &Value, out: &mut ChannelOut) {
-        self.backoff.reset();
-        let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
-        let next = self.polled.after_ms(limits::TELEGRAM_POLL_EMPTY_MS);
-        if list.is_empty() && now.time < next {
-            // A server that does not hold polls is not asked in a circle.
-            self.retry = Some(next);
-            return out.status(State::Connected);
-        }
-        for update in list {
-            // Without a number it could never be acknowledged.
-            let Some(number) = update.get("update_id").and_then(Value::as_i64) else { continue };
-            self.enqueue(number, update, None);
-        }
-        self.advance(now, out);
     }
 
     fn enqueue(&mut self, number: i64, update: &Value, hook: Option<HookId>) {
@@ -662,11 +659,13 @@ impl Telegram {
             self.keep(out);
         }
         if refused {
-            let why = "a message could not be kept: the disk of the state directory refused it";
+            let why = "a message could not be kept: the disk refused it, or too many wait; \
+                       openclaw logs says which";
             self.wait(now, why.to_owned(), 0, out);
             return;
         }
-        if self.cleared && self.hook.is_none() && self.retry.is_none() && !self.resting {
+        let well = self.cleared && self.polls == Polls::Answered;
+        if well && self.hook.is_none() && self.retry.is_none() && !self.resting {
             out.status(State::Connected);
         }
         self.poll(now, out);

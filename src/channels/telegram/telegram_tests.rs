@@ -45,14 +45,22 @@ fn cleared(rig: &mut Rig) -> ReqId {
     let (req, params) = asked(rig, "deleteWebhook");
     assert_eq!(params, json!({"drop_pending_updates": false}));
     rig.answers(req, 200, &ok(json!(true)));
-    assert_eq!(rig.state(), &State::Connected);
+    assert_eq!(rig.state(), &State::Connecting, "it may be that somebody else polls");
     let (req, request) = rig.request().expect("the menu or the poll");
-    if request.url.ends_with("getUpdates") {
-        return req;
-    }
-    assert!(request.url.ends_with("setMyCommands"), "{}", request.url);
-    rig.answers(req, 200, &ok(json!(true)));
-    asked(rig, "getUpdates").0
+    let (req, first) = match request.url.ends_with("getUpdates") {
+        true => (req, serde_json::from_slice(&request.body).expect("JSON")),
+        false => {
+            assert!(request.url.ends_with("setMyCommands"), "{}", request.url);
+            rig.answers(req, 200, &ok(json!(true)));
+            asked(rig, "getUpdates")
+        }
+    };
+    assert_eq!(first["timeout"], 0, "whether it can poll is known at once");
+    rig.answers(req, 200, &ok(json!([])));
+    assert_eq!(rig.state(), &State::Connected);
+    let (req, next) = asked(rig, "getUpdates");
+    assert_eq!(next["timeout"], limits::TELEGRAM_POLL_S);
+    req
 }
 
 fn polling() -> (Rig, ReqId) {
@@ -158,7 +166,118 @@ fn another_poller_is_waited_out() {
     rig.after_ms(limits::TELEGRAM_CONFLICT_MS - 1);
     assert!(rig.request().is_none(), "the other's window is waited out");
     rig.after_ms(1);
+    // Another one that polls on ends ours a little later, so only a poll that was held counts.
+    for _ in 0..3 {
+        let (req, _) = asked(&mut rig, "deleteWebhook");
+        rig.answers(req, 200, &ok(json!(true)));
+        let (poll, params) = asked(&mut rig, "getUpdates");
+        assert_eq!(params["timeout"], limits::TELEGRAM_POLL_S);
+        assert_eq!(rig.state(), &State::Connecting);
+        let why = "Conflict: terminated by other getUpdates request";
+        rig.answers(poll, 409, &bad(409, why));
+        assert!(matches!(rig.state(), State::Waiting { .. }));
+        rig.after_ms(limits::TELEGRAM_BACKOFF_MAX_MS);
+    }
+    let (req, _) = asked(&mut rig, "deleteWebhook");
+    rig.answers(req, 200, &ok(json!(true)));
+    let (poll, _) = asked(&mut rig, "getUpdates");
+    rig.answers(poll, 200, &ok(json!([said(5, "one")])));
+    assert_eq!(rig.state(), &State::Connected);
+    // A webhook that somebody set is taken away, and that is all.
+    let (poll, _) = asked(&mut rig, "getUpdates");
+    let why = "Conflict: can't use getUpdates method while webhook is active";
+    rig.answers(poll, 409, &bad(409, why));
+    rig.after_ms(limits::TELEGRAM_CONFLICT_MS);
     cleared(&mut rig);
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_asked_for_in_smaller_parts() {
+    let (mut rig, mut poll) = polling();
+    let too_long = || Trouble { what: "too long".into(), too_long: true, ..Trouble::default() };
+    let mut limit = limits::TELEGRAM_UPDATES;
+    while limit > 1 {
+        rig.troubled(poll, too_long());
+        limit /= 2;
+        let (req, params) = asked(&mut rig, "getUpdates");
+        assert_eq!((&params["limit"], &params["offset"]), (&json!(limit), &json!(0)));
+        poll = req;
+    }
+    assert_eq!(rig.state(), &State::Connected, "it goes on");
+    rig.answers(poll, 200, &ok(json!([said(7, "small")])));
+    assert_eq!(rig.message().expect("it").text, "small");
+    let (poll, params) = asked(&mut rig, "getUpdates");
+    assert_eq!((&params["limit"], &params["offset"]), (&json!(2), &json!(8)), "more again");
+
+    // Alone it is too long: its number is asked for, and just that one is left out.
+    rig.troubled(poll, too_long());
+    let (poll, _) = asked(&mut rig, "getUpdates");
+    rig.troubled(poll, too_long());
+    let (peek, request) = rig.request().expect("a look at its head");
+    assert_eq!((request.max_bytes, request.cut), (limits::TELEGRAM_PEEK, true));
+    let head = br#"{"ok":true, "result":[{"update_id":912, "message":{"text":"xxx"#;
+    let length = (limits::TELEGRAM_POLL_ANSWER + 1).to_string();
+    rig.answers_bytes(peek, &[("Content-Length", &length)], head);
+    assert_eq!(rig.kept["offset"], 913);
+    let (poll, params) = asked(&mut rig, "getUpdates");
+    assert_eq!((&params["offset"], &params["limit"]), (&json!(913), &json!(100)));
+    rig.answers(poll, 200, &ok(json!([said(913, "next")])));
+    assert_eq!(rig.message().expect("the next one").text, "next");
+}
+
+#[test]
+fn nothing_is_left_out_that_is_not_known_to_be_too_long() {
+    let most = limits::TELEGRAM_POLL_ANSWER.to_string();
+    let over = (limits::TELEGRAM_POLL_ANSWER + 1).to_string();
+    let good = &br#"{"ok":true,"result":[{"update_id":912,"m"#[..];
+    for (length, head, waits) in [
+        (Some(&*most), good, true),
+        (None, good, true),
+        (Some(&*over), &br#"{"ok":true,"result":[{"message":{"update_id":912,"#[..], true),
+        (Some(&*over), br#"{"ok":true,"result":[{"update_id":912"#, true),
+        (Some("23"), br#"{"ok":true,"result":[]}"#, false),
+    ] {
+        let (mut rig, mut poll) = polling();
+        let peek = loop {
+            let trouble = Trouble { too_long: true, ..Trouble::default() };
+            rig.troubled(poll, trouble);
+            let (req, request) = rig.request().expect("the next one");
+            match request.cut {
+                true => break req,
+                false => poll = req,
+            }
+        };
+        let lines: Vec<(&str, &str)> =
+            length.map(|it| ("Content-Length", it)).into_iter().collect();
+        rig.answers_bytes(peek, &lines, head);
+        assert_eq!(
+            matches!(rig.state(), State::Waiting { why, .. } if why.contains("apiRoot")),
+            waits
+        );
+        rig.after_ms(limits::TELEGRAM_BACKOFF_MAX_MS);
+        assert_eq!(asked(&mut rig, "getUpdates").1["offset"], 0);
+    }
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_tried_again_in_a_while() {
+    let untrusted = || Trouble::of_dial(&crate::driver::DialError::Untrusted("expired".into()));
+    let mut rig = Rig::new(&KIND, json!({"botToken": TOKEN}));
+    rig.start();
+    let (req, _) = asked(&mut rig, "getMe");
+    rig.troubled(req, untrusted());
+    assert!(matches!(rig.state(), State::Waiting { why, .. } if why.contains("SSL_CERT_FILE")));
+    rig.after_ms(limits::CHANNEL_DISTRUST_MS - 1);
+    assert!(rig.request().is_none());
+    rig.after_ms(1);
+    let (req, _) = asked(&mut rig, "getMe");
+    rig.answers(req, 200, &me());
+    cleared(&mut rig);
+    rig.send("77", "x");
+    let (req, _) = asked(&mut rig, "sendMessage");
+    rig.troubled(req, untrusted());
+    let failure = rig.outcome().expect("over").1.expect_err("not sent");
+    assert_eq!((failure.retry, failure.wide), (Retry::After(limits::CHANNEL_DISTRUST_MS), true));
 }
 
 #[test]
@@ -469,8 +588,9 @@ fn files_go_by_address_or_as_a_form() {
     assert!(body.contains("name=\"document\"; filename=\"a_b.pdf\"\r\n"), "{body}");
     assert!(body.contains("\r\n\r\n\0PDF\r\n\r\n--openclaw"), "{body}");
     assert!(body.contains("name=\"chat_id\"\r\n\r\n77\r\n"), "{body}");
+    assert_eq!(rig.part(), Some(("d".into(), vec!["77:1".into()])));
     rig.answers(req, 200, &ok(json!({"message_id": 2, "chat": {"id": 77}})));
-    assert_eq!(rig.outcome(), Some(("d".into(), Ok(vec!["77:1".into(), "77:2".into()]))));
+    assert_eq!(rig.outcome(), Some(("d".into(), Ok(vec!["77:2".into()]))));
 
     // Long words follow their picture.
     let long = Outgoing {
@@ -484,10 +604,61 @@ fn files_go_by_address_or_as_a_form() {
     let (req, params) = asked(&mut rig, "sendPhoto");
     assert_eq!(params.get("caption"), None);
     rig.answers(req, 200, &ok(json!({"message_id": 3, "chat": {"id": 77}})));
+    assert_eq!(rig.part(), Some(("e".into(), vec!["77:3".into()])));
     let (req, _) = asked(&mut rig, "sendMessage");
-    // The picture is there: trying all of it again would show it twice.
     rig.answers(req, 400, &bad(400, "Bad Request: message is too long"));
-    assert_eq!(rig.outcome(), Some(("e".into(), Ok(vec!["77:3".into()]))));
+    let (id, failed) = rig.outcome().expect("over");
+    assert_eq!((&*id, failed.expect_err("the words are not there").retry), ("e", Retry::No));
+
+    // The picture is there: whenever the rest is tried, it is not shown twice.
+    rig.on(ChannelInput::Send(&Outgoing { parts: 1, ..long.clone() }));
+    let (req, _) = asked(&mut rig, "sendMessage");
+    rig.answers(req, 200, &ok(json!({"message_id": 4, "chat": {"id": 77}})));
+    assert_eq!(rig.outcome(), Some(("e".into(), Ok(vec!["77:4".into()]))));
+    rig.on(ChannelInput::Send(&Outgoing { parts: 2, ..long }));
+    assert_eq!(rig.outcome(), Some(("e".into(), Ok(Vec::new()))), "all of it is there");
+}
+
+#[test]
+fn of_several_files_those_that_arrived_are_told_before_a_pause() {
+    let (mut rig, _) = polling();
+    let photo = Attachment {
+        url: Some("https://a.example/c.png".into()),
+        mime: "image/png".into(),
+        ..Attachment::default()
+    };
+    let mut album = Outgoing {
+        id: "d".into(),
+        to: Address::chat("77"),
+        text: "see".into(),
+        media: vec![photo; 3],
+        ..Outgoing::default()
+    };
+    let (mut posted, mut tries) = (Vec::new(), 0);
+    while posted.len() < 3 {
+        rig.on(ChannelInput::Send(&album));
+        while let Some((req, request)) = rig.request() {
+            let params: Value = serde_json::from_slice(&request.body).expect("JSON");
+            tries += 1;
+            if tries == 2 {
+                let mut slow = bad(429, "Too Many Requests: retry after 1");
+                slow["parameters"] = json!({"retry_after": 1});
+                rig.answers(req, 429, &slow);
+            } else if tries == 4 {
+                rig.answers(req, 502, &json!("bad gateway"));
+            } else {
+                posted.push(params.get("caption").cloned());
+                rig.answers(req, 200, &ok(json!({"message_id": tries, "chat": {"id": 77}})));
+            }
+        }
+        while rig.part().is_some() {
+            album.parts += 1;
+        }
+        assert!(rig.outcome().is_some(), "each try is settled");
+        rig.after_ms(1000);
+    }
+    assert_eq!((tries, album.parts), (5, 2));
+    assert_eq!(posted, [Some(json!("see")), None, None], "each once, the words with the first");
 }
 
 #[test]

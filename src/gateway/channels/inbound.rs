@@ -108,6 +108,8 @@ pub(super) struct Inbox {
     seen: Recent,
     unfinished: Vec<(String, Value)>,
     bursts: BTreeMap<String, Burst>,
+    /// [`limits::CHANNEL_INBOX`] was reached, and that was said.
+    full: bool,
     /// What a group said that was not for the bot, by conversation.
     pub(super) overheard: BTreeMap<String, VecDeque<Overheard>>,
     /// Bots that answer each other.
@@ -129,7 +131,7 @@ impl Inbox {
         let seen = Recent::open(disk, journals.join("inbox-seen.txt"))?;
         let (bursts, overheard) = (BTreeMap::new(), BTreeMap::new());
         let (pairs, albums) = (Pairs::default(), VecDeque::new());
-        Ok(Self { journal, seen, unfinished, bursts, overheard, pairs, albums })
+        Ok(Self { journal, seen, unfinished, bursts, full: false, overheard, pairs, albums })
     }
 
     /// Whether a power cut could take something.
@@ -227,6 +229,10 @@ impl Gateway {
             }
         }
         let entry = Entry { channel: channel.to_owned(), account, message, unjudged };
+        if self.channels.inbox.journal.unfinished() >= limits::CHANNEL_INBOX {
+            return self.inbox_full(&key, &entry);
+        }
+        self.channels.inbox.full = false;
         let work = serde_json::to_value(&entry).unwrap_or_default();
         if let Err(error) = self.channels.inbox.journal.accept(self.disk.as_mut(), &key, work) {
             log::error!(target: "store", "a message of {channel} was not accepted: {error}");
@@ -237,6 +243,32 @@ impl Gateway {
         }
         self.put_together(key, entry, fx);
         true
+    }
+
+    /// As many messages wait as may: one more is not acknowledged, so that its service brings it
+    /// again; where none does that it is a dead letter.
+    fn inbox_full(&mut self, key: &str, entry: &Entry) -> bool {
+        let most = limits::CHANNEL_INBOX;
+        let kind = crate::channels::find(&entry.channel);
+        let again = kind.is_some_and(|kind| kind.caps.brings_again);
+        if !std::mem::replace(&mut self.channels.inbox.full, true) {
+            let line = format!(
+                "{most} messages wait for a run already; more are taken when there is room: \
+                 look at openclaw sessions for what holds them up"
+            );
+            speak::say(log::Level::Warn, &entry.channel, &entry.account, &line);
+        }
+        if !again {
+            let why = format!("{most} messages waited for a run already");
+            self.bury(entry, &format!("ch-{key}"), &why, 0);
+            let line = format!(
+                "a message is kept as a dead letter, for {why}: openclaw channels dead-letters \
+                 list --channel {}",
+                entry.channel
+            );
+            speak::say(log::Level::Warn, &entry.channel, &entry.account, &line);
+        }
+        !again
     }
 
     fn ask_pairing(&mut self, id: LiveId, message: &Inbound, fx: &mut Effects) {
@@ -522,7 +554,7 @@ impl Gateway {
             Err(_) if tries < limits::CHANNEL_TRIES => false,
             Err(_) if quiet => true,
             Err(error) => {
-                self.bury(entry, &run_id, &error.message);
+                self.bury(entry, &run_id, &error.message, limits::CHANNEL_TRIES);
                 let text = format!("⚠️ {}", error.message);
                 let notice = Delivery::notice(
                     run_id,
@@ -569,7 +601,7 @@ impl Gateway {
     }
 
     /// Keeps a message for which no run could be begun.
-    fn bury(&mut self, entry: &Entry, run: &str, why: &str) {
+    fn bury(&mut self, entry: &Entry, run: &str, why: &str, attempts: u32) {
         let now_ms = self.now.wall_ms;
         let letter = Letter {
             id: run.trim_start_matches("ch-").to_owned(),
@@ -578,7 +610,7 @@ impl Gateway {
             account_id: entry.account.clone(),
             lane: entry.message.chat.id.clone(),
             reason: why.to_owned(),
-            attempts: limits::CHANNEL_TRIES,
+            attempts,
             received_at: entry.message.sent_ms,
             failed_at: now_ms,
             resubmits: 0,

@@ -48,7 +48,7 @@ pub(super) struct Fetches {
 pub(super) struct Held {
     pub(super) burst: Burst,
     pub(super) deadline: Time,
-    /// What the same person said there meanwhile.
+    /// What the same person said there meanwhile; [`limits::CHANNEL_INBOX`] bounds it.
     behind: VecDeque<Burst>,
 }
 

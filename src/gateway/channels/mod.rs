@@ -335,6 +335,9 @@ impl Gateway {
             ChannelEffect::Sent { id: delivery, messages } => {
                 self.piece_sent(id, &delivery, messages, fx);
             }
+            ChannelEffect::PartSent { id: delivery, messages } => {
+                self.part_sent(id, &delivery, messages);
+            }
             ChannelEffect::SendFailed { id: delivery, failure } => {
                 self.piece_failed(id, &delivery, &failure, fx);
             }

@@ -10,7 +10,8 @@
 //! A delivery that was remembered is never made again, whoever asks; so an answer whose run a
 //! crash left half closed goes out once. A piece that was begun and not settled when the process
 //! died is sent again, marked so ([`Outgoing::again`]): whether it arrived nobody can tell, and
-//! a lost answer is worse than a repeated one.
+//! a lost answer is worse than a repeated one. Of a piece that takes several calls (an album of
+//! files) each part is written down as it is sent, and the next attempt begins behind it.
 
 use super::super::Gateway;
 use super::super::http::Completion;
@@ -80,6 +81,9 @@ pub(in crate::gateway) struct Delivery {
     /// The next piece.
     #[serde(default)]
     pub(super) piece: usize,
+    /// Parts of it that were sent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) parts: usize,
     /// An attempt at it was begun.
     #[serde(default)]
     pub(super) begun: bool,
@@ -114,6 +118,10 @@ impl Delivery {
         }
         (self.channel.clone(), self.account.clone(), to)
     }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A conversation.
@@ -560,6 +568,7 @@ impl Gateway {
             id: piece,
             nonce,
             again,
+            parts: delivery.parts,
             to: delivery.to,
             text: rendered,
             plain,
@@ -596,6 +605,7 @@ impl Gateway {
         open.flying = None;
         open.messages.append(&mut messages);
         open.delivery.piece += 1;
+        open.delivery.parts = 0;
         open.delivery.begun = false;
         open.delivery.attempts = 0;
         let done = open.pieces.as_ref().is_none_or(|all| open.delivery.piece >= all.len());
@@ -608,6 +618,20 @@ impl Gateway {
             }
         }
         self.timers.arm(self.now.time, Timer::Outbox);
+    }
+
+    /// A part of a piece was sent: written down at once, so that no later attempt says it again.
+    pub(super) fn part_sent(&mut self, live: LiveId, piece: &str, mut messages: Vec<String>) {
+        let Some(id) = self.flying(live, piece) else { return };
+        let outbox = &mut self.channels.outbox;
+        let Some(open) = outbox.open.get_mut(&id) else { return };
+        open.messages.append(&mut messages);
+        open.delivery.parts += 1;
+        open.delivery.attempts = 1;
+        let work = serde_json::to_value(&open.delivery).unwrap_or_default();
+        if let Err(error) = outbox.journal.accept(self.disk.as_mut(), &id, work) {
+            log::error!(target: "store", "outbox.jsonl: {error}");
+        }
     }
 
     /// The delivery whose piece an account has in hand.

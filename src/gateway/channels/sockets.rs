@@ -90,12 +90,7 @@ impl Gateway {
         let conn = match result {
             Ok(conn) => conn,
             Err(error) => {
-                let permanent = matches!(
-                    error,
-                    DialError::Untrusted(_) | DialError::NoTls | DialError::ProxyRefused(_)
-                );
-                let trouble = Trouble { what: error.to_string(), permanent, ..Trouble::default() };
-                return self.fail_socket(id, sock, trouble, fx);
+                return self.fail_socket(id, sock, Trouble::of_dial(&error), fx);
             }
         };
         open.conn = Some(conn);
@@ -376,7 +371,7 @@ impl Gateway {
                 proxy,
             },
             request: bytes,
-            body: BodyBound { max: request.max_bytes, cut: false },
+            body: BodyBound { max: request.max_bytes, cut: request.cut },
             timeout_ms: request.timeout_ms,
             purpose: Purpose::Channel { live: id, req },
         };
@@ -412,16 +407,13 @@ impl Gateway {
                 let Response { status, headers, body, .. } = response;
                 Ok(Answered { status, headers, body })
             }
-            Err(error) => {
-                let permanent = matches!(
-                    error,
-                    ExchangeError::Dial(
-                        DialError::Untrusted(_) | DialError::NoTls | DialError::ProxyRefused(_)
-                    )
-                );
-                let sent = !matches!(error, ExchangeError::Dial(_) | ExchangeError::Busy);
-                Err(Trouble { what: error.to_string(), status: None, permanent, sent })
-            }
+            Err(ExchangeError::Dial(error)) => Err(Trouble::of_dial(&error)),
+            Err(error) => Err(Trouble {
+                what: error.to_string(),
+                sent: error != ExchangeError::Busy,
+                too_long: matches!(error, ExchangeError::TooLarge(_)),
+                ..Trouble::default()
+            }),
         };
         self.channel_on(id, ChannelInput::Http { req, result }, fx);
     }

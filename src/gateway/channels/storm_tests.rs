@@ -6,6 +6,7 @@ use super::super::Gateway;
 use super::super::fuzz::{Memory, boot_with, parse};
 use crate::config::AuthMode;
 use crate::driver::{Closed, ConnId, Core, DialError, Effect, Effects, Input, Now, Time};
+use crate::limits;
 use std::collections::{BTreeMap, BTreeSet};
 
 const CONFIG: &str = "{gateway: {mode: 'local', auth: {mode: 'none'}}, \
@@ -38,9 +39,13 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
+        Self::with(CONFIG, seed)
+    }
+
+    fn with(config: &str, seed: u64) -> Self {
         let disk = Memory::default();
         let now = Now { time: Time(1_000_000), wall_ms: 1_795_000_000_000 };
-        let gateway = boot_with(parse(CONFIG), AuthMode::None, &disk, now);
+        let gateway = boot_with(parse(config), AuthMode::None, &disk, now);
         let mut world = Self {
             disk,
             gateway,
@@ -232,4 +237,33 @@ fn a_storm_loses_no_message_and_answers_none_twice() {
         assert_eq!(world.gateway.channels.outbox.waiting("irc", "default"), 0, "seed {seed}");
     }
     assert!(answered > 2_000, "{answered}");
+}
+
+#[test]
+fn more_messages_than_may_wait_for_a_run_are_kept_as_dead_letters_of_irc() {
+    let slow = CONFIG.replace("channels:", "messages: {inbound: {debounceMs: 60000}}, channels:");
+    let mut world = World::with(&slow, 1);
+    let most = u32::try_from(limits::CHANNEL_INBOX).expect("fits");
+    let letters = |world: &World| {
+        world.gateway.channels.dead.all(world.gateway.disk.as_ref()).expect("a list")
+    };
+    for number in 0..most {
+        world.say(number);
+    }
+    assert_eq!(letters(&world).len(), 0, "so many may wait");
+    world.say(most);
+    let kept = letters(&world);
+    let [letter] = kept.as_slice() else { panic!("{} letters", kept.len()) };
+    assert_eq!((&*letter.direction, letter.attempts), ("inbound", 0));
+    assert!(letter.reason.contains("512 messages waited"), "{}", letter.reason);
+    assert_eq!(letter.payload["message"]["text"], format!("say-{most}"));
+    // When they are a run there is room again.
+    world.pass(60_000);
+    world.say(most + 1);
+    assert_eq!(letters(&world).len(), 1);
+    world.pass(30 * 60_000);
+    assert_eq!(world.gateway.runs.unfinished(), 0);
+    assert_eq!(world.answers.get(&(most + 1)), Some(&1));
+    let again = |id: &str| crate::channels::find(id).expect("a channel").caps.brings_again;
+    assert!(["telegram", "discord", "slack"].into_iter().all(again) && !again("irc"));
 }

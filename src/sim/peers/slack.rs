@@ -195,6 +195,7 @@ impl Slack {
         let kind = match channel.chars().next() {
             Some('D') => "im",
             Some('G') => "group",
+            _ if is_mpim(&channel) => "mpim",
             _ => "channel",
         };
         let mut event = json!({
@@ -224,6 +225,8 @@ impl Slack {
         self.happened(now, event);
         if mention {
             twin["type"] = "app_mention".into();
+            // It does not say in what kind of conversation.
+            twin.as_object_mut().map(|fields| fields.remove("channel_type"));
             self.happened(now, twin);
         }
         json!({"channel": channel, "ts": ts})
@@ -258,12 +261,17 @@ impl Slack {
         let url = format!("{}/response/{token}", self.site_url);
         self.responses.insert(token, (now, 5, channel.clone()));
         let user = act["user"].as_str().unwrap_or("U0USER");
+        let name = match channel.chars().next() {
+            Some('D') => "directmessage".to_owned(),
+            Some('G') => "privategroup".to_owned(),
+            _ => channel.to_ascii_lowercase(),
+        };
         let (kind, payload) = match act["act"] == "slash" {
             true => (
                 "slash_commands",
                 json!({
                     "token": "unused", "team_id": Self::TEAM, "team_domain": "fake",
-                    "channel_id": channel, "channel_name": "directmessage", "user_id": user,
+                    "channel_id": channel, "channel_name": name, "user_id": user,
                     "user_name": "user", "command": act["command"], "text": act["text"],
                     "api_app_id": Self::APP, "is_enterprise_install": "false",
                     "response_url": url, "trigger_id": trigger,
@@ -275,7 +283,7 @@ impl Slack {
                     "type": "block_actions", "team": {"id": Self::TEAM, "domain": "fake"},
                     "user": {"id": user, "username": "user", "team_id": Self::TEAM},
                     "api_app_id": Self::APP, "token": "unused", "trigger_id": trigger,
-                    "channel": {"id": channel, "name": "directmessage"}, "response_url": url,
+                    "channel": {"id": channel, "name": name}, "response_url": url,
                     "container": {"type": "message", "channel_id": channel},
                     "actions": [{
                         "action_id": act["action"], "block_id": "b", "type": "button",
@@ -287,6 +295,11 @@ impl Slack {
         self.queue(now, Delivery::new(kind, payload));
         json!({"trigger": trigger, "responseUrl": url})
     }
+}
+
+/// Direct conversations of several people, whose ids look like a channel's.
+fn is_mpim(id: &str) -> bool {
+    id.starts_with("C0MPIM")
 }
 
 impl Fake for Slack {

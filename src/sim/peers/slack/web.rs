@@ -460,9 +460,10 @@ impl Slack {
 }
 
 fn shown(id: &str) -> Value {
+    let several = super::is_mpim(id);
     json!({
-        "id": id, "name": id.to_ascii_lowercase(), "is_channel": id.starts_with('C'),
-        "is_group": id.starts_with('G'), "is_im": id.starts_with('D'), "is_mpim": false,
+        "id": id, "name": id.to_ascii_lowercase(), "is_channel": id.starts_with('C') && !several,
+        "is_group": id.starts_with('G'), "is_im": id.starts_with('D'), "is_mpim": several,
         "is_member": true, "is_archived": false, "is_private": !id.starts_with('C'),
     })
 }
