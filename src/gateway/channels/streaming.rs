@@ -605,3 +605,7 @@ impl Gateway {
 pub(super) fn tidies(delivery: &Delivery) -> bool {
     delivery.draft.is_some()
 }
+
+#[cfg(test)]
+#[path = "streaming_tests.rs"]
+mod tests;
