@@ -14,7 +14,7 @@
 //!   Slack's three seconds; what is nothing for us at once; what the disk refused never, and Slack
 //!   brings it again.
 //! * Where Slack does not say what kind of conversation something is from, what was heard there
-//!   before does ([`kinds`]).
+//!   before does (`kinds`).
 //! * A piece that may have been posted by an earlier attempt is looked for by its nonce, which
 //!   every message carries as metadata, before it is posted again. Files take no metadata: one
 //!   whose receipt is lost is shared again.
