@@ -22,7 +22,7 @@ fn said<'a>(kind: &str, payload: &'a Value) -> Option<&'a str> {
     name.filter(|name| name.starts_with("mpdm-")).map(|_| "mpim")
 }
 
-/// Writes a kind into a payload, where `events` reads it.
+/// Writes a kind into a payload, where [`super::events`] reads it.
 fn tell(kind: &str, payload: &mut Value, what: &str) {
     let at = match kind {
         "events_api" => payload.get_mut("event"),
