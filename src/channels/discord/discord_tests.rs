@@ -240,7 +240,9 @@ fn a_gateway_that_greets_and_says_no_more_is_left() {
     assert_eq!(rig.let_go(sock), None);
     acks(&mut rig, sock, 1);
     assert_eq!(rig.let_go(sock), Some(4000));
-    assert!(matches!(rig.state(), State::Waiting { why, .. } if why.contains("discordstatus")));
+    assert!(
+        matches!(rig.state(), State::Waiting { why, .. } if why.contains("look at discordstatus.com"))
+    );
 
     // A resume that comes to nothing is tried again, and after some the session is given up.
     let (mut rig, sock) = connected();

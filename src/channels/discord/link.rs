@@ -313,7 +313,8 @@ impl Link {
             self.vain = 0;
         }
         let why = format!(
-            "Discord says hello and no {missing} follows within {} s; if it stays so, look at              discordstatus.com and at what stands between (channels.discord.proxy)",
+            "Discord says hello and no {missing} follows within {} s; if it stays so, look at \
+             discordstatus.com and at what stands between (channels.discord.proxy)",
             limits::DISCORD_LIVE_MS / 1000
         );
         self.leave(&why, Some(0), out)
