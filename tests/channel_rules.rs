@@ -312,7 +312,8 @@ fn serve(
         "getMe" => json!({"id": 1, "is_bot": true, "first_name": "Claw", "username": "claw_bot"}),
         "getUpdates" => {
             let from = args["offset"].as_i64().unwrap_or(0);
-            let end = Instant::now() + Duration::from_secs(2);
+            let hold = args["timeout"].as_u64().unwrap_or(0).min(2);
+            let end = Instant::now() + Duration::from_secs(hold);
             loop {
                 let all = updates.lock().expect("it");
                 let new = |it: &&Value| it["update_id"].as_i64() >= Some(from);

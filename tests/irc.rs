@@ -224,6 +224,7 @@ fn an_audit_names_the_room_that_lets_the_bot_not_in() {
     home.configure(&config(&provider, &format!("irc: {{{own}}}")));
     let gateway = start(&home);
     let mut peer = server.accept();
+    peer.lets_in = false;
     assert_eq!(peer.hears("JOIN"), "JOIN #in");
     peer.say(":bot!u@host JOIN #in");
     peer.say(":srv 474 bot #out :Cannot join channel (+b)");

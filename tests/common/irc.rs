@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 pub struct Peer {
     /// Its lines.
     pub lines: BufReader<TcpStream>,
+    /// Whoever wants to join does.
+    pub lets_in: bool,
 }
 
 impl Peer {
@@ -31,6 +33,9 @@ impl Peer {
                 let answer = format!(":srv 302 bot :{nick}=+u@host");
                 self.say(&answer);
             } else {
+                if self.lets_in && line.starts_with("JOIN ") {
+                    self.say(&format!(":bot!u@host {line}"));
+                }
                 return line;
             }
         }
@@ -84,7 +89,7 @@ impl Server {
         };
         stream.set_nonblocking(false).expect("it");
         stream.set_read_timeout(Some(PATIENCE)).expect("it");
-        let mut peer = Peer { lines: BufReader::new(stream) };
+        let mut peer = Peer { lines: BufReader::new(stream), lets_in: true };
         peer.hears("USER ");
         peer.say(":srv 001 bot :Welcome");
         peer

@@ -259,7 +259,8 @@ fn telegram(call: &Call, shared: &(Mutex<State>, Condvar)) -> Answer {
         "getMe" => ok(json!({"id": 123_456, "is_bot": true, "username": "fake_bot"})),
         "getUpdates" => {
             let offset = args["offset"].as_i64().unwrap_or(0);
-            let until = Instant::now() + Duration::from_secs(20);
+            let hold = args["timeout"].as_u64().unwrap_or(0).min(20);
+            let until = Instant::now() + Duration::from_secs(hold);
             loop {
                 state.updates.retain(|update| update["update_id"].as_i64() >= Some(offset));
                 let left = until.saturating_duration_since(Instant::now());
