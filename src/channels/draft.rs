@@ -12,7 +12,7 @@
 //! number of bytes of the text ([`Block::upto`]), so that whoever knows the number and the text
 //! knows the rest ([`rest`]), also in another life of the process.
 
-use super::text::{closes, fence, floor, harmless, harms, unsaid};
+use super::text::{FENCE, closes, fence, floor, harmless, harms, unsaid};
 use crate::driver::Time;
 
 /// Where a block should end.
@@ -213,10 +213,7 @@ fn within(open: Option<(String, String)>, text: &str, upto: usize) -> Option<(St
     let mut open = open;
     let mut at = 0;
     for line in text.split_inclusive('\n') {
-        let taken = upto.saturating_sub(at);
-        let begun = line.get(..taken.min(line.len())).is_some_and(|it| !it.trim().is_empty());
-        // The blanks that a line begins with say nothing of it.
-        if taken < line.len() && !begun {
+        if at >= upto {
             break;
         }
         at += line.len();
@@ -482,7 +479,8 @@ pub fn fuzz(data: &[u8]) {
         .get(usize::from(*prefer) % 3)
         .copied()
         .unwrap_or_default();
-    let max = usize::from(*max).max(150);
+    // Room for a line that opens code, its mark, and one that is longer than two such.
+    let max = usize::from(*max) + 4 * (FENCE + 1);
     let rules = Chunking { min: usize::from(*min), max, prefer, length: str::len };
     let mut chunker = Chunker::new(rules);
     let mut coalescer = Coalescer::new((rules.min, max, 10), prefer.joiner(), str::len);

@@ -12,9 +12,10 @@ use super::Kind;
 /// Most deep marks within marks that are understood; deeper ones stay as they are.
 const DEPTH: usize = 12;
 
-/// A line of more bytes, but the blanks around them, opens and closes no code: it would have to
-/// stand at the head of every piece, and what it says would be shown nowhere.
-const FENCE: usize = 48;
+/// A line of more bytes, but the blanks at its end, opens and closes no code: it would have to
+/// stand at the head of every piece, and what it says would be shown nowhere. A longer line has a
+/// place to be cut at where neither part is such a line, if both may be longer than this.
+pub(super) const FENCE: usize = 64;
 
 /// How a service writes what Markdown means.
 struct Style {
@@ -136,7 +137,7 @@ pub(super) fn closes(line: &str, mark: &str) -> bool {
 
 /// A line that is short enough to open or close code, without the blanks around it.
 fn mark_line(line: &str) -> Option<&str> {
-    Some(line.trim()).filter(|line| line.len() <= FENCE)
+    Some(line.trim_end()).filter(|line| line.len() <= FENCE).map(str::trim_start)
 }
 
 /// Where a text is cut so that no line becomes, or stops to be, one that opens or closes code:
@@ -158,10 +159,6 @@ pub(super) fn harms(text: &str, at: usize, grows: bool) -> bool {
         return false;
     }
     let head = front.get(front.rfind('\n').map_or(0, |at| at + 1)..).unwrap_or_default();
-    if head.trim().is_empty() {
-        // What is behind these blanks stays what it is.
-        return false;
-    }
     let end = tail.find('\n');
     let whole = text.get(at - head.len()..end.map_or(text.len(), |end| at + end));
     let tail = tail.get(..end.unwrap_or(tail.len())).unwrap_or_default();
