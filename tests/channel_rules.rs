@@ -394,3 +394,30 @@ fn reactions_are_told_with_the_next_message_and_an_edit_changes_what_was_overhea
     let said = provider.rest();
     assert_eq!(said.len(), 1, "{:?}", said.iter().map(Asked::said).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_command_of_somebody_whom_no_list_names_is_refused_and_the_model_never_sees_it() {
+    let (home, telegram, provider) = (Home::new(), Telegram::start(), Provider::echo());
+    let own = format!("telegram: {{{}, allowFrom: [7], groupPolicy: 'open'}}", telegram.config());
+    let policy = "session: {sendPolicy: {rules: [{action: 'deny', match: {keyPrefix: \
+                  'telegram:group:-6'}}]}}";
+    home.configure(&with(&config(&provider, &own), policy));
+    let _gateway = home.start("");
+    let command = |number: i64, chat: i64, who: Value| {
+        let text = "/whoami@claw_bot";
+        json!({"message": {"message_id": number, "date": 1, "from": who, "text": text,
+            "chat": {"id": chat, "type": "group", "title": "G"},
+            "entities": [{"type": "bot_command", "offset": 0, "length": text.len()}]}})
+    };
+    // Where nothing may be sent, no refusal is either.
+    telegram.tell(command(1, -6, person(8, "Eve")));
+    telegram.tell(command(2, -5, person(8, "Eve")));
+    let refused = telegram.sent();
+    assert_eq!(refused["chat_id"].to_string().trim_matches('"'), "-5", "{refused}");
+    let text = refused["text"].as_str().expect("a text");
+    assert!(text.contains("not authorized to use this command"), "{refused}");
+    telegram.tell(command(3, -5, person(7, "Ann")));
+    let obeyed = telegram.sent();
+    assert!(obeyed["text"].as_str().expect("a text").contains("You write by"), "{obeyed}");
+    assert!(provider.rest().is_empty(), "none was said to the model");
+}

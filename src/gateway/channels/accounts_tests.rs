@@ -7,6 +7,7 @@ use crate::driver::{Core, DialError, Effect, Input, Now, Time};
 
 /// A gateway without any network.
 struct World {
+    disk: Memory,
     gateway: Gateway,
     fx: Effects,
     now: Now,
@@ -20,8 +21,9 @@ fn config(rest: &str) -> Rc<crate::config::Config> {
 impl World {
     fn new(rest: &str) -> Self {
         let now = Now { time: Time(1_000_000), wall_ms: 1_795_000_000_000 };
-        let gateway = boot_with(config(rest), AuthMode::None, &Memory::default(), now);
-        let mut world = Self { gateway, fx: Effects::new(), now, dials: 0 };
+        let disk = Memory::default();
+        let gateway = boot_with(config(rest), AuthMode::None, &disk, now);
+        let mut world = Self { disk, gateway, fx: Effects::new(), now, dials: 0 };
         world.pass(0);
         world
     }
@@ -161,4 +163,22 @@ fn what_waits_for_one_account_takes_no_room_of_another() {
     assert_eq!(dead["count"], 1, "{dead}");
     // It was given up, and is not taken on by whoever asks again.
     assert!(world.gateway.channels.outbox.knows("a5001"));
+    // Where the disk takes no letter either, nothing counts as settled: the next life may try.
+    world.disk.refuse(true);
+    world.gateway.deliver(notice("a", 5_002), &mut world.fx);
+    world.disk.refuse(false);
+    assert!(!world.gateway.channels.outbox.knows("a5002"));
+}
+
+#[test]
+fn a_probe_of_an_earlier_state_is_no_issue_of_this_one() {
+    let mut world = World::new(&twins("botToken: '1:ABCDEFGH'", "enabled: false"));
+    let now_ms = world.now.wall_ms;
+    let live = world.live("telegram", "a");
+    (live.state, live.seen.since) = (State::Connected, now_ms);
+    let mut issues = |at: u64| {
+        world.live("telegram", "a").seen.probe = Some((at, Err("no answer".to_owned())));
+        world.gateway.channels_status()["statusIssues"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!((issues(now_ms - 1), issues(now_ms)), (0, 1));
 }

@@ -483,12 +483,13 @@ impl Gateway {
         }
         let names = (entry.channel.as_str(), entry.account.as_str());
         let rights = self.rights(entry, message);
+        let may_send = self.may_send(names.0, message.chat.kind, &route.key);
         let command = Command::read(&message.text).filter(|_| self.text_commands(message));
         if command.is_some() && !rights.commands {
-            self.refuse_command(&origin, message, &run_id, fx);
+            let answers = message.command && may_send;
+            self.refuse_command(&origin, message, answers.then_some(&run_id), fx);
             return true;
         }
-        let may_send = self.may_send(names.0, message.chat.kind, &route.key);
         if may_send && !self.is_room_event(names.0, &route.agent, message, rights) {
             self.echo_heard(&run_id, &origin, message, fx);
         }
@@ -639,12 +640,12 @@ impl Gateway {
     }
 
     /// A command of somebody who may give none: a service that shows commands in a menu wants an
-    /// answer; what was typed is nobody's business, the model's neither.
+    /// answer, under the id of its run; what was typed is nobody's business, the model's neither.
     fn refuse_command(
         &mut self,
         origin: &Origin,
         message: &Inbound,
-        run_id: &str,
+        answers: Option<&String>,
         fx: &mut Effects,
     ) {
         let who = message.sender.ids.first().map_or("somebody", String::as_str);
@@ -653,8 +654,8 @@ impl Gateway {
              speak there, has to name them",
             origin.to.chat
         );
-        super::speak::say(log::Level::Info, &origin.channel, &origin.account, &line);
-        if message.command {
+        speak::say(log::Level::Info, &origin.channel, &origin.account, &line);
+        if let Some(run_id) = answers {
             let text = "⚠️ You are not authorized to use this command.".to_owned();
             self.say_by_channel(run_id, origin, text, fx);
         }

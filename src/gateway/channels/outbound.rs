@@ -344,9 +344,12 @@ impl Gateway {
         }
     }
 
-    /// What there is no room for is a dead letter: nothing that was to be said is lost.
+    /// What there is no room for is a dead letter: nothing that was to be said is lost. Where the
+    /// disk refuses that, too, the next life may try again.
     pub(super) fn refuse_delivery(&mut self, delivery: &Delivery, why: &str) {
-        self.bury_delivery(delivery, &Failure::permanent(why));
+        if !self.bury_delivery(delivery, &Failure::permanent(why)) {
+            return;
+        }
         let outbox = &mut self.channels.outbox;
         outbox.forget(self.disk.as_mut(), &delivery.id);
         if let Err(error) = outbox.sent.insert(self.disk.as_mut(), &delivery.id) {
@@ -355,10 +358,11 @@ impl Gateway {
         self.save_soon();
     }
 
-    /// Keeps what is given up as a dead letter, and says so.
-    fn bury_delivery(&mut self, delivery: &Delivery, failure: &Failure) {
+    /// Keeps what is given up as a dead letter, and says so; false when the disk refused it.
+    fn bury_delivery(&mut self, delivery: &Delivery, failure: &Failure) -> bool {
         let letter = dead_letter(delivery, failure, self.now.wall_ms);
-        if let Err(error) = self.channels.dead.add(self.disk.as_mut(), &letter) {
+        let kept = self.channels.dead.add(self.disk.as_mut(), &letter);
+        if let Err(error) = &kept {
             log::error!(target: "store", "dead-letters.jsonl: {error}");
         }
         let (channel, account) = (&delivery.channel, &delivery.account);
@@ -373,6 +377,7 @@ impl Gateway {
         {
             live.seen.error = Some(line);
         }
+        kept.is_ok()
     }
 
     /// The same, with the reason when it is not taken; true when it is new.

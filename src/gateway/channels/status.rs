@@ -266,7 +266,9 @@ fn issue(live: &Live, now_ms: u64) -> Option<Value> {
     let logs = format!("openclaw channels logs --channel {channel}");
     let network = format!("check network and server; {logs}");
     let since_ms = now_ms.saturating_sub(live.seen.since);
-    let silent = live.seen.probe.as_ref().and_then(|(_, result)| result.as_ref().err());
+    // What a probe said of an earlier state says nothing of this one.
+    let probe = live.seen.probe.as_ref().filter(|(at, _)| *at >= live.seen.since);
+    let silent = probe.and_then(|(_, result)| result.as_ref().err());
     let (kind, why, fix) = match (&live.state, silent) {
         (State::Refused { why }, _) => {
             let own = &live.account.path;
